@@ -1,0 +1,21 @@
+"""`mainstay` and `python -m mainstay`: nothing is imported before it is known to be needed."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; `--version` answers before anything is loaded."""
+    if sys.argv[1:] == ["--version"]:
+        from mainstay import __version__  # noqa: PLC0415  (a lazy start: the version must cost nothing)
+
+        sys.stdout.write(f"mainstay {__version__}\n")
+        return
+    from mainstay.doors.cli import run  # noqa: PLC0415  (a lazy start, as above)
+
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

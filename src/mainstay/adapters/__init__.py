@@ -1,0 +1,1 @@
+"""One file per outer thing. Foreign errors are translated here, once."""

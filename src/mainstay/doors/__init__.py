@@ -1,0 +1,1 @@
+"""The command line, HTTP and the page: generic over operations and views."""

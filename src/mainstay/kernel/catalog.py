@@ -1,0 +1,257 @@
+"""The catalog: a folder of YAML documents as one frozen, cross-checked object.
+
+The kernel knows no word. Each word hands in its `Form`s (how a document is recognised and read) and this module
+loads the files, finds names that stand twice, and follows references.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
+
+from mainstay.kernel.document import Document, Node, read_documents
+from mainstay.kernel.errors import InvalidInput, NotFound
+from mainstay.kernel.finding import Finding, Position, Severity, did_you_mean
+from mainstay.kernel.reader import Reader
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
+"""A larger YAML file is a mistake (a dump, a log): refused before it is parsed."""
+
+
+@runtime_checkable
+class Resource(Protocol):
+    """Anything declared: it has a name and a place."""
+
+    @property
+    def name(self) -> str:
+        """What others refer to it by; unique within its type."""
+        ...
+
+    @property
+    def origin(self) -> Position:
+        """Where it is declared."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A resource names another: `kind` is the type that must carry `name`."""
+
+    kind: type
+    name: str
+    where: Position
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One shape of document a word can read.
+
+    Args:
+        title: how people name it, e.g. `openslo/v1 SLO`; a list form is recognised by its root key: `slos:`.
+        api_version, kind: what the document says of itself; both empty when `root_key` recognises it.
+        root_key: the top-level key that makes a document of this form when it says no apiVersion.
+        read: the document as resources; mistakes go into the reader's findings.
+    """
+
+    title: str
+    read: Callable[[Reader], Iterable[Resource]]
+    api_version: str = ""
+    kind: str = ""
+    root_key: str = ""
+
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Everything declared, by type and name."""
+
+    resources: Mapping[type, Mapping[str, Resource]] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    root: str = ""
+
+    def of(self, kind: type[R]) -> tuple[R, ...]:
+        """Every resource of that type, by name."""
+        return tuple(self.resources.get(kind, {}).values())  # type: ignore[arg-type]
+
+    def find(self, kind: type[R], name: str) -> R | None:
+        """The resource of that type and name, or None."""
+        return self.resources.get(kind, {}).get(name)  # type: ignore[return-value]
+
+    def get(self, kind: type[R], name: str) -> R:
+        """The resource of that type and name.
+
+        Raises:
+            NotFound: nothing carries the name; says what is close.
+        """
+        found = self.find(kind, name)
+        if found is None:
+            known = self.resources.get(kind, {})
+            what = kind.__name__.lower()
+            raise NotFound(f'no {what} is named "{name}"{did_you_mean(name, known)}',
+                           "known: " + ", ".join(sorted(known)) if known else f"the catalog declares no {what}")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What the words can read and how their resources refer to each other and are checked together."""
+
+    forms: tuple[Form, ...]
+    links: tuple[Callable[[Resource], Iterable[Reference]], ...] = ()
+    checks: tuple[Callable[[Catalog], Iterable[Finding]], ...] = ()
+
+    def __add__(self, other: Grammar) -> Grammar:
+        return Grammar(self.forms + other.forms, self.links + other.links, self.checks + other.checks)
+
+
+def read_file(path: Path, shown: str) -> tuple[list[Document], list[Finding]]:
+    """The documents of one file, refusing what cannot be YAML."""
+    where = Position(shown)
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            return [], [Finding("too-large", where, f"the file has {size:,} bytes",
+                                "a catalog file stays under 16 MiB")]
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return [], [Finding("not-text", where, f"this is not UTF-8 text (byte {error.start})", "save it as UTF-8")]
+    except OSError as error:
+        return [], [Finding("unreadable", where, f"cannot be read: {error.strerror}", "check the path and its rights")]
+    return read_documents(text, shown)
+
+
+def find_files(root: Path) -> list[Path]:
+    """Every YAML file below the folder, sorted, hidden ones and links that leave the folder left out."""
+    top = root.resolve()
+    found: list[Path] = []
+    for folder, folders, names in os.walk(top):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(folder, name)
+            if name.startswith(".") or path.suffix not in (".yaml", ".yml"):
+                continue
+            if path.resolve().is_relative_to(top):
+                found.append(path)
+    return found
+
+
+def load(paths: Sequence[str | os.PathLike[str]], grammar: Grammar) -> tuple[Catalog, list[Finding]]:
+    """Everything that the files and folders declare, and every mistake in them.
+
+    A file of a shape nobody reads (a Compose file, a rule file) is left alone with a hint when it was found in a
+    folder, and is an error when it was named.
+    """
+    documents: list[tuple[Document, bool]] = []
+    findings: list[Finding] = []
+    files: list[str] = []
+    for given in paths:
+        path = Path(given)
+        named = not path.is_dir()
+        if not path.exists():
+            raise InvalidInput(f"there is no file or folder {path}", "name the folder that holds the catalog")
+        for file in [path] if named else find_files(path):
+            shown = str(file) if named else os.path.join(str(path), str(file.relative_to(path.resolve())))
+            shown = os.path.normpath(shown)
+            files.append(shown)
+            read, wrong = read_file(file, shown)
+            documents += [(document, named) for document in read]
+            findings += wrong
+    declared: list[Resource] = []
+    for document, named in documents:
+        declared += _read_document(document, grammar, findings, named=named)
+    catalog = Catalog(_index(declared, findings), tuple(files), str(paths[0]) if paths else "")
+    findings += _dangling(catalog, grammar)
+    if not any(f.severity is Severity.ERROR for f in findings):
+        for check in grammar.checks:
+            findings += check(catalog)
+    return catalog, [_with_source(f, documents) for f in findings]
+
+
+def _read_document(document: Document, grammar: Grammar, findings: list[Finding], *, named: bool) -> Iterator[Resource]:
+    root = document.root
+    if not isinstance(root.value, dict):
+        findings.append(document.finding("not-a-mapping", root, "a document must be a mapping",
+                                         "start with apiVersion:"))
+        return
+    api, kind = (_word(root.value.get(key)) for key in ("apiVersion", "kind"))
+    for form in grammar.forms:
+        recognised = (form.api_version, form.kind) == (api, kind) if form.kind else \
+            not api and form.root_key in root.value
+        if recognised:
+            reader = Reader(document, root, "", findings)
+            if form.kind:
+                reader.ignore("apiVersion", "kind")
+            yield from form.read(reader)
+            return
+    if "apiVersion" not in root.value and not named:
+        findings.append(_hint(document, root, "not a document of Mainstay; left alone"))
+        return
+    ours = sorted({form.api_version for form in grammar.forms if form.api_version})
+    if api not in ours and not named:
+        findings.append(_hint(document, root, f"apiVersion {api} is not read by Mainstay; left alone"))
+        return
+    if api in ours:
+        kinds = [form.kind for form in grammar.forms if form.api_version == api]
+        at = root.value.get("kind", root)
+        findings.append(document.finding("unknown-kind", at, f'{api} has no kind "{kind}"{did_you_mean(kind, kinds)}',
+                                         "known kinds: " + ", ".join(sorted(kinds))))
+        return
+    at = root.value.get("apiVersion", root)
+    shapes = ours + [f"{form.root_key}:" for form in grammar.forms if form.root_key]
+    findings.append(document.finding(
+        "unknown-form", at, f'no form is known for apiVersion "{api}"{did_you_mean(api, ours)}',
+        "known: " + ", ".join(shapes)))
+
+
+def _hint(document: Document, node: Node, message: str) -> Finding:
+    return Finding("left-alone", Position(document.file, node.line, node.column), message, severity=Severity.HINT)
+
+
+def _word(node: Node | None) -> str:
+    return node.value if node is not None and isinstance(node.value, str) else ""
+
+
+def _index(declared: Iterable[Resource], findings: list[Finding]) -> dict[type, dict[str, Resource]]:
+    index: dict[type, dict[str, Resource]] = {}
+    for resource in declared:
+        names = index.setdefault(type(resource), {})
+        if resource.name in names:
+            first = names[resource.name].origin
+            what = type(resource).__name__.lower()
+            findings.append(Finding("duplicate-name", resource.origin,
+                                    f'{what} "{resource.name}" is declared twice, first at {first}',
+                                    "rename one of the two"))
+            continue
+        names[resource.name] = resource
+    return index
+
+
+def _dangling(catalog: Catalog, grammar: Grammar) -> Iterator[Finding]:
+    for names in catalog.resources.values():
+        for resource in names.values():
+            for link in grammar.links:
+                for reference in link(resource):
+                    if reference.optional or catalog.find(reference.kind, reference.name) is not None:
+                        continue
+                    known = catalog.resources.get(reference.kind, {})
+                    what = reference.kind.__name__.lower()
+                    mend = f"declare the {what}" + (f", or write one of: {', '.join(sorted(known))}" if known else "")
+                    yield Finding("unknown-reference", reference.where,
+                                  f'no {what} is named "{reference.name}"{did_you_mean(reference.name, known)}', mend)
+
+
+def _with_source(finding: Finding, documents: list[tuple[Document, bool]]) -> Finding:
+    """Give findings made without a document at hand (duplicates, references) their line for the caret."""
+    if finding.source:
+        return finding
+    for document, _ in documents:
+        if document.file == finding.where.file and finding.where.line <= len(document.lines):
+            return Finding(finding.code, finding.where, finding.message, finding.mend,
+                           document.lines[finding.where.line - 1], finding.severity)
+    return finding

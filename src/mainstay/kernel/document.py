@@ -1,0 +1,173 @@
+"""YAML as written: values with the line and column they stand at, and YAML 1.2's scalars.
+
+PyYAML reads YAML 1.1, in which `on` and `no` are booleans, `012` is ten and `1e3` is a word. Only its C composer
+is used here, for speed and places; what a plain scalar means is decided by the YAML 1.2 core schema below.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import yaml
+
+from mainstay.kernel.finding import Finding, Position
+
+try:
+    from yaml import CSafeLoader as _Loader
+except ImportError:  # PyYAML built without libyaml: slower, same answers
+    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One value of a document.
+
+    `value` is a scalar, a list of nodes, or a mapping of key text to node; `keys` says where each key stands.
+    """
+
+    value: Scalar | list[Node] | dict[str, Node]
+    line: int
+    column: int
+    keys: dict[str, tuple[int, int]] = field(default_factory=dict)
+    end_line: int = 0
+
+    def plain(self) -> object:
+        """The value without places: dicts, lists and scalars."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML document of a file, with the file's lines at hand for carets."""
+
+    file: str
+    root: Node
+    lines: tuple[str, ...]
+
+    def finding(self, code: str, node: Node | tuple[int, int], message: str, mend: str = "") -> Finding:
+        """An error at that node (or line and column) of this document."""
+        line, column = node if isinstance(node, tuple) else (node.line, node.column)
+        source = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
+        return Finding(code, Position(self.file, line, column), message, mend, source)
+
+
+# YAML 1.2.2, chapter 10.3.2 "Tag Resolution" of the core schema.
+_NULL = re.compile(r"~|null|Null|NULL|")
+_TRUE = re.compile(r"true|True|TRUE")
+_FALSE = re.compile(r"false|False|FALSE")
+_INT = re.compile(r"[-+]?[0-9]+")
+_OCT = re.compile(r"0o[0-7]+")
+_HEX = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+
+def resolve(text: str) -> Scalar:
+    """What a plain scalar means in YAML 1.2; infinities and NaN stay words, no field of ours takes them."""
+    if _NULL.fullmatch(text):
+        return None
+    if _TRUE.fullmatch(text):
+        return True
+    if _FALSE.fullmatch(text):
+        return False
+    if _INT.fullmatch(text):
+        return int(text)
+    if _OCT.fullmatch(text):
+        return int(text[2:], 8)
+    if _HEX.fullmatch(text):
+        return int(text[2:], 16)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return text
+
+
+_MAX_DEPTH = 60
+_MAX_NODES = 2_000_000
+
+
+class _Builder:
+    """From PyYAML's node graph to ours; refuses anchors that loop or explode, reports duplicate keys."""
+
+    def __init__(self, file: str, lines: tuple[str, ...]) -> None:
+        self.file = file
+        self.lines = lines
+        self.findings: list[Finding] = []
+        self.count = 0
+
+    def report(self, code: str, mark: yaml.Mark, message: str, mend: str) -> None:
+        line = mark.line + 1
+        source = self.lines[line - 1] if line <= len(self.lines) else ""
+        self.findings.append(Finding(code, Position(self.file, line, mark.column + 1), message, mend, source))
+
+    def build(self, node: yaml.Node, depth: int = 0) -> Node:
+        mark = node.start_mark
+        line, column = mark.line + 1, mark.column + 1
+        self.count += 1
+        if depth > _MAX_DEPTH or self.count > _MAX_NODES:
+            if self.count <= _MAX_NODES + 1:
+                self.report("too-deep", mark, "the document nests or repeats itself without end",
+                            "write the value out instead of an anchor that holds itself")
+            self.count = _MAX_NODES + 1
+            return Node(None, line, column)
+        end = node.end_mark.line + 1
+        if isinstance(node, yaml.ScalarNode):
+            quoted = node.style is not None
+            return Node(node.value if quoted else resolve(node.value), line, column, end_line=end)
+        if isinstance(node, yaml.SequenceNode):
+            return Node([self.build(item, depth + 1) for item in node.value], line, column, end_line=end)
+        values: dict[str, Node] = {}
+        keys: dict[str, tuple[int, int]] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.report("key-not-text", key_node.start_mark, "a key must be a word", "write key: value")
+                continue
+            key = key_node.value
+            if key in values:
+                self.report("duplicate-key", key_node.start_mark,
+                            f'"{key}" stands twice, first on line {keys[key][0]}', "keep one of the two")
+                continue
+            keys[key] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            values[key] = self.build(value_node, depth + 1)
+        return Node(values, line, column, keys, end)
+
+
+def read_documents(text: str, file: str) -> tuple[list[Document], list[Finding]]:
+    """Every document of a YAML (or JSON) text, and what is wrong with it as YAML."""
+    lines = tuple(text.splitlines())
+    builder = _Builder(file, lines)
+    documents: list[Document] = []
+    try:
+        for root in _compose(text):
+            documents.append(Document(file, builder.build(root), lines))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        source = lines[line - 1] if line <= len(lines) else ""
+        problem = " ".join(part for part in (error.context, error.problem) if part)
+        builder.findings.append(Finding("not-yaml", Position(file, line, column), f"this is not YAML: {problem}",
+                                        "check indentation, quotes and brackets near here", source))
+    except yaml.reader.ReaderError as error:
+        # Its `position` counts characters of the stream.
+        before = text[: error.position]
+        line = before.count("\n") + 1
+        builder.findings.append(Finding("not-text", Position(file, line, error.position - before.rfind("\n")),
+                                        f"this is not text: {error.reason}", "save the file as UTF-8"))
+    return documents, builder.findings
+
+
+def _compose(text: str) -> Iterator[yaml.Node]:
+    loader = _Loader(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if node is not None:
+                yield node
+    finally:
+        loader.dispose()

@@ -1,0 +1,294 @@
+"""The ports: what the outside must offer. Synchronous and batch-first; concurrency hides below the port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.journal import Journal
+from mainstay.kernel.quantity import Span
+from mainstay.kernel.series import FloatArray, Series
+
+
+class Clock(Protocol):
+    """Time, so that a year can be simulated in seconds."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never jump; only differences mean anything."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Return after that many seconds of this clock."""
+        ...
+
+
+# -- numbers in ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A field of an event compared with values: `status >= 500`, `method in (GET, HEAD)`, `path =~ ^/api`.
+
+    Args:
+        operator: one of `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`, `=~`, `!~`, `present`, `absent`.
+        values: one value, several for `in` and `not in`, none for `present` and `absent`.
+    """
+
+    field: str
+    operator: str
+    values: tuple[str | float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """Events for which every condition holds."""
+
+    where: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromQuery:
+    """A PromQL query that counts events.
+
+    Args:
+        text: a counter's selector when `counter`, else an expression whose value at t is the count in (t - w, t];
+            `$window` in it stands for the slot's length.
+    """
+
+    text: str
+    counter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GaugeQuery:
+    """A PromQL expression whose value at each sample is compared: a sample is good when `value operator threshold`.
+
+    Args:
+        operator: one of `<`, `<=`, `>`, `>=`, `==`, `!=`.
+        share: the value itself is already a ratio of good (`good`) or bad (`bad`) events, 0..1; then no comparison.
+    """
+
+    text: str
+    operator: str = ""
+    threshold: float = 0.0
+    share: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CountRequest:
+    """Bad and total per slot of one indicator over a span.
+
+    Args:
+        bad, good: exactly one of the two is given, or neither when `total` is a GaugeQuery.
+        step: seconds in a slot.
+    """
+
+    total: EventQuery | PromQuery | GaugeQuery
+    span: Span
+    bad: EventQuery | PromQuery | None = None
+    good: EventQuery | PromQuery | None = None
+    step: int = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a source answered: the series, what it warned of, and the queries as they were asked."""
+
+    series: Series
+    warnings: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spender:
+    """A group of events (by endpoint, status, label) and what it lost in each slot it lost something in."""
+
+    labels: Mapping[str, str]
+    bad: float
+    by_slot: Mapping[int, float] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """Numbers in. Sources: files through DuckDB, any Prometheus HTTP API, memory (tests)."""
+
+    def count(self, requests: Sequence[CountRequest]) -> list[Reading]:
+        """One reading a request, in order.
+
+        Raises:
+            SourceUnavailable: the source is down, slow, refuses or answers nonsense.
+            InvalidInput: a query is not one this source understands.
+        """
+        ...
+
+    def breakdown(self, request: CountRequest, by: Sequence[str], limit: int = 50) -> list[Spender]:
+        """Who the bad events belong to, the greatest first; what is beyond the limit is summed under `(other)`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DaySums:
+    """A ledger's sums per UTC day. Arrays of one length: epoch day number × 86,400, Σbad, Σtotal, known slots."""
+
+    days: FloatArray
+    bad: FloatArray
+    total: FloatArray
+    known: FloatArray
+
+
+class Ledger(Protocol):
+    """Bad and total per 5-minute slot of every indicator. Stores: memory (tests), SQLite, PostgreSQL."""
+
+    def write(self, entries: Mapping[str, Series], recorded_at: datetime) -> dict[str, int]:
+        """Replace the known slots of each key by the given ones, durably; how many slots changed value, by key."""
+        ...
+
+    def read(self, keys: Sequence[str], span: Span) -> dict[str, Series]:
+        """The slots of each key over the span (widened to whole slots); gaps where nothing was written."""
+        ...
+
+    def day_sums(self, keys: Sequence[str], span: Span) -> dict[str, DaySums]:
+        """Sums of whole UTC days that the span touches, without reading their slots."""
+        ...
+
+    def extent(self, keys: Sequence[str]) -> dict[str, Span]:
+        """From the first to behind the last known slot, for the keys that have any."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the store."""
+        ...
+
+
+# -- files named on the spot ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FileSet:
+    """Files of events: logs, spans, tables; several of one shape count as one.
+
+    Args:
+        paths: files, globs or `-` for standard input; gzip is recognised by content.
+        format: `auto`, or one of `adapters.events.FORMATS`.
+        fields: where the format does not say: our field (`time`, `status`, `duration`, …) to the file's own.
+        unique_by: rows equal in all these fields count once.
+        where: only events for which every condition holds are counted at all.
+        zone: the zone of times that carry none.
+    """
+
+    paths: tuple[str, ...]
+    format: str = "auto"
+    fields: Mapping[str, str] = field(default_factory=dict)
+    unique_by: tuple[str, ...] = ()
+    where: tuple[Condition, ...] = ()
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What to find out about files of events.
+
+    Args:
+        bad: an event is bad when every condition holds.
+        latency: an event slower than this many seconds is slow; None leaves latencies out when the files have none.
+        spenders_by: the fields whose values name who spent the budget.
+    """
+
+    files: FileSet
+    bad: tuple[Condition, ...] = (Condition("status", ">=", (500.0,)),)
+    latency: float | None = None
+    spenders_by: tuple[str, ...] = ("method", "path", "status")
+    top: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Durations in seconds; percentiles are nearest-rank and exact: the ceil(p·n)-th smallest."""
+
+    good: float | None
+    total: float
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What the files hold. `lines` counts lines (or rows, or records); parsed + rejected = lines, always.
+
+    Args:
+        rejected_samples: up to twenty rejected lines as (line number within the whole input, why, text cut at 200).
+        repeated: parsed rows that `unique_by` took away.
+        left_out: parsed rows that `where` left out.
+        series: bad and total per 5-minute slot.
+        by_day: (UTC day as YYYY-MM-DD, total, bad), ascending, days without events left out.
+        spenders: (values of `spenders_by`, bad), the greatest first.
+    """
+
+    format: str
+    lines: int
+    parsed: int
+    rejected: int
+    rejected_samples: tuple[tuple[int, str, str], ...]
+    repeated: int
+    left_out: int
+    first: datetime | None
+    last: datetime | None
+    total: float
+    bad: float
+    by_day: tuple[tuple[str, float, float], ...]
+    spenders: tuple[tuple[tuple[str, ...], float], ...]
+    latency: Latency | None
+    series: Series
+
+
+# -- people out ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a person or channel is told."""
+
+    target: str
+    subject: str
+    body: str
+    key: str
+
+
+class Notifier(Protocol):
+    """People. Raises SourceUnavailable when the channel did not take the notice; the outbox tries again."""
+
+    def send(self, notice: Notice) -> None:
+        """Return when the channel has accepted the notice."""
+        ...
+
+
+# -- the world ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that an operation is handed: what is declared, what is recorded, who asks, and the time.
+
+    Args:
+        source: gives the source of that name; NotFound when the catalog declares none.
+        survey: reads files of events that were named on the spot (`slo try`).
+
+        progress: called with a sentence during long work; doors decide whether to show it.
+    """
+
+    clock: Clock
+    catalog: Catalog
+    journal: Journal
+    ledger: Ledger
+    source: Callable[[str], Source]
+    survey: Callable[[Survey], Surveyed]
+    actor: str = "system"
+    progress: Callable[[str], None] = lambda _: None
+

@@ -1,0 +1,274 @@
+"""Ratios, durations and windows, exact and with their units. Standard library only.
+
+Ratios are 0..1 inside and percent only where people read them. A target is kept as a decimal so that 99.9 %
+leaves 0.001 and never 0.0009999999999999432.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Literal, assert_never
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from mainstay.kernel.errors import InvalidInput
+
+SLOT = 300
+"""Seconds in one slot of the ledger: five minutes, the shortest burn-rate window in use (SRE Workbook, ch. 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is promised: the share of good events, as an exact decimal, 0 < ratio <= 1."""
+
+    ratio: Decimal
+
+    @classmethod
+    def percent(cls, text: str | float | int | Decimal) -> Target:
+        """`99.9` or `"99.9%"` as a target.
+
+        Raises:
+            InvalidInput: not a number, or not above 0 and at most 100.
+        """
+        raw = str(text).strip()
+        try:
+            value = Decimal(raw.removesuffix("%").strip())
+        except InvalidOperation:
+            raise InvalidInput(f'target "{raw}" is not a number', "write a percentage such as 99.9") from None
+        if not value.is_finite() or value <= 0 or value > 100:
+            raise InvalidInput(f"target {raw} is outside what can be promised",
+                               "write a percentage above 0 and at most 100, such as 99.9")
+        return cls(value.scaleb(-2).normalize())
+
+    @property
+    def budget(self) -> Decimal:
+        """The share of events that may fail, exact: 1 - ratio."""
+        return 1 - self.ratio
+
+    def __str__(self) -> str:
+        return f"{plain(self.ratio * 100)} %"
+
+
+def plain(value: Decimal) -> str:
+    """A decimal without exponent or trailing zeros: `0.001`, `100`."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+# OpenSLO's shorthand: `m` is minutes and `M` months; `w`, `Q`, `Y` as one reads them.
+_FIXED_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_CALENDAR_UNITS = {"M": "month", "Q": "quarter", "Y": "year"}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwMQY])")
+
+
+def parse_duration(text: str) -> timedelta:
+    """`300ms`, `5m`, `1h30m`, `30d` as a length of time.
+
+    Raises:
+        InvalidInput: not a duration, zero, or in calendar units (months have no fixed length).
+    """
+    raw = text.strip()
+    seconds, rest = 0.0, raw
+    while rest:
+        part = _DURATION_PART.match(rest)
+        if part is None or part[2] in _CALENDAR_UNITS:
+            raise InvalidInput(f'"{raw}" is not a duration', "write a number and a unit, such as 300ms, 5m, 1h or 30d")
+        seconds += float(part[1]) * _FIXED_SECONDS[part[2]]
+        rest = rest[part.end():]
+    if seconds <= 0:
+        raise InvalidInput(f'"{raw}" is not a duration above zero', "write a number and a unit, such as 5m or 30d")
+    return timedelta(seconds=seconds)
+
+
+def format_duration(length: timedelta | float) -> str:
+    """A length of time as people say it, its two largest units: `43 m 12 s`, `3 d 11 h`, `250 ms`."""
+    seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)
+    if seconds < 0:
+        return "-" + format_duration(-seconds)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    whole = round(seconds) if seconds >= 10 else seconds
+    if whole < 10:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    units = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+    for index, (name, size) in enumerate(units):
+        if whole >= size:
+            count, rest = divmod(whole, size)
+            text = f"{count:.0f} {name}"
+            if index + 1 < len(units) and rest >= units[index + 1][1]:
+                text += f" {rest // units[index + 1][1]:.0f} {units[index + 1][0]}"
+            return text
+    raise AssertionError("every whole second fits a unit")
+
+
+def format_share(ratio: float, target: Target | None = None, *, digits: int | None = None) -> str:
+    """A ratio as a percentage with as many digits as the target needs: one more than the target itself has."""
+    if digits is None:
+        promised = plain(target.ratio * 100) if target is not None else ""
+        digits = max(2, len(promised.partition(".")[2]) + 1)
+    return f"{ratio * 100:.{digits}f} %"
+
+
+class Period(StrEnum):
+    """Calendar periods a budget may be aligned to."""
+
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+
+@dataclass(frozen=True, slots=True)
+class RollingWindow:
+    """The last `length` up to now."""
+
+    length: timedelta
+
+    def __str__(self) -> str:
+        return f"{format_duration(self.length).replace(' ', '')} rolling"
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarWindow:
+    """The calendar period that holds now, in the zone whose midnight starts it; `count` periods long."""
+
+    period: Period
+    zone: str = "UTC"
+    count: int = 1
+
+    def __str__(self) -> str:
+        many = f"{self.count} {self.period}s" if self.count > 1 else f"{self.period}"
+        return f"calendar {many} ({self.zone})"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestWindow:
+    """The last `count` events, however long they took to arrive."""
+
+    count: int
+
+    def __str__(self) -> str:
+        return f"last {self.count:,} events"
+
+
+Window = RollingWindow | CalendarWindow | RequestWindow
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time, half-open: `start` belongs to it, `end` does not. Both aware UTC."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def length(self) -> timedelta:
+        """How long the stretch is."""
+        return self.end - self.start
+
+    def holds(self, moment: datetime) -> bool:
+        """Whether the moment lies inside."""
+        return self.start <= moment < self.end
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The IANA time zone of that name.
+
+    Raises:
+        InvalidInput: no such zone.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(f'"{name}" is not a time zone', "write an IANA name such as UTC or Europe/Berlin") from None
+
+
+def _month_start(year: int, month: int, zone: ZoneInfo) -> datetime:
+    years, index = divmod(month - 1, 12)
+    return datetime(year + years, index + 1, 1, tzinfo=zone).astimezone(UTC)
+
+
+def calendar_span(window: CalendarWindow, now: datetime) -> Span:
+    """The whole period that holds `now`: it starts and ends at midnight of the zone, so DST months are an hour off.
+
+    Weeks start on Monday (ISO 8601). Periods longer than one are counted from January, or from the Monday of the
+    ISO week that holds 1970-01-01, so that everybody means the same fortnight.
+    """
+    zone = zone_named(window.zone)
+    local = now.astimezone(zone)
+    match window.period:
+        case Period.WEEK:
+            monday = local.date() - timedelta(days=local.weekday())
+            weeks_since_origin = (monday.toordinal() - date(1969, 12, 29).toordinal()) // 7
+            first = monday - timedelta(weeks=weeks_since_origin % window.count)
+            last = first + timedelta(weeks=window.count)
+            midnight = [datetime(d.year, d.month, d.day, tzinfo=zone).astimezone(UTC) for d in (first, last)]
+            return Span(midnight[0], midnight[1])
+        case Period.MONTH | Period.QUARTER:
+            months = window.count * (3 if window.period is Period.QUARTER else 1)
+            first_month = (local.month - 1) // months * months + 1
+            return Span(_month_start(local.year, first_month, zone),
+                        _month_start(local.year, first_month + months, zone))
+        case Period.YEAR:
+            first_year = local.year - local.year % window.count if window.count > 1 else local.year
+            return Span(_month_start(first_year, 1, zone), _month_start(first_year + window.count, 1, zone))
+        case other:
+            assert_never(other)
+
+
+_WINDOW = re.compile(r"(\d+)(ms|[smhdwMQY])")
+_REQUESTS = re.compile(r"(\d+)([kKM]?)\s*(?:requests|events)")
+_CALENDAR_WORDS = {"week": Period.WEEK, "month": Period.MONTH, "quarter": Period.QUARTER, "year": Period.YEAR}
+
+
+def parse_window(text: str, *, rolling: bool = True, zone: str = "UTC") -> Window:
+    """`30d`, `month`, `quarter`, `1M`, `1000000 requests` as a window.
+
+    Args:
+        rolling: whether days and weeks slide; a calendar window of days is not supported, of weeks it is.
+        zone: the zone of a calendar window.
+    Raises:
+        InvalidInput: an unknown window, with the forms that are known.
+    """
+    raw = text.strip()
+    known = InvalidInput(f'window "{raw}" is unknown',
+                         "write 30d or 4w (rolling), week, month or quarter (calendar), or 1000000 requests")
+    if raw in _CALENDAR_WORDS:
+        return CalendarWindow(_CALENDAR_WORDS[raw], zone)
+    if requests := _REQUESTS.fullmatch(raw):
+        factor = {"": 1, "k": 1_000, "K": 1_000, "M": 1_000_000}[requests[2]]
+        if count := int(requests[1]) * factor:
+            return RequestWindow(count)
+        raise known
+    part = _WINDOW.fullmatch(raw)
+    if part is None or int(part[1]) == 0:
+        raise known
+    count, unit = int(part[1]), part[2]
+    if unit in _CALENDAR_UNITS:
+        return CalendarWindow(Period(_CALENDAR_UNITS[unit]), zone, count)
+    if not rolling:
+        if unit == "w":
+            return CalendarWindow(Period.WEEK, zone, count)
+        raise InvalidInput(f'a calendar window cannot be "{raw}" long', "write 1w, 1M, 1Q or 1Y")
+    length = parse_duration(raw)
+    if length.total_seconds() < SLOT or length.total_seconds() % SLOT:
+        raise InvalidInput(f'window "{raw}" is not a whole number of five-minute slots', "write 5m, 1h, 7d, 30d …")
+    return RollingWindow(length)
+
+
+def window_length(window: RollingWindow | CalendarWindow, now: datetime) -> timedelta:
+    """How long the window is; for a calendar window, the whole period that holds `now`."""
+    match window:
+        case RollingWindow(length):
+            return length
+        case CalendarWindow():
+            return calendar_span(window, now).length
+        case other:
+            assert_never(other)
+
+
+State = Literal["healthy", "at_risk", "violated", "no_data"]
+"""The four states, the same in every face."""

@@ -1,0 +1,1 @@
+"""Shared mathematics, each function with its source. Pure: data in, numbers out."""
