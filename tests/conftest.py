@@ -1,0 +1,18 @@
+"""What every test run says at its end: how many tests could not run here, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[reason.removeprefix("Skipped: ")] += 1
+    if reasons:
+        terminalreporter.write_line(f"\n{sum(reasons.values())} tests did not run here:")
+        for reason, count in reasons.most_common():
+            terminalreporter.write_line(f"  {count:>4} × {reason}")
