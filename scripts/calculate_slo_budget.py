@@ -47,8 +47,8 @@ a config file (YAML or JSON):
       weight: 0.4
 
 exit codes: 0 answered, whatever the answer is; 2 the input cannot be used.
---json always has `consumption_percent`: the worst budget's, null when nothing was measured, 1e9 when a target of 100 %
-was missed (its consumption is infinite), so that a gate that compares numbers closes."""
+--json always has `consumption_percent`: the worst budget's, null when nothing was measured, 1e9 when a target of
+100 %% was missed (its consumption is infinite), so that a gate that compares numbers closes."""
 
 _LONGEST_WINDOW_DAYS = 36_525
 INFINITE_PERCENT = 1e9
@@ -181,17 +181,8 @@ def _downtime(target: Target) -> list[Answer]:
 
 
 def _told(answer: Answer) -> list[str]:
-    """One objective as people read it: the verdict, then why, then what to do."""
-    days = f"{answer['window_days']:g}"
-    lines = [f"target {_clean(answer['slo'])} % over {days} days"]
-    if answer["budget_percent"] == 0:
-        lines.append("budget        none: 100 % leaves nothing to spend, the first failure breaks it")
-    else:
-        lines.append(f"budget        {_clean(answer['budget_percent'])} %, "
-                     f"{format_duration(answer['budget_seconds'])} of downtime in {days} days")
-    if answer["sli_percent"] is not None:
-        lines.append(f"measured      {_clean(answer['sli_percent'])} %" + _counted(answer))
-        lines.append(f"spent         {_spent(answer['consumption_percent'])}, {answer['status'].replace('_', ' ')}")
+    """One objective as people read it: the verdict, then what to alert on and what is acceptable."""
+    lines = _verdict(answer)
     if answer["alerts"]:
         lines += ["", "alert when both windows burn faster than", *map(_alert_line, answer["alerts"])]
     lines += ["", "acceptable downtime"]
@@ -201,11 +192,27 @@ def _told(answer: Answer) -> list[str]:
     return lines
 
 
+def _verdict(answer: Answer) -> list[str]:
+    days = f"{answer['window_days']:g}"
+    lines = [f"target {_clean(answer['slo'])} % over {days} days"]
+    if answer["budget_percent"] == 0:
+        lines.append("budget        none: 100 % leaves nothing to spend, the first failure breaks it")
+    else:
+        downtime = f", {format_duration(answer['budget_seconds'])} of downtime" if answer["kind"] == "time" else ""
+        lines.append(f"budget        {_clean(answer['budget_percent'])} %{downtime} in {days} days")
+    if answer["sli_percent"] is not None:
+        lines.append(f"measured      {_clean(answer['sli_percent'])} %" + _counted(answer))
+        lines.append(f"spent         {_spent(answer['consumption_percent'])}, {answer['status'].replace('_', ' ')}")
+    else:
+        lines.append("spent         no data")
+    return lines
+
+
 def _counted(answer: Answer) -> str:
     if "total" not in answer:
         return ""
     what = "slower than " + answer["threshold"] if answer.get("threshold") else "failed"
-    return f", {answer['bad']:,.0f} of {answer['total']:,.0f} {what}; {_clean(answer['bad_allowed'])} may"
+    return f", {answer['bad']:,.0f} of {answer['total']:,.0f} {what}; {answer['bad_allowed']:,.6g} may"
 
 
 def _alert_line(alert: Answer) -> str:
@@ -271,7 +278,7 @@ def _several(config: Any) -> tuple[Answer, list[str]]:
             spent.append((answer["consumption_percent"], weight))
     worst = max((percent for percent, _ in spent), default=None)
     composite = budget.weighted(spent) if spent else None
-    lines = [line for answer in answers for line in (answer["name"], *("  " + line for line in _told(answer)), "")]
+    lines = [line for answer in answers for line in (answer["name"], *("  " + line for line in _verdict(answer)), "")]
     lines.append(f"worst         {_spent(worst)}" if worst is not None else "worst         no data")
     if len(spent) > 1:
         lines.append(f"composite     {_spent(composite)}, weighted")

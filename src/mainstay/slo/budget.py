@@ -153,7 +153,7 @@ def straight_line(spent: float, elapsed: float, window: float) -> StraightLine:
     burn = burn_of(spent, elapsed, window)
     if spent >= 1:
         return StraightLine("exhausted", burn, 0.0, burn)
-    if burn <= 1:
+    if round(burn, 12) <= 1:
         return StraightLine("not_before_end", burn, None, burn)
     left = 0.0 if math.isinf(burn) else (1 - spent) * window / burn
     return StraightLine("exhausts", burn, left, burn)
@@ -217,7 +217,8 @@ class BurnAlert:
         """Whether both windows burn above the factor; a window without data trips nothing."""
         if long_burn is None or short_burn is None:
             return False
-        return long_burn > self.factor and short_burn > self.factor
+        factor = float(self.factor)
+        return long_burn > factor and short_burn > factor
 
 
 def burn_alerts(target: Target, window: timedelta, tiers: Iterable[Tier] = TIERS) -> tuple[BurnAlert, ...]:

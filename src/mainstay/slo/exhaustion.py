@@ -183,8 +183,11 @@ def _futures(bad: FloatArray, total: FloatArray, steps: int, random: np.random.G
     """Bad and total since now after each step, as (futures, steps + 1); the first column is now and holds zeros."""
     blocks, length = bad.shape
     needed = -(-steps // length)
-    believed = random.integers(0, blocks, (_FUTURES, blocks))
-    drawn = np.take_along_axis(believed, random.integers(0, blocks, (_FUTURES, needed)), axis=1)
+    # A mean of n blocks is known as well as Student's t with n - 1 degrees says; its variance is S² / (n - 3) with S²
+    # the blocks' own variance, which is that of a mean of n - 3 blocks drawn from them. With n the bands were too
+    # narrow: 72 % instead of 80 % on ten days.
+    believed = random.integers(0, blocks, (_FUTURES, max(1, blocks - 3)))
+    drawn = np.take_along_axis(believed, random.integers(0, believed.shape[1], (_FUTURES, needed)), axis=1)
     return _sums(bad[drawn], steps), _sums(total[drawn], steps)
 
 
