@@ -185,7 +185,9 @@ def test_5_percent_in_an_hour_would_be_36x_and_10_percent_in_six_hours_12x() -> 
 
 
 @pytest.mark.parametrize(("days", "factors"), [
-    (28, (13.44, 5.6, 2.8, 0.933)), (90, (43.2, 18, 9, 3)), (14, (6.72, 2.8, 1.4, 0.467)), (7, (3.36, 1.4, 0.7, 0.233))])
+    (28, (13.44, 5.6, 2.8, 0.933)), (90, (43.2, 18, 9, 3)), (14, (6.72, 2.8, 1.4, 0.467)),
+    (7, (3.36, 1.4, 0.7, 0.233)),
+])
 def test_factors_are_rescaled_to_other_windows(days: int, factors: tuple[float, ...]) -> None:
     rows = budget.burn_alerts(T999, timedelta(days=days))
     assert [float(row.factor) for row in rows] == pytest.approx(factors, abs=5e-4)
@@ -218,7 +220,8 @@ def test_thresholds_print_without_float_dust() -> None:
     assert str(alert(0, "99.95").threshold.normalize()) == "0.0072"
 
 
-@pytest.mark.parametrize(("tier", "share", "seconds"), [(0, 1.0, 51.84), (1, 1.0, 129.6), (0, 0.1, 518.4), (1, 0.1, 1296)])
+@pytest.mark.parametrize(("tier", "share", "seconds"), [
+    (0, 1.0, 51.84), (1, 1.0, 129.6), (0, 0.1, 518.4), (1, 0.1, 1296)])
 def test_detection_times_of_the_field_notes(tier: int, share: float, seconds: float) -> None:
     found = budget.detection_time(alert(tier), share)
     assert found is not None

@@ -1,8 +1,9 @@
 """OpenSLO's budgeting methods, with the corrected answers of its own examples.
 
 The specification's `examples/budgeting-method` counts a fortnight with 24,000 requests a day, 1 % background errors, a
-95 % target, one-minute slices and an attack that fails 99 % of its requests. Its figure for Occurrences (16,632) forgets
-that the attack's own requests enlarge the total; 14,298 attack requests exhaust the budget.
+95 % target, one-minute slices and an attack that fails 99 % of its requests. Its figure for Occurrences (16,632)
+forgets that the background spends too and that the attack's own requests enlarge the total; 14,298 attack requests
+exhaust the budget.
 """
 
 from __future__ import annotations

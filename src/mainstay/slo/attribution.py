@@ -2,7 +2,7 @@
 
 Two views of the same loss. By label it is divided as the source counted it. By cause it is divided slot by slot:
 
-    background    what this much traffic loses anyway, at the usual share of bad events outside all facts
+    background    what so much traffic loses anyway, at the usual share of bad events outside all facts
     a fact        what was lost above the background while it lasted (an incident, a deployment, an experiment)
     unexplained   what was lost above the background while nothing was known to happen
 
@@ -21,8 +21,8 @@ import numpy as np
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.series import BoolArray, FloatArray, Series
 
-_TRIM = 0.05
-"""Share of the slots, the worst ones, that the background is taken without: they hold what nobody wrote down."""
+_LOOKS = 20
+"""How often the background is taken anew without the slots that stand out; it settles after a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,7 @@ def by_cause(series: Series, facts: Sequence[Fact]) -> Attribution:
     lost = math.fsum(series.bad)
     overlap = np.array([_overlap(series, fact.span) for fact in facts]).reshape(len(facts), len(series))
     touched: BoolArray = np.any(overlap > 0, axis=0)
-    expected = _background_share(series, ~touched) * series.total
-    background = np.minimum(series.bad, expected)
+    background = _background(series, touched)
     excess = series.bad - background
     divided = _divided(excess, series.total, overlap, np.array([fact.weight for fact in facts]))
     explained = [(fact, float(math.fsum(row))) for fact, row in zip(facts, divided, strict=True)]
@@ -104,13 +103,40 @@ def _overlap(series: Series, span: Span) -> FloatArray:
     return seconds
 
 
-def _background_share(series: Series, quiet: BoolArray) -> float:
-    """The usual share of bad events: Σbad / Σtotal over the slots that no fact touches, without the worst of them."""
-    usable = np.flatnonzero(quiet & (series.total > 0))
-    shares = series.bad[usable] / series.total[usable]
-    kept = usable[np.argsort(shares, kind="stable")[: math.ceil(len(usable) * (1 - _TRIM))]]
-    total = float(series.total[kept].sum())
-    return float(series.bad[kept].sum()) / total if total > 0 else 0.0
+def _background(series: Series, touched: BoolArray) -> FloatArray:
+    """The part of each slot's loss that is the usual one.
+
+    Reckoned over each stretch that facts touch, and over all that none touches, because a slot with little traffic
+    loses nothing or one event and never the half that is usual.
+    """
+    begins = np.diff(touched, prepend=False) & touched
+    stretch = np.where(touched, np.cumsum(begins), 0)
+    lost, total = np.bincount(stretch, series.bad), np.bincount(stretch, series.total)
+    usual = _usual_share(series, ~touched) * total
+    # A stretch that lost what is usual, but for a rounding, lost nothing else.
+    part = np.where(usual >= lost * (1 - 1e-9), 1.0, usual / np.maximum(lost, 1e-300))
+    background: FloatArray = series.bad * part[stretch]
+    return background
+
+
+def _usual_share(series: Series, quiet: BoolArray) -> float:
+    """Σbad / Σtotal over the slots that no fact touches and that do not stand out.
+
+    A slot stands out when it lost more than its traffic makes likely, by the limit of a control chart for counts, three
+    standard deviations (Shewhart 1931); one more is allowed where next to nothing is usual.
+    """
+    bad, total = series.bad[quiet], series.total[quiet]
+    share = 0.0
+    for _ in range(_LOOKS):
+        if not total.sum():
+            return 0.0
+        share = float(bad.sum() / total.sum())
+        usual = share * total
+        kept = bad <= usual + 3 * np.sqrt(usual) + 1
+        if kept.all():
+            break
+        bad, total = bad[kept], total[kept]
+    return share
 
 
 def _divided(excess: FloatArray, total: FloatArray, overlap: FloatArray, weights: FloatArray) -> FloatArray:
