@@ -73,6 +73,13 @@ def test_a_45_minute_outage_is_104_percent_of_a_month_at_99_9() -> None:
     assert budget.consumption(Tally(45, 30 * 1440), T999) == pytest.approx(1.0417, abs=1e-4)
 
 
+@pytest.mark.parametrize(("target", "least", "most"), [("99.9", 0.052, 0.104), ("99.95", 0.104, 0.208)])
+def test_45_minutes_at_5_to_10_percent_errors_spend_15_percent_only_of_99_95(target: str, least: float,
+                                                                            most: float) -> None:
+    spent = [budget.consumption(Tally(45 * share, 43_200), Target.percent(target)) for share in (0.05, 0.10)]
+    assert spent == pytest.approx([least, most], abs=5e-4)
+
+
 def test_seed_burn_rate_of_15_percent_in_half_the_window_is_0_3() -> None:
     assert budget.burn_of(0.15, 360, 720) == pytest.approx(0.3)
 
@@ -141,6 +148,15 @@ def test_the_straight_line_reaches_the_whole_budget_after_what_it_says_is_left(s
     if line.left is not None:
         assert spent + line.burn * line.left / 720 == pytest.approx(1)
         assert part * 720 + line.left <= 720
+
+
+def test_half_spent_at_half_time_and_burning_at_6x_since_an_hour_lasts_two_and_a_half_days() -> None:
+    line = budget.line_at(6, 0.5, 360, 720)
+    assert (line.verdict, line.left, line.spent_at_end) == ("exhausts", 60, 3.5)
+
+
+def test_a_quarter_spent_at_half_time_survives_the_rest_at_1_5x_to_the_last_event() -> None:
+    assert budget.line_at(1.5, 0.25, 360, 720).verdict == "not_before_end"
 
 
 def test_a_month_ten_days_old_at_burn_1_5_has_spent_half_its_budget() -> None:
