@@ -44,7 +44,7 @@ def config(tmp_path: Path, entries: object) -> str:
 def test_a_basic_budget_has_its_downtime_and_its_alerts() -> None:
     text = run("--slo", "99.9", "--window", "30")
     assert "43 m 12 s of downtime in 30 days" in text
-    assert "14.4x  in 1 h and 5 m: 1.44 % bad, 2 % of the budget gone" in text
+    assert "14.4x  in 1 h and 5 m: 1.44 % bad, 2 % of the budget gone; needs 70 requests" in text
     assert "40 m 19 s to 44 m 38 s" in text
     assert answer("--slo", "99.9", "--window", "30")["consumption_percent"] is None
 
@@ -86,6 +86,20 @@ def test_a_config_counts_requests(tmp_path: Path) -> None:
     path = config(tmp_path, {"slo": 99.9, "total_requests": 9999, "failed_requests": 3})
     assert answer("--config", path)["consumption_percent"] == pytest.approx(30.003, abs=1e-3)
     assert "3 of 9,999 failed; 9.999 may" in run("--config", path)
+
+
+def test_the_list_of_seed_003_is_read_and_its_latency_in_milliseconds_refused_by_name(tmp_path: Path) -> None:
+    available = {"name": "api_availability", "target": 99.9, "window": "30d", "current_availability": 99.95}
+    assert answer("--config", config(tmp_path, {"slos": [available]}))["consumption_percent"] == 50.0
+    slow = {"name": "api_latency", "target": 500, "window": "30d"}
+    assert "api_latency: target 500" in run("--config", config(tmp_path, {"slos": [available, slow]}), code=2)
+
+
+def test_the_slo_v1_document_of_seed_002_is_read(tmp_path: Path) -> None:
+    found = answer("--config", config(tmp_path, {
+        "apiVersion": "slo/v1", "kind": "ServiceLevelObjective", "metadata": {"name": "api-latency-slo"},
+        "spec": {"objective": 99.9, "window": "30d", "sli": {"type": "latency", "threshold": "300ms"}}}))
+    assert (found["slos"][0]["name"], found["slos"][0]["slo"]) == ("api-latency-slo", 99.9)
 
 
 def test_no_requests_are_no_data_and_never_100_percent(tmp_path: Path) -> None:
