@@ -227,8 +227,8 @@ def _counted(answer: Answer) -> str:
 
 def _alert_line(alert: Answer) -> str:
     factor, bad = (plain(Decimal(f"{alert[key]:.4g}")) for key in ("burn_rate", "bad_percent"))
-    line = (f"  {alert['severity']:<7}{factor:>6}x  in {alert['long_window']} and {alert['short_window']}: {bad} % bad, "
-            f"{_clean(alert['budget_spent_percent'])} % of the budget gone; "
+    line = (f"  {alert['severity']:<7}{factor:>6}x  in {alert['long_window']} and {alert['short_window']}: "
+            f"{bad} % bad, {_clean(alert['budget_spent_percent'])} % of the budget gone; "
             f"needs {alert['requests_so_one_failure_does_not_page']:,} requests")
     return line + "".join(f"\n          not useful: {fault}" for fault in alert["faults"])
 
