@@ -242,7 +242,7 @@ def calendar_span(window: CalendarWindow, now: datetime) -> Span:
 
 _WINDOW = re.compile(r"(\d+)(ms|[smhdwMQY])")
 _REQUESTS = re.compile(r"(\d+)([kKM]?)\s*(?:requests|events)")
-_CALENDAR_WORDS = {"day": Period.DAY, "week": Period.WEEK, "month": Period.MONTH, "quarter": Period.QUARTER, "year": Period.YEAR}
+_CALENDAR_WORDS = {str(period): period for period in Period}
 
 
 def parse_window(text: str, *, rolling: bool = True, zone: str = "UTC") -> Window:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from mainstay.kernel.catalog import Reference, Resource
+from mainstay.kernel.catalog import Catalog, Reference, Resource
 from mainstay.kernel.finding import Position
 from mainstay.kernel.ports import EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import Period, Target, Window
@@ -139,6 +139,8 @@ class Objective:
         windows: the first is the one that budgets, gates and policies speak of.
         sla: what is promised by contract, looser than the target.
         policy: the name of an ErrorBudgetPolicy, or of a preset; empty for the default.
+        weight: its impact within a composite.
+        comparison: operator and value for an indicator that is a bare threshold metric declared elsewhere.
     """
 
     name: str
@@ -158,6 +160,7 @@ class Objective:
     exclusions: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     weight: float = 1.0
+    comparison: tuple[str, float] | None = None
 
     @property
     def target(self) -> Target:
@@ -254,6 +257,25 @@ def ledger_key(indicator: Indicator, method: Method) -> str:
 
 def _described(part: object) -> object:
     return None if part is None else [type(part).__name__, asdict(part)]  # type: ignore[call-overload]
+
+
+def resolved(objective: Objective, catalog: Catalog) -> Indicator:
+    """The objective's indicator, fetched by name where it is declared elsewhere, compared and with a source.
+
+    An indicator that names no source counts at the only source of the catalog that fits its query, if there is one.
+    """
+    indicator = objective.indicator
+    if isinstance(indicator, str):
+        indicator = catalog.get(Indicator, indicator)
+    if isinstance(indicator.total, GaugeQuery) and objective.comparison is not None:
+        operator, threshold = objective.comparison
+        indicator = replace(indicator, total=replace(indicator.total, operator=operator, threshold=threshold))
+    if not indicator.source:
+        wanted = "events" if isinstance(indicator.total, EventQuery) else "prometheus"
+        fitting = [source.name for source in catalog.of(DataSource) if source.type == wanted]
+        if len(fitting) == 1:
+            indicator = replace(indicator, source=fitting[0])
+    return indicator
 
 
 def links(resource: Resource) -> Iterable[Reference]:
