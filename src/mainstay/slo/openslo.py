@@ -29,6 +29,7 @@ from mainstay.kernel.reader import Reader
 from mainstay.slo.method import Method, Occurrences, RatioTimeslices, Timeslices, step_of
 from mainstay.slo.metadata import Metadata, read_annotations, read_metadata
 from mainstay.slo.queries import compared, counter_query, events_that, read_conditions
+from mainstay.slo.sources import KINDS, read_details
 from mainstay.slo.spec import (
     AlertDeclaration,
     DataSource,
@@ -65,15 +66,13 @@ def read_data_source(reader: Reader) -> Iterator[DataSource]:
     spec = reader.child("spec", required=True)
     if spec is None:
         return
-    kind = spec.text("type", required=True, default="")
+    kind = spec.text("type", required=True, default="").lower()
     description = spec.text("description", default="")
-    details = spec.child("connectionDetails")
-    plain = details.node.plain() if details is not None else {}
+    details = read_details(spec, kind)
     spec.done()
     reader.done()
     if meta is not None and kind:
-        assert isinstance(plain, dict)
-        yield DataSource(meta.name, meta.origin, kind.lower(), plain, description)
+        yield DataSource(meta.name, meta.origin, KINDS.get(kind, kind), details, description)
 
 
 def read_sli(reader: Reader) -> Iterator[Indicator]:

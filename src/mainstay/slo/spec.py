@@ -19,6 +19,7 @@ from mainstay.kernel.ports import EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import Period, Target, Window
 from mainstay.slo.method import Method, Occurrences
 from mainstay.slo.policy import Policy
+from mainstay.slo.sources import Details
 
 
 class IndicatorType(StrEnum):
@@ -48,12 +49,17 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """Where numbers come from: `prometheus` (any Prometheus HTTP API) or `events` (log, span and table files)."""
+    """Where numbers come from.
+
+    Args:
+        type: `prometheus` (any Prometheus HTTP API), `events` (log, span and table files), or a name Mainstay
+            cannot ask, whose `details` are None.
+    """
 
     name: str
     origin: Position
     type: str
-    details: Mapping[str, object]
+    details: Details | None
     description: str = ""
 
 
