@@ -84,6 +84,8 @@ class Operation(Generic[Req, Res]):
         exit_codes: what each code means, for `--help`.
         examples: command lines for `--help`, each run or checked by a test.
         doors: where it is offered; a page or route makes no sense for every verb (`slo try` reads local files).
+        needs_catalog: False for a verb that works without one (`slo try`, `check`): it is handed an empty catalog, and
+            mistakes in the folder it runs in do not stop it.
     """
 
     word: str
@@ -97,6 +99,7 @@ class Operation(Generic[Req, Res]):
     examples: tuple[str, ...] = ()
     doors: tuple[Literal["cli", "http", "page"], ...] = ("cli", "http", "page")
     as_json: Callable[[Res], object] | None = None
+    needs_catalog: bool = True
 
     @property
     def summary(self) -> str:
