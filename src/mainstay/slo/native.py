@@ -120,18 +120,18 @@ def _counted(spec: Reader, kind: IndicatorType, considered: tuple[Condition, ...
                         "histogram")
             return None
         try:
-            good, total = histogram_queries(histogram, threshold.total_seconds())
+            within, counted = histogram_queries(histogram, threshold.total_seconds())
         except InvalidInput as error:
             spec.report("invalid-value", error.message, error.way_out, "histogram")
             return None
-        return good, None, total
+        return within, None, counted
     if "good" in parts and "bad" in parts:
         spec.report("one-of", f"{spec.path} says both good and bad", "keep one: the other follows from total", "bad")
         return None
     total = parts.get("total", EventQuery(considered))
     if "good" in parts or "bad" in parts:
         numerator = parts.get("good", parts.get("bad"))
-        if type(numerator) is not type(total):
+        if isinstance(numerator, EventQuery) is not isinstance(total, EventQuery):
             spec.report("invalid-value", f"{spec.path} mixes conditions on events with PromQL",
                         "write good (or bad) and total in one language")
             return None
@@ -187,11 +187,11 @@ def read_objective(reader: Reader) -> Iterator[Objective]:
     target = spec.target("target", required=True)
     zone = spec.parsed("timezone", lambda text: zone_named(text).key) or "UTC"
     main = spec.parsed("window", lambda text: parse_window(text, zone=zone)) or RollingWindow(timedelta(days=30))
-    others = tuple(one for child in spec.children("windows") if (one := _window(child, zone)) is not None)
+    others = tuple(filter(None, (_window(child, zone) for child in spec.children("windows"))))
     fields = {key: spec.text(key, default="") for key in ("description", "rationale", "owner", "policy", "service")}
     method = _method(spec)
     sla = spec.target("sla")
-    dependencies = tuple(one for child in spec.children("dependencies") if (one := _dependency(child)) is not None)
+    dependencies = tuple(filter(None, map(_dependency, spec.children("dependencies"))))
     review, exclusions = _review(spec), spec.texts("exclusions")
     spec.done()
     if indicator is None or target is None:

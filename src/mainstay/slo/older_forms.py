@@ -18,7 +18,7 @@ from mainstay.kernel.quantity import RollingWindow, Target, Window, parse_durati
 from mainstay.kernel.reader import Reader
 from mainstay.slo.metadata import parse_date, parse_period, read_metadata
 from mainstay.slo.policy_forms import document_policy, read_seed_policy
-from mainstay.slo.queries import compared, counter_query, events_that, histogram_queries, read_conditions
+from mainstay.slo.queries import compared, counter_query, events_that, histogram_queries, read_conditions, split_ratio
 from mainstay.slo.spec import (
     Dependency,
     ErrorBudgetPolicy,
@@ -95,9 +95,6 @@ def _slo_v1_indicator(sli: Reader, name: str) -> Indicator | None:
         parts = {key: counter_query(text, counter=True) for key, text in queries.items() if text is not None}
         return Indicator(name, sli.where, kind, source, parts["total"], parts.get("bad"), parts.get("good"),
                          threshold=threshold)
-    if not source:
-        _warn(sli, "no-source", "nothing says where this is counted; there will be no data",
-              "add source: NAME of a DataSource of events, or histogram: / good: and total: as PromQL")
     total_events = EventQuery(where)
     if kind is IndicatorType.LATENCY and threshold is not None:
         timed = events_that(where, (Condition("duration", "present"),))
@@ -147,8 +144,8 @@ def _slos_entry(entry: Reader, default_source: str) -> Objective | None:
         bound = entry.number("target", required=True, minimum=0)
         target = entry.target("objective")
         if target is None:
-            _warn(entry, "no-objective", f"the target is a threshold in {unit} and no share is promised; 95 % is assumed",
-                  "add objective: 95 (the percentage of time within the threshold)", "target")
+            _warn(entry, "no-objective", f"the target is a threshold in {unit} and no share is promised; 95 % is "
+                  "assumed", "add objective: 95 (the percentage of time within the threshold)", "target")
             target = Target.percent("95")
         counted = None
         if query is None:
@@ -177,6 +174,8 @@ def _ratio_of(sli: Reader, query: str | None, good: str | None, bad: str | None,
     if query is None:
         sli.report("missing-field", f"{sli.path} needs good and total, or query", "add good: and total: as PromQL")
         return None
+    if (counters := split_ratio(query)) is not None:
+        return None, *counters
     _warn(sli, "ratio-query", "a query that is already a ratio can only be averaged over time, which weighs a quiet "
           "night like a busy day", "write good: and total: instead of query:", "query")
     text = re.sub(r"\*\s*100\s*$", "", query.strip()) if unit == "percent" else query.strip()
@@ -332,6 +331,9 @@ def _document_indicator(sli: Reader, title: str, source: str, threshold: timedel
                          threshold=threshold)
     if bad_events:
         return Indicator(title, sli.where, kind, own_source, EventQuery(where), events_that(where, bad_events))
+    for key, (query, _) in queries.items():
+        if key.lower() in title.lower() and (counters := split_ratio(query)) is not None:
+            return Indicator(title, sli.where, IndicatorType.CUSTOM, own_source, counters[1], good=counters[0])
     definition = sli.text("definition", default="")
     if re.search(r"status(_code)?\s*<\s*500", definition):
         return Indicator(title, sli.where, IndicatorType.AVAILABILITY, own_source, EventQuery(where),

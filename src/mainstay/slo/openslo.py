@@ -26,8 +26,8 @@ from mainstay.kernel.quantity import (
     zone_named,
 )
 from mainstay.kernel.reader import Reader
-from mainstay.slo.method import Method, Occurrences, RatioTimeslices, Timeslices, step_of
 from mainstay.slo.metadata import Metadata, read_annotations, read_metadata
+from mainstay.slo.method import Method, Occurrences, RatioTimeslices, Timeslices, step_of
 from mainstay.slo.queries import compared, counter_query, events_that, read_conditions
 from mainstay.slo.sources import KINDS, read_details
 from mainstay.slo.spec import (
@@ -242,7 +242,8 @@ def _indicator_of(reader: Reader, meta: Metadata, target: Reader | None, *, requ
     reference = reader.text("indicatorRef")
     inline = reader.child("indicator")
     if reference and inline is not None:
-        reader.report("one-of", f"{reader.path} has both indicator and indicatorRef", "keep one of the two", "indicator")
+        reader.report("one-of", f"{reader.path} has both indicator and indicatorRef", "keep one of the two",
+                      "indicator")
         return None
     if reference:
         return reference

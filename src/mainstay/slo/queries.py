@@ -123,7 +123,8 @@ def events_that(*groups: Iterable[Condition]) -> EventQuery:
     return EventQuery(tuple(one for group in groups for one in group))
 
 
-_SELECTOR = re.compile(r"""[a-zA-Z_:][\w:]*\s*(\{(?:[^{}"']|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')*\})?""")
+_SELECTOR_TEXT = r"""[a-zA-Z_:][\w:]*\s*(?:\{(?:[^{}"']|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')*\})?"""
+_SELECTOR = re.compile(_SELECTOR_TEXT)
 _SUM_OF = re.compile(r"sum\s*\((?P<inside>.*)\)", re.DOTALL)
 
 
@@ -135,6 +136,20 @@ def counter_query(text: str, *, counter: bool) -> PromQuery:
     if counter and _SELECTOR.fullmatch(inside):
         return PromQuery(inside, counter=True)
     return PromQuery(raw, counter=False)
+
+
+_RATE = r"sum\s*\(\s*(?:rate|increase)\s*\(\s*(?P<{name}>" + _SELECTOR_TEXT + r")\s*\[[^\]]+\]\s*\)\s*\)"
+_RATIO = re.compile(r"\s*" + _RATE.replace("{name}", "good") + r"\s*/\s*" + _RATE.replace("{name}", "total")
+                    + r"\s*(?:\*\s*100\s*)?")
+
+
+def split_ratio(text: str) -> tuple[PromQuery, PromQuery] | None:
+    """Good and total of a query `sum(rate(good[w])) / sum(rate(total[w]))`, or None when it has another shape.
+
+    Counted apart, the two chain exactly over any window; the ratio alone could only be averaged.
+    """
+    found = _RATIO.fullmatch(text)
+    return (PromQuery(found["good"].strip(), True), PromQuery(found["total"].strip(), True)) if found else None
 
 
 def histogram_queries(selector: str, seconds: float) -> tuple[PromQuery, PromQuery]:

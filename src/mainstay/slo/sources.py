@@ -17,6 +17,10 @@ KINDS = {"prometheus": "prometheus", "thanos": "prometheus", "mimir": "prometheu
 """What a DataSource may be called, and which adapter it means: they all speak the Prometheus HTTP API."""
 
 
+_TIMEOUT = timedelta(seconds=30)
+_RETRIES = 2
+
+
 @dataclass(frozen=True, slots=True)
 class PrometheusDetails:
     """How to reach a Prometheus HTTP API. Secrets are named by file or environment variable, never written out."""
@@ -32,8 +36,8 @@ class PrometheusDetails:
     cert_file: str = ""
     key_file: str = ""
     verify: bool = True
-    timeout: timedelta = timedelta(seconds=30)
-    retries: int = 2
+    timeout: timedelta = _TIMEOUT
+    retries: int = _RETRIES
 
 
 Details = PrometheusDetails | FileSet
@@ -58,13 +62,14 @@ def _prometheus(details: Reader) -> PrometheusDetails | None:
             details.ignore(key)
             details.report("secret-in-file", f"{details.field(key)} holds a secret", f"write {key}_env: NAME or "
                            f"{key}_file: PATH, and take the secret out of the file's history", key)
+    retries = details.whole("retries", minimum=0, maximum=10)
     out = PrometheusDetails(
         url or "", details.text("username", default=""), details.text("password_env", default=""),
         details.text("password_file", default=""), details.text("token_env", default=""),
         details.text("token_file", default=""), details.labels("headers"), details.text("ca_file", default=""),
         details.text("cert_file", default=""), details.text("key_file", default=""),
-        details.flag("verify", default=True), details.duration("timeout") or PrometheusDetails.timeout,
-        details.whole("retries", minimum=0, maximum=10) or (0 if details.has("retries") else 2))
+        details.flag("verify", default=True), details.duration("timeout") or _TIMEOUT,
+        _RETRIES if retries is None else retries)
     details.done()
     if url is None:
         return None

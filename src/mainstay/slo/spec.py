@@ -136,6 +136,9 @@ class Review:
     agenda: tuple[str, ...] = ()
 
 
+_EVERY_EVENT = Occurrences()
+
+
 @dataclass(frozen=True, slots=True)
 class Objective:
     """A promise: this indicator, at least this target, over these windows.
@@ -154,7 +157,7 @@ class Objective:
     service: str
     indicator: Indicator | str
     windows: tuple[ObjectiveWindow, ...]
-    method: Method = Occurrences()
+    method: Method = _EVERY_EVENT
     title: str = ""
     description: str = ""
     rationale: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
@@ -144,6 +144,15 @@ class Standing:
     spark: tuple[float | None, ...]
     promise: Target
 
+    @property
+    def spent(self) -> float | None:
+        """Share of the main window's budget that is spent; None without data."""
+        return None if self.consumption_percent is None else self.consumption_percent / 100
+
+    def in_zone(self, zone: str) -> Standing:
+        """The same standing, in that zone of its policy."""
+        return replace(self, zone=zone)
+
 
 def windows_start(objective: Objective, now: datetime) -> datetime:
     """The earliest moment that any window of the objective needs; request windows may need all there is."""
@@ -185,9 +194,10 @@ def tally_over(span: Span, holdings: Holdings) -> Tally | None:
         head = holdings.heads.get(parts.head.start)
         tallies.append(Running.of(head).tally(parts.head) if head is not None else None)
     if parts.days is not None:
-        inside = (holdings.days.days >= parts.days.start.timestamp()) & (holdings.days.days < parts.days.end.timestamp())
-        total = float(holdings.days.total[inside].sum())
-        tallies.append(Tally(float(holdings.days.bad[inside].sum()), total) if total > 0 else None)
+        days = holdings.days
+        inside = (days.days >= parts.days.start.timestamp()) & (days.days < parts.days.end.timestamp())
+        total = float(days.total[inside].sum())
+        tallies.append(Tally(float(days.bad[inside].sum()), total) if total > 0 else None)
     if parts.tail is not None:
         tallies.append(running.tally(parts.tail))
     return sum_of(tallies)
