@@ -376,8 +376,6 @@ _POSTGRES_WAYS_OUT = {
     "53100": ("the server's disk is full", "free space on the server"),
     "53": ("the server is out of a resource", "give it more connections or memory, or try again"),
     "55P03": ("another process has been writing to it for too long", "look for a stuck session in pg_stat_activity"),
-    "28": ("it refused the login", "check user and password in the store's URL, and pg_hba.conf"),
-    "3D": ("there is no such database", "create it: createdb NAME"),
     "42501": ("this user may not do that", "grant the user CREATE on the schema and rights on its tables"),
     "57P": ("the server is shutting down or starting", "try again in a moment"),
     "25P03": ("this process was stopped in the middle of a write, and the server took its lock back", "try again"),
@@ -400,6 +398,12 @@ def unavailable(error: BaseException, where: str) -> StoreUnavailable:
             return StoreUnavailable(f"{where}: {what} ({reason})", way_out)
     if isinstance(error, exc.TimeoutError):
         return StoreUnavailable(f"{where} is being read by too many at once", "try again")
+    # Before the login succeeded the server gives no code, only its words.
+    if "does not exist" in reason:
+        return StoreUnavailable(f"{where}: there is no such database or user ({reason})", "create it: createdb NAME")
+    if "authentication failed" in reason or "pg_hba.conf" in reason or "no password" in reason:
+        return StoreUnavailable(f"{where} refused the login ({reason})",
+                                "check user and password in the store's URL, and pg_hba.conf")
     # A connection lost during COMMIT leaves open whether the server did it; only the server knows. Hence the keys.
     return StoreUnavailable(f"{where} does not answer: {reason}",
                             "check that the server runs, then repeat: what carries a key is recorded once")
