@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +17,9 @@ from programs import need
 
 READY_WITHIN = 30.0
 """Seconds a server may take to become ready; 0.2 s on a quiet machine."""
+
+ATTEMPTS = 3
+"""How many ports are tried when somebody else is always faster."""
 
 
 @dataclass(frozen=True)
@@ -42,39 +44,41 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], folder: Path, ready: str, attempts: int = 3) -> Iterator[Server]:
+def running(command: Sequence[str], folder: Path, ready: str, client: httpx.Client | None = None) -> Iterator[Server]:
     """The command as a child process, `{port}` in it filled in, ready by the time the block starts.
 
     Args:
         ready: the path that answers 200 once the server serves.
+        client: knocks at https with what the server wants to be shown; by default plain http.
     Raises:
         RuntimeError: it ended or was not ready in time; the message holds the end of its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for attempt in range(1, attempts + 1):
+    for attempt in range(1, ATTEMPTS + 1):
         port = free_port()
-        url = f"http://127.0.0.1:{port}"
+        url = f"{'https' if client else 'http'}://127.0.0.1:{port}"
         with (folder / "log.txt").open("wb") as log:
             process = subprocess.Popen([word.format(port=port) for word in command], stdout=log,
                                        stderr=subprocess.STDOUT, cwd=folder, start_new_session=True)
         try:
-            if _ready(process, url + ready):
+            if _ready(process, url + ready, client):
                 yield Server(url, folder, process)
                 return
             log_end = (folder / "log.txt").read_text(errors="replace")[-2000:]
-            if "address already in use" not in log_end or attempt == attempts:
+            if "address already in use" not in log_end or attempt == ATTEMPTS:
                 raise RuntimeError(f"{command[0]} did not become ready:\n{log_end}")
         finally:
             _end(process)
 
 
-def _ready(process: subprocess.Popen[bytes], url: str) -> bool:
+def _ready(process: subprocess.Popen[bytes], url: str, client: httpx.Client | None) -> bool:
     until = time.monotonic() + READY_WITHIN
-    while time.monotonic() < until and process.poll() is None:
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(url, timeout=2, trust_env=False).status_code == 200:
-                return True
-        time.sleep(0.05)
+    with httpx.Client(trust_env=False) if client is None else contextlib.nullcontext(client) as knocking:
+        while time.monotonic() < until and process.poll() is None:
+            with contextlib.suppress(httpx.TransportError):
+                if knocking.get(url, timeout=2).status_code == 200:
+                    return True
+            time.sleep(0.05)
     return False
 
 
@@ -101,7 +105,8 @@ class Scrape:
 
 @contextlib.contextmanager
 def prometheus(folder: Path, *, backfill: str = "", scrapes: Sequence[Scrape] = (),
-               rules: Sequence[Path] = (), flags: Sequence[str] = ()) -> Iterator[Server]:
+               rules: Sequence[Path] = (), flags: Sequence[str] = (),
+               client: httpx.Client | None = None) -> Iterator[Server]:
     """A ready Prometheus; skips the test when the program is absent.
 
     Args:
@@ -109,6 +114,7 @@ def prometheus(folder: Path, *, backfill: str = "", scrapes: Sequence[Scrape] = 
         scrapes: what it scrapes; nothing by default.
         rules: rule files it evaluates every second.
         flags: more command-line flags. Remote write is received (`/api/v1/write`), the lifecycle API is open.
+        client: as in `running`, for a server whose flags make it want TLS or a password.
     """
     program = need("prometheus")
     data = folder / "data"
@@ -121,7 +127,7 @@ def prometheus(folder: Path, *, backfill: str = "", scrapes: Sequence[Scrape] = 
                "--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=100y",
                "--web.enable-remote-write-receiver", "--web.enable-lifecycle",
                "--log.level=warn", *flags]
-    with running(command, folder, "/-/ready") as server:
+    with running(command, folder, "/-/ready", client) as server:
         yield server
 
 
@@ -166,9 +172,3 @@ def victoria_metrics(folder: Path, *, backfill: str = "", flags: Sequence[str] =
                 client.post("/api/v1/import/prometheus", content=backfill.encode()).raise_for_status()
                 client.get("/internal/force_flush").raise_for_status()
         yield server
-
-
-def removed(folder: Path) -> Path:
-    """The folder, empty: for servers that outlive one test."""
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder

@@ -357,7 +357,7 @@ class PrometheusApi:
             return SourceUnavailable(f"{self.where} could not answer ({failure.error_type}): {said}",
                                      "ask for a shorter window, or look at the server's log")
         return InvalidInput(f"{self.where} does not understand the query ({status}): {said} — query: {query}",
-                            "correct the query; a counter is named by its selector alone, without rate() or a range")
+                            "correct the query: promtool and the server's own page show it with its results")
 
     def _nonsense(self, body: bytes, error: msgspec.DecodeError) -> SourceUnavailable:
         if body.lstrip()[:1] == b"<":
