@@ -9,6 +9,7 @@ Bodies need a Content-Length; chunked bodies are refused.
 from __future__ import annotations
 
 import json
+import re
 from asyncio import IncompleteReadError, LimitOverrunError, StreamReader
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from typing import Any
 
 MAX_HEAD = 16 * 1024
 MAX_BODY = 256 * 1024
+_TARGET = re.compile(r"/[!-~]*")  # no control characters: a target is passed on from service to service
 _REASON = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -74,7 +76,7 @@ async def read_request(reader: StreamReader) -> Request | None:
     except ClosedEarly:
         return None
     match line.split(" "):
-        case [method, target, "HTTP/1.1" | "HTTP/1.0" as version]:
+        case [method, target, "HTTP/1.1" | "HTTP/1.0" as version] if _TARGET.fullmatch(target):
             if version == "HTTP/1.0":
                 headers.setdefault("connection", "close")
             return Request(method, target.partition("?")[0], headers, await _read_body(reader, headers))
