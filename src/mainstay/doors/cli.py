@@ -32,7 +32,7 @@ READER_LEFT = 141
 
 def run(argv: Sequence[str], application: Application = MAINSTAY) -> int:
     """The process's exit code for these arguments, after everything was printed."""
-    asked = [*argv[:argv.index("--")]] if "--" in argv else list(argv)
+    asked = _before_dashes(argv)
     try:
         code = _dispatch(list(argv), application)
         sys.stdout.flush()
@@ -71,7 +71,7 @@ def _dispatch(argv: list[str], application: Application) -> int:
     leading, rest = commands.split_leading(argv)
     if rest[:1] == ["help"]:
         rest = [*rest[1:], "--help"]
-    wants_help = any(token in ("-h", "--help") for token in _before_dashes(argv)) or "--help" in rest
+    wants_help = any(token in ("-h", "--help") for token in [*leading, *_before_dashes(rest)])
     leading = [token for token in leading if token not in ("-h", "--help")]
     if leading == ["--version"]:
         return _say(f"mainstay {__version__}\n")
