@@ -108,7 +108,7 @@ def test_the_store_lies_in_the_users_state_folder_when_nobody_said(monkeypatch):
     (["tea", "brew", "--minuts", "3"], "unknown option: --minuts. Did you mean --minutes?", "tea brew --help"),
     (["tea", "brew", "--minutes", "x"], 'unable to convert "x" into float', "mainstay tea brew --help"),
     (["tea", "brew", "--cup", "mog"], 'Did you mean "mug"?', "mainstay tea brew --help"),
-    (["tea", "brew", "--since", "soon"], '"soon" is not a moment', "2026-05-01"),
+    (["tea", "brew", "--since", "soon"], '"soon" is not a time', "2026-03-02"),
     (["tea", "brew", "--cooled-for", "3 moons"], "is not a duration", "5m"),
     (["tea", "drink"], "HOW", "mainstay tea drink --help"),
     (["--jsn"], "--jsn is a flag, but no command was given", "mainstay --help"),

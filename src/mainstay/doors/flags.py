@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import cyclopts
@@ -15,6 +15,7 @@ from mainstay.doors.commands import EVERYWHERE, Everywhere, command_line, flag_n
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.operation import Argument, Operation, arguments
 from mainstay.kernel.quantity import parse_duration
+from mainstay.kernel.reader import parse_moment
 
 _PREFIX = "everywhere_"
 # cyclopts takes a lone `-` for an unknown flag; here it is standard input. No argument can hold a NUL.
@@ -52,20 +53,6 @@ def completion_script(application: Application, shell: str) -> str:
     for entry in application.house:
         root.command(_signed(only_operation(entry)), name=entry.name, help=entry.summary)
     return root.generate_completion(prog_name="mainstay", shell=shell)  # type: ignore[arg-type]
-
-
-def parse_moment(text: str) -> datetime:
-    """An ISO 8601 date or time as aware UTC; without a zone it is UTC.
-
-    Raises:
-        InvalidInput: not such a text.
-    """
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise InvalidInput(f'"{text}" is not a moment', "write 2026-05-01, 2026-05-01T12:00 or 2026-05-01T12:00Z") \
-            from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 _READ: dict[Any, Callable[[str], Any]] = {datetime: parse_moment, timedelta: parse_duration}
