@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -78,6 +79,16 @@ def test_flags_of_every_command_may_stand_before_the_word(tea):
     assert json.loads(out)["now"] == "2025-12-31T22:00:00Z"
 
 
+def test_flags_of_every_command_may_stand_between_word_and_verb(tea):
+    assert tea("tea", "--json", "brew") == tea("tea", "brew", "--json")
+
+
+def test_a_command_of_the_house_has_no_word(tea):
+    assert tea("kettle") == (0, "the kettle is on\n", "")
+    assert tea("kettle", "--help")[1].startswith("mainstay kettle – Puts the kettle on.\n\nusage: mainstay kettle")
+    assert "  kettle      Puts the kettle on." in tea("--help")[1]
+
+
 def test_the_flags_of_every_command_become_the_settings_of_the_world(tea, monkeypatch):
     monkeypatch.setenv("MAINSTAY_STORE", "sqlite:////tmp/elsewhere.db")
     tea("tea", "drink", "spent", "-c", "specs", "--as-of", "2026-05-01")
@@ -105,12 +116,13 @@ def test_the_store_lies_in_the_users_state_folder_when_nobody_said(monkeypatch):
     (["brew"], "did you mean mainstay tea brew?", "mainstay --help"),
     (["tea", "brw"], 'tea has no verb "brw" (did you mean "brew"?)', "mainstay tea --help"),
     (["tea", "steep"], 'tea has no verb "steep"', "mainstay tea --help"),
-    (["tea", "brew", "--minuts", "3"], "unknown option: --minuts. Did you mean --minutes?", "tea brew --help"),
+    (["tea", "brew", "--minuts", "3"], 'unknown option: --minuts (did you mean "--minutes"?)', "tea brew --help"),
     (["tea", "brew", "--minutes", "x"], 'unable to convert "x" into float', "mainstay tea brew --help"),
-    (["tea", "brew", "--cup", "mog"], 'Did you mean "mug"?', "mainstay tea brew --help"),
+    (["tea", "brew", "--cup", "mog"], '"glass" (did you mean "mug"?)', "mainstay tea brew --help"),
     (["tea", "brew", "--since", "soon"], '"soon" is not a time', "2026-03-02"),
     (["tea", "brew", "--cooled-for", "3 moons"], "is not a duration", "5m"),
     (["tea", "drink"], "HOW", "mainstay tea drink --help"),
+    (["tea", "--jsn"], "--jsn is a flag, but no command was given", "mainstay --help"),
     (["--jsn"], "--jsn is a flag, but no command was given", "mainstay --help"),
     (["completion", "bsh"], 'did you mean "bash"?', "bash, zsh, fish"),
 ])
@@ -237,6 +249,17 @@ def test_an_output_without_utf_8_gets_ascii():
     assert ended.stdout.isascii()
     assert "* healthy" in ended.stdout
     assert "###......." in ended.stdout
+
+
+def test_a_person_sees_progress_on_one_line_that_goes_away_again():
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, str(_TOY), "tea", "brew"], stdout=subprocess.PIPE, stderr=theirs,
+                          env={**os.environ, "PYTHONPATH": str(_TESTS), "TERM": "xterm"}) as started:
+        out, _ = started.communicate(timeout=60)
+        os.close(theirs)
+    assert os.read(ours, 1000) == b"\r\x1b[Kbrewing\r\x1b[K"
+    os.close(ours)
+    assert out.startswith("tea · no leaves".encode())
 
 
 def test_nothing_is_said_of_progress_when_standard_error_is_no_terminal(tea):

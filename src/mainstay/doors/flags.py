@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -117,6 +118,7 @@ def _restored(value: Any) -> Any:
 
 
 def _said(error: cyclopts.CycloptsError) -> str:
-    """The parser's message, in the house's form: lower case, no full stop at its end."""
+    """The parser's message, in the house's form: lower case, the guess in brackets, no full stop at its end."""
     text = str(error).strip().replace(_STDIN, "-")
+    text = re.sub(r'\. Did you mean "?(.+?)"?\?$', r' (did you mean "\1"?)', text)
     return (text[:1].lower() + text[1:]).removesuffix(".")
