@@ -48,7 +48,7 @@ def completion_script(application: Application, shell: str) -> str:
     root = cyclopts.App(name="mainstay", help="The whole SRE practice in one tool.", help_format="plaintext")
     for entry in application.words:
         group = cyclopts.App(name=entry.name, help=entry.summary)
-        for operation in entry.operations():
+        for operation in (operation for operation in entry.operations() if "cli" in operation.doors):
             group.command(_signed(operation), name=operation.verb, help=operation.summary)
         root.command(group)
     for entry in application.house:
