@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from mainstay.kernel.operation import Operation
 from mainstay.kernel.ports import World
@@ -43,7 +43,7 @@ class Settings:
 
     Args:
         catalog: the folder that declares; None when nobody said: `mainstay` below the current folder, else the folder.
-        needs_catalog: whether the operation reads it; when not, mistakes in it must not stop the run.
+        catalog_use: whether the operation reads it, and whether mistakes in it stop the run.
         store: where facts and slots are kept: `sqlite:///path` or `postgresql://…`.
         as_of: the moment the world's clock shows, for reports in the past; None is the present.
         actor: who asks.
@@ -52,7 +52,7 @@ class Settings:
 
     catalog: str | None
     store: str
-    needs_catalog: bool = True
+    catalog_use: Literal["unused", "checked", "any"] = "checked"
     as_of: datetime | None = None
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None
