@@ -133,4 +133,5 @@ def build_world(settings: Settings) -> Any:
                            journal=_Closes(), ledger=_Closes())
 
 
-TEA = Application((WordEntry("tea", "Tea, made up for tests.", __name__),), (), build_world)
+TEA = Application((WordEntry("tea", "Tea, made up for tests.", "doors.toy"),),
+                  (WordEntry("kettle", "Puts the kettle on.", "doors.toy_house"),), build_world)

@@ -28,11 +28,12 @@ OUR_BUG = 70
 """EX_SOFTWARE of sysexits.h."""
 INTERRUPTED = 130
 READER_LEFT = 141
+_HELP = ("-h", "--help")
 
 
 def run(argv: Sequence[str], application: Application = MAINSTAY) -> int:
     """The process's exit code for these arguments, after everything was printed."""
-    asked = [*argv[:argv.index("--")]] if "--" in argv else list(argv)
+    asked = _before_dashes(argv)
     try:
         code = _dispatch(list(argv), application)
         sys.stdout.flush()
@@ -71,24 +72,25 @@ def _dispatch(argv: list[str], application: Application) -> int:
     leading, rest = commands.split_leading(argv)
     if rest[:1] == ["help"]:
         rest = [*rest[1:], "--help"]
-    wants_help = any(token in ("-h", "--help") for token in _before_dashes(argv)) or "--help" in rest
-    leading = [token for token in leading if token not in ("-h", "--help")]
+    wants_help = any(token in _HELP for token in [*leading, *_before_dashes(rest)])
     if leading == ["--version"]:
         return _say(f"mainstay {__version__}\n")
-    words = [token for token in rest[:2] if not token.startswith("-")]
-    if not words:
-        _refuse_unknown_flags(leading)
+    if not rest or rest[0] in _HELP:
+        _refuse_flags_alone(leading)
         return _say(cli_help.main_help(application))
-    entry, house = _find_word(words[0], application)
-    if entry is None:
+    if rest[0] == "completion":
         return _completion(rest[1:], application, wants_help=wants_help)
-    operations = [o for o in entry.operations() if "cli" in o.doors]
-    if house:
-        operation, tokens = operations[0], rest[1:]
-    elif len(words) == 1:
-        return _say(cli_help.word_help(entry, operations))
+    entry = _find_word(rest[0], application)
+    if entry in application.house:
+        operation, tokens = commands.only_operation(entry), rest[1:]
     else:
-        operation, tokens = _find_verb(entry, operations, words[1]), rest[2:]
+        between, rest = commands.split_leading(rest[1:])
+        leading += between
+        operations = [operation for operation in entry.operations() if "cli" in operation.doors]
+        if not rest:
+            _refuse_flags_alone(leading)
+            return _say(cli_help.word_help(entry, operations))
+        operation, tokens = _find_verb(entry, operations, rest[0]), rest[1:]
     if wants_help:
         return _say(cli_help.operation_help(operation))
     return _run_operation(operation, [*leading, *tokens], application)
@@ -98,22 +100,19 @@ def _before_dashes(tokens: Sequence[str]) -> Sequence[str]:
     return tokens[:tokens.index("--")] if "--" in tokens else tokens
 
 
-def _refuse_unknown_flags(leading: Sequence[str]) -> None:
+def _refuse_flags_alone(leading: Sequence[str]) -> None:
     for token in leading:
-        raise InvalidInput(f"{token} is a flag, but no command was given", "mainstay --help")
+        if token not in _HELP:
+            raise InvalidInput(f"{token} is a flag, but no command was given", "mainstay --help")
 
 
-def _find_word(name: str, application: Application) -> tuple[WordEntry | None, bool]:
-    """The entry of that name and whether it is a command of the house; None for `completion`."""
-    if name == "completion":
-        return None, True
-    for entry in application.house:
+def _find_word(name: str, application: Application) -> WordEntry:
+    """The word, or the command of the house, of that name."""
+    entries = (*application.words, *application.house)
+    for entry in entries:
         if entry.name == name:
-            return entry, True
-    for entry in application.words:
-        if entry.name == name:
-            return entry, False
-    known = [entry.name for entry in (*application.words, *application.house)] + ["completion"]
+            return entry
+    known = [*(entry.name for entry in entries), "completion"]
     hint = did_you_mean(name, known)
     if not hint:
         # Someone who forgot the word: `mainstay report`.
@@ -200,8 +199,9 @@ class _Progress:
     def show(self, sentence: str) -> None:
         """Replace the line."""
         if self._shows:
-            width = os.get_terminal_size(self._stream.fileno()).columns - 1
-            self._stream.write(f"\r\x1b[K{sentence[:width]}")
+            # A terminal that does not know its size says 0.
+            columns = os.get_terminal_size(self._stream.fileno()).columns or 80
+            self._stream.write(f"\r\x1b[K{sentence[:columns - 1]}")
             self._stream.flush()
             self._used = True
 

@@ -23,7 +23,7 @@ class Everywhere:
                               short="c", env="MAINSTAY_CATALOG")
     store: str | None = arg("where facts and measurements are kept: sqlite:///FILE or postgresql://…; a file in "
                             "the state folder of the user", None, env="MAINSTAY_STORE")
-    as_of: datetime | None = arg("answer as of this moment: 2026-05-01, 2026-05-01T12:00Z; UTC unless it says", None)
+    as_of: datetime | None = arg("answer as of this moment: 2026-05-01 or 2026-05-01T12:00:00Z", None)
     utc: bool = arg("times in UTC, not in the zone of this terminal", False)
     no_color: bool = arg("no colour, as with NO_COLOR set", False)
     debug: bool = arg("print a traceback when something fails", False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import cyclopts
@@ -15,6 +16,7 @@ from mainstay.doors.commands import EVERYWHERE, Everywhere, command_line, flag_n
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.operation import Argument, Operation, arguments
 from mainstay.kernel.quantity import parse_duration
+from mainstay.kernel.reader import parse_moment
 
 _PREFIX = "everywhere_"
 # cyclopts takes a lone `-` for an unknown flag; here it is standard input. No argument can hold a NUL.
@@ -46,26 +48,12 @@ def completion_script(application: Application, shell: str) -> str:
     root = cyclopts.App(name="mainstay", help="The whole SRE practice in one tool.", help_format="plaintext")
     for entry in application.words:
         group = cyclopts.App(name=entry.name, help=entry.summary)
-        for operation in entry.operations():
+        for operation in (operation for operation in entry.operations() if "cli" in operation.doors):
             group.command(_signed(operation), name=operation.verb, help=operation.summary)
         root.command(group)
     for entry in application.house:
         root.command(_signed(only_operation(entry)), name=entry.name, help=entry.summary)
     return root.generate_completion(prog_name="mainstay", shell=shell)  # type: ignore[arg-type]
-
-
-def parse_moment(text: str) -> datetime:
-    """An ISO 8601 date or time as aware UTC; without a zone it is UTC.
-
-    Raises:
-        InvalidInput: not such a text.
-    """
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise InvalidInput(f'"{text}" is not a moment', "write 2026-05-01, 2026-05-01T12:00 or 2026-05-01T12:00Z") \
-            from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 _READ: dict[Any, Callable[[str], Any]] = {datetime: parse_moment, timedelta: parse_duration}
@@ -130,6 +118,7 @@ def _restored(value: Any) -> Any:
 
 
 def _said(error: cyclopts.CycloptsError) -> str:
-    """The parser's message, in the house's form: lower case, no full stop at its end."""
+    """The parser's message, in the house's form: lower case, the guess in brackets, no full stop at its end."""
     text = str(error).strip().replace(_STDIN, "-")
+    text = re.sub(r'\. Did you mean "?(.+?)"?\?$', r' (did you mean "\1"?)', text)
     return (text[:1].lower() + text[1:]).removesuffix(".")

@@ -18,7 +18,8 @@ Runs = list[tuple[str, Tone]]
 _ROWS = 10
 # Braille cells are two dots wide and four high; bit of the dot at (x, y) in the code point from U+2800.
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-_LINE_TONES: tuple[Tone, ...] = ("good", "warn", "bad", "strong")
+# Green, yellow and red mean states, so several lines differ by weight, and each has its letter at its end.
+_WEIGHTS: tuple[Tone, ...] = ("strong", "plain", "quiet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +59,45 @@ def draw(chart: Chart, frame: Frame) -> list[Runs]:
     low, high = _range(chart)
     ticks = {0: high, _ROWS // 2: (low + high) / 2, _ROWS - 1: low}
     labels = {row: _number(value, high - low, chart.unit) for row, value in ticks.items()}
-    bounds = [(value, f"{name} {_number(value, high - low, chart.unit)}".strip()) for value, name in chart.bounds]
+    bounds = [(value, f"{name} {value:g} {chart.unit}".strip()) for value, name in chart.bounds]
+    letters = len(chart.lines) > 1
     left = max(len(label) for label in labels.values())
-    right = max((len(text) + 1 for _, text in bounds), default=0)
+    right = max((len(text) + 1 for _, text in bounds), default=0) + (2 * len(chart.lines) if letters else 0)
     columns = max(frame.width - left - 2 - right, 16)
     dots = (1, 1) if frame.ascii else (2, 4)
     canvas = _Canvas(columns, low, high, chart.times[0].timestamp(), chart.times[-1].timestamp(), *dots)
     grid = _plotted(chart, canvas, frame)
-    bound_rows = {canvas.y(value) // canvas.dots_y: text for value, text in bounds if low <= value <= high}
+    beside: dict[int, list[str]] = {}
+    for index, line in enumerate(chart.lines if letters else ()):
+        last = _last(line)
+        if last is not None:
+            beside.setdefault(canvas.y(last) // canvas.dots_y, []).append(_letter(index))
+    bound_rows = {canvas.y(value) // canvas.dots_y for value, _ in bounds}
+    for value, text in bounds:
+        beside.setdefault(canvas.y(value) // canvas.dots_y, []).append(text)
     out: list[Runs] = []
     for row in range(_ROWS):
         runs: Runs = [(f"{labels.get(row, ''):>{left}} ┤" if row in labels else " " * left + " │", "quiet")]
         runs += _with_bound(grid[row], row in bound_rows)
-        if row in bound_rows:
-            runs.append((f" {bound_rows[row]}", "quiet"))
+        runs += [(f" {text}", "quiet") for text in beside.get(row, ())]
         out.append(_joined(runs))
     out.append([(" " * left + " └" + _mark_row(chart.marks, canvas), "quiet")])
     out.append([(" " * (left + 2) + _times(chart, columns, frame.zone), "quiet")])
     out += _legend(chart, left + 2, frame.zone)
     return out
+
+
+def _letter(index: int) -> str:
+    return chr(ord("a") + index)
+
+
+def _last(line: Line) -> float | None:
+    return next((value for value in reversed(line.values) if value is not None), None)
+
+
+def _tone(chart: Chart, index: int) -> Tone:
+    tone = chart.lines[index].tone
+    return tone if tone != "plain" or len(chart.lines) == 1 else _WEIGHTS[index % len(_WEIGHTS)]
 
 
 def _range(chart: Chart) -> tuple[float, float]:
@@ -101,15 +122,14 @@ def _number(value: float, spread: float, unit: str) -> str:
 def _plotted(chart: Chart, canvas: _Canvas, frame: Frame) -> list[list[tuple[str, Tone]]]:
     grid: list[list[tuple[str, Tone]]] = [[(" ", "plain")] * canvas.columns for _ in range(_ROWS)]
     for index, line in enumerate(chart.lines):
-        tone = line.tone if line.tone != "plain" or len(chart.lines) == 1 else _LINE_TONES[index % len(_LINE_TONES)]
         lit: dict[tuple[int, int], int] = {}
         for x, top, bottom in _columns(chart.times, line, canvas):
             for y in range(top, bottom + 1):
                 cell = (y // canvas.dots_y, x // canvas.dots_x)
                 lit[cell] = lit.get(cell, 0) | _DOTS[x % canvas.dots_x][y % canvas.dots_y]
         for (row, column), bits in lit.items():
-            star = "*" if len(chart.lines) == 1 else chr(ord("a") + index)
-            grid[row][column] = (star if frame.ascii else chr(0x2800 | bits), tone)
+            star = "*" if len(chart.lines) == 1 else _letter(index)
+            grid[row][column] = (star if frame.ascii else chr(0x2800 | bits), _tone(chart, index))
     return grid
 
 
@@ -178,10 +198,9 @@ def _legend(chart: Chart, indent: int, zone: tzinfo | None) -> list[Runs]:
     if len(chart.lines) > 1:
         runs: Runs = [(" " * indent, "plain")]
         for index, line in enumerate(chart.lines):
-            tone = line.tone if line.tone != "plain" else _LINE_TONES[index % len(_LINE_TONES)]
-            last = next((v for v in reversed(line.values) if v is not None), None)
+            last = _last(line)
             said = "no data" if last is None else _number(last, abs(last) or 1.0, chart.unit)
-            runs += [(f"{chr(ord('a') + index)} {line.name} {said}", tone), ("   ", "plain")]
+            runs += [(f"{_letter(index)} {line.name} {said}", _tone(chart, index)), ("   ", "plain")]
         out.append(runs)
     for number, mark in enumerate(chart.marks, 1):
         at = mark.at.astimezone(zone).strftime("%d %b %H:%M")
