@@ -105,7 +105,7 @@ def _drunk_view(result: Mapping[str, Any]) -> View:
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("tea", "brew", Brew, brew, brewed_view, examples=("mainstay tea brew assam --minutes 4",),
-              needs_catalog=False),
+              catalog="unused"),
     Operation("tea", "drink", Drink, drink, _drunk_view,
               exit_code=lambda result: 1 if result["how"] == "spent" else 0,
               exit_codes=((0, "done"), (1, "the pot is spent"), (2, "too hot"), (3, "the cup is empty"))),

@@ -33,7 +33,7 @@ from mainstay.kernel.ports import (
     Surveyed,
 )
 from mainstay.kernel.quantity import SLOT, zone_named
-from mainstay.kernel.series import FloatArray, Series, gap
+from mainstay.kernel.series import Series, gap
 
 try:
     import duckdb
@@ -450,6 +450,12 @@ class EventSource:
                     series.known[:] = series.total > 0
                 out.append(Reading(_over(series, request), warnings, asked))
         return out
+
+    def probe(self) -> str:
+        """The format and number of the files. Raises InvalidInput when there are none that can be read."""
+        with _reading(self._files) as reader:
+            count = len(reader.opened.names)
+            return f"{reader.shape.format}, {count} file{'s' if count != 1 else ''}"
 
     def breakdown(self, request: CountRequest, by: Sequence[str], limit: int = 50) -> list[Spender]:
         """Who the bad events belong to, the greatest first; what is beyond the limit is summed under `(other)`.

@@ -128,6 +128,14 @@ class Source(Protocol):
         """
         ...
 
+    def probe(self) -> str:
+        """What answers, in a few words: `prometheus 2.42.0`, `3 files`.
+
+        Raises:
+            SourceUnavailable, InvalidInput: nothing does.
+        """
+        ...
+
     def breakdown(self, request: CountRequest, by: Sequence[str], limit: int = 50) -> list[Spender]:
         """Who the bad events belong to, the greatest first; what is beyond the limit is summed under `(other)`."""
         ...

@@ -97,13 +97,18 @@ def trial_of(survey: Survey, found: Surveyed, target: Target) -> Trial:
     return Trial(
         lines=found.lines, parsed=found.parsed, rejected=found.rejected,
         rejected_samples=tuple(Rejected(*sample) for sample in found.rejected_samples),
-        first=found.first, last=found.last, total=found.total, bad=found.bad, sli=tally.sli,
+        first=found.first, last=found.last, total=whole(found.total), bad=whole(found.bad), sli=tally.sli,
         target=float(target.ratio), consumption_percent=spent * 100, remaining_percent=(1 - spent) * 100,
-        status=status_of(spent), by_day=tuple(Day(day, total, bad, (total - bad) / total)
+        status=status_of(spent), by_day=tuple(Day(day, whole(total), whole(bad), (total - bad) / total)
                                               for day, total, bad in found.by_day if total > 0),
         latency=_latency(survey, found),
-        top_spenders=tuple(Spent(spender_key(values), bad, bad / found.bad) for values, bad in found.spenders),
+        top_spenders=tuple(Spent(spender_key(values), whole(bad), bad / found.bad) for values, bad in found.spenders),
         format=found.format, files=survey.files.paths, repeated=found.repeated, left_out=found.left_out)
+
+
+def whole(number: float) -> float:
+    """The number as an int when it is whole, so that JSON shows a count as a count."""
+    return int(number) if number == int(number) else number
 
 
 def spender_key(values: tuple[str, ...]) -> str:

@@ -65,10 +65,10 @@ def trial_view(trial: Trial, *, rejects: bool) -> View:
     allowed = trial.total * float(target.budget)
     left = allowed - trial.bad
     word = "failure" if round(allowed) == 1 else "failures"
-    says = f"{count(_floor1(left))} of {count(_floor1(allowed))} {word} left" if left >= 0 else \
+    says = f"{_failures(left)} of {_failures(allowed)} {word} left" if left >= 0 else \
         f"{count(round(trial.bad - allowed, 1))} {word} too many"
     rows: list[tuple[str, tuple[Cell, ...]]] = [
-        ("availability", cells(format_share(trial.sli, target), f"target {target}", state_cell(trial.status))),
+        ("availability", cells(format_share(trial.sli, digits=target_digits(target) + 1), f"target {target}", state_cell(trial.status))),
         ("budget", cells(Cell(f"{trial.consumption_percent:,.1f} % spent, {says}",
                               bar=trial.consumption_percent / 100))),
     ]
@@ -90,7 +90,12 @@ def trial_view(trial: Trial, *, rejects: bool) -> View:
     file = trial.files[0] if len(trial.files) == 1 else "FILES"
     hints = (f"mainstay slo try {file} --latency 300ms",) if one_needs_threshold(trial) else ()
     blocks.append(Next((*hints, f"mainstay slo suggest --from {file}")))
-    return View("slo try", tuple(blocks))
+    return View("", tuple(blocks))
+
+
+def target_digits(target: Target) -> int:
+    """Digits behind the point of a share held against this target: one more than the target has, two at least."""
+    return max(2, len(str(target).removesuffix(" %").partition(".")[2]) + 1)
 
 
 def one_needs_threshold(trial: Trial) -> bool:
@@ -98,9 +103,9 @@ def one_needs_threshold(trial: Trial) -> bool:
     return trial.latency is not None and trial.latency.threshold_ms is None
 
 
-def _floor1(number: float) -> float:
-    """Failures that may still happen, whole: 6.999 of them are 7 only to the last digit of a float."""
-    return float(int(number + 1e-6)) if abs(number) >= 1 else round(number, 1)
+def _failures(number: float) -> str:
+    """Failures that may happen, whole; below one the tenth tells something."""
+    return f"{number:,.0f}" if number >= 1 else f"{number:.1f}"
 
 
 def _latency_rows(trial: Trial, target: Target) -> list[tuple[str, tuple[Cell, ...]]]:

@@ -101,7 +101,7 @@ def suggested_view(found: Suggested) -> View:
 
 
 SUGGEST = Operation(
-    "slo", "suggest", SuggestRequest, suggest, suggested_view,
+    "slo", "suggest", SuggestRequest, suggest, suggested_view, catalog="any",
     exit_code=lambda found: 0 if found.windows else 3,
     exit_codes=((0, "suggested"), (2, "the input cannot be used"), (3, "nothing was measured")),
     examples=("mainstay slo suggest checkout-availability", "mainstay slo suggest --from access.log.gz --window 7d"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainstay.kernel.errors import NotFound
-from mainstay.kernel.finding import did_you_mean
+from mainstay.kernel.finding import InvalidFiles, did_you_mean, errors_of
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
@@ -43,7 +43,10 @@ def choose(world: World, names: Sequence[str], service: str = "") -> list[Object
 
     Raises:
         NotFound: a name or a service that the catalog does not have, or a catalog without objectives.
+        InvalidFiles: the operation took any catalog, and this one has mistakes.
     """
+    if wrong := errors_of(world.findings):
+        raise InvalidFiles(wrong)
     declared = world.catalog.of(Objective)
     if not declared:
         raise NotFound("the catalog declares no objective",
