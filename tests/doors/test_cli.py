@@ -93,13 +93,13 @@ def test_the_flags_of_every_command_become_the_settings_of_the_world(tea, monkey
     monkeypatch.setenv("MAINSTAY_STORE", "sqlite:////tmp/elsewhere.db")
     tea("tea", "drink", "spent", "-c", "specs", "--as-of", "2026-05-01")
     settings = toy.SEEN[-1]
-    assert (settings.catalog, settings.store, settings.needs_catalog, settings.as_of) == (
-        "specs", "sqlite:////tmp/elsewhere.db", True, datetime(2026, 5, 1, tzinfo=UTC))
+    assert (settings.catalog, settings.store, settings.catalog_use, settings.as_of) == (
+        "specs", "sqlite:////tmp/elsewhere.db", "checked", datetime(2026, 5, 1, tzinfo=UTC))
 
 
 def test_an_operation_that_needs_no_catalog_says_so_to_the_world(tea):
     tea("tea", "brew")
-    assert toy.SEEN[-1].needs_catalog is False
+    assert toy.SEEN[-1].catalog_use == "unused"
     assert toy.SEEN[-1].catalog is None
 
 

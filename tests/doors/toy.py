@@ -63,7 +63,8 @@ def brew(world: World, request: Brew) -> Brewed:
 
 def brewed_view(result: Brewed) -> View:
     """The tea as people see it."""
-    return View("tea · " + (", ".join(result.leaves) or "no leaves"), (
+    return View("Tea", (
+        Text("tea · " + (", ".join(result.leaves) or "no leaves")),
         Text(f"{result.minutes:g} minutes in a {result.cup}", "quiet"),
         Pairs((("strength", (Cell("99.970 %"), Cell("target 99.9 %"), state_cell("healthy"))),
                ("left", (Cell("30.0 % drunk", bar=0.3),)))),
@@ -105,7 +106,7 @@ def _drunk_view(result: Mapping[str, Any]) -> View:
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("tea", "brew", Brew, brew, brewed_view, examples=("mainstay tea brew assam --minutes 4",),
-              needs_catalog=False),
+              catalog="unused"),
     Operation("tea", "drink", Drink, drink, _drunk_view,
               exit_code=lambda result: 1 if result["how"] == "spent" else 0,
               exit_codes=((0, "done"), (1, "the pot is spent"), (2, "too hot"), (3, "the cup is empty"))),

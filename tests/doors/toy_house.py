@@ -21,5 +21,5 @@ def boil(world: World, request: Boil) -> str:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation("", "kettle", Boil, boil, lambda result: View("", (Text(result),)), needs_catalog=False),
+    Operation("", "kettle", Boil, boil, lambda result: View("", (Text(result),)), catalog="unused"),
 )
