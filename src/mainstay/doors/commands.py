@@ -36,7 +36,7 @@ _TAKES_VALUE = frozenset(flag for a in EVERYWHERE if a.type is not bool
 
 def flag_name(argument: Argument) -> str:
     """`--burn-rate` for the field `burn_rate`."""
-    return "--" + argument.name.replace("_", "-")
+    return "--" + (argument.flag or argument.name.replace("_", "-"))
 
 
 def split_leading(argv: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -1,4 +1,4 @@
-"""How results look: the verdict first, then why, then what to run next. Pure; numbers are rounded here and only here."""
+"""How results look: the verdict first, then why, then what to run next. Pure; numbers are rounded here only."""
 
 from __future__ import annotations
 
@@ -88,9 +88,14 @@ def trial_view(trial: Trial, *, rejects: bool) -> View:
         blocks.append(table("rejected lines", ("line>", "why", "text"),
                             [(f"{one.line:,}", one.reason, one.text) for one in trial.rejected_samples]))
     file = trial.files[0] if len(trial.files) == 1 else "FILES"
-    hints = (f"mainstay slo try {file} --latency 300ms",) if trial.latency is None and "duration" in trial.format else ()
+    hints = (f"mainstay slo try {file} --latency 300ms",) if one_needs_threshold(trial) else ()
     blocks.append(Next((*hints, f"mainstay slo suggest --from {file}")))
     return View("slo try", tuple(blocks))
+
+
+def one_needs_threshold(trial: Trial) -> bool:
+    """Whether the files hold durations that nobody asked to judge."""
+    return trial.latency is not None and trial.latency.threshold_ms is None
 
 
 def _floor1(number: float) -> float:
@@ -112,7 +117,7 @@ def _latency_rows(trial: Trial, target: Target) -> list[tuple[str, tuple[Cell, .
 
 
 def _ms(milliseconds: float) -> str:
-    return format_duration(timedelta(milliseconds=milliseconds)) if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"
 
 
 # -- standings ----------------------------------------------------------------------------------------------------
@@ -176,8 +181,10 @@ def exhausts(one: Standing) -> str:
     found = one.exhaustion
     if found.state == "exhausted":
         return "spent"
+    if found.state == "unknown":
+        return "–"
     if found.hours is None:
-        return "–" if found.state == "unknown" else f"not in {format_duration(timedelta(hours=found.horizon_hours or 0))}"
+        return f"not in {format_duration(timedelta(hours=found.horizon_hours or 0))}"
     return format_duration(timedelta(hours=found.hours))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mainstay.kernel.errors import SourceUnavailable
 from mainstay.kernel.journal import Batch, FactQuery, NewFact
-from mainstay.kernel.ports import CountRequest, DaySums, EventQuery, GaugeQuery, World
+from mainstay.kernel.ports import CountRequest, DaySums, EventQuery, GaugeQuery, Reading, World
 from mainstay.kernel.quantity import SLOT, RequestWindow, Span
 from mainstay.kernel.series import Series, floor_slot, gap
 from mainstay.slo.compliance import split_days
@@ -147,10 +147,7 @@ def _read(world: World, source: str, plans: Sequence[_Plan], now: datetime) -> N
     facts: list[NewFact] = []
     for (plan, span), reading in zip(owners, readings, strict=True):
         plan.warnings += [warning for warning in reading.warnings if warning not in plan.warnings]
-        series = reading.series
-        if plan.indicator.derived is not None:
-            series = judged(series, plan.indicator.derived)
-        slots = counted(series, plan.objective.method).cut(int(span.start.timestamp()), int(span.end.timestamp()))
+        slots = slots_of(plan.indicator, plan.objective.method, reading, span)
         entries[plan.key] = _joined(entries.get(plan.key), slots)
         facts.append(NewFact("slo.back-filled", plan.key, now, {"since": span.start.isoformat(),
                                                                "objective": plan.objective.name},
@@ -159,6 +156,12 @@ def _read(world: World, source: str, plans: Sequence[_Plan], now: datetime) -> N
     facts = [fact for fact in facts if changed.get(fact.subject)]
     if facts:
         world.journal.commit(Batch(facts))
+
+
+def slots_of(indicator: Indicator, method: Method, reading: Reading, span: Span) -> Series:
+    """What a source answered to `request_for`, as the slots that the ledger keeps."""
+    series = reading.series if indicator.derived is None else judged(reading.series, indicator.derived)
+    return counted(series, method).cut(int(span.start.timestamp()), int(span.end.timestamp()))
 
 
 def _joined(first: Series | None, second: Series) -> Series:

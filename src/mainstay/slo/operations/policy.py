@@ -171,8 +171,8 @@ def policies_view(found: Policies) -> View:
     """Each policy with the current zone marked."""
     blocks = []
     for one in found.objectives:
-        here = f"{one.name}: {percent(one.consumption_percent)} spent, zone {one.zone or 'unknown (no data)'}, " \
-               f"policy {one.policy}"
+        zone = one.zone or "unknown (no data)"
+        here = f"{one.name}: {percent(one.consumption_percent)} spent, zone {zone}, policy {one.policy}"
         if one.frozen:
             here += f"; frozen: {', '.join(one.frozen)}"
         blocks.append(table(here, ("", "zone", "from>", "what holds"), [

@@ -17,7 +17,7 @@ from mainstay.slo.operations.measuring import LATE, Measured, measure
 from mainstay.slo.policy import PRESETS, TEMPLATE, Policy, zone_of
 from mainstay.slo.spec import ErrorBudgetPolicy, Objective
 from mainstay.slo.standing import Standing, standing_of
-from mainstay.slo.view import notes, standings_table, verdict
+from mainstay.slo.view import notes, standings_table, verdict, worst_first
 
 STALE_AFTER = LATE + timedelta(minutes=10)
 """A source that gave nothing for this long is stale: two slots beyond what may be late."""
@@ -123,10 +123,10 @@ def report(world: World, request: ReportRequest) -> Report:
 def report_view(found: Report) -> View:
     """The report, worst first."""
     standings = found.objectives
-    worst = min(standings, key=lambda one: (one.remaining_percent is None, one.remaining_percent or 0), default=None)
-    hint = (f"mainstay slo show {worst.name}", f"mainstay slo attribute {worst.name}") if worst else ()
-    return View("Objectives", (Text(f"{len(standings)} objectives at {found.generated_at:%-d %b %Y %H:%M} UTC", "quiet"),
-                               verdict(standings), standings_table(standings), *notes(standings), Next(hint)))
+    worst = worst_first(standings)[0].name
+    head = Text(f"{len(standings)} objectives at {found.generated_at:%-d %b %Y %H:%M} UTC", "quiet")
+    return View("Objectives", (head, verdict(standings), standings_table(standings), *notes(standings),
+                               Next((f"mainstay slo show {worst}", f"mainstay slo attribute {worst}"))))
 
 
 def report_exit(found: Report) -> int:

@@ -1,0 +1,67 @@
+"""200 indicators × 30 days from a real Prometheus: our reading beside the bare HTTP calls of the same queries.
+
+The rival is httpx alone: the same query texts over the same number of connections, answers received and thrown away.
+What we take longer is the price of decoding, checking and building the series. Run: python bench/prometheus_source.py
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from servers.history import METRIC, SLOT, START, counter_samples, day_and_night, open_metrics
+from servers.prometheus import prometheus
+
+from mainstay.adapters.prometheus import PrometheusSettings, PrometheusSource
+from mainstay.kernel.ports import CountRequest, PromQuery
+from mainstay.kernel.quantity import Span
+
+INDICATORS, DAYS, ROUNDS, AT_ONCE = 200, 30, 3, 8
+
+
+def bare(url: str, texts: list[str], end: int) -> int:
+    """Bytes of all answers, after decompression."""
+    with httpx.Client(timeout=60, limits=httpx.Limits(max_connections=AT_ONCE)) as client, ThreadPoolExecutor(
+            AT_ONCE) as pool:
+        def ask(text: str) -> int:
+            answer = client.post(f"{url}/api/v1/query_range", data={
+                "query": text, "start": START + SLOT, "end": end, "step": SLOT})
+            return len(answer.raise_for_status().content)
+        return sum(pool.map(ask, texts))
+
+
+def main() -> None:
+    history = day_and_night(DAYS)
+    samples = counter_samples(history)
+    span = Span(datetime.fromtimestamp(START, UTC), datetime.fromtimestamp(history.end, UTC))
+    requests = [CountRequest(PromQuery(f'{METRIC}{{job="j{nth}"}}', counter=True), span,
+                             bad=PromQuery(f'{METRIC}{{job="j{nth}",code="500"}}', counter=True))
+                for nth in range(INDICATORS)]
+    with tempfile.TemporaryDirectory() as folder, prometheus(
+            Path(folder), backfill=open_metrics({f"j{nth}": samples for nth in range(INDICATORS)})) as server:
+        ours, rival = [], []
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            with PrometheusSource(PrometheusSettings(server.url, at_once=AT_ONCE)) as source:
+                readings = source.count(requests)
+            ours.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            size = bare(server.url, [text for reading in readings for text in reading.asked], history.end)
+            rival.append(time.perf_counter() - began)
+        assert all(reading.series.bad_sum == history.bad for reading in readings), "the benchmark reads the truth"
+        print(f"{INDICATORS} indicators × {DAYS} days of slots, {2 * INDICATORS} queries, {size / 1e6:.0f} MB of JSON")
+        print(f"  mainstay    {min(ours):6.2f} s   ({', '.join(f'{each:.2f}' for each in ours)})")
+        print(f"  httpx alone {min(rival):6.2f} s   ({', '.join(f'{each:.2f}' for each in rival)})")
+        print(f"  ratio       {min(ours) / min(rival):6.2f}")
+
+
+if __name__ == "__main__":
+    main()
