@@ -61,6 +61,15 @@ def test_a_lone_dash_is_standard_input_and_no_flag(tea):
     assert brewed(tea, "assam", "-")["leaves"] == ["assam", "-"]
 
 
+def test_arguments_and_flags_may_be_mixed(tea):
+    result = brewed(tea, "assam", "--minutes", "-2", "green", "--milk", "oolong")
+    assert (result["leaves"], result["minutes"], result["milk"]) == (["assam", "green", "oolong"], -2.0, True)
+
+
+def test_several_arguments_are_counted(tea):
+    assert tea("tea", "wash", "a", "b")[1] == "2 washed\n"
+
+
 def test_after_two_dashes_nothing_is_a_flag(tea):
     code, out, _ = tea("tea", "brew", "--json", "--", "--help")
     assert code == 0
@@ -121,7 +130,9 @@ def test_the_store_lies_in_the_users_state_folder_when_nobody_said(monkeypatch):
     (["tea", "brew", "--cup", "mog"], '"glass" (did you mean "mug"?)', "mainstay tea brew --help"),
     (["tea", "brew", "--since", "soon"], '"soon" is not a time', "2026-03-02"),
     (["tea", "brew", "--cooled-for", "3 moons"], "is not a duration", "5m"),
-    (["tea", "drink"], "HOW", "mainstay tea drink --help"),
+    (["tea", "drink"], "parameter HOW requires an argument", "mainstay tea drink --help"),
+    (["tea", "wash"], "parameter CUPS requires an argument", "mainstay tea wash --help"),
+    (["tea", "drink", "--how", "hot"], "unknown option: --how", "mainstay tea drink --help"),
     (["tea", "--jsn"], "--jsn is a flag, but no command was given", "mainstay --help"),
     (["--jsn"], "--jsn is a flag, but no command was given", "mainstay --help"),
     (["completion", "bsh"], 'did you mean "bash"?', "bash, zsh, fish"),

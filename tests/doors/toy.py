@@ -82,6 +82,18 @@ class Drink:
         "empty", "hot", "files", "bug", "interrupt", "spent", "flood"))
 
 
+@dataclass(frozen=True, slots=True)
+class Wash:
+    """What to wash."""
+
+    cups: tuple[str, ...] = arg("the cups", positional=True)
+
+
+def wash(world: World, request: Wash) -> int:
+    """Washes cups and counts them."""
+    return len(request.cups)
+
+
 def drink(world: World, request: Drink) -> Mapping[str, Any]:
     """Drinks, and fails as asked."""
     match request.how:
@@ -110,6 +122,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("tea", "drink", Drink, drink, _drunk_view,
               exit_code=lambda result: 1 if result["how"] == "spent" else 0,
               exit_codes=((0, "done"), (1, "the pot is spent"), (2, "too hot"), (3, "the cup is empty"))),
+    Operation("tea", "wash", Wash, wash, lambda cups: View("", (Text(f"{cups} washed"),)), doors=("cli",)),
     Operation("tea", "steep", Brew, brew, brewed_view, doors=("http",)),
 )
 
