@@ -88,7 +88,8 @@ class Supervisor:
         self._write_targets()
 
     async def _start(self, child: Child) -> None:
-        command = [sys.executable, str(Path(__file__).parent), "serve", child.service]
+        # -S: the shop needs no installed package, and starts sooner when none is looked for.
+        command = [sys.executable, "-S", str(Path(__file__).parent), "serve", child.service]
         command += ["--run", str(self._folder.path), "--port", str(child.port), "--version-label", child.version]
         command += ["--die-with", str(os.getpid()), *child.options]
         with self._folder.output(child.service).open("ab") as output:
@@ -111,7 +112,7 @@ class Supervisor:
         if not self._restart:
             return
         await asyncio.sleep(_PAUSE_SECONDS)
-        if not child.expected_to_end:
+        if child.process is process and not child.expected_to_end:  # unless `shop restart` was quicker
             await self._start(child)
             try:
                 await self._until_ready(child)
@@ -153,10 +154,11 @@ class Supervisor:
         if process is None or process.returncode is not None:
             return
         process.terminate()
+        process.send_signal(signal.SIGCONT)  # a paused process cannot hear the signal before
         try:
             await asyncio.wait_for(process.wait(), _GRACE_SECONDS)
         except TimeoutError:
-            process.kill()  # works on a paused process as well
+            process.kill()
             await process.wait()
 
     async def _answer(self, request: Request) -> Response:

@@ -22,7 +22,7 @@ class Api:
 
     NEEDS: ClassVar[Mapping[str, Need]] = {
         "auth": Need(seconds=0.25),
-        "cache": Need(seconds=0.1, required=False),
+        "cache": Need(seconds=0.15, required=False),
         "orders": Need(seconds=1.0),
     }
 
