@@ -61,6 +61,15 @@ def test_a_lone_dash_is_standard_input_and_no_flag(tea):
     assert brewed(tea, "assam", "-")["leaves"] == ["assam", "-"]
 
 
+def test_arguments_and_flags_may_be_mixed(tea):
+    result = brewed(tea, "assam", "--minutes", "-2", "green", "--milk", "oolong")
+    assert (result["leaves"], result["minutes"], result["milk"]) == (["assam", "green", "oolong"], -2.0, True)
+
+
+def test_several_arguments_are_counted(tea):
+    assert tea("tea", "wash", "a", "b")[1] == "2 washed\n"
+
+
 def test_after_two_dashes_nothing_is_a_flag(tea):
     code, out, _ = tea("tea", "brew", "--json", "--", "--help")
     assert code == 0
@@ -94,7 +103,11 @@ def test_the_flags_of_every_command_become_the_settings_of_the_world(tea, monkey
     tea("tea", "drink", "spent", "-c", "specs", "--as-of", "2026-05-01")
     settings = toy.SEEN[-1]
     assert (settings.catalog, settings.store, settings.catalog_use, settings.as_of) == (
+<<<<<<< HEAD
         "specs", "sqlite:////tmp/elsewhere.db", True, datetime(2026, 5, 1, tzinfo=UTC))
+=======
+        "specs", "sqlite:////tmp/elsewhere.db", "checked", datetime(2026, 5, 1, tzinfo=UTC))
+>>>>>>> cli
 
 
 def test_an_operation_that_needs_no_catalog_says_so_to_the_world(tea):
@@ -121,7 +134,9 @@ def test_the_store_lies_in_the_users_state_folder_when_nobody_said(monkeypatch):
     (["tea", "brew", "--cup", "mog"], '"glass" (did you mean "mug"?)', "mainstay tea brew --help"),
     (["tea", "brew", "--since", "soon"], '"soon" is not a time', "2026-03-02"),
     (["tea", "brew", "--cooled-for", "3 moons"], "is not a duration", "5m"),
-    (["tea", "drink"], "HOW", "mainstay tea drink --help"),
+    (["tea", "drink"], "parameter HOW requires an argument", "mainstay tea drink --help"),
+    (["tea", "wash"], "parameter CUPS requires an argument", "mainstay tea wash --help"),
+    (["tea", "drink", "--how", "hot"], "unknown option: --how", "mainstay tea drink --help"),
     (["tea", "--jsn"], "--jsn is a flag, but no command was given", "mainstay --help"),
     (["--jsn"], "--jsn is a flag, but no command was given", "mainstay --help"),
     (["completion", "bsh"], 'did you mean "bash"?', "bash, zsh, fish"),

@@ -33,8 +33,8 @@ _MAY = datetime(2026, 5, 1, tzinfo=UTC)
 _HOURS = tuple(_MAY + timedelta(hours=hour) for hour in range(100))
 
 
-def shown(*blocks: Block, style: Style | None = None, title: str = "") -> str:
-    return render(View(title, blocks), style or Style())
+def shown(*blocks: Block, style: Style | None = None) -> str:
+    return render(View("a heading for the page", blocks), style or Style())
 
 
 class _Stream(io.StringIO):
@@ -51,13 +51,14 @@ class _Stream(io.StringIO):
 
 
 def test_the_picture_of_slo_try_is_drawn_as_designed():
-    view = View("access.log.gz · combined · 10,000 lines: 9,999 read, 1 rejected (--rejects shows it)", (
-        Text("17 May 10:05 – 20 May 21:05 UTC, 3 d 11 h"),
+    view = View("slo try", (
+        Text("access.log.gz · combined · 10,000 lines: 9,999 read, 1 rejected (--rejects shows it)\n"
+             "17 May 10:05 – 20 May 21:05 UTC, 3 d 11 h"),
         Pairs((("availability", cells("99.970 %", "target 99.9 %", state_cell("healthy"))),
                ("budget", cells(Cell("30.0 % spent, 7 of 10 failures left", bar=0.3))),
                ("worst day", cells("18 May, 0.069 % (2 of 2,893)")))),
-        Pairs((("spent by", cells("2×", "GET /misc/Title.php.txt → 500")),
-               ("", cells("1×", "OPTIONS /projects/xdotool/ → 500")))),
+        Pairs((("spent by", cells("2×  GET /misc/Title.php.txt → 500")),
+               ("", cells("1×  OPTIONS /projects/xdotool/ → 500")))),
         Next(("mainstay slo try access.log.gz --latency 300ms", "mainstay slo suggest --from access.log.gz"))))
     assert render(view, Style()) == """\
 access.log.gz · combined · 10,000 lines: 9,999 read, 1 rejected (--rejects shows it)
@@ -72,6 +73,10 @@ access.log.gz · combined · 10,000 lines: 9,999 read, 1 rejected (--rejects sho
 
 next: mainstay slo try access.log.gz --latency 300ms · mainstay slo suggest --from access.log.gz
 """
+
+
+def test_sentences_that_follow_each_other_are_one_paragraph():
+    assert shown(Text("read"), Text("over"), Code("q"), Text("so")) == "read\nover\n\n    q\n\nso\n"
 
 
 # -- small drawings --------------------------------------------------------------------------------------------------
@@ -158,8 +163,8 @@ def test_a_chart_has_its_title_units_bounds_times_and_marks():
     assert lines[0] == "Budget left: 1 % and falling"
     assert lines[1].lstrip().startswith("100 % ┤")
     assert any(line.endswith("freeze at 50 %") for line in lines)
-    assert lines[12].split() == ["01", "May", "00:00", "03", "May", "01:30", "05", "May", "03:00", "UTC"]
-    assert lines[13].strip() == "▲1 02 May 06:00  deployment 1.4"
+    assert lines[12].split() == ["1", "May", "00:00", "3", "May", "01:30", "5", "May", "03:00", "UTC"]
+    assert lines[13].strip() == "▲1 2 May 06:00  deployment 1.4"
     assert max(map(display_width, lines)) <= 100
 
 
@@ -209,7 +214,7 @@ def test_any_values_can_be_drawn(values):
 def test_times_are_in_the_viewers_zone_and_say_which():
     drawn = shown(Timeline((Entry(_MAY, "opened"), Entry(_MAY + timedelta(minutes=1), "seen")), "Checkout down"),
                   style=Style(zone=zone_named("Europe/Berlin")))
-    assert drawn == "Checkout down  times in CEST, 2026\n  01 May 02:00   opened\n  01 May 02:01   seen\n"
+    assert drawn == "Checkout down  times in CEST, 2026\n   1 May 02:00   opened\n   1 May 02:01   seen\n"
 
 
 def test_code_is_kept_as_it_is():

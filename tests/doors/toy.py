@@ -63,7 +63,8 @@ def brew(world: World, request: Brew) -> Brewed:
 
 def brewed_view(result: Brewed) -> View:
     """The tea as people see it."""
-    return View("tea · " + (", ".join(result.leaves) or "no leaves"), (
+    return View("Tea", (
+        Text("tea · " + (", ".join(result.leaves) or "no leaves")),
         Text(f"{result.minutes:g} minutes in a {result.cup}", "quiet"),
         Pairs((("strength", (Cell("99.970 %"), Cell("target 99.9 %"), state_cell("healthy"))),
                ("left", (Cell("30.0 % drunk", bar=0.3),)))),
@@ -79,6 +80,18 @@ class Drink:
 
     how: str = arg("what goes wrong", positional=True, choices=(
         "empty", "hot", "files", "bug", "interrupt", "spent", "flood"))
+
+
+@dataclass(frozen=True, slots=True)
+class Wash:
+    """What to wash."""
+
+    cups: tuple[str, ...] = arg("the cups", positional=True)
+
+
+def wash(world: World, request: Wash) -> int:
+    """Washes cups and counts them."""
+    return len(request.cups)
 
 
 def drink(world: World, request: Drink) -> Mapping[str, Any]:
@@ -109,6 +122,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("tea", "drink", Drink, drink, _drunk_view,
               exit_code=lambda result: 1 if result["how"] == "spent" else 0,
               exit_codes=((0, "done"), (1, "the pot is spent"), (2, "too hot"), (3, "the cup is empty"))),
+    Operation("tea", "wash", Wash, wash, lambda cups: View("", (Text(f"{cups} washed"),)), doors=("cli",)),
     Operation("tea", "steep", Brew, brew, brewed_view, doors=("http",)),
 )
 

@@ -36,8 +36,7 @@ def parse(operation: Operation[Any, Any], tokens: Sequence[str]) -> tuple[Any, E
                                       exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
         raise InvalidInput(_said(error), f"{command_line(operation)} --help") from None
-    given = {name: _restored(value) for name, value in zip(bound.signature.parameters, bound.args, strict=False)}
-    given |= {name: _restored(value) for name, value in bound.kwargs.items()}
+    given = {name: _restored(value) for name, value in bound.arguments.items()}
     everywhere = {name.removeprefix(_PREFIX): value for name, value in given.items() if name.startswith(_PREFIX)}
     return (operation.request(**{name: value for name, value in given.items() if not name.startswith(_PREFIX)}),
             Everywhere(**everywhere))
@@ -76,16 +75,23 @@ def _signed(operation: Operation[Any, Any]) -> Callable[..., None]:
 
 
 def _parameter(argument: Argument, name: str) -> inspect.Parameter:
-    names = [flag_name(argument)] + ([f"-{argument.short}"] if argument.short else [])
-    narrowed: Any = _with_choices(argument.type, argument.choices)
-    annotation = Annotated[narrowed, cyclopts.Parameter(
-        name=None if argument.positional else names,
+    many = argument.positional and get_origin(argument.type) is tuple
+    hint: Any = _with_choices(argument.type, argument.choices)
+    if many:
+        hint = get_args(hint)[0]
+    annotation = Annotated[hint, cyclopts.Parameter(
+        name=None if argument.positional else
+        [flag_name(argument)] + ([f"-{argument.short}"] if argument.short else []),
         help=argument.help,
         env_var=argument.env or None,
         # `--no-x` makes sense only where x is on by default.
         negative=None if argument.type is bool and argument.default is True else "",
         converter=_converter(argument.type),
+        required=argument.required,
     )]
+    if many:
+        # `*logs`, because cyclopts ends a tuple at the first flag, and `a.log --json b.log` means both logs.
+        return inspect.Parameter(name, inspect.Parameter.VAR_POSITIONAL, annotation=annotation)
     kind = inspect.Parameter.POSITIONAL_ONLY if argument.positional else inspect.Parameter.KEYWORD_ONLY
     default = inspect.Parameter.empty if argument.required else argument.default
     return inspect.Parameter(name, kind, annotation=annotation, default=default)

@@ -75,23 +75,23 @@ def style_of(stream: TextIO, environ: Mapping[str, str], *, no_color: bool = Fal
 
 
 def render(view: View, style: Style) -> str:
-    """The view as lines of text that end in a newline."""
-    names = [display_width(name) for block in view.blocks if isinstance(block, Pairs) for name, _ in block.rows]
-    column = max(names, default=0)
-    parts: list[tuple[Block | None, list[str]]] = []
-    if view.title:
-        parts.append((None, [style.paint(view.title, _TONES["strong"])]))
-    parts += [(block, _block(block, style, column)) for block in view.blocks]
+    """The view as lines of text that end in a newline.
+
+    The view's title is a page's heading; in a terminal the command just typed says it, and the first line is what was
+    read.
+    """
+    column = max((display_width(name) for block in view.blocks if isinstance(block, Pairs) for name, _ in block.rows),
+                 default=0)
     lines: list[str] = []
     before: Block | None = None
-    for index, (block, drawn) in enumerate(parts):
-        # Sentences under the title or each other are one paragraph: what was read, and over what time.
-        together = index and isinstance(block, Text) and (before is None or isinstance(before, Text))
-        if index and not together and drawn:
+    for block in view.blocks:
+        drawn = _block(block, style, column)
+        # Sentences that follow each other are one paragraph: what was read, and over what time.
+        if lines and drawn and not (isinstance(block, Text) and isinstance(before, Text)):
             lines.append("")
         lines += drawn
         before = block
-    text = "\n".join(line.rstrip() for line in lines) + "\n"
+    text = "".join(f"{line.rstrip()}\n" for line in lines)
     return text if style.unicode else to_ascii(text)
 
 
@@ -201,36 +201,20 @@ def _padded(text: str, width: int, *, right: bool = False) -> str:
     return space + text if right else text + space
 
 
-# -- pairs ----------------------------------------------------------------------------------------------------------
-
-_COUNT = re.compile(r"[\d,]+×")
-
+# -- pairs and tables -----------------------------------------------------------------------------------------------
 
 def _pairs(block: Pairs, style: Style, column: int) -> list[str]:
-    """Names share one column in the whole view; cells align where rows have several.
-
-    A bare count (`2×`) stands close to what it counts.
-    """
+    """Names share one column in the whole view; cells align where rows have several."""
     widths: dict[int, int] = {}
     for _, row in block.rows:
         for index, cell in enumerate(row[:-1]):
             widths[index] = max(widths.get(index, 0), display_width(_cell(cell, style)))
     lines = _titled(block.title, style)
     for name, row in block.rows:
-        line = "  " + style.paint(_padded(name, column), _TONES["quiet"]) + "   "
-        for index, cell in enumerate(row):
-            text = _cell(cell, style)
-            if index == len(row) - 1:
-                line += text
-            elif _COUNT.fullmatch(cell.text):
-                line += _padded(text, widths[index], right=True) + "  "
-            else:
-                line += _padded(text, widths[index]) + "   "
-        lines.append(line)
+        texts = [_cell(cell, style) for cell in row]
+        texts[:-1] = [_padded(text, widths[index]) for index, text in enumerate(texts[:-1])]
+        lines.append("   ".join(["  " + style.paint(_padded(name, column), _TONES["quiet"]), *texts]))
     return lines
-
-
-# -- tables ---------------------------------------------------------------------------------------------------------
 
 
 def _table(block: Table, style: Style) -> list[str]:
@@ -298,7 +282,7 @@ def _timeline(block: Timeline, style: Style) -> list[str]:
     moments = [entry.at.astimezone(style.zone) for entry in block.entries]
     lines[-1:] = [(lines[-1] if lines else "") + style.paint(
         f"{'  ' if lines else ''}times in {zone_name(moments[-1])}, {_years(moments)}", _TONES["quiet"])]
-    shape = "%d %b %H:%M:%S" if any(moment.second for moment in moments) else "%d %b %H:%M"
+    shape = "%e %b %H:%M:%S" if any(moment.second for moment in moments) else "%e %b %H:%M"
     for moment, entry in zip(moments, block.entries, strict=True):
         at = moment.strftime(shape)
         first, *more = _wrapped(entry.text, max(style.width - len(at) - 5, 20)) or [""]

@@ -181,9 +181,9 @@ def _mark_row(marks: Sequence[Mark], canvas: _Canvas) -> str:
 
 def _times(chart: Chart, columns: int, zone: tzinfo | None) -> str:
     start, end = (moment.astimezone(zone) for moment in (chart.times[0], chart.times[-1]))
-    first = start.strftime("%d %b %H:%M")
-    last = f"{end.strftime('%d %b %H:%M')} {end.tzname() or end.strftime('%z')}"
-    middle = (start + (end - start) / 2).strftime("%d %b %H:%M")
+    first = start.strftime("%-d %b %H:%M")
+    last = f"{end.strftime('%-d %b %H:%M')} {end.tzname() or end.strftime('%z')}"
+    middle = (start + (end - start) / 2).strftime("%-d %b %H:%M")
     if columns < len(first) + len(last) + 2:
         return last.rjust(columns)
     line = list(first.ljust(columns - len(last)) + last)
@@ -203,7 +203,7 @@ def _legend(chart: Chart, indent: int, zone: tzinfo | None) -> list[Runs]:
             runs += [(f"{_letter(index)} {line.name} {said}", _tone(chart, index)), ("   ", "plain")]
         out.append(runs)
     for number, mark in enumerate(chart.marks, 1):
-        at = mark.at.astimezone(zone).strftime("%d %b %H:%M")
-        until = f" – {mark.until.astimezone(zone).strftime('%d %b %H:%M')}" if mark.until else ""
+        at = mark.at.astimezone(zone).strftime("%-d %b %H:%M")
+        until = f" – {mark.until.astimezone(zone).strftime('%-d %b %H:%M')}" if mark.until else ""
         out.append([(f"{' ' * indent}▲{number} {at}{until}  ", "quiet"), (mark.text, mark.tone)])
     return out
