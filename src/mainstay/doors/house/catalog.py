@@ -55,7 +55,7 @@ class Checked:
 
 
 def check(world: World, request: CheckRequest) -> Checked:
-    """Check the catalog: every mistake at once, with its line and what to write instead."""
+    """Check the catalog: every mistake at once, with its line."""
     wanted = [one for one in world.findings if request.hints or one.severity is not Severity.HINT]
     declared = {kind.__name__: len(names) for kind, names in world.catalog.resources.items() if names}
     asked = tuple(_ask(world, source) for source in world.catalog.of(DataSource)) if request.sources else ()

@@ -63,9 +63,9 @@ class Demonstration:
 
 
 def demo(world: World, request: DemoRequest) -> Demonstration:
-    """Run a small real shop with real traffic and show its budgets in the terminal and on a page.
+    """Run a small real shop and show its budgets.
 
-    Five processes on loopback, a simulated month of history (labelled as such), nothing to install.
+    Five processes on loopback with real traffic, a simulated month of history (labelled as such), nothing to install.
     """
     begun = time.monotonic()
     length = parse_duration(request.length) if request.length else None

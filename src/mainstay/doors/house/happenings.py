@@ -41,7 +41,7 @@ class Recorded:
 
 
 def record(world: World, request: RecordRequest) -> Recorded:
-    """Record an incident, deployment, experiment or flag flip, so that lost budget can be explained by it."""
+    """Record something that happened, so that lost budget can be explained."""
     if not request.service.strip():
         raise InvalidInput("the service is empty", "mainstay record deployment checkout --text v2.4.1")
     now = world.clock.now()

@@ -55,7 +55,7 @@ def token_file(given: str = "") -> Path:
 
 
 def token(world: World, request: TokenRequest) -> Tokens:
-    """Create, list or revoke a token of the server; only its hash is kept."""
+    """Create, list or revoke a token of the server."""
     store, now = TokenStore(token_file(request.file)), world.clock.now()
     secret, done = "", ""
     if request.act != "list" and not request.name:

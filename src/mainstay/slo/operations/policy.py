@@ -54,7 +54,7 @@ class Gate:
 
 
 def gate(world: World, request: GateRequest) -> Gate:
-    """Ask whether a change may go ahead: exit 0 when the budgets allow it, 1 when one is spent or frozen.
+    """Ask whether the error budgets allow a change: 0 open, 1 closed, 3 no data.
 
     An objective without data does not pass silently: the gate then says 3, and the caller decides.
     """
@@ -222,7 +222,7 @@ class Enforced:
 
 
 def enforce(world: World, request: EnforceRequest) -> Enforced:
-    """Judge every budget against its policy and record what is due: notices, reviews, freezes, incidents.
+    """Judge budgets against their policies; record notices, reviews, freezes and incidents.
 
     Passing into a worse zone makes its actions due once; leaving it lifts its freezes. Without data nothing changes.
     """

@@ -63,7 +63,7 @@ class Suggested:
 
 
 def suggest(world: World, request: SuggestRequest) -> Suggested:
-    """Propose a target from history, with the reasons, and warn of targets that cannot be measured or kept."""
+    """Propose a target from history, with the reasons and what speaks against it."""
     length = parse_duration(request.window)
     wanted = Target.percent(request.wanted) if request.wanted else None
     if bool(request.name) == bool(request.files):
@@ -152,7 +152,11 @@ CAUSES = ("incident.", "deployment.", "experiment.", "flag.", "slo.corrected")
 
 
 def attribute(world: World, request: AttributeRequest) -> Attributed:
-    """Say who spent the budget: by incidents, deployments and experiments, and by endpoint, status or label."""
+    """Say who spent the budget: by recorded cause, and by endpoint, status or label.
+
+    Causes are incidents, deployments, experiments and flag flips in the journal; what they leave over is background or
+    unexplained, and the parts add up to all that was lost.
+    """
     objective = choose(world, (request.name,))[0]
     now = world.clock.now()
     judged = judge(world, [objective], refresh=not request.offline)[0]
@@ -256,7 +260,7 @@ class Journeys:
 
 
 def journey(world: World, request: JourneyRequest) -> Journeys:
-    """Say what users meet who take every step: what the steps promise together, and what they gave."""
+    """Say what users meet who take every step of a journey: promised, and measured."""
     declared = [world.catalog.get(Journey, name) for name in request.names] or list(world.catalog.of(Journey))
     if not declared:
         raise InvalidInput("the catalog declares no journey", "add a document of kind: Journey (docs/guides/slo.md)")
@@ -380,7 +384,7 @@ class Reviews:
 
 
 def review(world: World, request: ReviewRequest) -> Reviews:
-    """List the reviews that are due: by each objective's calendar, and those that a policy asked for."""
+    """List the reviews that are due, by calendar or because a policy asked."""
     today = world.clock.now().date()
     facts = list(world.journal.facts(FactQuery(kinds=("slo.reviewed", "slo.review-due"))))
     held: dict[str, date] = {}

@@ -100,7 +100,7 @@ class Shown:
 
 
 def show(world: World, request: ShowRequest) -> Shown:
-    """Show one objective: budget over its window, burn per window, what spent it, what the policy says now."""
+    """Show one objective: its budget over time, burn per window, what spent it, what to do."""
     objective = choose(world, (request.name,))[0]
     judged = judge(world, [objective], refresh=not request.offline, stale_ok=request.stale_ok)[0]
     now = world.clock.now()

@@ -138,7 +138,7 @@ class Recomputed:
 
 
 def recompute(world: World, request: RecomputeRequest) -> Recomputed:
-    """Read whole windows anew from their sources and correct the ledger where it differs, with an audit."""
+    """Read windows anew from their sources and correct the ledger where it differs."""
     now = world.clock.now()
     end = datetime.fromtimestamp(floor_slot(now), UTC)
     out = []
