@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from toy_server import Client, error_code, toy_app
 
 from mainstay.doors.front import Act, Hooks, ServerSettings
+from toy_server import Client, error_code, toy_app
 
 REPORT = "/api/v1/slo/report"
 FREEZE = "/api/v1/slo/freeze"

@@ -7,10 +7,10 @@ import threading
 import time
 
 import httpx
-from toy_server import Client, running, toy_app
 
 from mainstay.doors.front import Hooks, ServerSettings
 from mainstay.doors.sse import MAX_WAITING, Feed
+from toy_server import Client, running, toy_app
 
 
 async def next_events(feed: Feed, count: int, act: object = None, *, allowed: bool = True) -> list[bytes]:

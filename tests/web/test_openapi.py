@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from toy_server import OPERATIONS, Client, toy_app
 
 from mainstay.doors.openapi import describe
+from toy_server import OPERATIONS, Client, toy_app
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from toy_pages import PAGES
-from toy_server import Client, toy_app
 
 from mainstay.doors.front import Hooks, ServerSettings
 from mainstay.doors.web.links import address, local_path
 from mainstay.doors.web.pages import Page
 from mainstay.kernel.errors import NoData
+from toy_pages import PAGES
+from toy_server import Client, toy_app
 
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 
@@ -179,7 +179,8 @@ def test_reading_an_operation_changes_nothing_in_the_feed_and_acting_does() -> N
 
 @pytest.mark.parametrize(("link", "there"), [
     ("slo/show?name=a", "/slo/show?name=a"), ("/slo", "/slo"), ("?state=violated", "/?state=violated"),
-    ("https://grafana.example.org/d/1", "https://grafana.example.org/d/1"), ("javascript:alert(1)", "/javascript:alert(1)"),
+    ("https://grafana.example.org/d/1", "https://grafana.example.org/d/1"),
+    ("javascript:alert(1)", "/javascript:alert(1)"),
     ("//evil.org", "/evil.org"), ("\\\\evil.org", "/evil.org"), ("data:text/html,x", "/data:text/html,x"),
 ])
 def test_a_link_stays_here_or_is_a_plain_web_address(link: str, there: str) -> None:

@@ -7,12 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from toy_server import T0, Client, SetClock, error_code, toy_app
 
 from mainstay.doors.front import Act, Hooks, ServerSettings, is_loopback
 from mainstay.doors.guard import AsgiApp
 from mainstay.doors.security import TokenStore
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
+from toy_server import T0, Client, SetClock, error_code, toy_app
 
 REPORT = "/api/v1/slo/report"
 FREEZE = "/api/v1/slo/freeze"
@@ -390,7 +390,8 @@ def test_no_path_leads_out(path: str) -> None:
     assert "import" not in response.text
 
 
-@pytest.mark.parametrize("nasty", ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'; DROP TABLE x; --",
+@pytest.mark.parametrize("nasty", ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>",
+                                   "'; DROP TABLE x; --",
                                    "{{7*7}}", "../../etc/passwd", "a\u202eb"])
 def test_what_was_typed_comes_back_as_text(nasty: str) -> None:
     client = Client(toy_app())
