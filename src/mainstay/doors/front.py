@@ -1,4 +1,4 @@
-"""What every route needs: how the server is set up, who calls, whether they may, doing it, and recording that it was done."""
+"""What every route needs: how the server is set up, who calls, whether they may, doing it, recording it."""
 
 from __future__ import annotations
 
@@ -128,10 +128,10 @@ def host_name(authority: str) -> str:
 
 def came_straight(scope: Mapping[str, Any]) -> bool:
     """Whether the request came from this machine itself, under loopback's own name and through no proxy."""
-    client = scope.get("client")
-    headers = {name: value for name, value in scope["headers"]}
+    client: tuple[str, int] | None = scope.get("client")
+    headers: dict[bytes, bytes] = dict(scope["headers"])
     forwarded = any(name in headers for name in (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"))
-    return bool(client) and is_loopback(client[0]) and not forwarded \
+    return client is not None and is_loopback(client[0]) and not forwarded \
         and is_loopback(host_name(headers.get(b"host", b"").decode("latin-1")))
 
 
@@ -155,7 +155,7 @@ def check_binding(settings: ServerSettings, tokens: TokenStore | None) -> None:
 
 
 class Front:
-    """Who calls, whether they may, and the work itself: in a thread, within its time, recorded when it changes something."""
+    """Who calls, whether they may, and the work itself: in a thread, within its time, recorded when it acts."""
 
     def __init__(self, operations: Sequence[Operation[Any, Any]], world: Callable[[str], World],
                  settings: ServerSettings, hooks: Hooks) -> None:

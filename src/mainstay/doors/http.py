@@ -124,7 +124,7 @@ def _operation_route(front: Front, operation: Operation[Any, Any]) -> HTTPRouteH
         scope = request.scope
         if reads:
             caller = front.who(scope)
-            fields = from_query(operation.request, scope["query_string"].decode("latin-1"))
+            fields = from_query(operation.request, scope["query_string"])
         else:
             caller = front.who_acts(scope)
             if request.content_type[0] != "application/json":
@@ -153,7 +153,7 @@ def _service_routes(front: Front) -> list[HTTPRouteHandler]:
     async def metrics(request: AnyRequest) -> Response[str]:
         front.who(request.scope).demand("read")
         text = await front.in_thread(front.hooks.metrics)
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(text, media_type="text/plain; version=0.0.4")
 
     # The two health routes need no token and say nothing about the data, so that any prober may ask them.
     @route("/healthz", http_method="GET")
@@ -226,7 +226,7 @@ class _PatientProtocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """A bound server: `url` is known before it runs, `run` returns after a graceful stop (SIGTERM, SIGINT or `stop`)."""
+    """A bound server: `url` is known before it runs; `run` returns after SIGTERM, SIGINT or `stop`, gracefully."""
 
     def __init__(self, app: AsgiApp, settings: ServerSettings, feed: Feed | None = None,
                  started: Callable[[str], None] = lambda _: None) -> None:
@@ -257,7 +257,7 @@ class Server(uvicorn.Server):
         """Serve until told to stop."""
         super().run([self._socket] if sockets is None else sockets)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  (the signal module calls it)
         """A signal to stop: end the event streams first, or open pages would hold the server for GRACE seconds.
 
         uvicorn's own handler would raise the signal again after the graceful stop and so end the whole program;
@@ -273,7 +273,8 @@ class Server(uvicorn.Server):
         self.handle_exit(signal.SIGTERM, None)
 
 
-def serve(app: AsgiApp, settings: ServerSettings, hooks: Hooks, started: Callable[[str], None] = lambda _: None) -> None:
+def serve(app: AsgiApp, settings: ServerSettings, hooks: Hooks,
+          started: Callable[[str], None] = lambda _: None) -> None:
     """Run the app until SIGTERM or SIGINT, then let requests in flight end.
 
     Args:

@@ -38,16 +38,16 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
 
 
-def from_query(request: type, query: str) -> dict[str, Any]:
+def from_query(request: type, query: bytes) -> dict[str, Any]:
     """The fields of a query string or a form, by name; lists where the argument takes many.
 
     Raises:
         InvalidInput: a field stands twice, or there are too many.
     """
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"the query cannot be read: {error}", "send name=value pairs, UTF-8, joined with &") from None
+        pairs = parse_qsl(query.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise InvalidInput(f"the query cannot be read: {error}", "send name=value pairs in UTF-8") from None
     by_name = {argument.name: argument for argument in offered(request)}
     fields: dict[str, Any] = {}
     for name, value in pairs:
@@ -91,7 +91,7 @@ def read_request(request: type, fields: Mapping[str, Any]) -> Any:
                                "run the command on the machine where the file is")
         _check_choice(argument, value)
     try:
-        read = msgspec.convert(dict(fields), type=request, strict=False)
+        read: Any = msgspec.convert(dict(fields), type=request, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidInput(_said(str(error)), "see /api/v1/openapi.json for the fields and their types") from None
     for name in fields:

@@ -1,4 +1,4 @@
-"""The pages and their routes: hand-made ones, one generic page for every operation, login, search, the files they load."""
+"""The pages and their routes: hand-made ones, a generic one for every operation, login, search, the files they load."""
 
 from __future__ import annotations
 
@@ -287,11 +287,11 @@ def _operation_page(site: Site, operation: Operation[Any, Any]) -> HTTPRouteHand
             return _bounce(request)
         caller, cookie = site.visitor(request)
         acts = request.scope["method"] == "POST"
-        sent = (await request.body()).decode("utf-8", "replace") if acts else request.scope["query_string"].decode("latin-1")
+        sent = await request.body() if acts else request.scope["query_string"]
         answer = await _answer(site, operation, request, caller, sent)
         values = {"frame": site.frame(f"{operation.word} {operation.verb}", path, caller, word=operation.word),
                   "operation": operation, "answer": answer, "acts": operation.scope != "read",
-                  "api": f"{path_of(operation)}?{sent}" if operation.scope == "read" else "",
+                  "api": f"{path_of(operation)}?{sent.decode('latin-1')}" if operation.scope == "read" else "",
                   "may": operation.scope in caller.scopes}
         status = answer.error.http_status if answer.error else 200
         return site.with_cookie(_html(render_template("operation.html", **values), status), cookie)
@@ -301,7 +301,7 @@ def _operation_page(site: Site, operation: Operation[Any, Any]) -> HTTPRouteHand
 
 
 async def _answer(site: Site, operation: Operation[Any, Any], request: AnyRequest, caller: Caller,
-                  sent: str) -> _Answer:
+                  sent: bytes) -> _Answer:
     """The form as it was filled in, and the result when there is enough to ask for one."""
     acts = request.scope["method"] == "POST"
     answer = _Answer(fields=draw_fields(operation.request, {}))
@@ -361,8 +361,8 @@ def _find(site: Site, caller: Caller, asked: str) -> list[tuple[str, str, str]]:
 
 def _static_route(site: Site) -> HTTPRouteHandler:
     @route("/static/{name:str}", http_method="GET")
-    async def static(request: AnyRequest, name: str) -> Response[bytes]:
-        asset = site.assets.get(name)
+    async def static(request: AnyRequest) -> Response[bytes]:
+        asset = site.assets.get(request.path_params["name"])
         if asset is None:
             raise NotFound("no such file")
         headers = {"ETag": f'"{asset.version}"', "Cache-Control": "public, max-age=31536000, immutable"}
@@ -394,7 +394,7 @@ def _login_routes(site: Site) -> list[HTTPRouteHandler]:
     async def log_in(request: AnyRequest) -> Response[Any]:
         sent = dict(await request.form())
         cookie, after = cookie_of(request.scope), local_path(str(sent.get("next", "/")))
-        client = request.scope["client"][0] if request.scope["client"] else ""  # type: ignore[index]
+        client = request.scope["client"][0] if request.scope["client"] else ""
         try:
             gate.check_form(cookie, str(sent.get("csrf", "")))
             if wait := site.logins.wait(client):
