@@ -12,8 +12,8 @@ histories of `tests/servers/history.py` on Prometheus 2.42 and VictoriaMetrics (
   millisecond takes in the slot's start also where ranges are open on the left, as in Prometheus 3 (by construction, not
   measured); the stretch it adds, 1/300,000, is divided out again. It costs 10 % more time than the plain form.
 * VictoriaMetrics' `increase` already reaches back to the last scrape before the slot, so it is asked the plain form.
-* Restarts cost what was counted after the last scrape before them; a counter that regains its old value within one
-  minute is not seen to have restarted.
+* Restarts cost what was counted since the last scrape before them, a series that ends within a slot what it counted
+  since the last whole minute; a counter that regains its old value within a minute is not seen to have restarted.
 * A counter whose first sample is above zero was counting before anybody looked: that first value is lost (Prometheus
   makes a guess at it by stretching; VictoriaMetrics counts it when it is small). Declare label values at start.
 * The first slot after a scrape gap is whole only if a scrape falls on its start. A slot with fewer than two samples has
