@@ -523,6 +523,16 @@ def test_a_breakdown_by_what_is_no_label_is_refused(by: list[str]) -> None:
         source.breakdown(REQUEST, by)
 
 
+def test_a_breakdown_of_good_weighs_a_counter_and_an_expression_alike() -> None:
+    request = CountRequest(PromQuery("x", counter=True), SPAN, good=PromQuery("increase(y[$window])"))
+    with fake_prometheus(EMPTY) as fake, asking(fake) as source:
+        source.breakdown(request, ["path"])
+
+        total = "sum by (path) (increase(x[5m1ms:1m]))"
+        assert fake.asked[0][2]["query"] == (
+            f"{total} - (sum by (path) ((increase(y[5m]))) * 1.00000333333 or 0 * {total}) > 1e-06")
+
+
 def test_a_breakdown_sums_what_is_beyond_its_limit() -> None:
     lost = {"/a": "5", "/b": "1", "/c": "9", "/d": "2"}
     answer = FakeAnswer(matrix(*(({"path": path}, [(START + 300, bad)]) for path, bad in lost.items())))

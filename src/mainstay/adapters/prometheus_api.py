@@ -161,8 +161,8 @@ class Build(msgspec.Struct):
     data: _BuildData = msgspec.field(default_factory=_BuildData)
 
 
-class NoSuchPage(SourceUnavailable):
-    """The server answers, but not at this path."""
+class Refused(SourceUnavailable):
+    """The server answers, but does not give us this page."""
 
 
 class TooMuchAsked(InvalidInput):
@@ -322,20 +322,20 @@ class PrometheusApi:
             case 400 | 422:
                 return self._refused(status, body, query)
             case 401 | 403:
-                return SourceUnavailable(f"{self.where} does not let us in ({status}){said}",
-                                         "check user and password, token and headers of this source")
+                return Refused(f"{self.where} does not let us in ({status}){said}",
+                               "check user and password, token and headers of this source")
             case 404:
-                return NoSuchPage(f"{self.where} has no Prometheus API (404 at {response.request.url.path})",
-                                  "is the path right? give the address in front of /api/v1, such as "
-                                  "http://host:9090 or https://host/prometheus")
+                return Refused(f"{self.where} has no Prometheus API (404 at {response.request.url.path})",
+                               "is the path right? give the address in front of /api/v1, such as "
+                               "http://host:9090 or https://host/prometheus")
             case 405:
-                return SourceUnavailable(f"{self.where} does not allow {response.request.method} (405)",
-                                         "set the method of this source to GET")
+                return Refused(f"{self.where} does not allow {response.request.method} (405)",
+                               "set the method of this source to GET")
             case _ if response.has_redirect_location or 300 <= status < 400:
-                return SourceUnavailable(f"{self.where} sends us elsewhere ({status}), to "
-                                         f"{_bare(response.headers.get('Location', ''))}",
-                                         "if that is the right place, make it the address of this source; a login page "
-                                         "means that user or token are missing")
+                return Refused(f"{self.where} sends us elsewhere ({status}), to "
+                               f"{_bare(response.headers.get('Location', ''))}",
+                               "if that is the right place, make it the address of this source; a login page means "
+                               "that user or token are missing")
             case 429:
                 return _Passing(SourceUnavailable(f"{self.where} takes no more queries just now (429){said}",
                                                   "ask less often, or have the server's limit raised"),
@@ -345,7 +345,7 @@ class PrometheusApi:
                                                   "look at the server's log; it was asked more than once"),
                                 _retry_after(response.headers))
             case _:
-                return SourceUnavailable(f"{self.where} answered {status}{said}", "is this a Prometheus API?")
+                return Refused(f"{self.where} answered {status}{said}", "is this a Prometheus API?")
 
     def _refused(self, status: int, body: bytes, query: str) -> MainstayError:
         failure = _failure(body)
