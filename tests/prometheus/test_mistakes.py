@@ -237,6 +237,13 @@ def test_json_of_another_kind_is_not_read_as_no_data() -> None:
     assert "not whole Prometheus JSON" in caught.message
 
 
+@pytest.mark.parametrize("data", [{}, {"resultType": "streams", "result": []}])
+def test_an_answer_without_series_is_not_read_as_no_data(data: dict[str, object]) -> None:
+    caught = failing(FakeAnswer({"status": "success", "data": data}))
+
+    assert "where series were asked for" in caught.message
+
+
 def test_an_error_told_with_status_200_is_an_error() -> None:
     caught = failing(FakeAnswer(error("timeout", "query timed out in expression evaluation")))
 

@@ -237,6 +237,9 @@ class PrometheusApi:
             raise self._nonsense(body, error) from error
         if answer.status != "success":
             raise self._refused(200, body, form.get("query", ""))
+        if answer.data.result_type != "matrix":
+            raise SourceUnavailable(f'{self.where} answered "{answer.data.result_type}" where series were asked for',
+                                    "is this a Prometheus API?")
         if any(line.histograms for line in answer.data.result):
             raise InvalidInput(f"the query gives histograms where numbers are needed: {form['query']}",
                                "wrap it in histogram_count(…) or histogram_fraction(…)")
