@@ -126,12 +126,16 @@ def read_file(path: Path, shown: str) -> tuple[list[Document], list[Finding]]:
     return read_documents(text, shown)
 
 
+_NOT_OURS = frozenset({"node_modules", "site-packages", "__pycache__"})
+
+
 def find_files(root: Path) -> list[Path]:
-    """Every YAML file below the folder, sorted, hidden ones and links that leave the folder left out."""
+    """Every YAML file below the folder, sorted; hidden ones, installed packages and links that leave it are left out."""
     top = root.resolve()
     found: list[Path] = []
     for folder, folders, names in os.walk(top):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _NOT_OURS
+                            and not Path(folder, name, "pyvenv.cfg").exists())
         for name in sorted(names):
             path = Path(folder, name)
             if name.startswith(".") or path.suffix not in (".yaml", ".yml"):
@@ -175,6 +179,9 @@ def load(paths: Sequence[str | os.PathLike[str]], grammar: Grammar) -> tuple[Cat
 
 def _read_document(document: Document, grammar: Grammar, findings: list[Finding], *, named: bool) -> Iterator[Resource]:
     root = document.root
+    if not isinstance(root.value, dict) and not named:
+        findings.append(_hint(document, root, "not a document of Mainstay; left alone"))
+        return
     if not isinstance(root.value, dict):
         findings.append(document.finding("not-a-mapping", root, "a document must be a mapping",
                                          "start with apiVersion:"))

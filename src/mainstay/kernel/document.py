@@ -118,8 +118,8 @@ class _Builder:
             return Node(None, line, column)
         end = node.end_mark.line + 1
         if isinstance(node, yaml.ScalarNode):
-            quoted = node.style is not None
-            return Node(node.value if quoted else resolve(node.value), line, column, end_line=end)
+            # The C composer calls a plain scalar's style "", the Python one None.
+            return Node(node.value if node.style else resolve(node.value), line, column, end_line=end)
         if isinstance(node, yaml.SequenceNode):
             return Node([self.build(item, depth + 1) for item in node.value], line, column, end_line=end)
         values: dict[str, Node] = {}

@@ -7,8 +7,9 @@ leaves 0.001 and never 0.0009999999999999432.
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Literal, assert_never
@@ -115,6 +116,7 @@ def format_share(ratio: float, target: Target | None = None, *, digits: int | No
 class Period(StrEnum):
     """Calendar periods a budget may be aligned to."""
 
+    DAY = "day"
     WEEK = "week"
     MONTH = "month"
     QUARTER = "quarter"
@@ -128,16 +130,22 @@ class RollingWindow:
     length: timedelta
 
     def __str__(self) -> str:
-        return f"{format_duration(self.length).replace(' ', '')} rolling"
+        return f"{short_duration(self.length)} rolling"
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarWindow:
-    """The calendar period that holds now, in the zone whose midnight starts it; `count` periods long."""
+    """The calendar period that holds now, `count` periods long, starting at the zone's wall clock.
+
+    Args:
+        anchor: a wall-clock time at which one period starts, without zone; None means the natural start: midnight
+            of the day, of Monday (ISO 8601), of the first of the month, of January, April, July or October.
+    """
 
     period: Period
     zone: str = "UTC"
     count: int = 1
+    anchor: datetime | None = None
 
     def __str__(self) -> str:
         many = f"{self.count} {self.period}s" if self.count > 1 else f"{self.period}"
@@ -174,6 +182,15 @@ class Span:
         return self.start <= moment < self.end
 
 
+def short_duration(length: timedelta) -> str:
+    """A length as people write it in a file: `30d`, `90m`, `300ms`."""
+    seconds = length.total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds * 1000:g}ms"
+
+
 def zone_named(name: str) -> ZoneInfo:
     """The IANA time zone of that name.
 
@@ -186,49 +203,53 @@ def zone_named(name: str) -> ZoneInfo:
         raise InvalidInput(f'"{name}" is not a time zone', "write an IANA name such as UTC or Europe/Berlin") from None
 
 
-def _month_start(year: int, month: int, zone: ZoneInfo) -> datetime:
-    years, index = divmod(month - 1, 12)
-    return datetime(year + years, index + 1, 1, tzinfo=zone).astimezone(UTC)
+# Natural starts: every Monday is whole weeks from this one, every January whole years from this one.
+_ORIGIN = {Period.DAY: datetime(1969, 12, 29), Period.WEEK: datetime(1969, 12, 29),  # noqa: DTZ001  (wall clock)
+           Period.MONTH: datetime(1970, 1, 1), Period.QUARTER: datetime(1970, 1, 1),  # noqa: DTZ001
+           Period.YEAR: datetime(1970, 1, 1)}  # noqa: DTZ001
+_MONTHS = {Period.MONTH: 1, Period.QUARTER: 3, Period.YEAR: 12}
+
+
+def _shifted(anchor: datetime, period: Period, periods: int) -> datetime:
+    """The anchor moved by whole periods on the wall clock; the 31st becomes the last day of a shorter month."""
+    if period in (Period.DAY, Period.WEEK):
+        return anchor + timedelta(days=periods * (7 if period is Period.WEEK else 1))
+    years, month = divmod(anchor.month - 1 + periods * _MONTHS[period], 12)
+    year = anchor.year + years
+    return anchor.replace(year=year, month=month + 1, day=min(anchor.day, monthrange(year, month + 1)[1]))
 
 
 def calendar_span(window: CalendarWindow, now: datetime) -> Span:
-    """The whole period that holds `now`: it starts and ends at midnight of the zone, so DST months are an hour off.
-
-    Weeks start on Monday (ISO 8601). Periods longer than one are counted from January, or from the Monday of the
-    ISO week that holds 1970-01-01, so that everybody means the same fortnight.
+    """The whole period that holds `now`. Its ends are wall-clock times of the zone, so a month with a DST change is
+    an hour longer or shorter; a wall time that DST skips or repeats counts with the offset before the change.
     """
     zone = zone_named(window.zone)
-    local = now.astimezone(zone)
-    match window.period:
-        case Period.WEEK:
-            monday = local.date() - timedelta(days=local.weekday())
-            weeks_since_origin = (monday.toordinal() - date(1969, 12, 29).toordinal()) // 7
-            first = monday - timedelta(weeks=weeks_since_origin % window.count)
-            last = first + timedelta(weeks=window.count)
-            midnight = [datetime(d.year, d.month, d.day, tzinfo=zone).astimezone(UTC) for d in (first, last)]
-            return Span(midnight[0], midnight[1])
-        case Period.MONTH | Period.QUARTER:
-            months = window.count * (3 if window.period is Period.QUARTER else 1)
-            first_month = (local.month - 1) // months * months + 1
-            return Span(_month_start(local.year, first_month, zone),
-                        _month_start(local.year, first_month + months, zone))
-        case Period.YEAR:
-            first_year = local.year - local.year % window.count if window.count > 1 else local.year
-            return Span(_month_start(first_year, 1, zone), _month_start(first_year + window.count, 1, zone))
-        case other:
-            assert_never(other)
+    anchor = window.anchor or _ORIGIN[window.period]
+    local = now.astimezone(zone).replace(tzinfo=None)
+    if window.period in (Period.DAY, Period.WEEK):
+        near = (local - anchor).days // (window.count * (7 if window.period is Period.WEEK else 1))
+    else:
+        months = (local.year - anchor.year) * 12 + local.month - anchor.month
+        near = months // (window.count * _MONTHS[window.period])
+
+    def start_of(index: int) -> datetime:
+        return _shifted(anchor, window.period, index * window.count).replace(tzinfo=zone).astimezone(UTC)
+
+    # The estimate is at most one period off: the day of the month or a DST change may lie on the other side.
+    index = next(i for i in (near + 1, near, near - 1) if start_of(i) <= now)
+    return Span(start_of(index), start_of(index + 1))
 
 
 _WINDOW = re.compile(r"(\d+)(ms|[smhdwMQY])")
 _REQUESTS = re.compile(r"(\d+)([kKM]?)\s*(?:requests|events)")
-_CALENDAR_WORDS = {"week": Period.WEEK, "month": Period.MONTH, "quarter": Period.QUARTER, "year": Period.YEAR}
+_CALENDAR_WORDS = {str(period): period for period in Period}
 
 
 def parse_window(text: str, *, rolling: bool = True, zone: str = "UTC") -> Window:
     """`30d`, `month`, `quarter`, `1M`, `1000000 requests` as a window.
 
     Args:
-        rolling: whether days and weeks slide; a calendar window of days is not supported, of weeks it is.
+        rolling: whether days and weeks slide, or start with the calendar's.
         zone: the zone of a calendar window.
     Raises:
         InvalidInput: an unknown window, with the forms that are known.
@@ -250,9 +271,9 @@ def parse_window(text: str, *, rolling: bool = True, zone: str = "UTC") -> Windo
     if unit in _CALENDAR_UNITS:
         return CalendarWindow(Period(_CALENDAR_UNITS[unit]), zone, count)
     if not rolling:
-        if unit == "w":
-            return CalendarWindow(Period.WEEK, zone, count)
-        raise InvalidInput(f'a calendar window cannot be "{raw}" long', "write 1w, 1M, 1Q or 1Y")
+        if unit in "dw":
+            return CalendarWindow(Period.DAY if unit == "d" else Period.WEEK, zone, count)
+        raise InvalidInput(f'a calendar window cannot be "{raw}" long', "write 1d, 1w, 1M, 1Q or 1Y")
     length = parse_duration(raw)
     if length.total_seconds() < SLOT or length.total_seconds() % SLOT:
         raise InvalidInput(f'window "{raw}" is not a whole number of five-minute slots', "write 5m, 1h, 7d, 30d …")

@@ -1,0 +1,85 @@
+"""What may be recorded, and its form at rest: JSON text and whole microseconds. The same for every store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.journal import Batch, Data
+
+LONGEST = 500
+"""Characters in a key or name. PostgreSQL indexes at most 2,704 bytes an entry; 500 characters fit in any script."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def micros_of(moment: datetime) -> int:
+    """Microseconds since 1970 of an aware moment: exact, and ordered alike in every database."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment_of(micros: int) -> datetime:
+    """The aware UTC moment of that many microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def text_of(data: Data) -> str:
+    """The data as JSON text.
+
+    Raises:
+        InvalidInput: something in it is not a JSON value.
+    """
+    try:
+        return _encode(data).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidInput(f"this cannot be recorded: {error}",
+                           "record JSON values only: text, finite numbers, true, false, null, lists and maps") from None
+
+
+def data_of(text: str) -> Data:
+    """The data of a JSON text."""
+    return _decode(text)
+
+
+def check_names(batch: Batch) -> None:
+    """Every key and name in the batch can be stored and indexed by every store.
+
+    Raises:
+        InvalidInput: one is too long, or holds what a database's text cannot.
+    """
+    for name in _names(batch):
+        if len(name) > LONGEST:
+            raise InvalidInput(f'"{name[:40]}…" has {len(name):,} characters', f"use at most {LONGEST}")
+        if "\0" in name or not _is_text(name):
+            raise InvalidInput(f"{name!r:.60} holds a character that cannot be stored",
+                               "leave out NUL and half surrogate pairs")
+
+
+def _names(batch: Batch) -> Iterator[str]:
+    for fact in batch.facts:
+        yield from (fact.kind, fact.subject, fact.key, fact.actor)
+    for timer in batch.set_timers:
+        yield from (timer.key, timer.kind, timer.subject)
+    for message in batch.messages:
+        yield from (message.key, message.channel)
+    yield from batch.clear_timers
+    settled: tuple[Iterable[Any], ...] = (batch.timers_done, batch.messages_done, batch.messages_retry)
+    for claims in settled:
+        yield from (claim.key for claim in claims)
+
+
+def _is_text(name: str) -> bool:
+    if name.isascii():
+        return True
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,411 @@
+"""The durable store: journal and ledger on SQLite or PostgreSQL, opened by URL.
+
+The journal's writer works on many batches at once: it reads what they depend on (known keys, fences of claims), decides
+batch by batch in memory which stand and what they change, and writes all of it in a few bulk statements. A refused
+batch has left no trace by then, so its neighbours need no savepoints, and no statement is paid per batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any
+
+import sqlalchemy as sa
+
+from mainstay.adapters.record import check_names, data_of, micros_of, moment_of, text_of
+from mainstay.adapters.store_database import Database, open_database
+from mainstay.adapters.store_ledger import SqlLedger
+from mainstay.kernel.journal import (
+    Batch,
+    Claim,
+    Fact,
+    FactQuery,
+    Message,
+    NewFact,
+    NewMessage,
+    NewTimer,
+    Retry,
+    StaleClaim,
+    Timer,
+)
+from mainstay.kernel.ports import Clock
+
+PAGE = 2_000
+"""Facts read at a time; between pages no transaction is open, so a slow reader holds nothing up."""
+
+_MANY = 5_000
+"""Values in one IN list at most; SQLite takes 32,766 and PostgreSQL 65,535."""
+
+
+class Store:
+    """A journal and a ledger in one database."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._holders = {"journal", "ledger"}
+        self._database = database
+        self.journal = SqlJournal(database, clock, lambda: self._let_go("journal"))
+        self.ledger = SqlLedger(database, lambda: self._let_go("ledger"))
+
+    def _let_go(self, holder: str) -> None:
+        self._holders.discard(holder)
+        if not self._holders:
+            self._database.close()
+
+    def close(self) -> None:
+        """Write what waits, then let go of the database."""
+        self.journal.close()
+        self.ledger.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+
+def open_store(url: str, clock: Clock) -> Store:
+    """The store of that URL: `sqlite:////path/mainstay.db`, created when absent, or `postgresql://user@host/database`.
+
+    Raises:
+        InvalidInput: not a URL of a store.
+        MissingExtra: PostgreSQL's driver is not installed.
+        StoreUnavailable: it cannot be opened, or was written by a newer Mainstay.
+    """
+    return Store(open_database(url), clock)
+
+
+# -- what a batch becomes -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A batch checked and put into the form it has at rest, by its own caller's thread."""
+
+    batch: Batch
+    facts: tuple[dict[str, Any], ...]
+    timers: tuple[dict[str, Any], ...]
+    messages: tuple[dict[str, Any], ...]
+
+
+def _prepared(batch: Batch) -> _Prepared:
+    check_names(batch)
+    return _Prepared(batch, tuple(map(_fact_row, batch.facts)), tuple(map(_timer_row, batch.set_timers)),
+                     tuple(map(_message_row, batch.messages)))
+
+
+def _fact_row(fact: NewFact) -> dict[str, Any]:
+    return {"kind": fact.kind, "subject": fact.subject, "at": micros_of(fact.at), "data": text_of(fact.data),
+            "key": fact.key, "actor": fact.actor}
+
+
+def _timer_row(timer: NewTimer) -> dict[str, Any]:
+    due = micros_of(timer.due)
+    return {"key": timer.key, "due": due, "kind": timer.kind, "subject": timer.subject, "data": text_of(timer.data),
+            "ready": due}
+
+
+def _message_row(message: NewMessage) -> dict[str, Any]:
+    not_before = micros_of(message.not_before)
+    return {"key": message.key, "channel": message.channel, "data": text_of(message.data), "not_before": not_before,
+            "ready": not_before}
+
+
+def _recorded(seq: int, kind: str, subject: str, at: int, data: str, key: str, actor: str,
+              recorded_at: int) -> Fact:
+    return Fact(seq, kind, subject, moment_of(at), data_of(data), key, actor, moment_of(recorded_at))
+
+
+class _Plan:
+    """What a run of batches changes, decided one after the other.
+
+    Args:
+        seq: the greatest recorded so far.
+        known: the recorded facts whose keys occur in the batches, by key.
+        timer_fences, message_fences: of the items the batches claim, as the database has them now.
+    """
+
+    def __init__(self, seq: int, now: int, known: dict[str, Fact], timer_fences: dict[str, int],
+                 message_fences: dict[str, int]) -> None:
+        self._seq, self._now, self._known = seq, now, known
+        self._timer_fences, self._message_fences = timer_fences, message_fences
+        self.facts: list[dict[str, Any]] = []
+        self.timers: dict[str, dict[str, Any] | None] = {}
+        self.messages: dict[str, dict[str, Any]] = {}
+        self.sent: list[dict[str, Any]] = []
+        self.put_back: list[dict[str, Any]] = []
+
+    def add(self, prepared: _Prepared) -> tuple[Fact, ...] | StaleClaim:
+        """Take the whole batch in, or refuse the whole batch."""
+        batch = prepared.batch
+        if not _held(batch.timers_done, self._timer_fences) or \
+                not _held([*batch.messages_done, *batch.messages_retry], self._message_fences):
+            return StaleClaim("a timer or message of this work was meanwhile set anew, cleared or taken by another",
+                              "drop this work; whoever holds it now does it")
+        for key in [*(claim.key for claim in batch.timers_done), *batch.clear_timers]:
+            self._move_timer(key, None)
+        for row in prepared.timers:
+            self._move_timer(row["key"], row)
+        for claim in batch.messages_done:
+            self.sent.append({"key": claim.key})
+        for retry in batch.messages_retry:
+            self.put_back.append({"key": retry.key, "not_before": micros_of(retry.not_before)})
+        for key in _settled_messages(batch):
+            del self._message_fences[key]
+        for row in prepared.messages:
+            self.messages.setdefault(row["key"], row)
+        return tuple([self._record(row) for row in prepared.facts])
+
+    def _move_timer(self, key: str, row: dict[str, Any] | None) -> None:
+        self.timers[key] = row
+        self._timer_fences.pop(key, None)  # whoever claims it later in this run comes too late
+
+    def _record(self, row: dict[str, Any]) -> Fact:
+        if row["key"] and (earlier := self._known.get(row["key"])) is not None:
+            return earlier
+        self._seq += 1
+        recorded = {**row, "seq": self._seq, "recorded_at": self._now}
+        self.facts.append(recorded)
+        fact = _recorded(**recorded)
+        if fact.key:
+            self._known[fact.key] = fact
+        return fact
+
+
+def _settled_messages(batch: Batch) -> list[str]:
+    return [*(claim.key for claim in batch.messages_done), *(retry.key for retry in batch.messages_retry)]
+
+
+def _held(claims: Sequence[Claim | Retry], fences: Mapping[str, int]) -> bool:
+    return not claims or (len({claim.key for claim in claims}) == len(claims) and all(
+        claim.fence > 0 and fences.get(claim.key) == claim.fence for claim in claims))
+
+
+# -- the SQL ------------------------------------------------------------------------------------------------------
+
+
+def _many(statement: str) -> sa.TextClause:
+    return sa.text(statement).bindparams(sa.bindparam("keys", expanding=True))
+
+
+_FACT = "seq, kind, subject, at, data, key, actor, recorded_at"
+_HEAD = sa.text("SELECT coalesce(max(seq), 0) FROM facts")
+_KNOWN = _many(f"SELECT {_FACT} FROM facts WHERE key IN :keys AND key <> ''")  # noqa: S608
+_ADD_FACT = sa.text(f"INSERT INTO facts ({_FACT}) VALUES "  # noqa: S608
+                    "(:seq, :kind, :subject, :at, :data, :key, :actor, :recorded_at)")
+_DROP_TIMER = sa.text("DELETE FROM timers WHERE key = :key")
+_SET_TIMER = sa.text(
+    "INSERT INTO timers (key, due, kind, subject, data, ready, fence, worker)"
+    " VALUES (:key, :due, :kind, :subject, :data, :ready, 0, '')"
+    " ON CONFLICT (key) DO UPDATE SET due = excluded.due, kind = excluded.kind, subject = excluded.subject,"
+    " data = excluded.data, ready = excluded.ready, fence = 0, worker = ''")
+_ADD_MESSAGE = sa.text(
+    "INSERT INTO messages (key, channel, data, not_before, ready, attempts, fence, worker)"
+    " VALUES (:key, :channel, :data, :not_before, :ready, 0, 0, '') ON CONFLICT (key) DO NOTHING")
+_SENT = sa.text("UPDATE messages SET ready = NULL, fence = 0 WHERE key = :key")
+_PUT_BACK = sa.text("UPDATE messages SET not_before = :not_before, ready = :not_before, fence = 0, worker = ''"
+                    " WHERE key = :key")
+# The longest ready come first, not the longest due: a timer whose workers all died went to the back of the line with
+# its last lease, so one that kills its worker cannot hold up all others.
+_DUE_TIMERS = "SELECT key, due, kind, subject, data FROM timers WHERE ready <= :now"
+_DUE_MESSAGES = "SELECT key, channel, data, not_before, attempts FROM messages WHERE ready <= :now"
+_HOLD_TIMERS = _many("UPDATE timers SET ready = :until, fence = :fence, worker = :worker WHERE key IN :keys")
+_HOLD_MESSAGES = _many("UPDATE messages SET ready = :until, fence = :fence, worker = :worker, attempts = attempts + 1"
+                       " WHERE key IN :keys")
+_NEXT_DUE = sa.text("SELECT min(ready) FROM timers")
+
+
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """A worker asking for work. `channel` None means every channel."""
+
+    now: int
+    until: int
+    worker: str
+    limit: int
+    channel: str | None = None
+
+
+class SqlJournal:
+    """The journal on SQLite or PostgreSQL. Every method may be called from any thread."""
+
+    def __init__(self, database: Database, clock: Clock, let_go: Callable[[], None]) -> None:
+        self._database = database
+        self._clock = clock
+        self._let_go = let_go
+        dialect = database.dialect
+        self._fences_of = {table: _many(f"SELECT key, fence FROM {table} WHERE key IN :keys"  # noqa: S608
+                                        + dialect.lock_rows) for table in ("timers", "messages")}
+        in_order = f" ORDER BY ready, key LIMIT :limit{dialect.skip_locked}"
+        self._due_timers = sa.text(_DUE_TIMERS + in_order)
+        self._due_messages = sa.text(_DUE_MESSAGES + in_order)
+        self._due_in_channel = sa.text(_DUE_MESSAGES + " AND channel = :channel" + in_order)
+
+    def commit(self, batch: Batch) -> tuple[Fact, ...]:
+        """Make the batch durable; the recorded facts in its order, earlier ones for known keys.
+
+        Raises:
+            StaleClaim: a claim is no longer ours; nothing was committed.
+            InvalidInput: something in the batch cannot be stored.
+            StoreUnavailable: the database failed; nothing was committed, or the connection was lost and only the
+                server knows. Repeating is safe for facts and messages that carry a key.
+        """
+        return self._database.write(self._commit, _prepared(batch))
+
+    def submit(self, batch: Batch) -> Future[tuple[Fact, ...]]:
+        """The same without waiting, so that many callers share one fsync.
+
+        The future's callbacks run on the writer's thread: they must be short and must not wait for the journal.
+        """
+        return self._database.submit(self._commit, _prepared(batch))
+
+    def _commit(self, connection: sa.Connection, run: Sequence[_Prepared]) -> list[tuple[Fact, ...] | StaleClaim]:
+        batches = [prepared.batch for prepared in run]
+        known = {row.key: _recorded(*row) for row in _in_parts(
+            connection, _KNOWN, {fact.key for batch in batches for fact in batch.facts if fact.key})}
+        timer_fences = self._fences(connection, "timers", {claim.key for b in batches for claim in b.timers_done})
+        message_fences = self._fences(connection, "messages", {key for b in batches for key in _settled_messages(b)})
+        plan = _Plan(connection.execute(_HEAD).scalar_one(), micros_of(self._clock.now()), known, timer_fences,
+                     message_fences)
+        answers = [plan.add(prepared) for prepared in run]
+        for statement, rows in (
+                (_ADD_FACT, plan.facts),
+                (_DROP_TIMER, [{"key": key} for key, row in plan.timers.items() if row is None]),
+                (_SET_TIMER, [row for row in plan.timers.values() if row is not None]),
+                (_ADD_MESSAGE, list(plan.messages.values())),
+                (_SENT, plan.sent),
+                (_PUT_BACK, plan.put_back)):
+            if rows:
+                connection.execute(statement, rows)
+        return answers
+
+    def _fences(self, connection: sa.Connection, table: str, keys: set[str]) -> dict[str, int]:
+        return {row.key: row.fence for row in _in_parts(connection, self._fences_of[table], keys)}
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def facts(self, query: FactQuery) -> Iterator[Fact]:
+        """The facts that fit, of those recorded when this was called, read a page at a time."""
+        return self._pages(query, self.head())
+
+    def _pages(self, query: FactQuery, head: int) -> Iterator[Fact]:
+        low, high = query.after, head
+        left = query.limit
+        while low < high and (left is None or left > 0):
+            size = PAGE if left is None else min(PAGE, left)
+            statement, values = _select(query, low, high, size)
+            with self._database.reading() as connection:
+                rows = connection.execute(statement, values).all()
+            for row in rows:
+                yield _recorded(*row)
+            if len(rows) < size:
+                return
+            left = None if left is None else left - size
+            if query.newest_first:
+                high = rows[-1].seq - 1
+            else:
+                low = rows[-1].seq
+
+    def head(self) -> int:
+        """The greatest `seq` recorded, 0 for an empty journal."""
+        with self._database.reading() as connection:
+            return int(connection.execute(_HEAD).scalar_one())
+
+    # -- work ------------------------------------------------------------------------------------------------------
+
+    def take_timers(self, now: datetime, worker: str, *, limit: int = 100,
+                    lease: timedelta = timedelta(seconds=30)) -> list[Timer]:
+        """Timers that are due and free, or whose lease ran out; earliest due first."""
+        take = _Take(micros_of(now), micros_of(now + lease), worker, limit)
+        return self._database.write(self._take_timers, take, ordered=False)
+
+    def _take_timers(self, connection: sa.Connection, takes: Sequence[_Take]) -> list[list[Timer]]:
+        answers = []
+        for take in takes:
+            rows = connection.execute(self._due_timers, {"now": take.now, "limit": take.limit}).all()
+            fence = self._hold(connection, _HOLD_TIMERS, take, [row.key for row in rows])
+            timers = [Timer(row.key, moment_of(row.due), row.kind, row.subject, data_of(row.data), fence)
+                      for row in rows]
+            answers.append(sorted(timers, key=lambda timer: (timer.due, timer.key)))
+        return answers
+
+    def take_messages(self, now: datetime, worker: str, *, channel: str | None = None, limit: int = 100,
+                      lease: timedelta = timedelta(seconds=30)) -> list[Message]:
+        """Messages that may be sent and are free, or whose lease ran out; those that may go first come first."""
+        take = _Take(micros_of(now), micros_of(now + lease), worker, limit, channel)
+        return self._database.write(self._take_messages, take, ordered=False)
+
+    def _take_messages(self, connection: sa.Connection, takes: Sequence[_Take]) -> list[list[Message]]:
+        answers = []
+        for take in takes:
+            values: dict[str, Any] = {"now": take.now, "limit": take.limit}
+            if take.channel is None:
+                rows = connection.execute(self._due_messages, values).all()
+            else:
+                rows = connection.execute(self._due_in_channel, {**values, "channel": take.channel}).all()
+            fence = self._hold(connection, _HOLD_MESSAGES, take, [row.key for row in rows])
+            messages = [Message(row.key, row.channel, data_of(row.data), moment_of(row.not_before), row.attempts + 1,
+                                fence) for row in rows]
+            answers.append(sorted(messages, key=lambda message: (message.not_before, message.key)))
+        return answers
+
+    def _hold(self, connection: sa.Connection, statement: sa.TextClause, take: _Take, keys: Sequence[str]) -> int:
+        if not keys:
+            return 0
+        # One number for all that is taken at once: fences must grow per key, and nobody takes a key twice at once.
+        fence = 0
+        for step in self._database.dialect.next_fence:
+            result = connection.exec_driver_sql(step)
+            fence = result.scalar_one() if result.returns_rows else fence
+        for start in range(0, len(keys), _MANY):
+            connection.execute(statement, {"until": take.until, "fence": fence, "worker": take.worker,
+                                           "keys": keys[start:start + _MANY]})
+        return fence
+
+    def next_due(self) -> datetime | None:
+        """When `take_timers` can next give one: the earliest due, for a taken timer the end of its lease."""
+        with self._database.reading() as connection:
+            ready = connection.execute(_NEXT_DUE).scalar_one()
+        return None if ready is None else moment_of(ready)
+
+    def close(self) -> None:
+        """Let go of the store; what was committed stays."""
+        self._let_go()
+
+
+def _in_parts(connection: sa.Connection, statement: sa.TextClause, keys: set[str]) -> Iterator[Any]:
+    ordered = sorted(keys)  # the same order in every process, so that row locks make no circle
+    for start in range(0, len(ordered), _MANY):
+        yield from connection.execute(statement, {"keys": ordered[start:start + _MANY]})
+
+
+def _select(query: FactQuery, low: int, high: int, size: int) -> tuple[sa.TextClause, dict[str, Any]]:
+    where = ["seq > :low", "seq <= :high"]
+    values: dict[str, Any] = {"low": low, "high": high, "size": size}
+    if query.subject is not None:
+        where.append("subject = :subject")
+        values["subject"] = query.subject
+    if query.since is not None:
+        where.append("at >= :since")
+        values["since"] = micros_of(query.since)
+    if query.until is not None:
+        where.append("at < :until")
+        values["until"] = micros_of(query.until)
+    kinds = []
+    for index, kind in enumerate(query.kinds):
+        values[f"kind{index}"] = kind
+        if kind.endswith("."):
+            # Names compare by bytes (SQLite BINARY, PostgreSQL "C"), where "/" follows "." at once.
+            kinds.append(f"(kind >= :kind{index} AND kind < :kind{index}_end)")
+            values[f"kind{index}_end"] = kind[:-1] + "/"
+        else:
+            kinds.append(f"kind = :kind{index}")
+    if kinds:
+        where.append(f"({' OR '.join(kinds)})")
+    order = "DESC" if query.newest_first else "ASC"
+    return sa.text(f"SELECT {_FACT} FROM facts WHERE {' AND '.join(where)} "  # noqa: S608 - values are bound
+                   f"ORDER BY seq {order} LIMIT :size"), values
