@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mainstay.adapters.event_files import opened
-from mainstay.adapters.event_formats import FORMATS, Shape, literal, shape_of, unknown_field
+from mainstay.adapters.event_formats import FORMATS, Shape, Value, literal, shape_of, unknown_field
 from mainstay.adapters.event_records import LAST_MOMENT, SAMPLES
 from mainstay.kernel.errors import InvalidInput, MissingExtra
 from mainstay.kernel.ports import (
@@ -60,8 +60,9 @@ class _Rows:
         self.shape = shape
         self.files = files
         self.values: dict[str, Any] = {}
+        self._raws: dict[str, str] = {}
         self._columns: dict[str, str] = {}
-        self.doubtful: dict[str, str] = {}
+        self.doubtful: dict[str, Value] = {}
         self._unique = tuple(self.column(name) for name in (files.unique_by or shape.unique_by))
         self.counted = self.where(files.where)
 
@@ -70,14 +71,25 @@ class _Rows:
         return field in self.shape.fields
 
     def column(self, field: str) -> str:
-        """The name that the field's value has in `select`."""
+        """The name that the field's value has in `select`, where it is computed once for every row."""
+        return self._named(self._value(field))
+
+    def late(self, field: str) -> str:
+        """The field's value as an expression over `select`, for use where few rows need it."""
+        return self.column(field) if self._unique else self._value(field).inline
+
+    def _value(self, field: str) -> Value:
         value = self.shape.fields.get(field)
         if value is None:
             if self.shape.elsewhere is None:
                 raise unknown_field(field, self.shape.fields)
             value = self.shape.elsewhere(field)
             self.doubtful[field] = value
-        return self._columns.setdefault(value, f"f{len(self._columns)}")
+        return value
+
+    def _named(self, value: Value) -> str:
+        raw = self._raws.setdefault(value.raw, f"r{len(self._raws)}")
+        return self._columns.setdefault(value.made(raw), f"f{len(self._columns)}")
 
     def bound(self, value: str | float) -> str:
         """The value as a parameter."""
@@ -120,33 +132,39 @@ class _Rows:
         return f"({number} {_OPERATORS[operator]} {self.bound(float(wanted))})"
 
     def select(self, *, numbered: bool = False) -> str:
-        """Columns `why` (NULL for an event), `time`, `weight`, `bad_weight`, `copy` (1 unless repeated), and those
-        that were asked for; with `numbered` also `row` and `raw`."""
+        """Columns `why` (NULL for an event), `event`, `moment`, `weight`, `bad_weight`, `copy` (1 unless repeated),
+        those that were asked for, and unless rows are counted once by a key those of the format; with `numbered` also
+        `row` and `raw`."""
         shape = self.shape
-        weight = shape.weight or "1"
-        columns = [f"{shape.unfit} AS unfit", f"{shape.fields['time']} AS moment", f"{weight} AS weight",
-                   f"{shape.bad_weight or 'NULL'} AS bad_weight"]
-        columns += [f"{value} AS {name}" for value, name in self._columns.items()]
-        if numbered:
-            columns += ['"row"', f"{shape.raw} AS raw"]
-        values = f"SELECT {', '.join(columns)} FROM ({shape.origin(numbered)})"
-        reasons = ["WHEN unfit IS NOT NULL THEN unfit",
-                   f"WHEN moment IS NULL THEN {literal(f'no time that can be read in {shape.time_from}')}",
-                   f"WHEN NOT (moment >= 0 AND moment < {LAST_MOMENT}) THEN 'a time before 1970 or after 2099'"]
-        if shape.weight:
-            reasons.append("WHEN weight IS NULL OR NOT (weight >= 0 AND isfinite(weight)) "
-                           "THEN 'the number of events is missing or below zero'")
-        if shape.bad_weight:
-            reasons.append("WHEN bad_weight IS NULL OR NOT (bad_weight >= 0 AND bad_weight <= weight) "
-                           "THEN 'the number of bad events is missing, below zero or above all'")
-        judged = f"SELECT *, CASE {' '.join(reasons)} END AS why FROM ({values})"
+        moment = self._named(shape.fields["time"])
+        weight = self._named(shape.weight) if shape.weight else "1"
+        bad_weight = self._named(shape.bad_weight) if shape.bad_weight else "NULL"
+        raws = "".join(f", {raw} AS {name}" for raw, name in self._raws.items())
+        values = "".join(f", {value} AS {name}" for value, name in self._columns.items())
+        named = f"SELECT *, {shape.unfit} AS unfit{raws} FROM ({shape.origin(numbered)})"
+        renamed = f", {moment} AS moment, {weight} AS weight, {bad_weight} AS bad_weight"
+        judged = (f"SELECT *, {self._why()} AS why FROM (SELECT *{renamed}{f', {shape.raw} AS raw' if numbered else ''} "
+                  f"FROM (SELECT *{values} FROM ({named})))")
         if not self._unique:
             return f"SELECT *, why IS NULL AS event, 1 AS copy FROM ({judged})"
         complete = " AND ".join(["why IS NULL", *(f"{name} IS NOT NULL" for name in self._unique)])
-        keys = ", ".join(self._unique)
+        kept = ", ".join(["why", "moment", "weight", "bad_weight", *self._columns.values()])
         order = ", ".join(["moment", *self._columns.values()])
-        copy = f"row_number() OVER (PARTITION BY why IS NULL, {keys} ORDER BY {order})"
-        return f"SELECT *, why IS NULL AS event, CASE WHEN {complete} THEN {copy} ELSE 1 END AS copy FROM ({judged})"
+        copy = f"row_number() OVER (PARTITION BY why IS NULL, {', '.join(self._unique)} ORDER BY {order})"
+        return (f"SELECT {kept}, why IS NULL AS event, CASE WHEN {complete} THEN {copy} ELSE 1 END AS copy "
+                f"FROM ({judged})")
+
+    def _why(self) -> str:
+        reasons = ["WHEN unfit IS NOT NULL THEN unfit",
+                   f"WHEN moment IS NULL THEN {literal(f'no time that can be read in {self.shape.time_from}')}",
+                   f"WHEN NOT (moment >= 0 AND moment < {LAST_MOMENT}) THEN 'a time before 1970 or after 2099'"]
+        if self.shape.weight:
+            reasons.append("WHEN weight IS NULL OR NOT (weight >= 0 AND isfinite(weight)) "
+                           "THEN 'the number of events is missing or below zero'")
+        if self.shape.bad_weight:
+            reasons.append("WHEN bad_weight IS NULL OR NOT (bad_weight >= 0 AND bad_weight <= weight) "
+                           "THEN 'the number of bad events is missing, below zero or above all'")
+        return f"CASE {' '.join(reasons)} END"
 
 
 def _demand(condition: Condition, holds: bool, what: str) -> None:
@@ -224,7 +242,7 @@ class _Reader:
     def _check_doubtful(self, rows: _Rows) -> None:
         """A field that the first rows do not have must be in some later one: else it is a slip of the pen."""
         for name, value in rows.doubtful.items():
-            text = f"SELECT 1 FROM ({self.shape.origin(False)}) WHERE {value} IS NOT NULL LIMIT 1"
+            text = f"SELECT 1 FROM ({self.shape.origin(False)}) WHERE {value.inline} IS NOT NULL LIMIT 1"
             try:
                 found = self.connection.execute(text).fetchone()
             except duckdb.Error:
@@ -317,7 +335,7 @@ def survey(survey: Survey) -> Surveyed:
 def _sums(rows: _Rows, survey: Survey) -> str:
     """The one pass: rows summed by what became of them, slot, and for the bad ones who they belong to."""
     bad = _bad(rows, survey)
-    keys = [rows.column(name) for name in survey.spenders_by if rows.has(name)]
+    keys = [rows.late(name) for name in survey.spenders_by if rows.has(name)]
     slow, counted = "0", rows.counted
     if survey.latency is not None and rows.has("duration"):
         slow = f"count(*) FILTER (state = 0 AND {rows.column('duration')} > {rows.bound(float(survey.latency))})"
