@@ -4,6 +4,8 @@ An event has `time` (epoch seconds), and as far as the file knows them `status`,
 string), `duration` (seconds), `client`, `bytes`; every other field by the file's own name, nested ones with dots.
 A wholly empty line is no line; every other line is an event or is rejected with a reason.
 """
+# SQL is put together here from expressions of our own; words of the user get in as `literal` or `_quoted` only.
+# ruff: noqa: S608
 
 from __future__ import annotations
 
@@ -103,22 +105,22 @@ def shape_of(files: Opened, wanted: FileSet, describe: Callable[[str], list[tupl
     head = files.head()
     if not head.strip():
         raise NoData("the files are empty: " + ", ".join(files.names[:5]), "name files that hold events")
-    format = recognised(head, files.names[0]) if wanted.format == "auto" else wanted.format
-    match format:
+    name = recognised(head, files.names[0]) if wanted.format == "auto" else wanted.format
+    match name:
         case "combined" | "common":
-            shape = _access_log(format, files)
+            shape = _access_log(name, files)
         case "json" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
             shape = _converted("json", files)
         case "json":
             shape = _json_lines(files, head)
         case "csv" | "tsv" | "spans-csv":
-            shape = _table(format, files, head)
+            shape = _table(name, files)
         case "parquet":
             shape = _parquet(files, describe)
         case "spans-json" | "prometheus-matrix" | "nginx-plus-status":
-            shape = _converted(format, files)
+            shape = _converted(name, files)
         case _:
-            raise InvalidInput(f'"{format}" is not a format of event files{did_you_mean(format, FORMATS)}',
+            raise InvalidInput(f'"{name}" is not a format of event files{did_you_mean(name, FORMATS)}',
                                "write one of: auto, " + ", ".join(FORMATS))
     return _as_told(shape, wanted)
 
@@ -156,14 +158,14 @@ def recognised(head: bytes, name: str) -> str:
     if first[:1] in ("{", "["):
         return _recognised_json(lines)
     whole = lines[:100]
-    for format, pattern in _ACCESS.items():
+    for log, pattern in _ACCESS.items():
         fits = re.compile(pattern)
         if sum(bool(fits.search(line)) for line in whole) * 2 >= len(whole):
-            return format
-    for delimiter, format in ((",", "csv"), ("\t", "tsv")):
+            return log
+    for delimiter, table in ((",", "csv"), ("\t", "tsv")):
         rows = list(csv.reader(whole, delimiter=delimiter))
         if len(rows[0]) > 1 and sum(len(row) == len(rows[0]) for row in rows) * 2 >= len(rows):
-            return "spans-csv" if {cell.strip().lower() for cell in rows[0]} >= _SPAN_COLUMNS else format
+            return "spans-csv" if {cell.strip().lower() for cell in rows[0]} >= _SPAN_COLUMNS else table
     raise InvalidInput(f"the format of {name} was not recognised",
                        "name it with --format, one of: " + ", ".join(FORMATS))
 
@@ -254,7 +256,7 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
 
 def _usual(own: Mapping[str, Value], moment: Callable[[str], Value]) -> tuple[dict[str, Value], str]:
     """Our fields from the file's own by their usual names, and what the time is called there."""
-    lower = {name.lower(): name for name in reversed(own)}
+    lower = {name.lower(): name for name in reversed(list(own))}
     fields = dict(own)
     time_from = ""
     for ours, names in USUAL_NAMES.items():
@@ -362,7 +364,7 @@ def _lines_mended(files: Opened) -> Opened:
 
 
 _PARTS = 16
-"""Pieces a line of an access log is cut into at its quotes; the few lines with more make the files be read otherwise."""
+"""Pieces a line of an access log is cut into at its quotes; a line with more makes the files be read otherwise."""
 
 
 def _access_log(format: str, files: Opened, *, mended: bool = False) -> Shape:
@@ -373,6 +375,7 @@ def _access_log(format: str, files: Opened, *, mended: bool = False) -> Shape:
     and go through the full pattern. Both give the same fields for a line (a property test holds them to it).
     """
     pieces = [f"p{index}" for index in range(1, _PARTS + 1)]
+    whole = "line" if mended else f"concat_ws('\"', {', '.join(pieces)})"
 
     def origin(numbered: bool) -> str:
         if mended:
@@ -380,16 +383,16 @@ def _access_log(format: str, files: Opened, *, mended: bool = False) -> Shape:
             read = (f"SELECT *, {cut} FROM (SELECT *, string_split(line, '\"') AS parts "
                     f"FROM ({_lines(files.files, numbered)}))")
         else:
-            read = (f"SELECT {_row_number(numbered)}*, concat_ws('\"', {', '.join(pieces)}) AS line FROM "
-                    f"read_csv({_file_list(files.files)}, columns = {{{_text_columns(pieces)}}}, delim = '\"', "
-                    f"null_padding = true, nullstr = {literal(DELIMITER)}, {_RAW_LINES})")
+            read = (f"SELECT {_row_number(numbered)}* FROM read_csv({_file_list(files.files)}, "
+                    f"columns = {{{_text_columns(pieces)}}}, "
+                    f"delim = '\"', null_padding = true, nullstr = {literal(DELIMITER)}, {_RAW_LINES})")
             read = f"SELECT * FROM ({read}) WHERE p2 IS NOT NULL OR p1 <> ''"
         sorted_out = f"SELECT *, {_plain(format)} AS plain FROM ({read})"
         groups = "[" + ", ".join(map(literal, _ACCESS_GROUPS[format])) + "]"
-        return (f"SELECT *, CASE WHEN NOT plain THEN regexp_extract(line, {literal(_ACCESS[format])}, {groups}) END "
+        return (f"SELECT *, CASE WHEN NOT plain THEN regexp_extract({whole}, {literal(_ACCESS[format])}, {groups}) END "
                 f"AS found FROM ({sorted_out})")
 
-    return Shape(format, origin, "line", f"CASE WHEN NOT plain AND found.status = '' THEN 'not a {format} line' END",
+    return Shape(format, origin, whole, f"CASE WHEN NOT plain AND found.status = '' THEN 'not a {format} line' END",
                  _access_fields(format),
                  mend=None if mended else lambda: _access_log(format, _lines_mended(files), mended=True))
 
@@ -499,7 +502,8 @@ def _json_lines(files: Opened, head: bytes) -> Shape:
                  mend=lambda: replace(_json_lines(_lines_mended(files), head), mend=None))
 
 
-_BAD = {"spans-json": (Condition("status", "==", ("ERROR",)),), "prometheus-matrix": (Condition("value", "==", (0.0,)),)}
+_BAD = {"spans-json": (Condition("status", "==", ("ERROR",)),),
+        "prometheus-matrix": (Condition("value", "==", (0.0,)),)}
 
 
 def _converted(format: str, files: Opened) -> Shape:
@@ -518,7 +522,7 @@ def _converted(format: str, files: Opened) -> Shape:
 # -- tables -------------------------------------------------------------------------------------------------------
 
 
-def _table(format: str, files: Opened, head: bytes) -> Shape:
+def _table(format: str, files: Opened) -> Shape:
     delimiter = "\t" if format == "tsv" else ","
     headers = {table_header(file, delimiter) for file in files.files if file.stat().st_size}
     if len(headers) > 1:
@@ -554,8 +558,8 @@ def _table(format: str, files: Opened, head: bytes) -> Shape:
 
 
 def _read_table(files: Sequence[Path], columns: Sequence[str], delimiter: str) -> str:
-    return (f"read_csv({_file_list(files)}, columns = {{{_text_columns(columns)}}}, delim = {literal(delimiter)}, quote = '\"', "
-            f"escape = '\"', header = true, nullstr = '', auto_detect = false, strict_mode = true, "
+    return (f"read_csv({_file_list(files)}, columns = {{{_text_columns(columns)}}}, delim = {literal(delimiter)}, "
+            f"quote = '\"', escape = '\"', header = true, nullstr = '', auto_detect = false, strict_mode = true, "
             f"max_line_size = {LONGEST_LINE}, compression = 'none')")
 
 
@@ -564,9 +568,9 @@ def _parquet(files: Opened, describe: Callable[[str], list[tuple[str, str]]]) ->
     own: dict[str, Value] = {}
     types: dict[str, str] = {}
     columns = describe(f"SELECT * FROM {source}")
-    for index, (name, type) in enumerate(columns):
-        own[name], types[name] = Value(f"c{index}"), type
-        if type.startswith("STRUCT("):
+    for index, (name, kind) in enumerate(columns):
+        own[name], types[name] = Value(f"c{index}"), kind
+        if kind.startswith("STRUCT("):
             for key, inner in describe(f"SELECT unnest({_quoted(name)}) FROM {source} LIMIT 0"):
                 own[f"{name}.{key}"], types[f"{name}.{key}"] = Value(f"c{index}.{_quoted(key)}"), inner
     named = ", ".join(f"{_quoted(name)} AS c{index}" for index, (name, _) in enumerate(columns))

@@ -3,6 +3,8 @@
 One SELECT reads the files once and sums them into slots; nothing is held but sums, so memory does not grow with the
 files. What the formats are is in `event_formats`; how files are made safe to read, in `event_files`.
 """
+# SQL is put together here from expressions of our own; words of the user get in as bound values or `literal` only.
+# ruff: noqa: S608
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ from mainstay.kernel.ports import (
     Surveyed,
 )
 from mainstay.kernel.quantity import SLOT, zone_named
-from mainstay.kernel.series import FloatArray, Series, gap
+from mainstay.kernel.series import Series, gap
 
 try:
     import duckdb
@@ -43,7 +45,7 @@ except ModuleNotFoundError as error:
 __all__ = ["FORMATS", "EventSource", "survey"]
 
 _MEMORY = "256MB"
-"""What DuckDB may hold before it moves sums to disk; with the interpreter and its buffers the process stays < 400 MB."""
+"""What DuckDB may hold before it moves sums to disk; with interpreter and buffers the process stays < 400 MB."""
 _OPERATORS = {"==": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _BAD_BY_DEFAULT = Survey(FileSet(())).bad
 _NOT_SAID = "(none)"
@@ -143,7 +145,8 @@ class _Rows:
         values = "".join(f", {value} AS {name}" for value, name in self._columns.items())
         named = f"SELECT *, {shape.unfit} AS unfit{raws} FROM ({shape.origin(numbered)})"
         renamed = f", {moment} AS moment, {weight} AS weight, {bad_weight} AS bad_weight"
-        judged = (f"SELECT *, {self._why()} AS why FROM (SELECT *{renamed}{f', {shape.raw} AS raw' if numbered else ''} "
+        text = f", {shape.raw} AS raw" if numbered else ""
+        judged = (f"SELECT *, {self._why()} AS why FROM (SELECT *{renamed}{text} "
                   f"FROM (SELECT *{values} FROM ({named})))")
         if not self._unique:
             return f"SELECT *, why IS NULL AS event, 1 AS copy FROM ({judged})"
@@ -319,8 +322,8 @@ def survey(survey: Survey) -> Surveyed:
             lines = reader.shape.counted.lines
             rejected += reader.shape.counted.rejected
         reader.refuse_misfit(lines, rejected)
-        slots = ask("SELECT slot, sum(total) AS total, sum(bad) AS bad, min(first) AS first, max(last) AS last FROM sums WHERE state = 0 "
-                    "GROUP BY slot ORDER BY slot").fetchnumpy()
+        slots = ask("SELECT slot, sum(total) AS total, sum(bad) AS bad, min(first) AS first, max(last) AS last "
+                    "FROM sums WHERE state = 0 GROUP BY slot ORDER BY slot").fetchnumpy()
         series = _dense(slots, SLOT, sampled=reader.shape.sampled)
         empty = len(series) == 0
         return Surveyed(
@@ -449,7 +452,7 @@ class EventSource:
             return []
         step = math.gcd(*(request.step for request in requests))
         with _reading(self._files) as reader:
-            rows, answer = reader.run(lambda rows: _counts(rows, requests, step))
+            _, answer = reader.run(lambda rows: _counts(rows, requests, step))
             table = answer.fetchnumpy()
             lines, rejected = int(table["rows"].sum()), int(table["misfits"].sum())
             if reader.shape.counted:
