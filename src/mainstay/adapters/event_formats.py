@@ -64,7 +64,7 @@ class Shape:
 
     Args:
         origin: the text of a SELECT; with `True` it also numbers the rows, in `"row"`, from one.
-        raw: the text of a row, to show a rejected one.
+        raw: the text of a row, to show a rejected one; only where rows are numbered.
         unfit: NULL for a row that fits the format, else the reason.
         fields: name of a field to its value; always `time` in epoch seconds, NULL where it cannot be read.
         time_from: what the file calls the time.
@@ -375,24 +375,26 @@ def _access_log(format: str, files: Opened, *, mended: bool = False) -> Shape:
     and go through the full pattern. Both give the same fields for a line (a property test holds them to it).
     """
     pieces = [f"p{index}" for index in range(1, _PARTS + 1)]
-    whole = "line" if mended else f"concat_ws('\"', {', '.join(pieces)})"
+    glued = f"concat_ws('\"', {', '.join(pieces)})"
 
     def origin(numbered: bool) -> str:
-        if mended:
-            cut = ", ".join(f"parts[{index}] AS {name}" for index, name in enumerate(pieces, 1))
-            read = (f"SELECT *, {cut} FROM (SELECT *, string_split(line, '\"') AS parts "
+        # The reader of tables passes over empty lines, so where lines are numbered they are read whole.
+        if mended or numbered:
+            cut = ", ".join(f"parts[{index}] AS {name}" for index, name in enumerate(pieces[:-1], 1))
+            rest = f"nullif(array_to_string(parts[{_PARTS}:], '\"'), '') AS {pieces[-1]}"
+            read = (f"SELECT *, {cut}, {rest} FROM (SELECT *, string_split(line, '\"') AS parts "
                     f"FROM ({_lines(files.files, numbered)}))")
         else:
-            read = (f"SELECT {_row_number(numbered)}* FROM read_csv({_file_list(files.files)}, "
+            read = (f"SELECT * FROM read_csv({_file_list(files.files)}, "
                     f"columns = {{{_text_columns(pieces)}}}, "
                     f"delim = '\"', null_padding = true, nullstr = {literal(DELIMITER)}, {_RAW_LINES})")
             read = f"SELECT * FROM ({read}) WHERE p2 IS NOT NULL OR p1 <> ''"
         sorted_out = f"SELECT *, {_plain(format)} AS plain FROM ({read})"
         groups = "[" + ", ".join(map(literal, _ACCESS_GROUPS[format])) + "]"
-        return (f"SELECT *, CASE WHEN NOT plain THEN regexp_extract({whole}, {literal(_ACCESS[format])}, {groups}) END "
+        return (f"SELECT *, CASE WHEN NOT plain THEN regexp_extract({glued}, {literal(_ACCESS[format])}, {groups}) END "
                 f"AS found FROM ({sorted_out})")
 
-    return Shape(format, origin, whole, f"CASE WHEN NOT plain AND found.status = '' THEN 'not a {format} line' END",
+    return Shape(format, origin, "line", f"CASE WHEN NOT plain AND found.status = '' THEN 'not a {format} line' END",
                  _access_fields(format),
                  mend=None if mended else lambda: _access_log(format, _lines_mended(files), mended=True))
 

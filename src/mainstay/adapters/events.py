@@ -48,6 +48,7 @@ _MEMORY = "256MB"
 """What DuckDB may hold before it moves sums to disk; with interpreter and buffers the process stays < 400 MB."""
 _OPERATORS = {"==": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _BAD_BY_DEFAULT = Survey(FileSet(())).bad
+_SHOWN = 200
 _NOT_SAID = "(none)"
 _OTHER = "(other)"
 
@@ -268,16 +269,19 @@ class _Reader:
 
     def rejects(self) -> tuple[tuple[int, str, str], ...]:
         """The first rejected rows: number in the whole input, reason, text."""
-        counted = self.shape.counted
-        found = list(counted.samples) if counted else []
-        rows = self.rows()
-        plain = _Rows(replace(rows.shape, unique_by=()), replace(self.files, unique_by=(), where=()))
+        everything = replace(self.files, unique_by=(), where=())
+
+        def ask(_: _Rows) -> str:
+            rows = _Rows(replace(self.shape, unique_by=()), everything)
+            return (f'SELECT "row", why, left(CAST(raw AS VARCHAR), {_SHOWN}) '
+                    f"FROM ({rows.select(numbered=True)}) WHERE why IS NOT NULL LIMIT {SAMPLES}")
+
+        # Only in the order of the file are the first ones the first.
         self.connection.execute("SET preserve_insertion_order = true")
-        answer = self.connection.execute(
-            f'SELECT "row", why, left(CAST(raw AS VARCHAR), 200) FROM ({plain.select(numbered=True)}) '
-            f"WHERE why IS NOT NULL LIMIT {SAMPLES}").fetchall()
-        self.connection.execute("SET preserve_insertion_order = false")
-        found += [(int(row), str(why), str(raw or "")) for row, why, raw in answer]
+        _, answer = self.run(ask)
+        found = [(int(row), str(why), str(raw or "")) for row, why, raw in answer.fetchall()]
+        if self.shape.counted:
+            found += self.shape.counted.samples
         return tuple(sorted(found)[:SAMPLES])
 
 
