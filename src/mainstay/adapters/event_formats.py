@@ -493,7 +493,11 @@ def _json_lines(files: Opened, head: bytes) -> Shape:
         numeric = any(isinstance(_at(document, keys[name]), int | float) for document in sample)
         return own[name].then(lambda raw: _moment(raw, numbers_first=numeric))
 
-    fields, time_from = _usual(own, moment)
+    # `url` may be a text or hold `url.path`: what holds others is not what a usual name means.
+    plain = {name: value for name, value in own.items()
+             if not any(isinstance(_at(document, keys[name]), dict) for document in sample)}
+    fields, time_from = _usual(plain, moment)
+    fields = {**own, **fields}
 
     def origin(numbered: bool, of: Opened = files) -> str:
         return (f"SELECT *, (substr(line, 1, 1) = '{{' OR starts_with(ltrim(line), '{{')) AND json_valid(line) AS fits "

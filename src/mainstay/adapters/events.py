@@ -219,17 +219,19 @@ class _Reader:
         return InvalidInput(f"{', '.join(self.opened.names[:5])} cannot be read: {message}",
                             "check that the files are whole, or name their format")
 
-    def rows(self) -> _Rows:
-        """A fresh SELECT over the files."""
+    def rows(self, *, every: bool = False) -> _Rows:
+        """A fresh SELECT over the files; with `every` nothing is left out and repeated rows are not looked for."""
+        if every:
+            return _Rows(replace(self.shape, unique_by=()), replace(self.files, unique_by=(), where=()))
         return _Rows(self.shape, self.files)
 
-    def run(self, ask: Callable[[_Rows], str]) -> tuple[_Rows, duckdb.DuckDBPyConnection]:
+    def run(self, ask: Callable[[_Rows], str], *, every: bool = False) -> tuple[_Rows, duckdb.DuckDBPyConnection]:
         """The answer to a question about the rows; once more over mended files when their bytes are awkward.
 
         Args:
             ask: the text of the query, built on the rows it is given.
         """
-        rows = self.rows()
+        rows = self.rows(every=every)
         text = ask(rows)
         self._check_doubtful(rows)
         try:
@@ -238,10 +240,10 @@ class _Reader:
             raise InvalidInput(f"the question needs more than {_MEMORY} of memory: {_first_line(error)}",
                                "ask by fewer fields") from error
         except duckdb.Error as error:
-            if self.shape.mend is None:
+            if self.shape.mend is None or isinstance(error, duckdb.BinderException):
                 raise self._unreadable(error) from error
         self.shape = self.shape.mend()
-        return self.run(ask)
+        return self.run(ask, every=every)
 
     def _check_doubtful(self, rows: _Rows) -> None:
         """A field that the first rows do not have must be in some later one: else it is a slip of the pen."""
@@ -269,16 +271,13 @@ class _Reader:
 
     def rejects(self) -> tuple[tuple[int, str, str], ...]:
         """The first rejected rows: number in the whole input, reason, text."""
-        everything = replace(self.files, unique_by=(), where=())
-
-        def ask(_: _Rows) -> str:
-            rows = _Rows(replace(self.shape, unique_by=()), everything)
+        def ask(rows: _Rows) -> str:
             return (f'SELECT "row", why, left(CAST(raw AS VARCHAR), {_SHOWN}) '
                     f"FROM ({rows.select(numbered=True)}) WHERE why IS NOT NULL LIMIT {SAMPLES}")
 
         # Only in the order of the file are the first ones the first.
         self.connection.execute("SET preserve_insertion_order = true")
-        _, answer = self.run(ask)
+        _, answer = self.run(ask, every=True)
         found = [(int(row), str(why), str(raw or "")) for row, why, raw in answer.fetchall()]
         if self.shape.counted:
             found += self.shape.counted.samples
