@@ -103,7 +103,7 @@ def shape_of(files: Opened, wanted: FileSet, describe: Callable[[str], list[tupl
         InvalidInput: no format fits, or a field the user named is not there.
     """
     head = files.head()
-    if not head.strip():
+    if not head.removeprefix(b"\xef\xbb\xbf").strip():
         raise NoData("the files are empty: " + ", ".join(files.names[:5]), "name files that hold events")
     name = recognised(head, files.names[0]) if wanted.format == "auto" else wanted.format
     match name:
@@ -485,6 +485,9 @@ def _json_sample(head: bytes) -> list[dict[str, Any]]:
 def _json_lines(files: Opened, head: bytes) -> Shape:
     keys: dict[str, tuple[str, ...]] = {}
     sample = _json_sample(head)
+    if not sample:
+        raise InvalidInput(f"none of the first lines of {files.names[0]} is a JSON object",
+                           "write one object a line, or name another format")
     for document in sample:
         keys |= {name: path for name, path in _flat(document).items() if name not in keys}
     own = {name: _json_value(path) for name, path in keys.items()}

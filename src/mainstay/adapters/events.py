@@ -22,7 +22,7 @@ import numpy as np
 from mainstay.adapters.event_files import opened
 from mainstay.adapters.event_formats import FORMATS, Shape, Value, literal, shape_of, unknown_field
 from mainstay.adapters.event_records import LAST_MOMENT, SAMPLES
-from mainstay.kernel.errors import InvalidInput, MissingExtra
+from mainstay.kernel.errors import InvalidInput, MissingExtra, NoData
 from mainstay.kernel.ports import (
     Condition,
     CountRequest,
@@ -324,6 +324,8 @@ def survey(survey: Survey) -> Surveyed:
         if reader.shape.counted:
             lines = reader.shape.counted.lines
             rejected += reader.shape.counted.rejected
+        if not lines:
+            raise NoData("the files hold no rows: " + ", ".join(reader.opened.names[:5]), "name files that hold events")
         reader.refuse_misfit(lines, rejected)
         slots = ask("SELECT slot, sum(total) AS total, sum(bad) AS bad, min(first) AS first, max(last) AS last "
                     "FROM sums WHERE state = 0 GROUP BY slot ORDER BY slot").fetchnumpy()
