@@ -82,6 +82,12 @@ def test_a_moment_of_another_zone_is_recorded_in_utc(opened: Opened) -> None:
     assert recorded.at.tzinfo is UTC
 
 
+def test_a_moment_without_a_zone_is_our_own_mistake_and_records_nothing(opened: Opened) -> None:
+    with pytest.raises(TypeError):
+        opened.journal.commit(Batch(facts=[fact(at=T0.replace(tzinfo=None))]))
+    assert opened.journal.head() == 0
+
+
 def test_seq_grows_by_one_in_the_order_of_the_batch(opened: Opened) -> None:
     opened.journal.commit(Batch(facts=[fact("a"), fact("b")]))
     recorded = opened.journal.commit(Batch(facts=[fact("c"), fact("d")]))

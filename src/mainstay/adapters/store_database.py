@@ -55,6 +55,7 @@ class Dialect:
         lock_rows: ends a SELECT whose rows must stay as read until the commit.
         skip_locked: the same, but leaves out rows that another transaction holds.
         next_fence: statements whose last gives a number greater than every fence given before.
+        mark: a parameter in the driver's own SQL.
         words: the types of the schema.
     """
 
@@ -63,13 +64,14 @@ class Dialect:
     lock_rows: str
     skip_locked: str
     next_fence: tuple[str, ...]
+    mark: str
     words: dict[str, str]
 
 
 _SQLITE = Dialect(
     # IMMEDIATE takes the one write lock at once; a deferred transaction would fail when it upgrades after a read.
     begin=("BEGIN IMMEDIATE",), begin_unordered=("BEGIN IMMEDIATE",), lock_rows="", skip_locked="",
-    next_fence=("UPDATE fences SET last = last + 1", "SELECT last FROM fences"),
+    next_fence=("UPDATE fences SET last = last + 1", "SELECT last FROM fences"), mark="?",
     words={"name": "TEXT", "serial": "INTEGER", "bytes": "BLOB", "real": "REAL", "clustered": "WITHOUT ROWID",
            "fences": "CREATE TABLE fences (last INTEGER NOT NULL); INSERT INTO fences VALUES (0)"})
 
@@ -81,7 +83,7 @@ _POSTGRES = Dialect(
     # any row lock, and those who only take timers (no seq) wait for nobody, so there is no circle to wait in.
     begin=(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})",), begin_unordered=(),
     lock_rows=" FOR UPDATE", skip_locked=" FOR UPDATE SKIP LOCKED",
-    next_fence=("SELECT nextval('fences')",),
+    next_fence=("SELECT nextval('fences')",), mark="%s",
     words={"name": 'TEXT COLLATE "C"', "serial": "BIGINT", "bytes": "BYTEA", "real": "DOUBLE PRECISION",
            "clustered": "", "fences": "CREATE SEQUENCE fences"})
 
