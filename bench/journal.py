@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -21,6 +22,7 @@ from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact
 
 GOAL = 10_000
 CALLERS = 64
+IN_FLIGHT = 2_000
 CLOCK = SystemClock()
 
 
@@ -36,8 +38,13 @@ def rate(count: int, work: Callable[[], object]) -> float:
 
 
 def submitted(store: Store, many: int) -> None:
-    futures: list[Future[tuple[Fact, ...]]] = [store.journal.submit(batch(f"s{i}")) for i in range(many)]
-    for future in futures:
+    """One thread that hands in fact after fact, at most `IN_FLIGHT` of them not yet answered."""
+    flying: deque[Future[tuple[Fact, ...]]] = deque()
+    for i in range(many):
+        flying.append(store.journal.submit(batch(f"s{i}")))
+        if len(flying) == IN_FLIGHT:
+            flying.popleft().result()
+    for future in flying:
         future.result()
 
 
