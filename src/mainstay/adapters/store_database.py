@@ -38,8 +38,11 @@ GROUP = 1_000
 QUEUE = 20_000
 """Jobs that may wait; who comes later is held up, so that a storm cannot fill the memory."""
 
-_PATIENCE = 15.0
+PATIENCE = 15.0
 """Seconds to wait for another process's write before giving up."""
+
+ABANDONED = 5.0
+"""Seconds after which PostgreSQL takes the write lock back from a process that was stopped while it held it."""
 
 _WRITE_LOCK = 0x6D61696E73746179
 """PostgreSQL's number of our advisory lock: "mainstay" in ASCII."""
@@ -292,12 +295,10 @@ def _create_file(path: Path, where: str) -> None:
 def _sqlite_engine(path: Path) -> sa.Engine:
     # `isolation_level=None`: Python's driver begins no transactions of its own, we say BEGIN IMMEDIATE.
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)),
-                              connect_args={"isolation_level": None, "timeout": _PATIENCE})
+                              connect_args={"isolation_level": None, "timeout": PATIENCE})
 
     def set_up(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA synchronous=FULL")  # fsync at every commit; NORMAL loses the last ones with power
-        connection.execute("PRAGMA wal_autocheckpoint=4000")  # 16 MB: rarer copying back, measured in bench/journal.py
-        connection.execute("PRAGMA cache_size=-32000")
 
     sa.event.listen(engine, "connect", set_up)
     return engine
@@ -306,14 +307,13 @@ def _sqlite_engine(path: Path) -> sa.Engine:
 def _postgres_engine(url: sa.URL) -> sa.Engine:
     # `pre_ping`: after a restart of the server the first statement finds a new connection instead of an error.
     engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True,
-                              connect_args={"connect_timeout": int(_PATIENCE), "application_name": "mainstay"})
+                              connect_args={"connect_timeout": int(PATIENCE), "application_name": "mainstay"})
 
     def set_up(connection: Any, _: object) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET synchronous_commit = on")
-            cursor.execute(f"SET lock_timeout = '{_PATIENCE:.0f}s'")
-            # A process stopped in the middle of a write holds our lock; the server takes it back after this long.
-            cursor.execute("SET idle_in_transaction_session_timeout = '5s'")
+            cursor.execute(f"SET lock_timeout = {PATIENCE * 1000:.0f}")  # both in milliseconds
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {ABANDONED * 1000:.0f}")
         connection.commit()
 
     sa.event.listen(engine, "connect", set_up)
