@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mainstay.adapters.events import EventSource
 from mainstay.adapters.prometheus import PrometheusSettings, PrometheusSource
-from mainstay.kernel.ports import CountRequest, PromQuery, Source
+from mainstay.kernel.ports import Condition, CountRequest, EventQuery, FileSet, PromQuery, Source
 from mainstay.kernel.quantity import Span
 from servers.history import (
     HISTORIES,
@@ -65,8 +66,28 @@ def in_victoria_metrics(histories: Sequence[History], folder: Path) -> Iterator[
         yield from _by_promql(server.url)
 
 
+@contextlib.contextmanager
+def in_event_files(histories: Sequence[History], folder: Path) -> Iterator[Ask]:
+    """The same events as rows of a table, many equal ones in one row."""
+    for history in histories:
+        rows = [f"{start},{code},{count}" for start, bad, total in history.slots
+                for code, count in ((200, total - bad), (500, bad)) if count]
+        (folder / f"{history.name}.csv").write_text("\n".join(["time,code,count", *rows]) + "\n")
+
+    def ask(history: History, named: str) -> tuple[Source, CountRequest]:
+        files = FileSet((str(folder / f"{history.name}.csv"),), "csv", {"status": "code", "total": "count"})
+        operator = ">=" if named == "bad" else "<"
+        chosen = EventQuery((Condition("status", operator, (500.0,)),))
+        return EventSource(files), CountRequest(EventQuery(), span_of(history),
+                                                bad=chosen if named == "bad" else None,
+                                                good=chosen if named == "good" else None)
+
+    yield ask
+
+
 ENGINES: dict[str, tuple[Engine, tuple[pytest.MarkDecorator, ...]]] = {
     "prometheus": (in_prometheus, (pytest.mark.server("prometheus"),)),
+    "event files": (in_event_files, ()),
     "victoria-metrics": (in_victoria_metrics, (pytest.mark.server("victoria-metrics"),)),
 }
 
