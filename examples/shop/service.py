@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol
 
 from shop.client import Pool
-from shop.dependency import OUTCOMES, Dependency, Need, Unavailable
+from shop.dependency import MARGIN_SECONDS, OUTCOMES, Dependency, Need, Unavailable
 from shop.knobs import Knobs
 from shop.metrics import CONTENT_TYPE, Registry
 from shop.routing import Call, Refusal, Route, find_route
@@ -148,10 +148,12 @@ class Service:
         except Refusal as refusal:
             return _error(call, refusal.status, refusal.error, refusal.message)
         except Unavailable as lack:
+            if call.seconds_left() <= MARGIN_SECONDS:
+                return _deadline_exceeded(call)
             message = f"{lack.dependency} does not answer ({lack.outcome})"
             return _error(call, 503, f"{lack.dependency}_unavailable", message)
         except TimeoutError:
-            return _error(call, 504, "deadline_exceeded", "the time for this request is over")
+            return _deadline_exceeded(call)
         except Exception as error:  # the edge of the process: a mistake of ours costs one request, and is told
             print(f"{call.request.method} {call.request.path}: {error!r}", file=sys.stderr, flush=True)
             return _error(call, 500, "internal", "a mistake in the shop")
@@ -267,6 +269,10 @@ def _seconds_given(request: Request) -> float:
     """How long the caller waits: what its header says, but never longer than a request may take here."""
     given = request.headers.get("x-deadline-ms", "")
     return min(int(given) / 1000, _LONGEST_SECONDS) if given.isdecimal() else _LONGEST_SECONDS
+
+
+def _deadline_exceeded(call: Call) -> Response:
+    return _error(call, 504, "deadline_exceeded", "the time for this request is over")
 
 
 def _error(call: Call, status: int, error: str, message: str) -> Response:

@@ -35,11 +35,13 @@ def test_a_killed_supervisor_leaves_no_process(shop: RunningShop) -> None:
     eventually(lambda: not any(map(is_running, pids)), seconds=2)
 
 
-def test_down_stops_everything_and_up_then_ends_well(shop: RunningShop) -> None:
+def test_down_stops_everything_without_a_complaint(shop: RunningShop) -> None:
     pids = [shop.record(name)["pid"] for name in SERVICES]
+    shop.run("traffic", "--rate", "100/s", "--for", "500ms")
     assert shop.run("down").returncode == 0
     assert shop.supervisor.wait(timeout=10) == 0
     assert not any(map(is_running, pids))
+    assert [(shop.folder / "logs" / f"{name}.out").read_text() for name in SERVICES] == [""] * 5
 
 
 def test_a_service_told_to_stop_finishes_the_request_in_hand(shop: RunningShop) -> None:
