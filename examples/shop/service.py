@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -28,7 +28,7 @@ SECRET_HEADER = "x-shop-secret"
 _LONGEST_SECONDS = 2.0  # the deadline of a request that brings none
 _MOST_AT_ONCE = 512  # beyond it a request is refused at once, instead of making all of them late
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_ADDRESS = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}")
+_ADDRESS = re.compile(r"([A-Za-z0-9.-]+:(?P<port>[0-9]{1,5}))?")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -211,18 +211,13 @@ class Service:
                     return Response.of(200, self._knobs.as_dict())
                 case "/admin/dependencies":
                     return self._redirect(changes)
-        except ValueError as error:  # also BadKnob
+        except ValueError as error:
             return Response.of(400, {"error": str(error)})
         return Response.of(404, {"error": "there is no such page"})
 
     def _redirect(self, changes: Mapping[str, object]) -> Response:
         """Call dependencies at other addresses from now on; an empty address goes back to the usual one."""
-        for name, address in changes.items():
-            if name not in self._dependencies:
-                return Response.of(400, {"error": f"{self._settings.service} has no dependency `{name}`"})
-            if address != "" and not (isinstance(address, str) and _ADDRESS.fullmatch(address)):
-                return Response.of(400, {"error": f"the address of {name} has to be HOST:PORT, or empty"})
-        self._addresses |= {name: str(address) for name, address in changes.items()}
+        self._addresses |= checked_addresses(changes, self._dependencies)
         self._addresses = {name: address for name, address in self._addresses.items() if address}
         return Response.of(200, {name: self._address_of(name) for name in self._dependencies})
 
@@ -258,6 +253,23 @@ class Service:
         for name in self._dependencies:
             for outcome in OUTCOMES:
                 self._calls.add(service, name, outcome, by=0)
+
+
+def checked_addresses(addresses: Mapping[str, object], dependencies: Container[str]) -> dict[str, str]:
+    """The addresses, each HOST:PORT or empty.
+
+    Raises:
+        ValueError: an address is neither, or there is no such dependency.
+    """
+    checked = {}
+    for name, address in addresses.items():
+        if name not in dependencies:
+            raise ValueError(f"there is no dependency `{name}` here")
+        found = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
+        if found is None or int(found["port"] or 0) > 65_535:
+            raise ValueError(f"the address of {name} has to be HOST:PORT, or empty")
+        checked[name] = found[0]
+    return checked
 
 
 def knows_secret(request: Request, secret: str) -> bool:
