@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shared_data import shared
 
 from mainstay.adapters.events import EventSource, survey
 from mainstay.kernel.ports import Condition, CountRequest, EventQuery, FileSet, Survey
 from mainstay.kernel.quantity import Span
+from shared_data import shared
 
 ACCESS = "access_logs/semicomplete_apache_combined_2015-05.log.gz"
 NGINX = "access_logs/nginx_org_plus_status_2015-10-31.jsonl.gz"

@@ -5,7 +5,6 @@ string), `duration` (seconds), `client`, `bytes`; every other field by the file'
 A wholly empty line is no line; every other line is an event or is rejected with a reason.
 """
 # SQL is put together here from expressions of our own; words of the user get in as `literal` or `_quoted` only.
-# ruff: noqa: S608
 
 from __future__ import annotations
 

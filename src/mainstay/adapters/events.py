@@ -4,7 +4,6 @@ One SELECT reads the files once and sums them into slots; nothing is held but su
 files. What the formats are is in `event_formats`; how files are made safe to read, in `event_files`.
 """
 # SQL is put together here from expressions of our own; words of the user get in as bound values or `literal` only.
-# ruff: noqa: S608
 
 from __future__ import annotations
 

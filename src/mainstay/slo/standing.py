@@ -23,7 +23,7 @@ from mainstay.kernel.quantity import (
 )
 from mainstay.kernel.series import Series
 from mainstay.slo.budget import Tally, burn_alerts, consumption, requests_so_one_failure_does_not_page, sum_of
-from mainstay.slo.compliance import Running, burn_rates, span_of, split_days
+from mainstay.slo.compliance import Running, budget_curve, burn_rates, span_of, split_days
 from mainstay.slo.exhaustion import Band, Exhausted, NotWithin, Outlook, Unforeseeable, outlook
 from mainstay.slo.method import Method, Occurrences, RatioTimeslices, Timeslices
 from mainstay.slo.policy import status_of
@@ -188,8 +188,10 @@ def tally_over(span: Span, holdings: Holdings) -> Tally | None:
     running = Running.of(holdings.recent)
     if span.start.timestamp() >= holdings.recent.start:
         return running.tally(span)
-    parts = split_days(span)
-    tallies: list[Tally | None] = []
+    # The recent slots begin at a midnight; before it, whole days come from their sums.
+    recent_start = datetime.fromtimestamp(holdings.recent.start, UTC)
+    parts = split_days(Span(span.start, recent_start))
+    tallies: list[Tally | None] = [running.tally(Span(recent_start, span.end))]
     if parts.head is not None:
         head = holdings.heads.get(parts.head.start)
         tallies.append(Running.of(head).tally(parts.head) if head is not None else None)
@@ -198,8 +200,6 @@ def tally_over(span: Span, holdings: Holdings) -> Tally | None:
         inside = (days.days >= parts.days.start.timestamp()) & (days.days < parts.days.end.timestamp())
         total = float(days.total[inside].sum())
         tallies.append(Tally(float(days.bad[inside].sum()), total) if total > 0 else None)
-    if parts.tail is not None:
-        tallies.append(running.tally(parts.tail))
     return sum_of(tallies)
 
 
@@ -212,16 +212,17 @@ def standing_of(objective: Objective, holdings: Holdings, now: datetime, *, zone
     main, tally = measured[0]
     spent = None if tally is None else consumption(tally, objective.target)
     seen = _budget(objective, tally)
+    daily = _daily(holdings)
     unit_warnings = low_traffic(objective, holdings, now)
     return Standing(
         name=objective.name, service=objective.service, status=main.status, target=main.target, window=main.window,
         method=method_name(objective.method), good=main.good, total=main.total, sli=main.sli,
         consumption_percent=main.consumption_percent,
         remaining_percent=None if spent is None else (1 - spent) * 100, budget=seen, burn_rates=burn,
-        exhaustion=exhaustion_reading(outlook(_daily(holdings), objective.target, objective.window, now)),
+        exhaustion=exhaustion_reading(outlook(daily, objective.target, objective.window, now)),
         zone=zone, frozen=frozen, windows=tuple(one for one, _ in measured), sla=_sla(objective, tally),
         title=objective.title or objective.name, owner=objective.owner, measured_until=holdings.until, stale=stale,
-        simulated_until=holdings.simulated_until, warnings=(*warnings, *unit_warnings), spark=_spark(holdings),
+        simulated_until=holdings.simulated_until, warnings=(*warnings, *unit_warnings), spark=_spark(objective, daily),
         promise=objective.target)
 
 
@@ -287,11 +288,14 @@ def _daily(holdings: Holdings) -> Series:
     return out
 
 
-def _spark(holdings: Holdings) -> tuple[float | None, ...]:
-    """The share of good events of each of the last 30 days, None for a day without events."""
-    daily = _daily(holdings)
-    return tuple((total - bad) / total if total > 0 else None
-                 for bad, total in zip(daily.bad[-30:].tolist(), daily.total[-30:].tolist(), strict=True))
+def _spark(objective: Objective, daily: Series) -> tuple[float | None, ...]:
+    """The budget left at the end of each of the last 30 days, in a window as long as the objective's."""
+    length = objective.window.length if isinstance(objective.window, RollingWindow) else timedelta(days=30)
+    if objective.target.budget == 0 or not len(daily):
+        return ()
+    ends = daily.start + DAY * np.arange(max(1, len(daily) - 29), len(daily) + 1)
+    curve = budget_curve(Running.of(daily), objective.target, max(length, timedelta(days=1)), ends)
+    return tuple(left for _, left in curve.points())
 
 
 def low_traffic(objective: Objective, holdings: Holdings, now: datetime) -> tuple[str, ...]:

@@ -220,10 +220,10 @@ def attributed_view(found: Attributed) -> View:
     head = (f"{found.name}: {count(found.lost)} bad events lost, {percent(found.consumption_percent)} of the budget, "
             f"{format_duration(found.end - found.start)} up to {found.end:%-d %b %H:%M} UTC")
     blocks: list[Block] = [Text(head)]
-    blocks.append(table("by cause", ("what", "kind", "bad>", "of the loss", "of the budget>"),
+    blocks.append(table("By cause", ("what", "kind", "bad>", "of the loss", "of the budget>"),
                         [_share_row(one) for one in found.by_cause], empty="nothing was lost"))
     if found.labels:
-        blocks.append(table("by " + ", ".join(found.labels), ("what", "kind", "bad>", "of the loss", "of the budget>"),
+        blocks.append(table("By " + ", ".join(found.labels), ("what", "kind", "bad>", "of the loss", "of the budget>"),
                             [_share_row(one) for one in found.by_label], empty="nothing was lost"))
     more = () if found.labels else (f"mainstay slo attribute {found.name} --by path",)
     return View("Attribution", (*blocks, Next((*more, "mainstay record incident SERVICE --text WHAT"))))
