@@ -158,12 +158,13 @@ def recompute(world: World, request: RecomputeRequest) -> Recomputed:
                               float(np.where(both, held.bad, 0).sum()), fresh.bad_sum,
                               float(np.where(both, held.total, 0).sum()), fresh.total_sum))
         if differs.any() and not request.dry_run:
-            world.ledger.write({key: fresh}, now)
+            # The fact first: a run that ends in between is done again, and no figure ever changes unrecorded.
             world.journal.commit(Batch([NewFact(
                 "slo.corrected", objective.name, now,
                 {"slots": int(differs.sum()), "service": objective.service, "bad_before": out[-1].bad_before,
                  "bad_after": out[-1].bad_after, "since": start.isoformat(), "until": end.isoformat()},
                 actor=world.actor)]))
+            world.ledger.write({key: fresh}, now)
     return Recomputed(tuple(out), not request.dry_run)
 
 
