@@ -146,18 +146,19 @@ def _ask(world: World, source: str, questions: Sequence[_Question], now: datetim
 def _missing(alike: Sequence[_Plan], known: Span | None, filled_since: datetime | None, now: datetime) -> list[Span]:
     """The spans to ask for: the tail since the last known slot, and the head when nobody ever looked that far back."""
     method = alike[0].objective.method
-    start = _floor(min(windows_start(plan.objective, now) for plan in alike), method)
+    start = whole_slices(min(windows_start(plan.objective, now) for plan in alike), method)
     end = datetime.fromtimestamp(floor_slot(now), UTC)
     if known is None or isinstance(alike[0].indicator.total, EventQuery):
         # Files are read whole in any case, so what was added late to them is picked up too.
         return [Span(start, end)]
-    spans = [Span(_floor(min(known.end, end) - LATE, method), end)]
+    spans = [Span(whole_slices(min(known.end, end) - LATE, method), end)]
     if filled_since is None or start < filled_since:
-        spans.insert(0, Span(start, _floor(known.start, method)))
+        spans.insert(0, Span(start, whole_slices(known.start, method)))
     return [span for span in spans if span.start < span.end]
 
 
-def _floor(moment: datetime, method: Method) -> datetime:
+def whole_slices(moment: datetime, method: Method) -> datetime:
+    """The moment, moved back to where a slot (and a slice of the method) begins."""
     length = SLOT
     if isinstance(method, (Timeslices, RatioTimeslices)):
         length = max(SLOT, int(method.length.total_seconds()))
@@ -168,7 +169,7 @@ def request_for(indicator: Indicator, method: Method, span: Span) -> CountReques
     """What to ask a source for, fine enough for the method."""
     step = step_of(method)
     if indicator.derived is not None:
-        start = _floor(span.start - look_back(indicator.derived), method)
+        start = whole_slices(span.start - look_back(indicator.derived), method)
         assert not isinstance(indicator.total, GaugeQuery), "throughput and freshness count arrivals"
         return CountRequest(indicator.total, Span(start, span.end), bad=indicator.total,
                             step=min(step, slice_seconds(indicator.derived)))

@@ -14,7 +14,7 @@ from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.series import floor_slot
 from mainstay.kernel.view import Code, Next, Text, View, table
-from mainstay.slo.operations.measuring import request_for, slots_of
+from mainstay.slo.operations.measuring import request_for, slots_of, whole_slices
 from mainstay.slo.operations.standings import choose, judge
 from mainstay.slo.spec import ledger_key, resolved
 from mainstay.slo.standing import Standing, windows_start
@@ -147,7 +147,7 @@ def recompute(world: World, request: RecomputeRequest) -> Recomputed:
         if not indicator.source:
             continue
         key = ledger_key(indicator, objective.method)
-        start = datetime.fromtimestamp(floor_slot(windows_start(objective, now), 86400), UTC)
+        start = whole_slices(windows_start(objective, now), objective.method)
         world.progress(f"reading {objective.name} anew")
         reading = world.source(indicator.source).count([request_for(indicator, objective.method, Span(start, end))])[0]
         fresh = slots_of(indicator, objective.method, reading, Span(start, end))
