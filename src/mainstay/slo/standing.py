@@ -23,7 +23,14 @@ from mainstay.kernel.quantity import (
     short_duration,
 )
 from mainstay.kernel.series import Series, floor_slot
-from mainstay.slo.budget import Tally, burn_alerts, consumption, requests_so_one_failure_does_not_page, sum_of
+from mainstay.slo.budget import (
+    Tally,
+    allowed,
+    burn_alerts,
+    consumption,
+    requests_so_one_failure_does_not_page,
+    sum_of,
+)
 from mainstay.slo.compliance import Running, budget_curve, burn_rates, span_of, split_days
 from mainstay.slo.exhaustion import Band, Exhausted, NotWithin, Outlook, Unforeseeable, outlook
 from mainstay.slo.method import Method, Occurrences, RatioTimeslices, Timeslices
@@ -274,8 +281,8 @@ def day_of_first(count: int, holdings: Holdings) -> datetime | None:
 def _budget(objective: Objective, tally: Tally | None) -> Budget | None:
     if tally is None:
         return None
-    allowed = tally.total * float(objective.target.budget)
-    return Budget(allowed, tally.bad, allowed - tally.bad,
+    may_fail = allowed(objective.target, tally.total)
+    return Budget(may_fail, tally.bad, may_fail - tally.bad,
                   "events" if isinstance(objective.method, Occurrences) else "slices")
 
 
