@@ -59,7 +59,7 @@ class Events:
 
     def forget(self, start: datetime, end: datetime) -> Events:
         """Nobody measured this stretch."""
-        self.known[self.at(start): self.at(end)] = False
+        self.known[max(0, self.at(start)): max(0, self.at(end))] = False
         return self
 
     def between(self, query: str, start: datetime, end: datetime) -> float:
