@@ -1,4 +1,4 @@
-"""`slo report` over 1,000 objectives × 90 days from the ledger, as a whole process, beside a bare SELECT of its day sums.
+"""`slo report` over 1,000 objectives × 90 days from the ledger, a whole process, beside a bare SELECT of its day sums.
 
     python bench/report.py [objectives] [days]
 
