@@ -406,4 +406,4 @@ def test_facts_without_weight_or_end_do_not_break_an_attribution() -> None:
     here.journal.commit(Batch([NewFact("experiment.run", "chaos", NOW - 5 * HOURS, {"weight": 0}),
                                NewFact("flag.flipped", "dark-mode", NOW - 5 * HOURS + timedelta(minutes=5))]))
 
-    assert shares(attribute(here.world, AttributeRequest("web"))) == {"dark-mode": 1.0}
+    assert shares(attribute(here.world, AttributeRequest("web"))) == {"dark-mode": 0.833333, "unexplained": 0.166667}

@@ -11,6 +11,9 @@ from mainstay.kernel.quantity import State, Target
 from mainstay.slo.budget import NoBudget, Tally, consumption
 from mainstay.slo.policy import status_of
 
+ABSENT = "(none)"
+"""What a survey says of a field that an event does not have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
@@ -114,7 +117,8 @@ def whole(number: float) -> float:
 def spender_key(values: tuple[str, ...]) -> str:
     """`GET /checkout → 500`: what was asked, and how it ended."""
     *asked, ended = values
-    return f"{' '.join(part for part in asked if part)} → {ended}" if any(asked) else ended
+    known = [part for part in asked if part and part != ABSENT]
+    return f"{' '.join(known)} → {ended}" if known else ended
 
 
 def _latency(survey: Survey, found: Surveyed) -> LatencyTrial | None:
