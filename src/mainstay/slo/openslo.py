@@ -342,14 +342,14 @@ def read_time_windows(spec: Reader) -> tuple[Window, ...]:
             one.report("one-of", f"{one.path} is rolling and has a calendar", "remove one of the two", "calendar")
         zone, anchor = "UTC", None
         if calendar is not None:
-            zone = calendar.parsed("timeZone", lambda text: zone_named(text).key) or "UTC"
+            zone = calendar.parsed("timeZone", lambda text: str(zone_named(text))) or "UTC"
             anchor = calendar.parsed("startTime", _wall_time)
             calendar.done()
         window = one.parsed("duration", lambda text, r=rolling, z=zone: parse_window(  # type: ignore[misc]
             text, rolling=r, zone=z), required=True)
         one.done()
         if isinstance(window, CalendarWindow):
-            window = CalendarWindow(window.period, zone, window.count, anchor)
+            window = CalendarWindow(window.period, zone, window.periods, anchor)
         if isinstance(window, (RollingWindow, CalendarWindow)):
             out.append(window)
     return tuple(out)

@@ -22,11 +22,17 @@ from mainstay.kernel.quantity import (
     short_duration,
 )
 from mainstay.kernel.series import Series
-from mainstay.slo.budget import Tally, burn_alerts, consumption, requests_so_one_failure_does_not_page, sum_of
+from mainstay.slo.budget import (
+    Tally,
+    burn_alerts,
+    consumption,
+    requests_so_one_failure_does_not_page,
+    status_of,
+    sum_of,
+)
 from mainstay.slo.compliance import Running, budget_curve, burn_rates, span_of, split_days
 from mainstay.slo.exhaustion import Band, Exhausted, NotWithin, Outlook, Unforeseeable, outlook
 from mainstay.slo.method import Method, Occurrences, RatioTimeslices, Timeslices
-from mainstay.slo.policy import status_of
 from mainstay.slo.spec import Objective, ObjectiveWindow
 
 DAY = 86400
@@ -240,10 +246,10 @@ def _window_standing(one: ObjectiveWindow, holdings: Holdings, running: Running,
 
 def _span(window: Window, holdings: Holdings, running: Running, now: datetime) -> Span:
     span = span_of(window, running, now)
-    if not isinstance(window, RequestWindow) or running.total[-1] >= window.count:
+    if not isinstance(window, RequestWindow) or running.total[-1] >= window.events:
         return span
     # The recent slots hold too few events: go on in whole days, so "at least the last N" stays true.
-    missing = window.count - float(running.total[-1])
+    missing = window.events - float(running.total[-1])
     start = span.start
     for day, total in zip(holdings.days.days[::-1].tolist(), holdings.days.total[::-1].tolist(), strict=True):
         if day >= holdings.recent.start:
