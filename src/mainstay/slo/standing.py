@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
@@ -216,6 +216,8 @@ def standing_of(objective: Objective, holdings: Holdings, now: datetime, *, zone
     burn = burn_rates(running, objective.target, now)
     measured = [_window_standing(one, holdings, running, now) for one in objective.windows]
     main, tally = measured[0]
+    main = replace(main, status=status_of(None if tally is None else consumption(tally, objective.target),
+                                          fast_burn=fast_burn(objective, burn)))
     spent = None if tally is None else consumption(tally, objective.target)
     seen = _budget(objective, tally)
     daily = _daily(holdings)
@@ -226,7 +228,7 @@ def standing_of(objective: Objective, holdings: Holdings, now: datetime, *, zone
         consumption_percent=main.consumption_percent,
         remaining_percent=None if spent is None else (1 - spent) * 100, budget=seen, burn_rates=burn,
         exhaustion=exhaustion_reading(outlook(daily, objective.target, objective.window, now)),
-        zone=zone, frozen=frozen, windows=tuple(one for one, _ in measured), sla=_sla(objective, tally),
+        zone=zone, frozen=frozen, windows=(main, *(one for one, _ in measured[1:])), sla=_sla(objective, tally),
         title=objective.title or objective.name, owner=objective.owner, measured_until=holdings.until, stale=stale,
         simulated_until=holdings.simulated_until, warnings=(*warnings, *unit_warnings), spark=_spark(objective, daily),
         promise=objective.target)
@@ -302,6 +304,16 @@ def _spark(objective: Objective, daily: Series) -> tuple[float | None, ...]:
     ends = daily.start + DAY * np.arange(max(1, len(daily) - 29), len(daily) + 1)
     curve = budget_curve(Running.of(daily), objective.target, max(length, timedelta(days=1)), ends)
     return tuple(left for _, left in curve.points())
+
+
+def fast_burn(objective: Objective, burn: Mapping[str, float | None]) -> bool:
+    """Whether an alert that pages would fire now: a budget that burns so fast is at risk however much is left."""
+    if objective.target.budget == 0:
+        return False
+    length = objective.window.length if isinstance(objective.window, RollingWindow) else timedelta(days=30)
+    return any(alert.trips(burn.get(short_duration(alert.tier.long)), burn.get(short_duration(alert.short)))
+               for alert in burn_alerts(objective.target, length)
+               if alert.tier.severity == "page" and not alert.faults)
 
 
 def low_traffic(objective: Objective, holdings: Holdings, now: datetime) -> tuple[str, ...]:
