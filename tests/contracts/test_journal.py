@@ -601,6 +601,30 @@ def test_a_producer_that_outruns_the_disk_is_held_up_and_loses_nothing(
         assert sorted(future.result()[0].seq for future in futures) == list(range(1, 301))
 
 
+def test_a_job_that_breaks_the_transaction_does_not_break_its_neighbours(store_url: str) -> None:
+    def broken(connection: sa.Connection, _: Sequence[None]) -> list[None]:
+        connection.exec_driver_sql("INSERT INTO timers (key) VALUES (NULL)")
+        return [None]
+
+    with open_store(store_url, SystemClock()) as store:
+        with held_open(store):  # so that the next three wait, and become one group
+            before = store.journal.submit(Batch(facts=[fact("before")]))
+            bad = store._database.submit(broken, None)
+            after = store.journal.submit(Batch(facts=[fact("after")]))
+        assert isinstance(bad.exception(), StoreUnavailable)
+        assert [future.result()[0].subject for future in (before, after)] == ["before", "after"]
+        assert subjects(store.journal) == ["before", "after"]
+
+
+def test_a_batch_cancelled_before_its_turn_is_not_recorded(store_url: str) -> None:
+    with open_store(store_url, SystemClock()) as store:
+        with held_open(store):
+            regretted = store.journal.submit(Batch(facts=[fact("regretted")]))
+            assert regretted.cancel()
+        store.journal.commit(Batch(facts=[fact("kept")]))
+        assert subjects(store.journal) == ["kept"]
+
+
 def test_a_store_of_a_newer_schema_is_refused_with_the_way_out(store_url: str, tmp_path: Path) -> None:
     with open_store(store_url, SystemClock()) as store:
         store.journal.commit(Batch(facts=[fact()]))
@@ -737,3 +761,28 @@ def test_takers_wait_for_no_other_taker(request: pytest.FixtureRequest) -> None:
         finally:
             release.set()
             waiting.result()
+
+
+@pytest.mark.server("postgresql")
+def test_a_claim_waits_for_whoever_is_just_taking_the_timer_over(request: pytest.FixtureRequest) -> None:
+    url = request.getfixturevalue("postgres").fresh_url()
+    with open_store(url, SystemClock()) as slow, open_store(url, SystemClock()) as quick:
+        slow.journal.commit(Batch(set_timers=[timer()]))
+        lost, = slow.journal.take_timers(T0, "slow", lease=SECOND)
+        held, release = threading.Event(), threading.Event()
+
+        def take_over(connection: sa.Connection, _: Sequence[None]) -> list[None]:
+            connection.exec_driver_sql("UPDATE timers SET fence = nextval('fences') WHERE key = 't'")
+            held.set()
+            release.wait(10)
+            return [None]
+
+        taking = quick._database.submit(take_over, None, ordered=False)
+        assert held.wait(10)
+        late = slow.journal.submit(Batch(facts=[fact("late")], timers_done=[Claim("t", lost.fence)]))
+        with pytest.raises(TimeoutError):
+            late.result(timeout=0.2)
+        release.set()
+        taking.result()
+        assert isinstance(late.exception(), StaleClaim)
+        assert slow.journal.head() == 0
