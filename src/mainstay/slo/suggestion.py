@@ -135,8 +135,11 @@ def _strictest(candidates: Iterable[Candidate], ceiling: Decimal | None) -> Cand
 
 def _reasons(found: Candidate | None, candidates: Sequence[Candidate], history: _History) -> Iterator[str]:
     worst, best = (format_share(float(edge), digits=4) for edge in (history.sli.min(), history.sli.max()))
-    yield (f"{history.windows} windows of {format_duration(history.length)}, one a day, in "
-           f"{format_duration(history.measured)} of history: between {worst} and {best} of their events were good")
+    if history.windows == 1:
+        yield f"in {format_duration(history.measured)} of history {worst} of the events were good"
+    else:
+        yield (f"{history.windows} windows of {format_duration(history.length)}, one a day, in "
+               f"{format_duration(history.measured)} of history: between {worst} and {best} of their events were good")
     if found is None:
         yield "no candidate would have been kept in 95 % of them with a fifth of its budget left"
         return
@@ -167,7 +170,7 @@ def _doubts_of(one: Candidate, history: _History) -> Iterator[str]:
     if one.failures_allowed < FEWEST_FAILURES:
         needed = requests_so_one_failure_costs_at_most(target, 1 / Decimal(FEWEST_FAILURES))
         yield (f"{target} allows {one.failures_allowed:.1f} failures in {format_duration(history.length)}, too few to "
-               f"tell luck from trouble: {needed:,} events are needed for {FEWEST_FAILURES}")
+               f"tell luck from trouble: {needed:,} events would allow {FEWEST_FAILURES}")
     if history.ceiling is not None and target.ratio > history.ceiling:
         yield _above_ceiling(target, history.ceiling)
     if float(target.ratio) > history.sli.max():
