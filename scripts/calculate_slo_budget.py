@@ -45,10 +45,11 @@ a config file (YAML or JSON):
       window: 30
       latency: {threshold: 300ms, total: 1000000, slow: 2000}
       weight: 0.4
+`target` or `objective` may stand for `slo`, and an entry may be a slo/v1 document (metadata, spec).
 
 exit codes: 0 answered, whatever the answer is; 2 the input cannot be used.
---json always has `consumption_percent`: the worst budget's, null when nothing was measured, 1e9 when a target of 100 %
-was missed (its consumption is infinite), so that a gate that compares numbers closes."""
+--json always has `consumption_percent`: the worst budget's, null when nothing was measured, 1e9 when a target of
+100 %% was missed (its consumption is infinite), so that a gate that compares numbers closes."""
 
 _LONGEST_WINDOW_DAYS = 36_525
 INFINITE_PERCENT = 1e9
@@ -112,7 +113,7 @@ def _answer(options: Namespace) -> tuple[Answer, list[str]]:
 
 def _objective(entry: Mapping[str, Any], where: str) -> Answer:
     """All there is to say of one objective: its budget, what is spent, what to alert on, which downtime is fine."""
-    target = Target.percent(_given(entry, "slo", where))
+    target = _target(entry, where)
     window = _window(entry.get("window", 30), f"{where}window")
     kind, tally = _measured(entry, where)
     spent = None if tally is None else budget.burn_rate(_bad_share(tally), target)
@@ -131,6 +132,16 @@ def _objective(entry: Mapping[str, Any], where: str) -> Answer:
     if "latency" in entry:
         answer["threshold"] = str(entry["latency"].get("threshold", ""))
     return answer | {"alerts": _alerts(target, window), "acceptable_downtime": _downtime(target)}
+
+
+def _target(entry: Mapping[str, Any], where: str) -> Target:
+    written = next((entry[key] for key in ("slo", "target", "objective") if entry.get(key) is not None), None)
+    if written is None:
+        raise InvalidInput(f"{where}slo is missing", "write the target as a percentage, such as slo: 99.9")
+    try:
+        return Target.percent(written)
+    except InvalidInput as error:
+        raise InvalidInput(where + error.message, error.way_out) from None
 
 
 def _measured(entry: Mapping[str, Any], where: str) -> tuple[str, tuple[Decimal, Decimal] | None]:
@@ -171,7 +182,8 @@ def _alerts(target: Target, window: timedelta) -> list[Answer]:
              "short_window": format_duration(alert.short), "budget_spent_percent": float(alert.tier.spends * 100),
              "burn_rate": float(alert.factor), "bad_percent": float(alert.threshold * 100),
              "exhausts_in_hours": alert.exhausts_in.total_seconds() / 3600,
-             "hold": format_duration(alert.tier.hold), "faults": list(alert.faults)}
+             "hold": format_duration(alert.tier.hold), "faults": list(alert.faults),
+             "requests_so_one_failure_does_not_page": budget.requests_so_one_failure_does_not_page(alert)}
             for alert in budget.burn_alerts(target, window)]
 
 
@@ -181,17 +193,8 @@ def _downtime(target: Target) -> list[Answer]:
 
 
 def _told(answer: Answer) -> list[str]:
-    """One objective as people read it: the verdict, then why, then what to do."""
-    days = f"{answer['window_days']:g}"
-    lines = [f"target {_clean(answer['slo'])} % over {days} days"]
-    if answer["budget_percent"] == 0:
-        lines.append("budget        none: 100 % leaves nothing to spend, the first failure breaks it")
-    else:
-        lines.append(f"budget        {_clean(answer['budget_percent'])} %, "
-                     f"{format_duration(answer['budget_seconds'])} of downtime in {days} days")
-    if answer["sli_percent"] is not None:
-        lines.append(f"measured      {_clean(answer['sli_percent'])} %" + _counted(answer))
-        lines.append(f"spent         {_spent(answer['consumption_percent'])}, {answer['status'].replace('_', ' ')}")
+    """One objective as people read it: the verdict, then what to alert on and what is acceptable."""
+    lines = _verdict(answer)
     if answer["alerts"]:
         lines += ["", "alert when both windows burn faster than", *map(_alert_line, answer["alerts"])]
     lines += ["", "acceptable downtime"]
@@ -201,17 +204,32 @@ def _told(answer: Answer) -> list[str]:
     return lines
 
 
+def _verdict(answer: Answer) -> list[str]:
+    days = f"{answer['window_days']:g}"
+    lines = [f"target {_clean(answer['slo'])} % over {days} days"]
+    if answer["budget_percent"] == 0:
+        lines.append("budget        none: 100 % leaves nothing to spend, the first failure breaks it")
+    else:
+        downtime = f", {format_duration(answer['budget_seconds'])} of downtime" if answer["kind"] == "time" else ""
+        lines.append(f"budget        {_clean(answer['budget_percent'])} %{downtime} in {days} days")
+    if answer["sli_percent"] is not None:
+        lines.append(f"measured      {_clean(answer['sli_percent'])} %" + _counted(answer))
+        lines.append(f"spent         {_spent(answer['consumption_percent'])}, {answer['status'].replace('_', ' ')}")
+    return lines
+
+
 def _counted(answer: Answer) -> str:
     if "total" not in answer:
         return ""
     what = "slower than " + answer["threshold"] if answer.get("threshold") else "failed"
-    return f", {answer['bad']:,.0f} of {answer['total']:,.0f} {what}; {_clean(answer['bad_allowed'])} may"
+    return f", {answer['bad']:,.0f} of {answer['total']:,.0f} {what}; {answer['bad_allowed']:,.6g} may"
 
 
 def _alert_line(alert: Answer) -> str:
-    line = (f"  {alert['severity']:<7}{_clean(alert['burn_rate']):>6}x  in {alert['long_window']} and "
-            f"{alert['short_window']}: {_clean(alert['bad_percent'])} % bad, "
-            f"{_clean(alert['budget_spent_percent'])} % of the budget gone")
+    factor, bad = (plain(Decimal(f"{alert[key]:.4g}")) for key in ("burn_rate", "bad_percent"))
+    line = (f"  {alert['severity']:<7}{factor:>6}x  in {alert['long_window']} and {alert['short_window']}: "
+            f"{bad} % bad, {_clean(alert['budget_spent_percent'])} % of the budget gone; "
+            f"needs {alert['requests_so_one_failure_does_not_page']:,} requests")
     return line + "".join(f"\n          not useful: {fault}" for fault in alert["faults"])
 
 
@@ -262,7 +280,7 @@ def _several(config: Any) -> tuple[Answer, list[str]]:
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, Mapping) for entry in entries):
         raise InvalidInput("the config holds no objectives", "write a list under `slos:`; see --help")
     answers, spent = [], []
-    for number, entry in enumerate(entries, 1):
+    for number, entry in enumerate(map(_flat, entries), 1):
         name = str(entry.get("name", f"slo {number}"))
         answer = {"name": name, **_objective(entry, f"{name}: ")}
         answers.append(answer)
@@ -271,11 +289,19 @@ def _several(config: Any) -> tuple[Answer, list[str]]:
             spent.append((answer["consumption_percent"], weight))
     worst = max((percent for percent, _ in spent), default=None)
     composite = budget.weighted(spent) if spent else None
-    lines = [line for answer in answers for line in (answer["name"], *("  " + line for line in _told(answer)), "")]
+    lines = [line for answer in answers for line in (answer["name"], *("  " + line for line in _verdict(answer)), "")]
     lines.append(f"worst         {_spent(worst)}" if worst is not None else "worst         no data")
     if len(spent) > 1:
         lines.append(f"composite     {_spent(composite)}, weighted")
     return {"consumption_percent": worst, "composite_consumption_percent": composite, "slos": answers}, lines
+
+
+def _flat(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An entry with its name and numbers side by side, also where they are under `metadata` and `spec` (slo/v1)."""
+    spec, metadata = entry.get("spec"), entry.get("metadata")
+    if not isinstance(spec, Mapping):
+        return entry
+    return {**(metadata if isinstance(metadata, Mapping) else {}), **spec}
 
 
 def _loaded(path: str) -> Any:

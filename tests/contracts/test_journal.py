@@ -9,18 +9,20 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mainstay.adapters.clock import FakeClock, SystemClock
-from mainstay.adapters.store import PAGE, open_store
-from mainstay.kernel.errors import InvalidInput, StoreUnavailable
+from mainstay.adapters.store import PAGE, Store, open_store
+from mainstay.kernel.errors import InvalidInput, MissingExtra, StoreUnavailable
 from mainstay.kernel.journal import (
     Batch,
     Claim,
@@ -80,6 +82,12 @@ def test_a_moment_of_another_zone_is_recorded_in_utc(opened: Opened) -> None:
     recorded, = opened.journal.commit(Batch(facts=[fact(at=local)]))
     assert recorded.at == T0
     assert recorded.at.tzinfo is UTC
+
+
+def test_a_moment_without_a_zone_is_our_own_mistake_and_records_nothing(opened: Opened) -> None:
+    with pytest.raises(TypeError):
+        opened.journal.commit(Batch(facts=[fact(at=T0.replace(tzinfo=None))]))
+    assert opened.journal.head() == 0
 
 
 def test_seq_grows_by_one_in_the_order_of_the_batch(opened: Opened) -> None:
@@ -183,9 +191,10 @@ def test_a_reading_longer_than_a_page_is_whole(opened: Opened) -> None:
 
 
 names = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=8)
-values = st.recursive(st.none() | st.booleans() | st.integers(-2**63, 2**63 - 1) | st.floats(allow_nan=False,
-                      allow_infinity=False) | st.text(st.characters(exclude_categories=("Cs",))),
-                      lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3), max_leaves=5)
+texts = st.text(st.characters(exclude_categories=("Cs",)))
+numbers = st.integers(-2**63, 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(st.none() | st.booleans() | numbers | texts, lambda inner: st.lists(inner, max_size=3)
+                      | st.dictionaries(names, inner, max_size=3), max_leaves=5)
 new_facts = st.builds(NewFact, kind=st.sampled_from(["a.x", "a.y", "ab.x"]), subject=names,
                       at=st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
                       data=st.dictionaries(names, values, max_size=3), key=st.sampled_from(["", "", "k1", "k2", "k3"]))
@@ -537,6 +546,27 @@ def test_a_worker_stopped_and_resumed_cannot_act_for_the_one_that_took_over(stor
         assert subjects(store.journal) == ["other"]
 
 
+@contextmanager
+def held_open(store: Store) -> Iterator[Future[None]]:
+    """The store's process is in the middle of a write for as long as the block runs."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def dawdle(connection: sa.Connection, _: Sequence[None]) -> list[None]:
+        connection.exec_driver_sql("DELETE FROM timers WHERE key = 'nothing'")
+        begun.set()
+        go_on.wait(30)
+        connection.exec_driver_sql("DELETE FROM timers WHERE key = 'nothing'")
+        return [None]
+
+    write = store._database.submit(dawdle, None)
+    assert begun.wait(30)
+    try:
+        yield write
+    finally:
+        go_on.set()
+        write.exception()
+
+
 # -- opening, closing, trouble ------------------------------------------------------------------------------------
 
 
@@ -624,6 +654,45 @@ def test_a_full_disk_is_said_and_nothing_of_the_batch_is_recorded(tmp_path: Path
         store.journal.commit(Batch(facts=[fact("after")]))
 
 
+def test_a_write_that_another_process_holds_up_for_too_long_is_refused(
+        store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mainstay.adapters.store_database.PATIENCE", 1.0)  # the server's and SQLite's, in seconds
+    with open_store(store_url, SystemClock()) as holder, open_store(store_url, SystemClock()) as waiter:
+        with held_open(holder), pytest.raises(StoreUnavailable, match="writing to it for too long") as refused:
+            waiter.journal.commit(Batch(facts=[fact()]))
+        assert refused.value.way_out
+        waiter.journal.commit(Batch(facts=[fact()]))
+
+
+@pytest.mark.server("postgresql")
+def test_a_process_stopped_in_the_middle_of_a_write_holds_nobody_up_for_long(
+        request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mainstay.adapters.store_database.ABANDONED", 0.5)
+    url = request.getfixturevalue("postgres").fresh_url()
+    with open_store(url, SystemClock()) as stopped, open_store(url, SystemClock()) as other:
+        with held_open(stopped) as half_done:
+            other.journal.commit(Batch(facts=[fact("other")]))
+        with pytest.raises(StoreUnavailable):
+            half_done.result()
+        stopped.journal.commit(Batch(facts=[fact("resumed")]))
+        assert subjects(other.journal) == ["other", "resumed"]
+
+
+def test_postgres_without_its_driver_names_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)  # as Python itself marks a module that cannot be imported
+    with pytest.raises(MissingExtra) as missing:
+        open_store("postgresql://ana:secret@db.internal/mainstay", SystemClock())
+    assert missing.value.way_out == 'pip install "mainstay[postgres]"'
+
+
+def test_a_server_that_is_down_is_said_without_the_password() -> None:
+    pytest.importorskip("psycopg", reason="library is absent: psycopg")
+    with pytest.raises(StoreUnavailable) as refused:
+        open_store("postgresql://ana:secret@127.0.0.1:1/mainstay", SystemClock())
+    assert "secret" not in f"{refused.value.message}{refused.value.way_out}"
+    assert "server" in refused.value.way_out
+
+
 @pytest.mark.server("postgresql")
 def test_a_database_that_does_not_exist_is_said(request: pytest.FixtureRequest) -> None:
     server = request.getfixturevalue("postgres")
@@ -655,14 +724,14 @@ def test_takers_wait_for_no_other_taker(request: pytest.FixtureRequest) -> None:
         one.journal.commit(Batch(set_timers=[timer("a"), timer("b", T0 + SECOND)]))
         held, release = threading.Event(), threading.Event()
 
-        def hold(connection: object, _: object) -> list[None]:
-            connection.exec_driver_sql("SELECT key FROM timers WHERE key = 'a' FOR UPDATE")  # type: ignore[attr-defined]
+        def hold(connection: sa.Connection, _: Sequence[None]) -> list[None]:
+            connection.exec_driver_sql("SELECT key FROM timers WHERE key = 'a' FOR UPDATE")
             held.set()
             release.wait(10)
             return [None]
 
         waiting = one._database.submit(hold, None, ordered=False)
-        held.wait(10)
+        assert held.wait(10)
         try:
             assert [t.key for t in two.journal.take_timers(T0 + SECOND, "two")] == ["b"]
         finally:

@@ -69,18 +69,16 @@ def in_victoria_metrics(histories: Sequence[History], folder: Path) -> Iterator[
 @contextlib.contextmanager
 def in_event_files(histories: Sequence[History], folder: Path) -> Iterator[Ask]:
     """The same events as rows of a table, many equal ones in one row."""
-    for history in histories:
-        rows = [f"{start},{code},{count}" for start, bad, total in history.slots
-                for code, count in ((200, total - bad), (500, bad)) if count]
-        (folder / f"{history.name}.csv").write_text("\n".join(["time,code,count", *rows]) + "\n")
+    rows = [f"{history.name},{start},{code},{count}" for history in histories for start, bad, total in history.slots
+            for code, count in ((200, total - bad), (500, bad)) if count]
+    (folder / "events.csv").write_text("\n".join(["job,time,code,count", *rows]) + "\n")
+    source = EventSource(FileSet((str(folder / "events.csv"),), "csv", {"status": "code", "total": "count"}))
 
     def ask(history: History, named: str) -> tuple[Source, CountRequest]:
-        files = FileSet((str(folder / f"{history.name}.csv"),), "csv", {"status": "code", "total": "count"})
-        operator = ">=" if named == "bad" else "<"
-        chosen = EventQuery((Condition("status", operator, (500.0,)),))
-        return EventSource(files), CountRequest(EventQuery(), span_of(history),
-                                                bad=chosen if named == "bad" else None,
-                                                good=chosen if named == "good" else None)
+        job = Condition("job", "==", (history.name,))
+        chosen = EventQuery((job, Condition("status", ">=" if named == "bad" else "<", (500.0,))))
+        return source, CountRequest(EventQuery((job,)), span_of(history), bad=chosen if named == "bad" else None,
+                                    good=chosen if named == "good" else None)
 
     yield ask
 

@@ -3,6 +3,7 @@
 One SELECT reads the files once and sums them into slots; nothing is held but sums, so memory does not grow with the
 files. What the formats are is in `event_formats`; how files are made safe to read, in `event_files`.
 """
+# SQL is put together here from expressions of our own; words of the user get in as bound values or `literal` only.
 
 from __future__ import annotations
 
@@ -18,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from mainstay.adapters.event_files import opened
-from mainstay.adapters.event_formats import FORMATS, Shape, literal, shape_of, unknown_field
+from mainstay.adapters.event_formats import FORMATS, Shape, Value, literal, shape_of, unknown_field
 from mainstay.adapters.event_records import LAST_MOMENT, SAMPLES
-from mainstay.kernel.errors import InvalidInput, MissingExtra
+from mainstay.kernel.errors import InvalidInput, MissingExtra, NoData
 from mainstay.kernel.ports import (
     Condition,
     CountRequest,
@@ -43,9 +44,10 @@ except ModuleNotFoundError as error:
 __all__ = ["FORMATS", "EventSource", "survey"]
 
 _MEMORY = "256MB"
-"""What DuckDB may hold before it moves sums to disk; with the interpreter and its buffers the process stays < 400 MB."""
+"""What DuckDB may hold before it moves sums to disk; with interpreter and buffers the process stays < 400 MB."""
 _OPERATORS = {"==": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _BAD_BY_DEFAULT = Survey(FileSet(())).bad
+_SHOWN = 200
 _NOT_SAID = "(none)"
 _OTHER = "(other)"
 
@@ -60,8 +62,9 @@ class _Rows:
         self.shape = shape
         self.files = files
         self.values: dict[str, Any] = {}
+        self._raws: dict[str, str] = {}
         self._columns: dict[str, str] = {}
-        self.doubtful: dict[str, str] = {}
+        self.doubtful: dict[str, Value] = {}
         self._unique = tuple(self.column(name) for name in (files.unique_by or shape.unique_by))
         self.counted = self.where(files.where)
 
@@ -70,14 +73,25 @@ class _Rows:
         return field in self.shape.fields
 
     def column(self, field: str) -> str:
-        """The name that the field's value has in `select`."""
+        """The name that the field's value has in `select`, where it is computed once for every row."""
+        return self._named(self._value(field))
+
+    def late(self, field: str) -> str:
+        """The field's value as an expression over `select`, for use where few rows need it."""
+        return self.column(field) if self._unique else self._value(field).inline
+
+    def _value(self, field: str) -> Value:
         value = self.shape.fields.get(field)
         if value is None:
             if self.shape.elsewhere is None:
                 raise unknown_field(field, self.shape.fields)
             value = self.shape.elsewhere(field)
             self.doubtful[field] = value
-        return self._columns.setdefault(value, f"f{len(self._columns)}")
+        return value
+
+    def _named(self, value: Value) -> str:
+        raw = self._raws.setdefault(value.raw, f"r{len(self._raws)}")
+        return self._columns.setdefault(value.made(raw), f"f{len(self._columns)}")
 
     def bound(self, value: str | float) -> str:
         """The value as a parameter."""
@@ -120,33 +134,40 @@ class _Rows:
         return f"({number} {_OPERATORS[operator]} {self.bound(float(wanted))})"
 
     def select(self, *, numbered: bool = False) -> str:
-        """Columns `why` (NULL for an event), `time`, `weight`, `bad_weight`, `copy` (1 unless repeated), and those
-        that were asked for; with `numbered` also `row` and `raw`."""
+        """Columns `why` (NULL for an event), `event`, `moment`, `weight`, `bad_weight`, `copy` (1 unless repeated),
+        those that were asked for, and unless rows are counted once by a key those of the format; with `numbered` also
+        `row` and `raw`."""
         shape = self.shape
-        weight = shape.weight or "1"
-        columns = [f"{shape.unfit} AS unfit", f"{shape.fields['time']} AS moment", f"{weight} AS weight",
-                   f"{shape.bad_weight or 'NULL'} AS bad_weight"]
-        columns += [f"{value} AS {name}" for value, name in self._columns.items()]
-        if numbered:
-            columns += ['"row"', f"{shape.raw} AS raw"]
-        values = f"SELECT {', '.join(columns)} FROM ({shape.origin(numbered)})"
-        reasons = ["WHEN unfit IS NOT NULL THEN unfit",
-                   f"WHEN moment IS NULL THEN {literal(f'no time that can be read in {shape.time_from}')}",
-                   f"WHEN NOT (moment >= 0 AND moment < {LAST_MOMENT}) THEN 'a time before 1970 or after 2099'"]
-        if shape.weight:
-            reasons.append("WHEN weight IS NULL OR NOT (weight >= 0 AND isfinite(weight)) "
-                           "THEN 'the number of events is missing or below zero'")
-        if shape.bad_weight:
-            reasons.append("WHEN bad_weight IS NULL OR NOT (bad_weight >= 0 AND bad_weight <= weight) "
-                           "THEN 'the number of bad events is missing, below zero or above all'")
-        judged = f"SELECT *, CASE {' '.join(reasons)} END AS why FROM ({values})"
+        moment = self._named(shape.fields["time"])
+        weight = self._named(shape.weight) if shape.weight else "1"
+        bad_weight = self._named(shape.bad_weight) if shape.bad_weight else "NULL"
+        raws = "".join(f", {raw} AS {name}" for raw, name in self._raws.items())
+        values = "".join(f", {value} AS {name}" for value, name in self._columns.items())
+        named = f"SELECT *, {shape.unfit} AS unfit{raws} FROM ({shape.origin(numbered)})"
+        renamed = f", {moment} AS moment, {weight} AS weight, {bad_weight} AS bad_weight"
+        text = f", {shape.raw} AS raw" if numbered else ""
+        judged = (f"SELECT *, {self._why()} AS why FROM (SELECT *{renamed}{text} "
+                  f"FROM (SELECT *{values} FROM ({named})))")
         if not self._unique:
             return f"SELECT *, why IS NULL AS event, 1 AS copy FROM ({judged})"
         complete = " AND ".join(["why IS NULL", *(f"{name} IS NOT NULL" for name in self._unique)])
-        keys = ", ".join(self._unique)
+        kept = ", ".join(["why", "moment", "weight", "bad_weight", *self._columns.values()])
         order = ", ".join(["moment", *self._columns.values()])
-        copy = f"row_number() OVER (PARTITION BY why IS NULL, {keys} ORDER BY {order})"
-        return f"SELECT *, why IS NULL AS event, CASE WHEN {complete} THEN {copy} ELSE 1 END AS copy FROM ({judged})"
+        copy = f"row_number() OVER (PARTITION BY why IS NULL, {', '.join(self._unique)} ORDER BY {order})"
+        return (f"SELECT {kept}, why IS NULL AS event, CASE WHEN {complete} THEN {copy} ELSE 1 END AS copy "
+                f"FROM ({judged})")
+
+    def _why(self) -> str:
+        reasons = ["WHEN unfit IS NOT NULL THEN unfit",
+                   f"WHEN moment IS NULL THEN {literal(f'no time that can be read in {self.shape.time_from}')}",
+                   f"WHEN NOT (moment >= 0 AND moment < {LAST_MOMENT}) THEN 'a time before 1970 or after 2099'"]
+        if self.shape.weight:
+            reasons.append("WHEN weight IS NULL OR NOT (weight >= 0 AND isfinite(weight)) "
+                           "THEN 'the number of events is missing or below zero'")
+        if self.shape.bad_weight:
+            reasons.append("WHEN bad_weight IS NULL OR NOT (bad_weight >= 0 AND bad_weight <= weight) "
+                           "THEN 'the number of bad events is missing, below zero or above all'")
+        return f"CASE {' '.join(reasons)} END"
 
 
 def _demand(condition: Condition, holds: bool, what: str) -> None:
@@ -197,17 +218,19 @@ class _Reader:
         return InvalidInput(f"{', '.join(self.opened.names[:5])} cannot be read: {message}",
                             "check that the files are whole, or name their format")
 
-    def rows(self) -> _Rows:
-        """A fresh SELECT over the files."""
+    def rows(self, *, every: bool = False) -> _Rows:
+        """A fresh SELECT over the files; with `every` nothing is left out and repeated rows are not looked for."""
+        if every:
+            return _Rows(replace(self.shape, unique_by=()), replace(self.files, unique_by=(), where=()))
         return _Rows(self.shape, self.files)
 
-    def run(self, ask: Callable[[_Rows], str]) -> tuple[_Rows, duckdb.DuckDBPyConnection]:
+    def run(self, ask: Callable[[_Rows], str], *, every: bool = False) -> tuple[_Rows, duckdb.DuckDBPyConnection]:
         """The answer to a question about the rows; once more over mended files when their bytes are awkward.
 
         Args:
             ask: the text of the query, built on the rows it is given.
         """
-        rows = self.rows()
+        rows = self.rows(every=every)
         text = ask(rows)
         self._check_doubtful(rows)
         try:
@@ -216,15 +239,15 @@ class _Reader:
             raise InvalidInput(f"the question needs more than {_MEMORY} of memory: {_first_line(error)}",
                                "ask by fewer fields") from error
         except duckdb.Error as error:
-            if self.shape.mend is None:
+            if self.shape.mend is None or isinstance(error, duckdb.BinderException):
                 raise self._unreadable(error) from error
         self.shape = self.shape.mend()
-        return self.run(ask)
+        return self.run(ask, every=every)
 
     def _check_doubtful(self, rows: _Rows) -> None:
         """A field that the first rows do not have must be in some later one: else it is a slip of the pen."""
         for name, value in rows.doubtful.items():
-            text = f"SELECT 1 FROM ({self.shape.origin(False)}) WHERE {value} IS NOT NULL LIMIT 1"
+            text = f"SELECT 1 FROM ({self.shape.origin(False)}) WHERE {value.inline} IS NOT NULL LIMIT 1"
             try:
                 found = self.connection.execute(text).fetchone()
             except duckdb.Error:
@@ -247,16 +270,16 @@ class _Reader:
 
     def rejects(self) -> tuple[tuple[int, str, str], ...]:
         """The first rejected rows: number in the whole input, reason, text."""
-        counted = self.shape.counted
-        found = list(counted.samples) if counted else []
-        rows = self.rows()
-        plain = _Rows(replace(rows.shape, unique_by=()), replace(self.files, unique_by=(), where=()))
+        def ask(rows: _Rows) -> str:
+            return (f'SELECT "row", why, left(CAST(raw AS VARCHAR), {_SHOWN}) '
+                    f"FROM ({rows.select(numbered=True)}) WHERE why IS NOT NULL LIMIT {SAMPLES}")
+
+        # Only in the order of the file are the first ones the first.
         self.connection.execute("SET preserve_insertion_order = true")
-        answer = self.connection.execute(
-            f'SELECT "row", why, left(CAST(raw AS VARCHAR), 200) FROM ({plain.select(numbered=True)}) '
-            f"WHERE why IS NOT NULL LIMIT {SAMPLES}").fetchall()
-        self.connection.execute("SET preserve_insertion_order = false")
-        found += [(int(row), str(why), str(raw or "")) for row, why, raw in answer]
+        _, answer = self.run(ask, every=True)
+        found = [(int(row), str(why), str(raw or "")) for row, why, raw in answer.fetchall()]
+        if self.shape.counted:
+            found += self.shape.counted.samples
         return tuple(sorted(found)[:SAMPLES])
 
 
@@ -300,9 +323,11 @@ def survey(survey: Survey) -> Surveyed:
         if reader.shape.counted:
             lines = reader.shape.counted.lines
             rejected += reader.shape.counted.rejected
+        if not lines:
+            raise NoData("the files hold no rows: " + ", ".join(reader.opened.names[:5]), "name files that hold events")
         reader.refuse_misfit(lines, rejected)
-        slots = ask("SELECT slot, sum(total) AS total, sum(bad) AS bad, min(first) AS first, max(last) AS last FROM sums WHERE state = 0 "
-                    "GROUP BY slot ORDER BY slot").fetchnumpy()
+        slots = ask("SELECT slot, sum(total) AS total, sum(bad) AS bad, min(first) AS first, max(last) AS last "
+                    "FROM sums WHERE state = 0 GROUP BY slot ORDER BY slot").fetchnumpy()
         series = _dense(slots, SLOT, sampled=reader.shape.sampled)
         empty = len(series) == 0
         return Surveyed(
@@ -317,7 +342,7 @@ def survey(survey: Survey) -> Surveyed:
 def _sums(rows: _Rows, survey: Survey) -> str:
     """The one pass: rows summed by what became of them, slot, and for the bad ones who they belong to."""
     bad = _bad(rows, survey)
-    keys = [rows.column(name) for name in survey.spenders_by if rows.has(name)]
+    keys = [rows.late(name) for name in survey.spenders_by if rows.has(name)]
     slow, counted = "0", rows.counted
     if survey.latency is not None and rows.has("duration"):
         slow = f"count(*) FILTER (state = 0 AND {rows.column('duration')} > {rows.bound(float(survey.latency))})"
@@ -431,7 +456,7 @@ class EventSource:
             return []
         step = math.gcd(*(request.step for request in requests))
         with _reading(self._files) as reader:
-            rows, answer = reader.run(lambda rows: _counts(rows, requests, step))
+            _, answer = reader.run(lambda rows: _counts(rows, requests, step))
             table = answer.fetchnumpy()
             lines, rejected = int(table["rows"].sum()), int(table["misfits"].sum())
             if reader.shape.counted:

@@ -38,8 +38,11 @@ GROUP = 1_000
 QUEUE = 20_000
 """Jobs that may wait; who comes later is held up, so that a storm cannot fill the memory."""
 
-_PATIENCE = 15.0
+PATIENCE = 15.0
 """Seconds to wait for another process's write before giving up."""
+
+ABANDONED = 5.0
+"""Seconds after which PostgreSQL takes the write lock back from a process that was stopped while it held it."""
 
 _WRITE_LOCK = 0x6D61696E73746179
 """PostgreSQL's number of our advisory lock: "mainstay" in ASCII."""
@@ -55,6 +58,7 @@ class Dialect:
         lock_rows: ends a SELECT whose rows must stay as read until the commit.
         skip_locked: the same, but leaves out rows that another transaction holds.
         next_fence: statements whose last gives a number greater than every fence given before.
+        mark: a parameter in the driver's own SQL.
         words: the types of the schema.
     """
 
@@ -63,13 +67,14 @@ class Dialect:
     lock_rows: str
     skip_locked: str
     next_fence: tuple[str, ...]
+    mark: str
     words: dict[str, str]
 
 
 _SQLITE = Dialect(
     # IMMEDIATE takes the one write lock at once; a deferred transaction would fail when it upgrades after a read.
     begin=("BEGIN IMMEDIATE",), begin_unordered=("BEGIN IMMEDIATE",), lock_rows="", skip_locked="",
-    next_fence=("UPDATE fences SET last = last + 1", "SELECT last FROM fences"),
+    next_fence=("UPDATE fences SET last = last + 1", "SELECT last FROM fences"), mark="?",
     words={"name": "TEXT", "serial": "INTEGER", "bytes": "BLOB", "real": "REAL", "clustered": "WITHOUT ROWID",
            "fences": "CREATE TABLE fences (last INTEGER NOT NULL); INSERT INTO fences VALUES (0)"})
 
@@ -81,7 +86,7 @@ _POSTGRES = Dialect(
     # any row lock, and those who only take timers (no seq) wait for nobody, so there is no circle to wait in.
     begin=(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})",), begin_unordered=(),
     lock_rows=" FOR UPDATE", skip_locked=" FOR UPDATE SKIP LOCKED",
-    next_fence=("SELECT nextval('fences')",),
+    next_fence=("SELECT nextval('fences')",), mark="%s",
     words={"name": 'TEXT COLLATE "C"', "serial": "BIGINT", "bytes": "BYTEA", "real": "DOUBLE PRECISION",
            "clustered": "", "fences": "CREATE SEQUENCE fences"})
 
@@ -290,12 +295,10 @@ def _create_file(path: Path, where: str) -> None:
 def _sqlite_engine(path: Path) -> sa.Engine:
     # `isolation_level=None`: Python's driver begins no transactions of its own, we say BEGIN IMMEDIATE.
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)),
-                              connect_args={"isolation_level": None, "timeout": _PATIENCE})
+                              connect_args={"isolation_level": None, "timeout": PATIENCE})
 
     def set_up(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA synchronous=FULL")  # fsync at every commit; NORMAL loses the last ones with power
-        connection.execute("PRAGMA wal_autocheckpoint=4000")  # 16 MB: rarer copying back, measured in bench/journal.py
-        connection.execute("PRAGMA cache_size=-32000")
 
     sa.event.listen(engine, "connect", set_up)
     return engine
@@ -304,14 +307,13 @@ def _sqlite_engine(path: Path) -> sa.Engine:
 def _postgres_engine(url: sa.URL) -> sa.Engine:
     # `pre_ping`: after a restart of the server the first statement finds a new connection instead of an error.
     engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True,
-                              connect_args={"connect_timeout": int(_PATIENCE), "application_name": "mainstay"})
+                              connect_args={"connect_timeout": int(PATIENCE), "application_name": "mainstay"})
 
     def set_up(connection: Any, _: object) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET synchronous_commit = on")
-            cursor.execute(f"SET lock_timeout = '{_PATIENCE:.0f}s'")
-            # A process stopped in the middle of a write holds our lock; the server takes it back after this long.
-            cursor.execute("SET idle_in_transaction_session_timeout = '5s'")
+            cursor.execute(f"SET lock_timeout = {PATIENCE * 1000:.0f}")  # both in milliseconds
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {ABANDONED * 1000:.0f}")
         connection.commit()
 
     sa.event.listen(engine, "connect", set_up)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -108,6 +109,7 @@ class Hooks:
     link: Callable[[Resource], str] = lambda _: ""
 
 
+@functools.lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's own."""
     name = host.strip("[]").lower()
@@ -192,11 +194,21 @@ class Front:
             self.gate.check_form(cookie_of(scope), form_token or _header(scope, b"x-csrf-token"))
         return caller
 
-    async def perform(self, operation: Operation[Any, Any], request: Any, caller: Caller) -> Any:
-        """The operation's result; begun, done and refused acts are recorded."""
+    async def perform(self, operation: Operation[Any, Any], request: Any, caller: Caller,
+                      finish: Callable[[Any], T]) -> T:
+        """What `finish` makes of the operation's result, in the same thread; what acts is recorded.
+
+        Raises:
+            NotAllowed: the caller lacks the operation's scope.
+            MainstayError: whatever the operation raises.
+        """
+        def work() -> tuple[int, T]:
+            result = operation.run(self.world(caller.name), request)
+            return operation.exit_code(result), finish(result)
+
         if operation.scope == "read":
             caller.demand("read")
-            return await self.in_thread(lambda: operation.run(self.world(caller.name), request))
+            return (await self.in_thread(work))[1]
         name, summary = f"{operation.word} {operation.verb}", summarise(request)
         try:
             caller.demand(operation.scope)
@@ -206,14 +218,14 @@ class Front:
         # Recorded before the work: an act that cannot be recorded must not happen.
         await self.record(Act(caller.name, name, summary, "begun"))
         try:
-            result = await self.in_thread(lambda: operation.run(self.world(caller.name), request))
+            exit_code, finished = await self.in_thread(work)
         except Exception as error:
             code = error.code if isinstance(error, MainstayError) else "internal"
             await self.record(Act(caller.name, name, summary, f"failed: {code}"))
             raise
-        await self.record(Act(caller.name, name, summary, f"done (exit {operation.exit_code(result)})"))
+        await self.record(Act(caller.name, name, summary, f"done (exit {exit_code})"))
         self.hooks.feed.publish(operation.word)
-        return result
+        return finished
 
     async def record(self, act: Act) -> None:
         """Hand an act to the audit hook."""

@@ -120,6 +120,9 @@ def _known(request: AnyRequest, error: Exception) -> MainstayError:
 def _operation_route(front: Front, operation: Operation[Any, Any]) -> HTTPRouteHandler:
     reads = operation.scope == "read"
 
+    def tell(result: Any) -> tuple[bytes, int]:
+        return to_json(operation.as_json(result) if operation.as_json else result), operation.exit_code(result)
+
     async def call(request: AnyRequest) -> Response[bytes]:
         scope = request.scope
         if reads:
@@ -132,10 +135,8 @@ def _operation_route(front: Front, operation: Operation[Any, Any]) -> HTTPRouteH
                 error.http_status = 415
                 raise error
             fields = from_json(await request.body())
-        result = await front.perform(operation, read_request(operation.request, fields), caller)
-        told = operation.as_json(result) if operation.as_json else result
-        return Response(to_json(told), media_type=MediaType.JSON, status_code=200,
-                        headers={"X-Mainstay-Exit": str(operation.exit_code(result))})
+        told, exit_code = await front.perform(operation, read_request(operation.request, fields), caller, tell)
+        return Response(told, media_type=MediaType.JSON, status_code=200, headers={"X-Mainstay-Exit": str(exit_code)})
 
     return route(path_of(operation), http_method="GET" if reads else "POST", name=path_of(operation))(call)
 
@@ -156,11 +157,11 @@ def _service_routes(front: Front) -> list[HTTPRouteHandler]:
         return Response(text, media_type="text/plain; version=0.0.4")
 
     # The two health routes need no token and say nothing about the data, so that any prober may ask them.
-    @route("/healthz", http_method="GET")
+    @route("/healthz", http_method=["GET", "HEAD"])
     async def healthz() -> Response[str]:
         return Response("ok\n", media_type=MediaType.TEXT)
 
-    @route("/readyz", http_method="GET")
+    @route("/readyz", http_method=["GET", "HEAD"])
     async def readyz() -> Response[str]:
         problems = await front.in_thread(front.hooks.problems)
         return Response("\n".join(problems) + "\n" if problems else "ready\n", media_type=MediaType.TEXT,

@@ -129,7 +129,7 @@ class StraightLine:
 
     Args:
         verdict: `exhausted` already, `exhausts` before the window ends, or `not_before_end`.
-        burn: multiple of the allowed speed so far.
+        burn: multiple of the allowed speed that the line goes on with.
         left: until the budget is spent, in the caller's unit; 0 when exhausted, None when not before the window ends.
         spent_at_end: share of the budget spent when the window ends.
     """
@@ -150,13 +150,24 @@ def straight_line(spent: float, elapsed: float, window: float) -> StraightLine:
         spent: share of the whole window's budget.
         elapsed, window: in one unit, 0 <= elapsed <= window.
     """
-    burn = burn_of(spent, elapsed, window)
+    return line_at(burn_of(spent, elapsed, window), spent, elapsed, window)
+
+
+def line_at(burn: float, spent: float, elapsed: float, window: float) -> StraightLine:
+    """The same from here on at another burn than the one so far, such as that of the last hour.
+
+    Args:
+        burn: multiple of the allowed speed from now on.
+        spent: share of the whole window's budget spent by now.
+    """
+    rest = (window - elapsed) / window
+    spent_at_end = spent + burn * rest if rest else spent
     if spent >= 1:
-        return StraightLine("exhausted", burn, 0.0, burn)
-    if burn <= 1:
-        return StraightLine("not_before_end", burn, None, burn)
+        return StraightLine("exhausted", burn, 0.0, spent_at_end)
+    if round(spent_at_end, 12) <= 1:
+        return StraightLine("not_before_end", burn, None, spent_at_end)
     left = 0.0 if math.isinf(burn) else (1 - spent) * window / burn
-    return StraightLine("exhausts", burn, left, burn)
+    return StraightLine("exhausts", burn, left, spent_at_end)
 
 
 def spent_of_period(burn_so_far: float, elapsed: float, period: float) -> float:
@@ -217,7 +228,8 @@ class BurnAlert:
         """Whether both windows burn above the factor; a window without data trips nothing."""
         if long_burn is None or short_burn is None:
             return False
-        return long_burn > self.factor and short_burn > self.factor
+        factor = float(self.factor)
+        return long_burn > factor and short_burn > factor
 
 
 def burn_alerts(target: Target, window: timedelta, tiers: Iterable[Tier] = TIERS) -> tuple[BurnAlert, ...]:

@@ -68,7 +68,8 @@ def trial_view(trial: Trial, *, rejects: bool) -> View:
     says = f"{_failures(left)} of {_failures(allowed)} {word} left" if left >= 0 else \
         f"{count(round(trial.bad - allowed, 1))} {word} too many"
     rows: list[tuple[str, tuple[Cell, ...]]] = [
-        ("availability", cells(format_share(trial.sli, digits=target_digits(target) + 1), f"target {target}", state_cell(trial.status))),
+        ("availability", cells(format_share(trial.sli, digits=target_digits(target) + 1), f"target {target}",
+                               state_cell(trial.status))),
         ("budget", cells(Cell(f"{trial.consumption_percent:,.1f} % spent, {says}",
                               bar=trial.consumption_percent / 100))),
     ]

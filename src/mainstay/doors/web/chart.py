@@ -93,7 +93,7 @@ def describe(chart: Chart) -> str:
 def number_text(value: float, unit: str) -> str:
     """A value with its unit as people read it: `99.97 %`, `14.2×`, `0.3 s`."""
     text = f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
-    return text + (unit if unit == "×" else f" {unit}" if unit else "")
+    return text.replace("-", "−", 1 if value < 0 else 0) + (unit if unit == "×" else f" {unit}" if unit else "")
 
 
 def rows_behind(chart: Chart) -> tuple[list[tuple[datetime, list[str]]], int]:

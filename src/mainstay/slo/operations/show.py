@@ -10,7 +10,22 @@ from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import EventQuery, GaugeQuery, PromQuery, World
 from mainstay.kernel.quantity import CalendarWindow, RollingWindow, Span, calendar_span, format_duration, format_share
 from mainstay.kernel.series import Series
-from mainstay.kernel.view import Block, Cell, Chart, Code, Line, Mark, Next, Pairs, Table, Text, View, cells, state_cell, table
+from mainstay.kernel.view import (
+    Block,
+    Cell,
+    Chart,
+    Code,
+    Line,
+    Mark,
+    Next,
+    Pairs,
+    Table,
+    Text,
+    View,
+    cells,
+    state_cell,
+    table,
+)
 from mainstay.slo import attribution
 from mainstay.slo.budget import BurnAlert, burn_alerts
 from mainstay.slo.compliance import Curve, Running, budget_curve, burn_down, moments, worst_slots
@@ -123,7 +138,8 @@ def show(world: World, request: ShowRequest) -> Shown:
         tuple(Marked(one.kind, one.subject, one.span.start, one.span.end, one.text) for one in facts),
         judged.policy.name, _meaning(judged), tuple(sorted(judged.record.frozen)),
         tuple(f"{one.maintenance}: {one.span.start:%Y-%m-%d %H:%M} UTC, {format_duration(one.span.length)}, "
-              f"{one.reason}" for one in judged.measured.left_out if one.span.start < span.end and one.span.end > span.start))
+              f"{one.reason}" for one in judged.measured.left_out
+              if one.span.start < span.end and one.span.end > span.start))
 
 
 def _curve(objective: Objective, series: Series, span: Span, now: datetime) -> Curve:

@@ -127,7 +127,7 @@ function swap(region, fresh) {
 async function refresh() {
   planned = null;
   fetched = Date.now();
-  const answer = await fetch(location.href, { headers: { "X-Live": "1" }, redirect: "error" }).catch(() => null);
+  const answer = await fetch(location.href, { redirect: "error" }).catch(() => null);
   if (!answer?.ok) return; // the next change tries again; the page keeps what it has and when it was measured
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   localise(page);
