@@ -170,7 +170,7 @@ def _doubts_of(one: Candidate, history: _History) -> Iterator[str]:
     if one.failures_allowed < FEWEST_FAILURES:
         needed = requests_so_one_failure_costs_at_most(target, 1 / Decimal(FEWEST_FAILURES))
         yield (f"{target} allows {one.failures_allowed:.1f} failures in {format_duration(history.length)}, too few to "
-               f"tell luck from trouble: {needed:,} events would allow {FEWEST_FAILURES}")
+               f"tell luck from trouble: {needed:,} events are needed to allow {FEWEST_FAILURES}")
     if history.ceiling is not None and target.ratio > history.ceiling:
         yield _above_ceiling(target, history.ceiling)
     if float(target.ratio) > history.sli.max():
