@@ -1,6 +1,6 @@
 """Makes `access.log`, a synthetic week of a small web shop: `python make_log.py > access.log`.
 
-Nobody's real requests are in it. On 5 March the cache was lost for forty minutes and some checkouts failed; on 7 March
+Nobody's real requests are in it. On 5 March the cache was lost for twelve minutes and some checkouts failed; on 7 March
 a few searches were slow. The same bytes come out on every machine.
 """
 
@@ -13,7 +13,7 @@ _MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 _REQUESTS_A_DAY = (58, 61, 60, 63, 66, 52, 48)
 _ROUTES = (("GET", "/", 0.35), ("GET", "/search?q=tea", 0.25), ("GET", "/product/17", 0.22), ("POST", "/cart", 0.10),
            ("POST", "/checkout", 0.08))
-_OUTAGE = (_MONDAY + timedelta(days=3, hours=9), _MONDAY + timedelta(days=3, hours=9, minutes=40))
+_OUTAGE = (_MONDAY + timedelta(days=3, hours=9), _MONDAY + timedelta(days=3, hours=9, minutes=12))
 _SLOW_DAY = 5
 
 
@@ -22,7 +22,7 @@ def lines() -> list[str]:
     chance = random.Random(17)
     out = [_line(_at(day, chance.random()), _route(chance.random()), chance)
            for day, requests in enumerate(_REQUESTS_A_DAY) for _ in range(requests)]
-    # Checkouts of the forty minutes without a cache: four fail, two succeed slowly.
+    # Checkouts of the twelve minutes without a cache: four fail, two succeed slowly.
     start, end = _OUTAGE
     for number in range(6):
         at = start + (end - start) * (number + 0.5) / 6
