@@ -21,6 +21,11 @@ SLOT = 300
 """Seconds in one slot of the ledger: five minutes, the shortest burn-rate window in use (SRE Workbook, ch. 5)."""
 
 
+_LEAST_PERCENT = Decimal("1e-9")
+_MOST_DIGITS = 26
+"""Of a target in percent: what the 28 digits of decimal arithmetic keep exact when it becomes a ratio."""
+
+
 class Target(NamedTuple):
     """What is promised: the share of good events, as an exact decimal, 0 < ratio <= 1."""
 
@@ -38,7 +43,7 @@ class Target(NamedTuple):
             value = Decimal(raw.removesuffix("%").strip())
         except InvalidOperation:
             raise InvalidInput(f'target "{raw}" is not a number', "write a percentage such as 99.9") from None
-        if not value.is_finite() or value <= 0 or value > 100:
+        if not value.is_finite() or not _LEAST_PERCENT <= value <= 100 or len(value.as_tuple().digits) > _MOST_DIGITS:
             raise InvalidInput(f"target {raw} is outside what can be promised",
                                "write a percentage above 0 and at most 100, such as 99.9")
         return cls(value.scaleb(-2).normalize())
@@ -64,11 +69,15 @@ _CALENDAR_UNITS = {"M": "month", "Q": "quarter", "Y": "year"}
 _DURATION_PART = r"(\d+(?:\.\d+)?)(ms|[smhdwMQY])"
 
 
+_LONGEST = timedelta(days=36525)
+
+
 def parse_duration(text: str) -> timedelta:
     """`300ms`, `5m`, `1h30m`, `30d` as a length of time.
 
     Raises:
-        InvalidInput: not a duration, zero, or in calendar units (months have no fixed length).
+        InvalidInput: not a duration, zero, longer than a hundred years, or in calendar units (months have no fixed
+            length).
     """
     raw = text.strip()
     seconds, rest = 0.0, raw
@@ -78,9 +87,12 @@ def parse_duration(text: str) -> timedelta:
             raise InvalidInput(f'"{raw}" is not a duration', "write a number and a unit, such as 300ms, 5m, 1h or 30d")
         seconds += float(part[1]) * _FIXED_SECONDS[part[2]]
         rest = rest[part.end():]
-    if seconds <= 0:
+    if seconds > _LONGEST.total_seconds():
+        raise InvalidInput(f'"{raw}" is longer than a hundred years', "write a duration such as 5m or 30d")
+    length = timedelta(seconds=seconds)
+    if not length:
         raise InvalidInput(f'"{raw}" is not a duration above zero', "write a number and a unit, such as 5m or 30d")
-    return timedelta(seconds=seconds)
+    return length
 
 
 def format_duration(length: timedelta | float) -> str:
@@ -242,8 +254,10 @@ def calendar_span(window: CalendarWindow, now: datetime) -> Span:
     return Span(start_of(index), start_of(index + 1))
 
 
-_WINDOW = r"(\d+)(ms|[smhdwMQY])"
-_REQUESTS = r"(\d+)([kKM]?)\s*(?:requests|events)"
+_WINDOW = r"(\d{1,9})(ms|[smhdwMQY])"
+_REQUESTS = r"(\d{1,15})([kKM]?)\s*(?:requests|events)"
+_MOST_PERIODS = {"d": 3660, "w": 520, "M": 120, "Q": 40, "Y": 10}
+"""Ten years: a longer window is a slip of the pen, and one of thousands of years leaves the calendar."""
 _CALENDAR_WORDS = {str(period): period for period in Period}
 
 
@@ -270,6 +284,8 @@ def parse_window(text: str, *, rolling: bool = True, zone: str = "UTC") -> Windo
     if part is None or int(part[1]) == 0:
         raise known
     count, unit = int(part[1]), part[2]
+    if count > _MOST_PERIODS.get(unit, count):
+        raise InvalidInput(f'window "{raw}" is longer than ten years', "write 30d, 90d, month or quarter")
     if unit in _CALENDAR_UNITS:
         return CalendarWindow(Period(_CALENDAR_UNITS[unit]), zone, count)
     if not rolling:
