@@ -125,17 +125,18 @@ def _run_folder(given: str) -> Iterator[Path]:
 
 @contextmanager
 def _running(shop: Path, run: Path, request: DemoRequest) -> Iterator[None]:
-    """The shop and its customers, as processes of their own; both end with this block, however it ends."""
+    """The shop and its customers, as processes of their own; both end with this block, and with us if we are killed."""
     environment = {**os.environ, "PYTHONPATH": str(shop.parent)}
+    with_us = ["--die-with", str(os.getpid())]
     with open(run / "shop.out", "ab") as said:
-        up = subprocess.Popen([sys.executable, "-m", "shop", "up", "--run", str(run)], env=environment, stdout=said,
+        up = subprocess.Popen([sys.executable, "-m", "shop", "up", "--run", str(run), *with_us], env=environment, stdout=said,
                               stderr=said, start_new_session=True)
         customers: subprocess.Popen[bytes] | None = None
         try:
             _wait_until_ready(up, run)
             customers = subprocess.Popen(
                 [sys.executable, "-m", "shop", "traffic", "--run", str(run), "--rate", request.rate, "--for", "30d",
-                 "--seed", str(request.seed)], env=environment, stdout=said, stderr=said, start_new_session=True)
+                 "--seed", str(request.seed), *with_us], env=environment, stdout=said, stderr=said, start_new_session=True)
             yield
         finally:
             for process in (customers, up):
