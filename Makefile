@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 
-.PHONY: demo test fast fmt lock bench clean
+.PHONY: demo test fast fmt reference lock bench clean
 
 demo: .venv/ready           ## a small real system, Mainstay on it, the first budgets, the page
 	.venv/bin/mainstay demo $(DEMO)
@@ -22,6 +22,9 @@ bench: .venv/ready-dev      ## the headline figures, each beside its rival
 
 fmt: .venv/ready-dev
 	.venv/bin/ruff check --fix .
+
+reference: .venv/ready-dev  ## renew docs/reference from the code
+	.venv/bin/python tools/reference.py
 
 lock:                       ## renew the pinned dependencies
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra all pyproject.toml -o requirements.lock

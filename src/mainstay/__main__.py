@@ -12,7 +12,10 @@ def main() -> None:
 
         sys.stdout.write(f"mainstay {__version__}\n")
         return
-    from mainstay.doors.cli import run  # noqa: PLC0415  (a lazy start, as above)
+    from mainstay.doors import lazy_start  # noqa: PLC0415  (a lazy start, as above)
+
+    lazy_start.defer()
+    from mainstay.doors.cli import run  # noqa: PLC0415  (a lazy start: after numpy was deferred)
 
     sys.exit(run(sys.argv[1:]))
 

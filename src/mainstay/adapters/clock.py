@@ -60,3 +60,18 @@ class FakeClock:
         """Make the wall clock jump to an aware moment, forwards or backwards, while no time passes."""
         with self._lock:
             self._wall = moment.astimezone(UTC)
+
+
+class FixedClock(SystemClock):
+    """A wall clock that shows one moment for ever, for reports in the past; waiting still takes real time.
+
+    Args:
+        moment: what it shows, aware.
+    """
+
+    def __init__(self, moment: datetime) -> None:
+        self._moment = moment.astimezone(UTC)
+
+    def now(self) -> datetime:
+        """The moment."""
+        return self._moment

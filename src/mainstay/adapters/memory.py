@@ -325,6 +325,10 @@ class MemorySource:
         end = -(-micros_of(request.span.end) // (request.step * 1_000_000)) * request.step
         return self._counts[text].coarser(request.step).cut(start, end)
 
+    def probe(self) -> str:
+        """It is always there."""
+        return "memory"
+
     def breakdown(self, request: CountRequest, by: Sequence[str], limit: int = 50) -> list[Spender]:
         """The given spenders grouped by those labels within the span, the greatest first, the rest as `(other)`."""
         start, end = request.span.start.timestamp(), request.span.end.timestamp()

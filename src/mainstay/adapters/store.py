@@ -199,7 +199,7 @@ def _many(statement: str) -> sa.TextClause:
 
 _FACT = "seq, kind, subject, at, data, key, actor, recorded_at"
 _HEAD = sa.text("SELECT coalesce(max(seq), 0) FROM facts")
-_KNOWN = _many(f"SELECT {_FACT} FROM facts WHERE key IN :keys AND key <> ''")  # noqa: S608
+_KNOWN = _many(f"SELECT {_FACT} FROM facts WHERE key IN :keys AND key <> ''")
 _DROP_TIMER = sa.text("DELETE FROM timers WHERE key = :key")
 _SET_TIMER = sa.text(
     "INSERT INTO timers (key, due, kind, subject, data, ready, fence, worker)"
@@ -241,10 +241,10 @@ class SqlJournal:
         self._clock = clock
         self._let_go = let_go
         dialect = database.dialect
-        self._fences_of = {table: _many(f"SELECT key, fence FROM {table} WHERE key IN :keys"  # noqa: S608
+        self._fences_of = {table: _many(f"SELECT key, fence FROM {table} WHERE key IN :keys"
                                         + dialect.lock_rows) for table in ("timers", "messages")}
         # Past SQLAlchemy's named parameters: they cost as much again as the insert itself (bench/journal.py).
-        self._add_fact = f"INSERT INTO facts ({_FACT}, word) VALUES ({', '.join([dialect.mark] * 9)})"  # noqa: S608
+        self._add_fact = f"INSERT INTO facts ({_FACT}, word) VALUES ({', '.join([dialect.mark] * 9)})"
         in_order = f" ORDER BY ready, key LIMIT :limit{dialect.skip_locked}"
         self._due_timers = sa.text(_DUE_TIMERS + in_order)
         self._due_messages = sa.text(_DUE_MESSAGES + in_order)
@@ -414,5 +414,5 @@ def _select(query: FactQuery, low: int, high: int, size: int) -> tuple[sa.TextCl
     if kinds:
         where.append(f"({' OR '.join(kinds)})")
     order = "DESC" if query.newest_first else "ASC"
-    return sa.text(f"SELECT {_FACT} FROM facts WHERE {' AND '.join(where)} "  # noqa: S608 - values are bound
+    return sa.text(f"SELECT {_FACT} FROM facts WHERE {' AND '.join(where)} "
                    f"ORDER BY seq {order} LIMIT :size"), values

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.finding import Finding
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.series import FloatArray, Series
@@ -124,6 +125,14 @@ class Source(Protocol):
         Raises:
             SourceUnavailable: the source is down, slow, refuses or answers nonsense.
             InvalidInput: a query is not one this source understands.
+        """
+        ...
+
+    def probe(self) -> str:
+        """What answers, in a few words: `prometheus 2.42.0`, `3 files`.
+
+        Raises:
+            SourceUnavailable, InvalidInput: nothing does.
         """
         ...
 
@@ -280,6 +289,7 @@ class World:
         source: gives the source of that name; NotFound when the catalog declares none.
         survey: reads files of events that were named on the spot (`slo try`).
 
+        findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
         progress: called with a sentence during long work; doors decide whether to show it.
     """
 
@@ -289,6 +299,7 @@ class World:
     ledger: Ledger
     source: Callable[[str], Source]
     survey: Callable[[Survey], Surveyed]
+    findings: tuple[Finding, ...] = ()
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None
 

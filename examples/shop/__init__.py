@@ -1,0 +1,4 @@
+"""A small real shop: five services, each its own process, that Mainstay watches, loads, attacks and deploys.
+
+It needs nothing but Python 3.11 on Linux. The way in is `python examples/shop --help`.
+"""

@@ -1,0 +1,232 @@
+"""The room that knows all others: which words there are, and how a world is built for an operation.
+
+Importing it loads no word and no adapter, so that `mainstay --help` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from mainstay.kernel.catalog import Catalog, Grammar
+from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
+from mainstay.kernel.journal import Journal
+from mainstay.kernel.operation import Operation
+from mainstay.kernel.ports import Clock, FileSet, Ledger, Source, Survey, Surveyed, World
+from mainstay.slo.sources import PrometheusDetails
+
+
+@dataclass(frozen=True, slots=True)
+class WordEntry:
+    """A word of Mainstay, or a command of the house such as `check`, known before anything of it is loaded.
+
+    Args:
+        name: the word (`slo`), or for the house the command itself (`check`).
+        summary: one line: for a word the first line of its card, for a command its operation's summary.
+        module: dotted path of the module that ends in `OPERATIONS`.
+    """
+
+    name: str
+    summary: str
+    module: str
+
+    def operations(self) -> tuple[Operation[Any, Any], ...]:
+        """The verbs of the word, or the one operation of a house command; loads the module."""
+        offered: tuple[Operation[Any, Any], ...] = importlib.import_module(self.module).OPERATIONS
+        if all(operation.word for operation in offered):
+            return offered
+        return tuple(operation for operation in offered if not operation.word and operation.verb == self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a door knows before a world is built.
+
+    Args:
+        catalog: the folder that declares; None when nobody said: `mainstay` below the current folder, else the folder.
+        catalog_use: whether the operation reads it, and whether mistakes in it stop the run.
+        store: where facts and slots are kept: `sqlite:///path` or `postgresql://…`.
+        as_of: the moment the world's clock shows, for reports in the past; None is the present.
+        actor: who asks.
+        progress: told a sentence during long work.
+    """
+
+    catalog: str | None
+    store: str
+    catalog_use: Literal["unused", "checked", "any"] = "checked"
+    as_of: datetime | None = None
+    actor: str = "system"
+    progress: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What the doors offer.
+
+    Args:
+        words: each a command group, a route and a guide.
+        house: commands that belong to no word, such as `check` and `serve`.
+        build_world: called once an operation is about to run.
+    """
+
+    words: tuple[WordEntry, ...]
+    house: tuple[WordEntry, ...]
+    build_world: Callable[[Settings], World]
+
+
+def build_world(settings: Settings) -> World:
+    """The world of one run. The catalog is read now; the store, the sources and their libraries when first used.
+
+    Raises:
+        InvalidFiles: the catalog holds mistakes and the operation asked for one without.
+    """
+    from mainstay.adapters.clock import FixedClock, SystemClock  # noqa: PLC0415  (a lazy start, like all below)
+
+    clock: Clock = SystemClock() if settings.as_of is None else FixedClock(settings.as_of)
+    catalog, findings = read_catalog(settings)
+    opened = _OnFirstUse(lambda: _open_store(settings.store, clock))
+    sources: dict[str, Source] = {}
+
+    def source(name: str) -> Source:
+        if name not in sources:
+            sources[name] = open_source(catalog, name)
+        return sources[name]
+
+    return World(clock=clock, catalog=catalog, journal=_Part(opened, "journal"), ledger=_Part(opened, "ledger"),
+                 source=source, survey=_survey, findings=tuple(findings), actor=settings.actor,
+                 progress=settings.progress)
+
+
+def read_catalog(settings: Settings) -> tuple[Catalog, list[Finding]]:
+    """The catalog as an operation may see it, with what is worth saying about its files."""
+    if settings.catalog_use == "unused":
+        return Catalog(), []
+    from mainstay.kernel.catalog import load  # noqa: PLC0415  (a lazy start)
+
+    catalog, findings = load([catalog_folder(settings)], grammar())
+    if settings.catalog_use == "checked" and errors_of(findings):
+        raise InvalidFiles(errors_of(findings))
+    return catalog, findings
+
+
+def catalog_folder(settings: Settings) -> str:
+    """The folder that declares: as said, or `mainstay` below the current one, or the current one."""
+    return settings.catalog or ("mainstay" if os.path.isdir("mainstay") else ".")
+
+
+def grammar() -> Grammar:
+    """What all words can read."""
+    from mainstay.slo.grammar import GRAMMAR  # noqa: PLC0415  (a lazy start)
+
+    return GRAMMAR
+
+
+def open_source(catalog: Catalog, name: str) -> Source:
+    """The declared source of that name, ready to be asked.
+
+    Raises:
+        NotFound: the catalog declares none of that name.
+        InvalidInput: its type is not one that can be asked.
+    """
+    from mainstay.slo.spec import DataSource  # noqa: PLC0415  (a lazy start)
+
+    declared = catalog.get(DataSource, name)
+    match declared.details:
+        case FileSet() as files:
+            from mainstay.adapters.events import EventSource  # noqa: PLC0415  (a lazy start)
+
+            return EventSource(files)
+        case PrometheusDetails() as details:
+            return _prometheus(details)
+        case _:
+            raise InvalidInput(f'source "{name}" is of type {declared.type}, which cannot be asked',
+                               "use type Prometheus or events")
+
+
+def _prometheus(details: PrometheusDetails) -> Source:
+    from mainstay.adapters.prometheus import PrometheusSettings, PrometheusSource  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.prometheus_api import Secret, Tls  # noqa: PLC0415  (a lazy start)
+
+    def secret(env: str, file: str) -> Secret | None:
+        return Secret(env, file) if env or file else None
+
+    return PrometheusSource(PrometheusSettings(
+        details.url, details.username, secret(details.password_env, details.password_file),
+        secret(details.token_env, details.token_file),
+        Tls(details.ca_file, details.cert_file, details.key_file, not details.verify), details.headers,
+        details.timeout.total_seconds(), details.retries))
+
+
+def _survey(asked: Survey) -> Surveyed:
+    from mainstay.adapters.events import survey  # noqa: PLC0415  (a lazy start)
+
+    return survey(asked)
+
+
+def _open_store(url: str, clock: Clock) -> Store:
+    from mainstay.adapters.store import open_store  # noqa: PLC0415  (a lazy start)
+
+    return open_store(url, clock)
+
+
+class Store(Protocol):
+    """Where facts and slots are kept."""
+
+    @property
+    def journal(self) -> Journal:
+        """The facts."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """The slots."""
+        ...
+
+
+class _OnFirstUse:
+    """A store that is opened by the first thing that needs it, so that a run that needs none costs nothing."""
+
+    def __init__(self, make: Callable[[], Store]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self.store: Store | None = None
+
+    def open(self) -> Store:
+        with self._lock:
+            if self.store is None:
+                self.store = self._make()
+            return self.store
+
+
+class _Part:
+    """The journal or the ledger of a store that may not be open yet; closing it then costs nothing either."""
+
+    def __init__(self, opened: _OnFirstUse, part: str) -> None:
+        self._opened = opened
+        self._part = part
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(getattr(self._opened.open(), self._part), name)
+
+    def close(self) -> None:
+        if self._opened.store is not None:
+            getattr(self._opened.store, self._part).close()
+
+
+_HOUSE = "mainstay.doors.house.operations"
+
+MAINSTAY = Application(
+    words=(WordEntry("slo", "Objectives and error budgets.", "mainstay.slo.operations"),),
+    house=(WordEntry("check", "Check the catalog: every mistake at once, with its line.", _HOUSE),
+           WordEntry("record", "Record something that happened, so that lost budget can be explained.", _HOUSE),
+           WordEntry("serve", "Serve the page, the API and the metrics.", _HOUSE),
+           WordEntry("token", "Create, list or revoke a token of the server.", _HOUSE),
+           WordEntry("demo", "Run a small real shop and show its budgets.", _HOUSE)),
+    build_world=build_world)
+"""Mainstay itself: its words in the order of the loop, then the commands of the house."""

@@ -1,0 +1,203 @@
+"""The outermost ring: host names, origins, sizes, pace and headers, before any route is looked up."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from mainstay.doors.front import MAX_BODY, ServerSettings, host_name, is_loopback
+from mainstay.doors.security import Pace
+from mainstay.kernel.errors import InvalidInput, MainstayError, NotAllowed
+from mainstay.kernel.ports import Clock
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_QUERY = 8 * 1024
+MAX_PATH = 2 * 1024
+MAX_HEADERS = 16 * 1024
+BODY_TIME_OUT = 10.0
+"""Seconds for a body of at most 1 MiB to arrive."""
+
+_ACTING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+# No 'unsafe-inline' and no nonce: every script and every style is a file of ours.
+_POLICY = (b"default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+_ALWAYS = (
+    (b"content-security-policy", _POLICY),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+)
+
+
+class Misdirected(NotAllowed):
+    """The Host header names no host of this server."""
+
+    code = "misdirected"
+    http_status = 421
+
+
+class TooLarge(InvalidInput):
+    """The body, the query or the headers are larger than anything Mainstay reads."""
+
+    code = "too-large"
+
+    def __init__(self, what: str, limit: int, status: int) -> None:
+        super().__init__(f"{what} over {limit:,} bytes", "send less")
+        self.status = status
+
+
+class TooSlow(InvalidInput):
+    """The body did not arrive in time."""
+
+    code = "too-slow"
+    http_status = 408
+
+
+def error_document(error: MainstayError) -> dict[str, Any]:
+    """An error as every JSON answer carries it."""
+    told: dict[str, Any] = {"code": error.code, "message": error.message, "way_out": error.way_out}
+    findings = getattr(error, "findings", None)
+    if findings is not None:
+        told["findings"] = [finding.as_dict() for finding in findings]
+    return {"error": told}
+
+
+class Guard:
+    """An ASGI app around another; refuses what no route should see and sets the headers every answer carries."""
+
+    def __init__(self, app: AsgiApp, settings: ServerSettings, clock: Clock) -> None:
+        self._app, self._settings = app, settings
+        self._pace = Pace(settings.per_second, settings.burst, clock)
+        self._hosts = {name.lower() for name in (*settings.allowed_hosts, settings.host)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass it on."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        guarded = _with_headers(scope, send, tls=self._settings.tls)
+        try:
+            self._check_size(scope)
+            headers = dict(scope["headers"])
+            host = self._check_host(scope)
+            self._check_origin(scope, headers, host)
+            wait = 0.0 if scope["path"] == "/healthz" else self._pace.wait((scope.get("client") or ("",))[0])
+            if wait:
+                await _refuse_pace(guarded, wait)
+                return
+            if b"content-length" in headers or b"transfer-encoding" in headers:
+                receive = await _whole_body(headers, receive)
+        except MainstayError as error:
+            status = error.status if isinstance(error, TooLarge) else error.http_status
+            await answer_json(guarded, status, error_document(error), ((b"connection", b"close"),))
+            return
+        await self._app(scope, receive, guarded)
+
+    @staticmethod
+    def _check_size(scope: Scope) -> None:
+        if len(scope["query_string"]) > MAX_QUERY:
+            raise TooLarge("a query", MAX_QUERY, 414)
+        if len(scope["path"]) > MAX_PATH:
+            raise TooLarge("a path", MAX_PATH, 414)
+        if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > MAX_HEADERS:
+            raise TooLarge("headers", MAX_HEADERS, 431)
+
+    def _check_host(self, scope: Scope) -> str:
+        given: list[str] = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(given) != 1:
+            raise InvalidInput("a request names its host exactly once", "send one Host header")
+        name = host_name(given[0])
+        if not is_loopback(name) and name not in self._hosts:
+            raise Misdirected("this server does not go by that name",
+                              "use its own address, or allow the name where the server is started")
+        return given[0]
+
+    @staticmethod
+    def _check_origin(scope: Scope, headers: dict[bytes, bytes], host: str) -> None:
+        site = headers.get(b"sec-fetch-site", b"none")
+        if scope["method"] not in _ACTING:
+            # Following a link here is fine; a script of another site has no business reading.
+            if site == b"cross-site" and headers.get(b"sec-fetch-mode") != b"navigate":
+                raise NotAllowed("the request comes from another site's script", "open the address itself")
+            return
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        # Only the authority is compared: behind a TLS proxy the scheme differs and says nothing about the site.
+        if origin and urlsplit(origin).netloc.lower() != host.lower():
+            raise NotAllowed("the request comes from another site", "act from this server's own pages")
+        if site not in (b"same-origin", b"none"):
+            raise NotAllowed("the request comes from another site", "act from this server's own pages")
+
+
+def _with_headers(scope: Scope, send: Send, *, tls: bool) -> Send:
+    kept = scope["path"].startswith("/static/")
+    extra = [*_ALWAYS, (b"strict-transport-security", b"max-age=31536000")] if tls else list(_ALWAYS)
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), *extra]
+            if not kept:
+                headers.append((b"cache-control", b"no-store"))
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return sending
+
+
+async def _whole_body(headers: dict[bytes, bytes], receive: Receive) -> Receive:
+    """The body read to its end within its size and time, and a `receive` that gives it once more."""
+    declared = headers.get(b"content-length", b"0")
+    if not declared.isdigit() or int(declared) > MAX_BODY:
+        raise TooLarge("a body", MAX_BODY, 413)
+    body, more = bytearray(), True
+    try:
+        async with asyncio.timeout(BODY_TIME_OUT):
+            while more:
+                message = await receive()
+                if message["type"] != "http.request":
+                    break
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+                if len(body) > MAX_BODY:
+                    raise TooLarge("a body", MAX_BODY, 413)
+    except TimeoutError:
+        raise TooSlow(f"the body did not arrive within {BODY_TIME_OUT:g} s", "send it again") from None
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+    return again
+
+
+async def _refuse_pace(send: Send, wait: float) -> None:
+    seconds = math.ceil(wait)
+    told = {"error": {"code": "too-many-requests", "message": "this client asks too fast",
+                      "way_out": f"ask again in {seconds} s"}}
+    await answer_json(send, 429, told, ((b"retry-after", str(seconds).encode()),))
+
+
+async def answer_json(send: Send, status: int, document: object, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    """A whole JSON answer."""
+    body = msgspec.json.encode(document)
+    await send({"type": "http.response.start", "status": status, "headers": [
+        (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]})
+    await send({"type": "http.response.body", "body": body})

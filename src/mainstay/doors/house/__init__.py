@@ -1,0 +1,1 @@
+"""Commands of the house: what belongs to no single word."""

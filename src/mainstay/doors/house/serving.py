@@ -1,0 +1,227 @@
+"""`mainstay serve`: the page, the API, the metrics, and the clockwork behind them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from mainstay.adapters.notifiers import TerminalNotifier, WebhookNotifier
+from mainstay.app import MAINSTAY, grammar
+from mainstay.doors.front import Act, Hooks, ServerSettings
+from mainstay.doors.house.tokens import token_file
+from mainstay.doors.http import Server, build_app
+from mainstay.doors.sse import Feed
+from mainstay.doors.web.slo_content import pages, resource_link
+from mainstay.kernel.catalog import load
+from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
+from mainstay.kernel.finding import errors_of
+from mainstay.kernel.journal import Batch, Claim, NewFact, Retry
+from mainstay.kernel.operation import Operation, arg
+from mainstay.kernel.ports import Notice, Notifier, World
+from mainstay.kernel.quantity import parse_duration
+from mainstay.kernel.view import Text, View
+from mainstay.reactions import react
+from mainstay.slo.operations.policy import EnforceRequest, enforce
+from mainstay.slo.operations.standings import Report, ReportRequest, report
+from mainstay.slo.operations.upkeep import metrics_text
+from mainstay.slo.spec import Objective
+
+log = logging.getLogger("mainstay.server")
+_FIRST_RETRY, _LAST_RETRY = timedelta(seconds=5), timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class ServeRequest:
+    """How to listen, and how often to look."""
+
+    host: str = arg("the address to listen on", "127.0.0.1", env="MAINSTAY_HOST")
+    port: int = arg("the port; 0 takes a free one", 8700, env="MAINSTAY_PORT")
+    every: str = arg("how often to ask the sources", "60s")
+    beyond_loopback: bool = arg("listen on an address that other machines reach; needs a token", False)
+    allowed_host: tuple[str, ...] = arg("a name people reach the server by, besides this machine's own", ())
+    certificate: str = arg("a TLS certificate file (PEM)", "")
+    private_key: str = arg("its private key file", "")
+    behind_tls: bool = arg("a proxy in front speaks TLS", False)
+    tokens: str = arg("where tokens are kept", "", env="MAINSTAY_TOKENS")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How the server ended."""
+
+    url: str
+    started: datetime
+    stopped: datetime
+    evaluations: int
+
+
+class Clockwork(threading.Thread):
+    """Every so often: read the catalog again if it changed, ask the sources, enforce policies, follow facts, notify.
+
+    A failure is said and the next round tries again; a source that is down only marks its objectives stale.
+    """
+
+    def __init__(self, world: World, feed: Feed, every: timedelta, notifier: Notifier) -> None:
+        super().__init__(name="mainstay-clockwork", daemon=True)
+        self.world, self.feed, self.every, self.notifier = world, feed, every, notifier
+        self.latest: Report | None = None
+        self.problem = "the first evaluation is not done yet"
+        self.evaluations = 0
+        self._stop_asked = threading.Event()
+        self._catalog_seen = _stamp(world.catalog.files)
+
+    def run(self) -> None:
+        """Until `end` is called."""
+        while True:
+            try:
+                self.evaluate()
+            except MainstayError as error:
+                self.problem = error.message
+                log.error("evaluation failed: %s", error.message)
+            except Exception:
+                self.problem = "the evaluation failed; the log says why"
+                log.exception("evaluation failed")
+            if self._stop_asked.wait(self.every.total_seconds()):
+                return
+
+    def end(self) -> None:
+        """Stop after the round under way."""
+        self._stop_asked.set()
+        self.join(timeout=30)
+
+    def evaluate(self) -> None:
+        """One round."""
+        self._reread_catalog()
+        if self.world.catalog.of(Objective):
+            enforce(self.world, EnforceRequest(stale_ok=True))
+            react(self.world)
+            self._notify()
+            self.latest = report(self.world, ReportRequest(offline=True))
+        else:
+            self.latest = Report(self.world.clock.now(), ())
+        self.problem, self.evaluations = "", self.evaluations + 1
+        self.feed.publish("slo")
+
+    def _reread_catalog(self) -> None:
+        stamp = _stamp(self.world.catalog.files)
+        if stamp == self._catalog_seen or not self.world.catalog.root:
+            return
+        catalog, findings = load([self.world.catalog.root], grammar())
+        self._catalog_seen = stamp
+        if wrong := errors_of(findings):
+            log.error("the catalog was changed and has %d mistakes; the old one stays in force\n%s", len(wrong),
+                      wrong[0].render())
+            return
+        self.world = replace(self.world, catalog=catalog, findings=tuple(findings))
+
+    def _notify(self) -> None:
+        now = self.world.clock.now()
+        for message in self.world.journal.take_messages(now, f"serve-{os.getpid()}", channel="notice"):
+            notice = Notice(message.data["target"], message.data["subject"], message.data["body"], message.key)
+            try:
+                self.notifier.send(notice)
+            except SourceUnavailable as error:
+                wait = min(_FIRST_RETRY * 2 ** (message.attempts - 1), _LAST_RETRY)
+                log.warning("notice for %s not delivered (%s); again in %s", notice.target, error.message, wait)
+                self.world.journal.commit(Batch(messages_retry=[Retry(message.key, message.fence, now + wait)]))
+                continue
+            self.world.journal.commit(Batch(
+                [NewFact("notice.sent", notice.target, now, {"subject": notice.subject}, key=f"sent:{message.key}")],
+                messages_done=[Claim(message.key, message.fence)]))
+
+
+def _stamp(files: tuple[str, ...]) -> tuple[tuple[str, int, int], ...]:
+    out = []
+    for file in files:
+        with suppress(OSError):
+            stat = os.stat(file)
+            out.append((file, stat.st_mtime_ns, stat.st_size))
+    return tuple(out)
+
+
+def notifier_of(environ: dict[str, str] | os._Environ[str]) -> Notifier:
+    """A webhook when MAINSTAY_NOTIFY_URL names one, else the terminal."""
+    url = environ.get("MAINSTAY_NOTIFY_URL", "")
+    return WebhookNotifier(url) if url else TerminalNotifier()
+
+
+def operations_of_all() -> tuple[Operation[Any, Any], ...]:
+    """Every operation of every word and of the house."""
+    return tuple(one for entry in (*MAINSTAY.words, *MAINSTAY.house) for one in entry.operations())
+
+
+def run_server(world: World, settings: ServerSettings, every: timedelta, *,
+               started: Callable[[str, Clockwork, Server], None] = lambda *_: None) -> Served:
+    """Serve until told to stop; the clockwork runs beside.
+
+    Args:
+        started: called once it answers, with its URL, the clockwork, and the server (to stop it).
+    """
+    feed = Feed()
+    clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
+
+    def audit(act: Act) -> None:
+        world.journal.commit(Batch([NewFact("server.act", act.operation, world.clock.now(), {
+            "summary": act.summary, "outcome": act.outcome}, actor=act.actor)]))
+
+    def latest(asked: World) -> Report:
+        return clockwork.latest or report(asked, ReportRequest(offline=True))
+
+    def metrics() -> str:
+        return metrics_text(clockwork.latest.objectives) if clockwork.latest is not None else ""
+
+    hooks = Hooks(metrics, lambda: (clockwork.problem,) if clockwork.problem else (), feed, audit, resource_link)
+    app = build_app(operations_of_all(), lambda actor: replace(clockwork.world, actor=actor), settings,
+                    pages(latest), hooks)
+    begun = world.clock.now()
+
+    def answering(url: str) -> None:
+        clockwork.start()
+        started(url, clockwork, server)
+
+    server = Server(app, settings, feed, answering)
+    try:
+        server.run()
+    finally:
+        if clockwork.is_alive():
+            clockwork.end()
+    return Served(server.url, begun, world.clock.now(), clockwork.evaluations)
+
+
+def serve(world: World, request: ServeRequest) -> Served:
+    """Serve the page, the API and the metrics.
+
+    Every objective is evaluated on a schedule and its policy enforced. Listens on this machine only unless told
+    otherwise; reading is open on this machine until the first token is made.
+    """
+    every = parse_duration(request.every)
+    if every < timedelta(seconds=1):
+        raise InvalidInput(f"--every {request.every} is too often", "write 10s, 60s or more")
+    settings = ServerSettings(
+        request.host, request.port, request.beyond_loopback, request.allowed_host, token_file(request.tokens),
+        Path(request.certificate) if request.certificate else None,
+        Path(request.private_key) if request.private_key else None, request.behind_tls, catalog=world.catalog.root)
+
+    def started(url: str, *_: object) -> None:
+        objectives = len(world.catalog.of(Objective))
+        sys.stderr.write(f"serving {objectives} objectives of {world.catalog.root} at {url} · Ctrl-C stops\n")
+        sys.stderr.flush()
+
+    return run_server(world, settings, every, started=started)
+
+
+SERVE = Operation(
+    "", "serve", ServeRequest, serve,
+    lambda found: View("Stopped", (Text(f"Stopped after {found.evaluations} evaluations.", "quiet"),)),
+    scope="write", doors=("cli",),
+    exit_codes=((0, "stopped as asked"), (2, "the catalog, a flag or the address cannot be used")),
+    examples=("mainstay serve", "mainstay serve -c slos --port 9000 --every 30s",
+              "mainstay serve --host 10.0.0.5 --beyond-loopback --allowed-host slo.example.com"))

@@ -1,0 +1,297 @@
+"""The HTTP door: every operation as a typed route, beside metrics, health, events and the pages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+import msgspec
+import uvicorn
+from litestar import Litestar, MediaType, Request, Response, route
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mainstay.doors.front import Front, Hooks, ServerSettings
+from mainstay.doors.guard import AsgiApp, Guard, error_document
+from mainstay.doors.inputs import from_json, from_query, read_request
+from mainstay.doors.openapi import PREFIX, describe, path_of
+from mainstay.doors.sse import Feed
+from mainstay.doors.web.pages import Page, Site, page_routes
+from mainstay.kernel.errors import InvalidInput, MainstayError
+from mainstay.kernel.operation import Operation
+from mainstay.kernel.ports import World
+
+log = logging.getLogger("mainstay.server")
+AnyRequest = Request[Any, Any, Any]
+GRACE = 10
+"""Seconds that requests in flight get when the server is told to stop."""
+
+HEAD_TIME_OUT = 10.0
+"""Seconds for a request's head to arrive; whoever sends it drop by drop is cut off."""
+
+MAX_HEAD = 64 * 1024
+"""Bytes of a request's head before the connection is closed; up to it, the guard answers with a reason."""
+
+
+class NoRoute(MainstayError):
+    """Nothing answers at this address."""
+
+    code = "no-route"
+    http_status = 404
+
+
+class WrongMethod(NoRoute):
+    """Something answers at this address, but not to this method."""
+
+    http_status = 405
+
+
+class NotJson(InvalidInput):
+    """The body of an act is not declared as JSON, as a form of another site would send it."""
+
+    http_status = 415
+
+
+class OurMistake(MainstayError):
+    """An assertion or anything else that should never leave an operation; the log has it whole."""
+
+    code = "internal"
+
+
+def build_app(operations: Sequence[Operation[Any, Any]], world: Callable[[str], World], settings: ServerSettings,
+              pages: Sequence[Page] = (), hooks: Hooks | None = None) -> AsgiApp:
+    """The whole server as an ASGI app.
+
+    Args:
+        world: the world as an actor sees it; called in a worker thread for each request.
+        pages: hand-made pages; one at `/WORD/VERB` takes the place of that operation's generic page.
+    Raises:
+        InvalidInput: the settings would show the server to strangers by accident.
+    """
+    front = Front(operations, world, settings, hooks or Hooks())
+    site = Site(front, pages)
+    handlers = [*(_operation_route(front, operation) for operation in operations if "http" in operation.doors),
+                *_service_routes(front), *page_routes(site)]
+
+    def refused(request: AnyRequest, error: Exception) -> Response[Any]:
+        known = _known(request, error)
+        return answer_error(known) if _for_programs(request) else site.error_page(request, known)
+
+    app = Litestar(handlers, openapi_config=None, logging_config=None, on_shutdown=[front.close],
+                   exception_handlers={Exception: refused})
+    return Guard(app, settings, front.clock)  # type: ignore[arg-type]  # Litestar narrows ASGI's plain mappings
+
+
+def to_json(value: object) -> bytes:
+    """A result as the stable JSON; numbers that are none become null."""
+    return msgspec.json.encode(value, enc_hook=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # numpy's arrays and scalars
+        return value.tolist()
+    raise NotImplementedError(f"{type(value).__name__} has no JSON form; give the operation an as_json")
+
+
+def answer_error(error: MainstayError) -> Response[bytes]:
+    """The error as JSON, with its HTTP status and the exit code a command would have ended with."""
+    headers = {"X-Mainstay-Exit": str(error.exit_code)}
+    if error.http_status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(msgspec.json.encode(error_document(error)), status_code=error.http_status,
+                    media_type=MediaType.JSON, headers=headers)
+
+
+def _for_programs(request: AnyRequest) -> bool:
+    path = request.scope["path"]
+    return path.startswith(("/api/", "/static/")) or path in ("/metrics", "/healthz", "/readyz", "/events")
+
+
+def _known(request: AnyRequest, error: Exception) -> MainstayError:
+    """The error as one of ours; our own mistakes get a number under which the log has them whole."""
+    if isinstance(error, MainstayError):
+        return error
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        kind = {404: NoRoute, 405: WrongMethod}.get(error.status_code)
+        if kind is None:
+            return InvalidInput(f"the request cannot be read: {error.detail}", "send a well-formed request")
+        return kind(f"nothing answers {request.scope['method']} here", f"{PREFIX}/openapi.json lists what does")
+    number = secrets.token_hex(4)
+    log.error("error %s at %s %s", number, request.scope["method"], request.scope["path"], exc_info=error)
+    return OurMistake(f"this is Mainstay's own mistake, number {number}",
+                      "the server's log has it under that number; please report it")
+
+
+def _operation_route(front: Front, operation: Operation[Any, Any]) -> HTTPRouteHandler:
+    reads = operation.scope == "read"
+
+    def tell(result: Any) -> tuple[bytes, int]:
+        return to_json(operation.as_json(result) if operation.as_json else result), operation.exit_code(result)
+
+    async def call(request: AnyRequest) -> Response[bytes]:
+        scope = request.scope
+        if reads:
+            caller = front.who(scope)
+            fields = from_query(operation.request, scope["query_string"])
+        else:
+            caller = front.who_acts(scope)
+            if request.content_type[0] != "application/json":
+                raise NotJson("the body is not declared as JSON", "send Content-Type: application/json")
+            fields = from_json(await request.body())
+        told, exit_code = await front.perform(operation, read_request(operation.request, fields), caller, tell)
+        return Response(told, media_type=MediaType.JSON, status_code=200, headers={"X-Mainstay-Exit": str(exit_code)})
+
+    return route(path_of(operation), http_method="GET" if reads else "POST", name=path_of(operation))(call)
+
+
+def _service_routes(front: Front) -> list[HTTPRouteHandler]:
+    """What machines ask: the description, metrics, health, readiness and the event stream."""
+    described = msgspec.json.encode(describe(front.operations))
+
+    @route(f"{PREFIX}/openapi.json", http_method="GET")
+    async def openapi(request: AnyRequest) -> Response[bytes]:
+        front.who(request.scope).demand("read")
+        return Response(described, media_type=MediaType.JSON)
+
+    @route("/metrics", http_method="GET")
+    async def metrics(request: AnyRequest) -> Response[str]:
+        front.who(request.scope).demand("read")
+        text = await front.in_thread(front.hooks.metrics)
+        return Response(text, media_type="text/plain; version=0.0.4")
+
+    # The two health routes need no token and say nothing about the data, so that any prober may ask them.
+    @route("/healthz", http_method=["GET", "HEAD"])
+    async def healthz() -> Response[str]:
+        return Response("ok\n", media_type=MediaType.TEXT)
+
+    @route("/readyz", http_method=["GET", "HEAD"])
+    async def readyz() -> Response[str]:
+        problems = await front.in_thread(front.hooks.problems)
+        return Response("\n".join(problems) + "\n" if problems else "ready\n", media_type=MediaType.TEXT,
+                        status_code=503 if problems else 200)
+
+    @route("/events", http_method="GET")
+    async def events(request: AnyRequest) -> Stream:
+        front.who(request.scope).demand("read")
+
+        def allowed() -> bool:
+            try:
+                front.who(request.scope).demand("read")
+            except MainstayError:
+                return False
+            return True
+
+        return Stream(front.hooks.feed.stream(allowed), media_type="text/event-stream")
+
+    return [openapi, metrics, healthz, readyz, events]
+
+
+# -- running it ----------------------------------------------------------------------------------------------------
+
+
+class _PatientProtocol(HttpToolsProtocol):
+    """Closes a connection whose request head is too slow or too long; uvicorn alone would wait and gather for ever."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_timer is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD:
+                self.transport.close()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        self._head_came()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_came()
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        self._head_came()
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(HEAD_TIME_OUT, self.transport.close)
+
+    def _head_came(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+class Server(uvicorn.Server):
+    """A bound server: `url` is known before it runs; `run` returns after SIGTERM, SIGINT or `stop`, gracefully."""
+
+    def __init__(self, app: AsgiApp, settings: ServerSettings, feed: Feed | None = None,
+                 started: Callable[[str], None] = lambda _: None) -> None:
+        super().__init__(uvicorn.Config(
+            app, loop="uvloop", http=_PatientProtocol, ws="none", lifespan="on", access_log=False, log_level="warning",
+            # A client must not be able to say whose address it has, nor be told what software this is.
+            proxy_headers=False, server_header=False, timeout_keep_alive=15, timeout_graceful_shutdown=GRACE,
+            limit_concurrency=1024,
+            ssl_certfile=settings.certificate, ssl_keyfile=str(settings.private_key) if settings.private_key else None))
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        try:
+            self._socket = socket.create_server((settings.host, settings.port), family=family, backlog=256)
+        except OSError as error:
+            raise InvalidInput(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}",
+                               "take another port; 0 takes a free one") from error
+        shown = f"[{settings.host}]" if family == socket.AF_INET6 else settings.host
+        scheme = "https" if settings.certificate else "http"
+        self.url = f"{scheme}://{shown}:{self._socket.getsockname()[1]}"
+        self._feed, self._started = feed, started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, then say so."""
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._started(self.url)
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop."""
+        super().run([self._socket] if sockets is None else sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  (the signal module calls it)
+        """A signal to stop: end the event streams first, or open pages would hold the server for GRACE seconds.
+
+        uvicorn's own handler would raise the signal again after the graceful stop and so end the whole program;
+        here `run` returns. A second signal does not wait for requests in flight.
+        """
+        if self._feed is not None:
+            self._feed.close()
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    def stop(self) -> None:
+        """Ask the server to stop, from any thread."""
+        self.handle_exit(signal.SIGTERM, None)
+
+
+def serve(app: AsgiApp, settings: ServerSettings, hooks: Hooks,
+          started: Callable[[str], None] = lambda _: None) -> None:
+    """Run the app until SIGTERM or SIGINT, then let requests in flight end.
+
+    Args:
+        started: called with the URL when the server answers.
+    Raises:
+        InvalidInput: the address cannot be bound.
+    """
+    Server(app, settings, hooks.feed, started).run()

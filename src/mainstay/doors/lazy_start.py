@@ -1,0 +1,54 @@
+"""Numpy is loaded when it is first used, so that reading help stays light.
+
+The words' rooms import numpy at their top, as they should; `mainstay slo --help` imports those rooms to know their
+verbs, and would pay 80 ms for numbers nobody asked for. `defer` puts an empty module in numpy's place that becomes the
+real one when something looks for an attribute in it.
+
+`importlib.util.LazyLoader` is meant for this, but before Python 3.13 the import statement itself looks for `__spec__`
+and so loads the module at once. The load here is not safe when two threads ask for it at once (no more than
+LazyLoader's is before 3.12): `load_now` must be called before an operation runs, while there is one thread.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+from typing import Any
+
+_HEAVY = "numpy"
+
+
+class _Deferred(types.ModuleType):
+    """A module that is found but not run; the first look at what only running would give runs it."""
+
+    def __getattr__(self, name: str) -> Any:
+        spec = self.__spec__
+        assert spec is not None, "a deferred module was found"
+        assert spec.loader is not None, "a deferred module is no namespace package"
+        self.__class__ = types.ModuleType  # type: ignore[assignment]
+        self.__path__ = spec.submodule_search_locations or []
+        spec.loader.exec_module(self)
+        return getattr(self, name)
+
+
+def defer() -> None:
+    """Importing numpy costs nothing from here on, until it is used; nothing happens when it is already imported."""
+    if _HEAVY in sys.modules:
+        return
+    spec = importlib.util.find_spec(_HEAVY)
+    if spec is None:
+        return
+    module = importlib.util.module_from_spec(spec)
+    # Without a path, importing one of its submodules looks for it, and so runs the parent first as it must.
+    del module.__path__
+    module.__class__ = _Deferred
+    sys.modules[_HEAVY] = module
+
+
+def load_now() -> None:
+    """Numpy, when somebody imported it, is really loaded; call it before there is a second thread."""
+    module = sys.modules.get(_HEAVY)
+    if isinstance(module, _Deferred):
+        # Any attribute that only running gives will do; this one exists in every version.
+        _ = module.ndarray

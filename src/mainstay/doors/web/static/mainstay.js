@@ -1,0 +1,170 @@
+// Pages are complete without this file. It adds: the viewer's time zone, keys, the theme switch, reading values off
+// charts, and live regions that are fetched again when the server says that something changed.
+"use strict";
+
+// -- times: plain UTC becomes the viewer's zone; the title keeps UTC ------------------------------------------------
+const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const FORMS = {
+  clock: CLOCK,
+  short: { day: "numeric", month: "short", ...CLOCK },
+  full: { day: "numeric", month: "short", year: "numeric", ...CLOCK },
+};
+const inZone = (at, form) => new Intl.DateTimeFormat("en-GB", FORMS[form] || FORMS.full).format(at);
+
+function localise(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    time.textContent = inZone(new Date(time.dateTime), time.dataset.form);
+  }
+  for (const tick of root.querySelectorAll("text[data-form=clock]")) {
+    tick.textContent = inZone(new Date(tick.dataset.at), "clock");
+  }
+}
+
+// -- charts: the value under the pointer ----------------------------------------------------------------------------
+function read(drawing, clientX) {
+  const data = drawing.readings || (drawing.readings = JSON.parse(drawing.dataset.readings));
+  const box = drawing.getBoundingClientRect();
+  const share = Math.min(1, Math.max(0, (clientX - box.left) / box.width));
+  const at = data.t[0] + share * (data.t.at(-1) - data.t[0]);
+  let i = data.t.findIndex((t) => t >= at);
+  if (i < 0) i = data.t.length - 1;
+  if (i > 0 && at - data.t[i - 1] < data.t[i] - at) i -= 1;
+  const unit = data.unit === "×" ? "×" : data.unit ? ` ${data.unit}` : "";
+  const said = data.lines.map((line) => {
+    const value = line.v[i] === null ? "no data" : line.v[i].toLocaleString("en-GB", { maximumSignificantDigits: 6 }) + unit;
+    return data.lines.length > 1 ? `${line.name} ${value}` : value;
+  });
+  drawing.querySelector(".readout").textContent = `${inZone(new Date(data.t[i] * 1000), "short")} · ${said.join(" · ")}`;
+  const cursor = drawing.querySelector(".cursor");
+  const x = `${((data.t[i] - data.t[0]) / (data.t.at(-1) - data.t[0])) * 100}%`;
+  cursor.setAttribute("x1", x);
+  cursor.setAttribute("x2", x);
+  cursor.setAttribute("visibility", "visible");
+}
+
+function forget(drawing) {
+  drawing.querySelector(".readout").textContent = "";
+  drawing.querySelector(".cursor").setAttribute("visibility", "hidden");
+}
+
+document.addEventListener("pointermove", (event) => {
+  const drawing = event.target.closest?.(".drawing");
+  if (drawing) read(drawing, event.clientX);
+});
+document.addEventListener("pointerout", (event) => {
+  const drawing = event.target.closest?.(".drawing");
+  if (drawing && !drawing.contains(event.relatedTarget)) forget(drawing);
+});
+
+// -- keys -----------------------------------------------------------------------------------------------------------
+let going = 0; // until when a letter after `g` leads somewhere
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, select, textarea, dialog")) return;
+  if (Date.now() < going && event.key.length === 1) {
+    going = 0;
+    const link = document.querySelector(`nav [data-key="${CSS.escape(event.key)}"]`);
+    if (link) {
+      event.preventDefault();
+      link.click();
+    }
+  } else if (event.key === "g") {
+    going = Date.now() + 1500;
+  } else if (event.key === "/") {
+    const search = document.getElementById("q");
+    if (search) {
+      event.preventDefault();
+      search.focus();
+    }
+  } else if (event.key === "?") {
+    document.getElementById("keys")?.showModal();
+  }
+});
+
+// -- theme and range ------------------------------------------------------------------------------------------------
+const theme = document.querySelector("[data-theme-switch]");
+const isDark = () =>
+  (document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+
+function nameTheme() {
+  theme.textContent = isDark() ? "Light" : "Dark";
+  theme.title = `Switch to the ${isDark() ? "light" : "dark"} theme`;
+}
+
+if (theme) {
+  theme.hidden = false;
+  nameTheme();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", nameTheme);
+  theme.addEventListener("click", () => {
+    const next = isDark() ? "light" : "dark";
+    document.documentElement.dataset.theme = next;
+    try {
+      localStorage.setItem("mainstay-theme", next);
+    } catch { /* the choice then lasts for this page only */ }
+    nameTheme();
+  });
+}
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
+});
+
+// -- live regions: fetched whole and swapped; what was open stays open, what had the focus keeps it ------------------
+const LEAST_BETWEEN = 1000; // ms between two fetches, so that a burst of changes costs one
+let fetched = 0;
+let planned = null;
+
+function swap(region, fresh) {
+  if (region.innerHTML === fresh.innerHTML) return;
+  const open = [...region.querySelectorAll("details")].map((one) => one.open);
+  const focusable = "a, button, summary, input, select, [tabindex]";
+  const focus = [...region.querySelectorAll(focusable)].indexOf(document.activeElement);
+  region.replaceChildren(...fresh.childNodes);
+  region.querySelectorAll("details").forEach((one, i) => { one.open = open[i] || false; });
+  if (focus >= 0) region.querySelectorAll(focusable)[focus]?.focus({ preventScroll: true });
+}
+
+async function refresh() {
+  planned = null;
+  fetched = Date.now();
+  const answer = await fetch(location.href, { redirect: "error" }).catch(() => null);
+  if (!answer?.ok) return; // the next change tries again; the page keeps what it has and when it was measured
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  localise(page);
+  for (const region of document.querySelectorAll("[data-live][id]")) {
+    const fresh = page.getElementById(region.id);
+    if (fresh) swap(region, fresh);
+  }
+  document.dispatchEvent(new CustomEvent("mainstay:live"));
+}
+
+function plan() {
+  if (planned === null) planned = setTimeout(refresh, Math.max(0, fetched + LEAST_BETWEEN - Date.now()));
+}
+
+if (document.body.dataset.events && document.querySelector("[data-live]")) {
+  const events = new EventSource(document.body.dataset.events);
+  const notice = document.querySelector("[data-lost]");
+  const QUIET = 4000; // ms; a reload of the server is over sooner and need not alarm anyone
+  let lost = null;
+  events.addEventListener("change", (event) => {
+    const topics = [...document.querySelectorAll("[data-live]")].flatMap((region) => region.dataset.live.split(" "));
+    if (event.data === "*" || topics.includes(event.data)) plan();
+  });
+  events.addEventListener("error", () => {
+    if (lost) return;
+    lost = new Date();
+    setTimeout(() => {
+      if (!lost) return;
+      notice.textContent = `Not live since ${inZone(lost, "clock")}: the server does not answer.`;
+      notice.hidden = false;
+    }, QUIET);
+  });
+  events.addEventListener("open", () => {
+    if (lost) plan(); // whatever changed while the line was down
+    lost = null;
+    notice.hidden = true;
+  });
+}
+
+localise(document);

@@ -1,0 +1,96 @@
+"""`connectionDetails` of a DataSource: how to reach a Prometheus, or which files hold the events."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from mainstay.kernel.ports import FileSet
+from mainstay.kernel.quantity import zone_named
+from mainstay.kernel.reader import Reader
+from mainstay.slo.queries import read_conditions
+
+KINDS = {"prometheus": "prometheus", "thanos": "prometheus", "mimir": "prometheus", "victoriametrics": "prometheus",
+         "events": "events", "files": "events", "logs": "events"}
+"""What a DataSource may be called, and which adapter it means: they all speak the Prometheus HTTP API."""
+
+
+_TIMEOUT = timedelta(seconds=30)
+_RETRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusDetails:
+    """How to reach a Prometheus HTTP API. Secrets are named by file or environment variable, never written out."""
+
+    url: str
+    username: str = ""
+    password_env: str = ""
+    password_file: str = ""
+    token_env: str = ""
+    token_file: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    verify: bool = True
+    timeout: timedelta = _TIMEOUT
+    retries: int = _RETRIES
+
+
+Details = PrometheusDetails | FileSet
+
+
+def read_details(spec: Reader, kind: str) -> Details | None:
+    """The details of a source of that kind, or None where they are wrong or the kind is not one Mainstay can ask."""
+    if kind not in KINDS:
+        spec.ignore("connectionDetails")
+        return None
+    details = spec.child("connectionDetails", required=True)
+    match KINDS.get(kind):
+        case "prometheus" if details is not None:
+            return _prometheus(details)
+        case "events" if details is not None:
+            return _events(details)
+        case _:
+            return None
+
+
+def _prometheus(details: Reader) -> PrometheusDetails | None:
+    url = details.text("url", required=True)
+    for key in ("password", "token", "bearerToken"):
+        if details.has(key):
+            details.ignore(key)
+            details.report("secret-in-file", f"{details.field(key)} holds a secret", f"write {key}_env: NAME or "
+                           f"{key}_file: PATH, and take the secret out of the file's history", key)
+    retries = details.whole("retries", minimum=0, maximum=10)
+    out = PrometheusDetails(
+        url or "", details.text("username", default=""), details.text("password_env", default=""),
+        details.text("password_file", default=""), details.text("token_env", default=""),
+        details.text("token_file", default=""), details.labels("headers"), details.text("ca_file", default=""),
+        details.text("cert_file", default=""), details.text("key_file", default=""),
+        details.flag("verify", default=True), details.duration("timeout") or _TIMEOUT,
+        _RETRIES if retries is None else retries)
+    details.done()
+    if url is None:
+        return None
+    if not url.startswith(("http://", "https://")):
+        details.report("invalid-value", f'{details.field("url")} is "{url}"', "write http://HOST:PORT", "url")
+        return None
+    return out
+
+
+def _events(details: Reader) -> FileSet | None:
+    paths = details.texts("paths", required=True)
+    shape = details.text("format", default="auto")
+    fields, unique = details.labels("fields"), details.texts("unique_by")
+    where = read_conditions(details, "where")
+    zone = details.parsed("timezone", lambda text: str(zone_named(text))) or "UTC"
+    details.done()
+    if not paths:
+        return None
+    # Relative paths start at the folder of the file that names them, so that a catalog works from anywhere.
+    folder = os.path.dirname(details.document.file)
+    return FileSet(tuple(os.path.join(folder, path) for path in paths), shape, fields, unique, where, zone)
