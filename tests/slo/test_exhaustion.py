@@ -129,6 +129,39 @@ def test_a_night_without_traffic_is_no_obstacle() -> None:
     assert band(outlook(series, T999, MONTH, NOW)).chance == 0
 
 
+# -- days instead of slots
+
+
+def test_days_tell_the_same_as_slots_to_within_a_day() -> None:
+    series = burning((60, 0.0), (5, 3))
+    for window in (MONTH, CALENDAR):
+        fine = band(outlook(series, T999, window, NOW)).p50
+        coarse = band(outlook(series.coarser(86_400), T999, window, NOW)).p50
+        assert isinstance(fine, timedelta) == isinstance(coarse, timedelta)
+    lately = Scenario("as in the last five days", timedelta(days=5), timedelta(days=1))
+    fine, coarse = (band(outlook(one, T999, MONTH, NOW, scenario=lately)).p50
+                    for one in (series, series.coarser(86_400)))
+    assert isinstance(fine, timedelta)
+    assert fine == pytest.approx(coarse, abs=timedelta(days=1))
+
+
+@pytest.mark.parametrize("window", [MONTH, CALENDAR])
+def test_an_outage_of_today_counts_although_the_day_is_not_over(window: RollingWindow | CalendarWindow) -> None:
+    noon = NOW + timedelta(hours=12)
+    lost = np.concatenate([np.zeros(60 * DAY), np.full(DAY // 2, 900.0)])
+    series = slots(NOW - timedelta(days=60), lost, np.full(len(lost), 1000.0))
+    assert outlook(series, T999, window, noon) == Exhausted()
+    assert outlook(series.coarser(86_400), T999, window, noon) == Exhausted()
+
+
+def test_a_day_that_is_not_over_is_not_taken_for_a_quiet_one() -> None:
+    noon = NOW + timedelta(hours=12)
+    series = slots(NOW - timedelta(days=10), np.full(DAY * 10 + DAY // 2, 1.5), np.full(DAY * 10 + DAY // 2, 1000.0))
+    found = band(outlook(series.coarser(86_400), T999, CALENDAR, noon))
+    assert isinstance(found.p50, timedelta)
+    assert found.p50 == pytest.approx(timedelta(days=31 / 1.5 - 10.5), abs=timedelta(hours=3))
+
+
 # -- coverage
 
 

@@ -21,8 +21,10 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from mainstay.kernel.quantity import (
+    CalendarWindow,
     RequestWindow,
     RollingWindow,
+    Span,
     Target,
     Window,
     calendar_span,
@@ -121,34 +123,48 @@ def outlook(series: Series, target: Target, window: Window, now: datetime,
     With a target of 100 % it is spent by the first failure.
 
     Args:
-        series: history up to the last whole slot before `now`; as long as the window and the scenario's history.
+        series: history as long as the window and the scenario's; slots of a day do, the last one with what of today
+            is over.
         seed: the same seed gives the same band.
     """
     if isinstance(window, RequestWindow):
         return Unforeseeable("a window of events has no time within which it could be spent")
-    end = floor_slot(now, series.step)
-    if isinstance(window, RollingWindow):
-        start, horizon = end - int(window.length.total_seconds()), int(window.length.total_seconds())
-    else:
-        period = calendar_span(window, now)
-        start, horizon = int(period.start.timestamp()), int(period.end.timestamp()) - end
-    pool = _pool_of(series, end, scenario, _step_for(horizon, scenario, series.step))
+    span = _whole_span(window, now)
+    horizon = int(span.end.timestamp()) - floor_slot(now)
+    pool = _pool_of(series, floor_slot(now, series.step), scenario, _step_for(horizon, scenario, series.step))
     if pool is None:
         return Unforeseeable("nothing was measured in the history that the forecast is made of")
     bad, total = _futures(pool, -(-horizon // pool.step), np.random.default_rng(seed))
-    held = series.cut(start // series.step * series.step, end)
+    held = _held(series, span.start, now)
     budget = float(target.budget)
     if isinstance(window, RollingWindow):
         allowed = budget * held.total_sum
         still_held = _still_held(held.bad - budget * held.total, pool.step // series.step, bad.shape[1])
         over = still_held + bad - budget * total
     else:
-        whole = budget * (held.total_sum + total[:, -1:])
+        # The last step may reach beyond the end of the period; only its part inside counts.
+        beyond = bad.shape[1] - 1 - horizon / pool.step
+        whole = budget * (held.total_sum + total[:, -1:] - beyond * (total[:, -1:] - total[:, -2:-1]))
         allowed = float(np.median(whole))
         over = held.bad_sum + bad - whole
     if held.bad_sum > 0 and held.bad_sum >= allowed * _NEARLY:
         return Exhausted()
     return _band(over, pool.step, horizon, scenario)
+
+
+def _whole_span(window: RollingWindow | CalendarWindow, now: datetime) -> Span:
+    """From where the window reaches back to, to where the forecast reaches: one window ahead, or the period's end."""
+    if isinstance(window, RollingWindow):
+        return Span(now - window.length, now + window.length)
+    return calendar_span(window, now)
+
+
+def _held(series: Series, start: datetime, now: datetime) -> Series:
+    """The slots since `start`, rounded to whole ones; the slot that holds `now` is the last when the series has it."""
+    end = floor_slot(now, series.step)
+    if end < series.end and end < now.timestamp():
+        end += series.step
+    return series.cut(end - round((end - start.timestamp()) / series.step) * series.step, end)
 
 
 def _step_for(horizon: int, scenario: Scenario, slot: int) -> int:

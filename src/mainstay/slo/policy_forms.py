@@ -30,13 +30,13 @@ def _read(reader: Reader, key: str) -> Iterator[ErrorBudgetPolicy]:
     meta = read_metadata(reader)
     spec = reader.child("spec", required=True)
     reader.done()
-    if spec is None or meta is None:
+    if spec is None:
         return
     service = spec.text("service", default="")
     zones = [zone for child in spec.children(key, required=True) if (zone := _zone(child)) is not None]
     spec.done()
     policy = _policy(spec, meta.name, zones)
-    if policy is not None:
+    if policy is not None and meta.name:
         yield ErrorBudgetPolicy(meta.name, meta.origin, policy, service or meta.service)
 
 
@@ -47,6 +47,10 @@ def _policy(reader: Reader, name: str, zones: list[Zone]) -> Policy | None:
     if zones[0].edge > 0:
         zones.insert(0, Zone("healthy", 0, meaning="changes flow"))
     edges = [zone.edge for zone in zones]
+    names = [zone.name for zone in zones]
+    if len(set(names)) != len(names):
+        reader.report("duplicate-name", f"two zones of {name} have the same name", "give each zone its own name")
+        return None
     if len(set(edges)) != len(edges):
         reader.report("duplicate-name", f"two zones of {name} begin at the same point", "give each zone its own edge")
         return None
@@ -83,7 +87,7 @@ def _edge_of_spent(text: str) -> _Edge:
 
 def _edge_of_left(text: str) -> _Edge:
     """`25%` and `<=25%` begin at the edge, `<25%` after it."""
-    return _share(text.strip().removeprefix("<").removeprefix("=")), "above" if _beyond(text, "<") else "at"
+    return _share_left(text.strip().removeprefix("<").removeprefix("=")), "above" if _beyond(text, "<") else "at"
 
 
 def _beyond(text: str, sign: str) -> bool:
@@ -98,6 +102,13 @@ def _share(text: str) -> float:
     if not 0 <= value <= 1000:
         raise InvalidInput(f"{text} is outside what can be spent", "write a percentage such as 75%")
     return value / 100
+
+
+def _share_left(text: str) -> float:
+    share = _share(text)
+    if share > 1:
+        raise InvalidInput(f"{text} is more than there is", "write a percentage of at most 100%")
+    return share
 
 
 def _action(reader: Reader) -> Action | None:
