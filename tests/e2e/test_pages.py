@@ -211,6 +211,17 @@ def test_another_words_change_leaves_the_page_alone(open_page: Opener, shop: Sho
     assert page.get_by_text("changed").count() == 0
 
 
+def test_a_page_says_when_it_is_no_longer_live(browser: Any) -> None:
+    settings, hooks = ServerSettings(port=0), Hooks()
+    page = browser.new_page()
+    with running(toy_app(settings, hooks=hooks, pages=PAGES), settings, hooks) as url:
+        page.goto(url)
+        page.wait_for_timeout(200)
+        assert page.locator("[data-lost]").is_hidden()
+    page.get_by_text("Not live since").wait_for()
+    page.close()
+
+
 def test_times_are_in_the_viewers_zone_with_utc_behind(open_page: Opener) -> None:
     page = open_page("/", timezone_id="Asia/Tokyo")
     time = page.locator("time").last

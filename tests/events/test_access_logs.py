@@ -141,7 +141,8 @@ def _fields(file: Path, log: str, *, numbered: bool, always: bool) -> list[tuple
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lines=st.lists(st.one_of(bent(), hostile), min_size=30, max_size=60), log=st.sampled_from(["combined", "common"]))
+@given(lines=st.lists(st.one_of(bent(), hostile), min_size=30, max_size=60),
+       log=st.sampled_from(["combined", "common"]))
 def test_cutting_at_quotes_and_the_full_pattern_give_the_same_fields(
         tmp_path: Path, lines: list[str], log: str) -> None:
     path = tmp_path / "x.log"

@@ -152,11 +152,11 @@ def test_every_written_row_is_read_beside_broken_ones(
     for status, note in rows:
         writer.writerow(["1772452800", status, note.replace("\n", " ").replace("\r", " ")])
     path = tmp_path / "x.csv"
-    path.write_text(out.getvalue() + "\n".join(broken) + "\n" + out.getvalue().partition("\n")[2] * 3, encoding="utf-8")
+    path.write_text(out.getvalue() + "\n".join(broken) + "\n" + out.getvalue().partition("\n")[2] * 5, encoding="utf-8")
     found = read(str(path), format="csv")
     assert found.parsed + found.rejected == found.lines
-    assert found.lines == len(rows) * 4 + len(broken)
-    assert found.bad == 4 * sum(status == "500" for status, _ in rows)
+    assert found.lines == len(rows) * 6 + len(broken)
+    assert found.bad == 6 * sum(status == "500" for status, _ in rows)
 
 
 def test_parquet_is_read_with_its_own_types_and_nested_fields(tmp_path: Path) -> None:

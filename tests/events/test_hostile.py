@@ -20,8 +20,8 @@ from mainstay.kernel.ports import Condition, FileSet, Survey
 
 Write = Callable[..., str]
 GOOD = json.dumps({"time": 1772452800, "status": 200, "path": "/a", "n": 5, "text": "x"}) + "\n"
-PACKED = gzip.compress(b"".join(b'{"time": %d, "status": 200, "r": "%x"}\n' % (1772452800 + i, random.Random(i).getrandbits(99))
-                                for i in range(3000)))
+PACKED = gzip.compress(b"".join(b'{"time": %d, "status": 200, "r": "%x"}\n'
+                                % (1772452800 + i, random.Random(i).getrandbits(99)) for i in range(3000)))
 
 
 def read(*paths: str, **files: object) -> float:
@@ -59,7 +59,8 @@ def test_what_cannot_be_read_is_said_with_a_way_out(write: Write, content: bytes
 
 
 def test_paths_that_are_no_files_are_named(tmp_path: Path) -> None:
-    for path, says in ((tmp_path / "none.log", "no file"), (tmp_path, "is a folder"), (tmp_path / "*.x", "no file matches")):
+    for path, says in ((tmp_path / "none.log", "no file"), (tmp_path, "is a folder"),
+                       (tmp_path / "*.x", "no file matches")):
         with pytest.raises(InvalidInput, match=says):
             read(str(path))
     with pytest.raises(InvalidInput, match="no file was named"):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mainstay.slo.budget import status_of
 from mainstay.slo.policy import (
     PRESETS,
     REFERENCE,
@@ -20,7 +21,6 @@ from mainstay.slo.policy import (
     Review,
     Zone,
     frozen_in,
-    status_of,
     transition,
     zone_of,
 )

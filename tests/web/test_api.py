@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mainstay.doors.front import Act, Hooks, ServerSettings
 from toy_server import Client, error_code, toy_app
@@ -146,3 +152,47 @@ def test_readiness_tells_its_problems_and_health_does_not_ask() -> None:
     assert (client.get("/readyz").status_code, client.get("/readyz").text) == (503, "the journal cannot be written\n")
     assert client.get("/healthz").status_code == 200
     assert Client(toy_app()).get("/readyz").status_code == 200
+
+
+FUZZED = toy_app(ServerSettings(per_second=1e9, burst=1e9))
+BROWSER = Client(FUZZED)
+FORM_TOKEN = BROWSER.form_token()
+
+
+PATHS = st.sampled_from([REPORT, FREEZE, "/slo/report", "/slo/freeze", "/search", "/login", "/static/a", "/"])
+QUERIES = st.sampled_from([b"window=1e9", b"q=%00", b"range=%ff", b"next=%0d%0a"])
+JSON_BODIES = st.binary(max_size=40).map(lambda inside: b'{"service": "' + inside + b'"}')
+FORM_BODIES = st.binary(max_size=40).map(lambda value: b"csrf=" + FORM_TOKEN.encode() + b"&service=" + value)
+KINDS = st.sampled_from([b"application/json", b"multipart/form-data; boundary=x", b"application/x-www-form-urlencoded",
+                         b"x", b""])
+
+
+@given(method=st.sampled_from(["GET", "POST", "PUT", "HEAD", "OPTIONS", "X"]),
+       path=PATHS | st.text(max_size=30).map(lambda text: "/" + text), query=QUERIES | st.binary(max_size=60),
+       body=JSON_BODIES | FORM_BODIES | st.binary(max_size=60), kind=KINDS)
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_sent_is_answered_without_a_mistake_of_ours(method: str, path: str, query: bytes, body: bytes,
+                                                                kind: bytes) -> None:
+    status = asyncio.run(raw(method, path, query, body, kind))
+    assert 200 <= status < 500
+
+
+async def raw(method: str, path: str, query: bytes, body: bytes, kind: bytes) -> int:
+    statuses = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    headers = [(b"host", b"localhost"), (b"content-type", kind), (b"content-length", str(len(body)).encode()),
+               (b"x-csrf-token", FORM_TOKEN.encode()),
+               (b"cookie", f"mainstay_session={BROWSER.cookies['mainstay_session']}".encode())]
+    await FUZZED({"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,
+                  "raw_path": quote(path).encode(), "query_string": query, "headers": headers, "root_path": "",
+                  "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "scheme": "http", "extensions": {}},
+                 receive, send)
+    assert len(statuses) == 1
+    return int(statuses[0])

@@ -50,6 +50,7 @@ def test_texts_on_colour_are_readable(theme: str) -> None:
     assert contrast(colours["on-accent"], colours["accent"]) >= 4.5
     assert contrast(colours["violated"], colours["violated-ground"]) >= 4.5
     assert contrast(colours["text"], colours["violated-ground"]) >= 4.5
+    assert contrast(colours["at-risk"], colours["at-risk-ground"]) >= 4.5
     assert contrast(colours["text"], colours["grid"]) >= 4.5
 
 

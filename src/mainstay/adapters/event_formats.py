@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -62,12 +62,13 @@ class Shape:
     """How the rows of files become events, as SQL.
 
     Args:
-        origin: the text of a SELECT; with `True` it also numbers the rows, in `"row"`, from one.
+        origin: the text of a SELECT; with `True` it also has whole rows and their numbers, in `"row"`, from one.
         raw: the text of a row, to show a rejected one; only where rows are numbered.
         unfit: NULL for a row that fits the format, else the reason.
         fields: name of a field to its value; always `time` in epoch seconds, NULL where it cannot be read.
         time_from: what the file calls the time.
-        elsewhere: the value of a field that the first rows do not have; None when the fields are known for certain.
+        elsewhere: the value, where rows are whole, of a field that the first rows do not have; None when the fields
+            are known for certain.
         weight: how many events a row stands for; None when it is one.
         bad_weight: how many of them were bad, where the file says so itself.
         mend: the same over files whose awkward bytes were replaced; None when there is nothing to mend.
@@ -115,7 +116,7 @@ def shape_of(files: Opened, wanted: FileSet, describe: Callable[[str], list[tupl
         case "csv" | "tsv" | "spans-csv":
             shape = _table(name, files)
         case "parquet":
-            shape = _parquet(files, describe)
+            shape = _parquet(files, wanted.zone, describe)
         case "spans-json" | "prometheus-matrix" | "nginx-plus-status":
             shape = _converted(name, files)
         case _:
@@ -204,9 +205,11 @@ def _epoch(number: str) -> str:
             f"WHEN {number} < 1e17 THEN {number} / 1e6 ELSE {number} / 1e9 END)")
 
 
-def _moment_of_type(value: str, type: str) -> str:
+def _moment_of_type(value: str, type: str, zone: str) -> str:
     if type.startswith(("TIMESTAMP", "DATE")):
-        return f"epoch(CAST({value} AS TIMESTAMPTZ))"
+        # The cast asks for the session's zone at every row, which UTC and times that have a zone can do without.
+        without = zone == "UTC" or type == "TIMESTAMP WITH TIME ZONE"
+        return f"epoch({value})" if without else f"epoch(CAST({value} AS TIMESTAMPTZ))"
     if type == "VARCHAR":
         return _moment(value)
     return _epoch(_number(value))
@@ -222,12 +225,10 @@ _DURATION_NAME = re.compile(
 
 def _seconds(text: str, unit: str) -> str:
     """A duration in seconds: a number in its unit, or a number with the unit behind it (`12ms`, `1.5 s`)."""
-    plain = f"TRY_CAST({text} AS DOUBLE)"
-    number = rf"TRY_CAST(regexp_extract({text}, '^([0-9.]+) ?(?:s|ms|us|µs|ns)$', 1) AS DOUBLE)"
-    behind = rf"regexp_extract({text}, '(s|ms|us|µs|ns)$', 1)"
-    spelled = (f"{number} / (CASE {behind} WHEN 'ms' THEN 1e3 WHEN 'us' THEN 1e6 WHEN 'µs' THEN 1e6 "
-               f"WHEN 'ns' THEN 1e9 ELSE 1e0 END)")
-    value = f"coalesce({plain} / {_PER_SECOND[unit]!r}, {spelled})"
+    # No part of this is written twice: DuckDB would compute it for every row, needed or not.
+    spelled = ", ".join(f"TRY_CAST(regexp_extract({text}, '^([0-9.]+) ?{sign}$', 1) AS DOUBLE) / {per!r}"
+                        for sign, per in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("µs", 1e6), ("ns", 1e9)))
+    value = f"coalesce({_number(text)} / {_PER_SECOND[unit]!r}, {spelled})"
     return f"(CASE WHEN isfinite({value}) THEN {value} END)"
 
 
@@ -253,7 +254,8 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _usual(own: Mapping[str, Value], moment: Callable[[str], Value]) -> tuple[dict[str, Value], str]:
+def _usual(own: Mapping[str, Value], moment: Callable[[str], Value],
+           numbers: Container[str] = ()) -> tuple[dict[str, Value], str]:
     """Our fields from the file's own by their usual names, and what the time is called there."""
     lower = {name.lower(): name for name in reversed(list(own))}
     fields = dict(own)
@@ -272,7 +274,8 @@ def _usual(own: Mapping[str, Value], moment: Callable[[str], Value]) -> tuple[di
     for name, unit in sorted(named, key=lambda item: item[0].count(".")):
         # Elasticsearch's `took` is in milliseconds; every other name without a unit means seconds.
         default = "ms" if name.lower() == "took" else "s"
-        fields["duration"] = _duration(own[name], (unit or default).lower())
+        spelled = (unit or default).lower()
+        fields["duration"] = own[name].then(_in_seconds(spelled)) if name in numbers else _duration(own[name], spelled)
         break
     return fields, time_from
 
@@ -283,6 +286,10 @@ def _text(value: str) -> str:
 
 def _number(value: str) -> str:
     return f"TRY_CAST({value} AS DOUBLE)"
+
+
+def _in_seconds(unit: str) -> Callable[[str], str]:
+    return lambda number: f"(CASE WHEN isfinite({_number(number)}) THEN {_number(number)} / {_PER_SECOND[unit]!r} END)"
 
 
 def _duration(value: Value, unit: str) -> Value:
@@ -310,7 +317,7 @@ def _as_told(shape: Shape, wanted: FileSet) -> Shape:
         elif ours == "path":
             value = value.then(_text).then(_path)
         fields[ours] = value
-    if "time" not in fields:
+    if not time_from:
         raise InvalidInput("the files have no field that is a time", "name it, such as time=created_at; the fields "
                            "are: " + ", ".join(sorted(shape.fields)))
     return replace(shape, fields=fields, time_from=time_from, weight=weight, bad_weight=bad_weight,
@@ -445,11 +452,58 @@ def _access_fields(format: str) -> dict[str, Value]:
 
 
 def _pointer(keys: Sequence[str]) -> str:
-    return "/" + "/".join(key.replace("~", "~0").replace("/", "~1") for key in keys)
+    return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
 
 
-def _json_value(keys: Sequence[str]) -> Value:
-    return Value(f"(CASE WHEN fits THEN json_extract_string(line, {literal(_pointer(keys))}) END)")
+def _json_lines(files: Opened, head: bytes, *, mended: bool = False) -> Shape:
+    """One object a line; blank lines are no lines.
+
+    DuckDB's reader of JSON takes the members that are asked for out of each line, and stops at the first line that is
+    no object. Then, and where lines are numbered, lines are read whole and taken apart one by one.
+    """
+    sample = _json_sample(head)
+    if not sample:
+        raise InvalidInput(f"none of the first lines of {files.names[0]} is a JSON object",
+                           "write one object a line, or name another format")
+    keys: dict[str, tuple[str, ...]] = {}
+    for document in sample:
+        keys |= {name: path for name, path in _flat(document).items() if name not in keys}
+    holders = {name for name, path in keys.items() if any(isinstance(_at(each, path), dict) for each in sample)}
+    members = {path[0]: f"j{index}" for index, path in enumerate(path for path in keys.values() if len(path) == 1)}
+    own = {name: Value(members[path[0]] if len(path) == 1 and name not in holders else
+                       f"json_extract_string({members[path[0]]}, {literal(_pointer(path[1:]))})")
+           for name, path in keys.items()}
+    whole = mended or len({key.lower() for key in members}) < len(members) or "" in members
+
+    def moment(name: str) -> Value:
+        numeric = any(isinstance(_at(document, keys[name]), int | float) for document in sample)
+        return own[name].then(lambda raw: _moment(raw, numbers_first=numeric))
+
+    def origin(numbered: bool) -> str:
+        if whole or numbered:
+            return _json_whole(files, members, holders, numbered)
+        types = ", ".join(f"{literal(key)}: '{'JSON' if key in holders else 'VARCHAR'}'" for key in members)
+        renamed = ", ".join(f"{_quoted(key)} AS {name}" for key, name in members.items())
+        return (f"SELECT TRUE AS fits, {renamed} FROM read_json({_file_list(files.files)}, columns = {{{types}}}, "
+                f"format = 'newline_delimited', records = 'true', maximum_object_size = {LONGEST_LINE}, "
+                f"compression = 'uncompressed')")
+
+    # `url` may be a text or hold `url.path`: what only ever holds others is not what a usual name means.
+    texts = {name: value for name, value in own.items() if name not in holders
+             or any(isinstance(_at(each, keys[name]), str | int | float) for each in sample)}
+    fields, time_from = _usual(texts, moment)
+    return Shape("json", origin, "line", "CASE WHEN NOT fits THEN 'not a JSON object' END", {**own, **fields},
+                 time_from, elsewhere=lambda name: Value(
+                     f"(CASE WHEN fits THEN json_extract_string(line, {literal(_pointer(name.split('.')))}) END)"),
+                 mend=None if mended else lambda: _json_lines(_lines_mended(files), head, mended=True))
+
+
+def _json_whole(files: Opened, members: Mapping[str, str], holders: Container[str], numbered: bool) -> str:
+    taken = ", ".join(f"CASE WHEN fits THEN json_extract{'' if key in holders else '_string'}"
+                      f"(line, {literal(_pointer([key]))}) END AS {name}" for key, name in members.items())
+    lines = (f"SELECT *, starts_with(ltrim(line), '{{') AND json_valid(line) AS fits "
+             f"FROM ({_lines(files.files, numbered)}) WHERE trim(line) <> ''")
+    return f"SELECT *, {taken} FROM ({lines})"
 
 
 def _flat(document: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
@@ -479,35 +533,6 @@ def _json_sample(head: bytes) -> list[dict[str, Any]]:
         if isinstance(document, dict):
             out.append(document)
     return out
-
-
-def _json_lines(files: Opened, head: bytes) -> Shape:
-    keys: dict[str, tuple[str, ...]] = {}
-    sample = _json_sample(head)
-    if not sample:
-        raise InvalidInput(f"none of the first lines of {files.names[0]} is a JSON object",
-                           "write one object a line, or name another format")
-    for document in sample:
-        keys |= {name: path for name, path in _flat(document).items() if name not in keys}
-    own = {name: _json_value(path) for name, path in keys.items()}
-
-    def moment(name: str) -> Value:
-        numeric = any(isinstance(_at(document, keys[name]), int | float) for document in sample)
-        return own[name].then(lambda raw: _moment(raw, numbers_first=numeric))
-
-    # `url` may be a text or hold `url.path`: what holds others is not what a usual name means.
-    plain = {name: value for name, value in own.items()
-             if not any(isinstance(_at(document, keys[name]), dict) for document in sample)}
-    fields, time_from = _usual(plain, moment)
-    fields = {**own, **fields}
-
-    def origin(numbered: bool, of: Opened = files) -> str:
-        return (f"SELECT *, (substr(line, 1, 1) = '{{' OR starts_with(ltrim(line), '{{')) AND json_valid(line) AS fits "
-                f"FROM ({_lines(of.files, numbered)})")
-
-    return Shape("json", origin, "line", "CASE WHEN NOT fits THEN 'not a JSON object' END", fields, time_from,
-                 elsewhere=lambda name: _json_value(name.split(".")),
-                 mend=lambda: replace(_json_lines(_lines_mended(files), head), mend=None))
 
 
 _BAD = {"spans-json": (Condition("status", "==", ("ERROR",)),),
@@ -571,7 +596,10 @@ def _read_table(files: Sequence[Path], columns: Sequence[str], delimiter: str) -
             f"max_line_size = {LONGEST_LINE}, compression = 'none')")
 
 
-def _parquet(files: Opened, describe: Callable[[str], list[tuple[str, str]]]) -> Shape:
+_NUMERIC = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT|FLOAT|DOUBLE|DECIMAL|INTEGER|UINTEGER")
+
+
+def _parquet(files: Opened, zone: str, describe: Callable[[str], list[tuple[str, str]]]) -> Shape:
     source = f"read_parquet({_file_list(files.files)}, union_by_name = true)"
     own: dict[str, Value] = {}
     types: dict[str, str] = {}
@@ -582,7 +610,8 @@ def _parquet(files: Opened, describe: Callable[[str], list[tuple[str, str]]]) ->
             for key, inner in describe(f"SELECT unnest({_quoted(name)}) FROM {source} LIMIT 0"):
                 own[f"{name}.{key}"], types[f"{name}.{key}"] = Value(f"c{index}.{_quoted(key)}"), inner
     named = ", ".join(f"{_quoted(name)} AS c{index}" for index, (name, _) in enumerate(columns))
-    fields, time_from = _usual(own, lambda name: own[name].then(lambda raw: _moment_of_type(raw, types[name])))
+    fields, time_from = _usual(own, lambda name: own[name].then(lambda raw: _moment_of_type(raw, types[name], zone)),
+                               {name for name, kind in types.items() if _NUMERIC.match(kind)})
     raw = "concat_ws(', ', " + ", ".join(_text(f"c{index}") for index in range(len(columns))) + ")"
     return Shape("parquet", lambda numbered: f"SELECT {_row_number(numbered)}{named} FROM {source}", raw, "NULL",
                  fields, time_from)

@@ -7,6 +7,7 @@ files. What the formats are is in `event_formats`; how files are made safe to re
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,6 +48,10 @@ _MEMORY = "256MB"
 """What DuckDB may hold before it moves sums to disk; with interpreter and buffers the process stays < 400 MB."""
 _OPERATORS = {"==": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _BAD_BY_DEFAULT = Survey(FileSet(())).bad
+_LEFT_OUT, _REPEATED, _REJECTED = -1, -2, -3
+"""What stands in the place of a slot for rows that have none."""
+_MOST_AT_ONCE = 3_000_000
+"""Durations that are sorted in memory; more are counted by their rounding first."""
 _SHOWN = 200
 _NOT_SAID = "(none)"
 _OTHER = "(other)"
@@ -93,6 +98,11 @@ class _Rows:
         raw = self._raws.setdefault(value.raw, f"r{len(self._raws)}")
         return self._columns.setdefault(value.made(raw), f"f{len(self._columns)}")
 
+    @property
+    def lost(self) -> str:
+        """How many events of a bad row were bad."""
+        return "bad_weight" if self.shape.bad_weight else "weight"
+
     def bound(self, value: str | float) -> str:
         """The value as a parameter."""
         name = f"v{len(self.values)}"
@@ -138,12 +148,13 @@ class _Rows:
         those that were asked for, and unless rows are counted once by a key those of the format; with `numbered` also
         `row` and `raw`."""
         shape = self.shape
+        whole = numbered or bool(self.doubtful)
         moment = self._named(shape.fields["time"])
         weight = self._named(shape.weight) if shape.weight else "1"
         bad_weight = self._named(shape.bad_weight) if shape.bad_weight else "NULL"
         raws = "".join(f", {raw} AS {name}" for raw, name in self._raws.items())
         values = "".join(f", {value} AS {name}" for value, name in self._columns.items())
-        named = f"SELECT *, {shape.unfit} AS unfit{raws} FROM ({shape.origin(numbered)})"
+        named = f"SELECT *, {shape.unfit} AS unfit{raws} FROM ({shape.origin(whole)})"
         renamed = f", {moment} AS moment, {weight} AS weight, {bad_weight} AS bad_weight"
         text = f", {shape.raw} AS raw" if numbered else ""
         judged = (f"SELECT *, {self._why()} AS why FROM (SELECT *{renamed}{text} "
@@ -200,6 +211,8 @@ class _Reader:
             "autoload_known_extensions": False, "preserve_insertion_order": False})
         try:
             self.connection.execute(f"SET TimeZone = {literal(files.zone)}")
+            # Without a file behind __main__ DuckDB takes the process for a notebook and draws on standard output.
+            self.connection.execute("SET enable_progress_bar = false")
             self.files = files
             self.opened = opened(files.paths, inputs)
             self.shape = shape_of(self.opened, files, self._describe)
@@ -224,7 +237,7 @@ class _Reader:
             return _Rows(replace(self.shape, unique_by=()), replace(self.files, unique_by=(), where=()))
         return _Rows(self.shape, self.files)
 
-    def run(self, ask: Callable[[_Rows], str], *, every: bool = False) -> tuple[_Rows, duckdb.DuckDBPyConnection]:
+    def run(self, ask: Callable[[_Rows], str], *, every: bool = False) -> duckdb.DuckDBPyConnection:
         """The answer to a question about the rows; once more over mended files when their bytes are awkward.
 
         Args:
@@ -234,7 +247,7 @@ class _Reader:
         text = ask(rows)
         self._check_doubtful(rows)
         try:
-            return rows, self.connection.execute(text, rows.values or None)
+            return self.connection.execute(text, rows.values or None)
         except duckdb.OutOfMemoryException as error:
             raise InvalidInput(f"the question needs more than {_MEMORY} of memory: {_first_line(error)}",
                                "ask by fewer fields") from error
@@ -247,7 +260,7 @@ class _Reader:
     def _check_doubtful(self, rows: _Rows) -> None:
         """A field that the first rows do not have must be in some later one: else it is a slip of the pen."""
         for name, value in rows.doubtful.items():
-            text = f"SELECT 1 FROM ({self.shape.origin(False)}) WHERE {value.inline} IS NOT NULL LIMIT 1"
+            text = f"SELECT 1 FROM ({self.shape.origin(True)}) WHERE {value.inline} IS NOT NULL LIMIT 1"
             try:
                 found = self.connection.execute(text).fetchone()
             except duckdb.Error:
@@ -276,7 +289,7 @@ class _Reader:
 
         # Only in the order of the file are the first ones the first.
         self.connection.execute("SET preserve_insertion_order = true")
-        _, answer = self.run(ask, every=True)
+        answer = self.run(ask, every=True)
         found = [(int(row), str(why), str(raw or "")) for row, why, raw in answer.fetchall()]
         if self.shape.counted:
             found += self.shape.counted.samples
@@ -315,11 +328,11 @@ def survey(survey: Survey) -> Surveyed:
         InvalidInput: files that cannot be read, a field that is not there, a format that fits less than half of them.
     """
     with _reading(survey.files) as reader:
-        rows, _ = reader.run(lambda rows: _sums(rows, survey))
+        reader.run(lambda rows: _sums(rows, survey))
         ask = reader.connection.execute
         lines, rejected, repeated, left_out = (int(value or 0) for value in ask(
-            "SELECT sum(rows), sum(rows) FILTER (state = 3), sum(rows) FILTER (state = 2), "
-            "sum(rows) FILTER (state = 1) FROM sums").fetchall()[0])
+            f"SELECT sum(rows), sum(rows) FILTER (slot = {_REJECTED}), sum(rows) FILTER (slot = {_REPEATED}), "
+            f"sum(rows) FILTER (slot = {_LEFT_OUT}) FROM sums").fetchall()[0])
         if reader.shape.counted:
             lines = reader.shape.counted.lines
             rejected += reader.shape.counted.rejected
@@ -327,7 +340,7 @@ def survey(survey: Survey) -> Surveyed:
             raise NoData("the files hold no rows: " + ", ".join(reader.opened.names[:5]), "name files that hold events")
         reader.refuse_misfit(lines, rejected)
         slots = ask("SELECT slot, sum(total) AS total, sum(bad) AS bad, min(first) AS first, max(last) AS last "
-                    "FROM sums WHERE state = 0 GROUP BY slot ORDER BY slot").fetchnumpy()
+                    "FROM sums WHERE slot >= 0 GROUP BY slot ORDER BY slot").fetchnumpy()
         series = _dense(slots, SLOT, sampled=reader.shape.sampled)
         empty = len(series) == 0
         return Surveyed(
@@ -336,33 +349,36 @@ def survey(survey: Survey) -> Surveyed:
             first=None if empty else _moment(slots["first"].min()),
             last=None if empty else _moment(slots["last"].max()),
             total=series.total_sum, bad=series.bad_sum, by_day=_by_day(series),
-            spenders=_spenders(reader, survey), latency=_latency(reader, rows, survey), series=series)
+            spenders=_spenders(reader, survey), latency=_latency(reader, survey), series=series)
 
 
 def _sums(rows: _Rows, survey: Survey) -> str:
-    """The one pass: rows summed by what became of them, slot, and for the bad ones who they belong to."""
+    """The one pass: rows summed by slot (or what else became of them), and the bad ones by who they belong to."""
     bad = _bad(rows, survey)
     keys = [rows.late(name) for name in survey.spenders_by if rows.has(name)]
-    slow, counted = "0", rows.counted
-    if survey.latency is not None and rows.has("duration"):
-        slow = f"count(*) FILTER (state = 0 AND {rows.column('duration')} > {rows.bound(float(survey.latency))})"
-    state = f"CASE WHEN NOT event THEN 3 WHEN copy > 1 THEN 2 WHEN NOT {counted} THEN 1 ELSE 0 END"
-    judged = f"SELECT *, {state} AS state, {bad} AS bad FROM ({rows.select()})"
-    groups = ["state", f"CASE WHEN state = 0 THEN CAST(floor(moment / {SLOT}) AS INTEGER) END AS slot"]
-    groups += [f"CASE WHEN state = 0 AND bad > 0 THEN CAST({key} AS VARCHAR) END AS k{index}"
-               for index, key in enumerate(keys)]
-    weight = "sum(weight)" if rows.shape.weight else "count(*)"
-    return (f"CREATE OR REPLACE TEMP TABLE sums AS SELECT {', '.join(groups)}, count(*) AS rows, {weight} AS total, "
-            f"sum(bad) AS bad, min(moment) AS first, max(moment) AS last, {slow} AS slow "
-            f"FROM ({judged}) GROUP BY ALL")
+    timed, slow = "0", "0"
+    if rows.has("duration"):
+        timed = f"count({rows.column('duration')})"
+        if survey.latency is not None:
+            slow = f"count(*) FILTER ({rows.column('duration')} > {rows.bound(float(survey.latency))})"
+    slot = (f"CASE WHEN NOT event THEN {_REJECTED} WHEN copy > 1 THEN {_REPEATED} WHEN NOT {rows.counted} "
+            f"THEN {_LEFT_OUT} ELSE CAST(floor(moment / {SLOT}) AS INTEGER) END")
+    named = ", ".join(f"CAST({key} AS VARCHAR)" for key in keys)
+    # One text of all keys: a row that is not bad then costs the grouping next to nothing.
+    spender = f"CASE WHEN bad AND slot >= 0 THEN CAST(to_json([{named}]) AS VARCHAR) END" if keys else "NULL"
+    total, lost = ("sum(weight)", f"sum({rows.lost}) FILTER (bad)") if rows.shape.weight \
+        else ("count(*)", "count(*) FILTER (bad)")
+    return (f"CREATE OR REPLACE TEMP TABLE sums AS SELECT slot, {spender} AS spender, count(*) AS rows, "
+            f"{total} AS total, {lost} AS bad, min(moment) AS first, max(moment) AS last, {timed} AS timed, "
+            f"{slow} AS slow FROM (SELECT *, {slot} AS slot, {bad} AS bad FROM ({rows.select()})) GROUP BY ALL")
 
 
 def _bad(rows: _Rows, survey: Survey) -> str:
-    """How many of a row's events were bad."""
+    """Whether a row is bad; of a table that counts itself, whether its bad ones are asked for."""
     conditions = survey.bad
     by_default = conditions == _BAD_BY_DEFAULT
-    if rows.shape.bad_weight:
-        return "bad_weight" if by_default else f"CASE WHEN {rows.where(conditions)} THEN bad_weight ELSE 0 END"
+    if by_default and rows.shape.bad_weight:
+        return "bad_weight > 0"
     if by_default and rows.shape.bad:
         conditions = rows.shape.bad
     elif by_default and not rows.has("status"):
@@ -371,7 +387,7 @@ def _bad(rows: _Rows, survey: Survey) -> str:
                                "say what is bad, or how slow is too slow; the fields are: "
                                + ", ".join(sorted(rows.shape.fields)))
         conditions = (Condition("duration", ">", (float(survey.latency),)),)
-    return f"CASE WHEN {rows.where(conditions)} THEN weight ELSE 0 END"
+    return rows.where(conditions)
 
 
 def _dense(slots: Mapping[str, Any], step: int, *, sampled: bool) -> Series:
@@ -399,34 +415,64 @@ def _by_day(series: Series) -> tuple[tuple[str, float, float], ...]:
 
 def _spenders(reader: _Reader, survey: Survey) -> tuple[tuple[tuple[str, ...], float], ...]:
     known = [name for name in survey.spenders_by if name in reader.shape.fields]
-    keys = [f"k{known.index(name)}" if name in known else "NULL" for name in survey.spenders_by]
-    if not known:
-        return ()
-    shown = ", ".join(f"coalesce({key}, '{_NOT_SAID}') AS s{index}" for index, key in enumerate(keys))
-    names = ", ".join(f"s{index}" for index in range(len(keys)))
     found = reader.connection.execute(
-        f"SELECT {shown}, sum(bad) AS lost FROM sums WHERE state = 0 AND bad > 0 GROUP BY {names} "
-        f"ORDER BY lost DESC, {names} LIMIT {int(survey.top)}").fetchall()
-    return tuple((tuple(row[:-1]), float(row[-1])) for row in found)
+        "SELECT spender, sum(bad) AS lost FROM sums WHERE spender IS NOT NULL GROUP BY spender "
+        f"ORDER BY lost DESC, spender LIMIT {int(survey.top)}").fetchall()
+    out = []
+    for spender, lost in found:
+        values = dict(zip(known, json.loads(spender), strict=True))
+        out.append((tuple(values.get(name) or _NOT_SAID for name in survey.spenders_by), float(lost)))
+    return tuple(out)
 
 
-def _latency(reader: _Reader, rows: _Rows, survey: Survey) -> Latency | None:
-    if not rows.has("duration"):
+def _latency(reader: _Reader, survey: Survey) -> Latency | None:
+    if "duration" not in reader.shape.fields:
         return None
-    fresh = reader.rows()
-    duration = fresh.column("duration")
-    events = f"FROM ({fresh.select()}) WHERE event AND copy = 1 AND {fresh.counted} AND {duration} IS NOT NULL"
-    # quantile_disc takes element ceil(p · n); 0.5, 0.95 and 0.99 times any whole n < 2**53 round to the right side.
-    found = reader.connection.execute(
-        f"SELECT count(*), quantile_disc({duration}, [0.5, 0.95, 0.99]) {events}", fresh.values or None).fetchall()[0]
-    total, percentiles = int(found[0]), found[1]
+    total, slow = (int(value or 0) for value in
+                   reader.connection.execute("SELECT sum(timed), sum(slow) FROM sums WHERE slot >= 0").fetchall()[0])
     if not total:
         return None
-    good = None
-    if survey.latency is not None:
-        slow = reader.connection.execute("SELECT sum(slow) FROM sums").fetchall()[0][0]
-        good = float(total - int(slow or 0))
-    return Latency(good, float(total), *(float(value) for value in percentiles))
+    good = None if survey.latency is None else float(total - slow)
+    few = total <= _MOST_AT_ONCE
+    return Latency(good, float(total), *(_percentiles if few else _percentiles_of_many)(reader, total))
+
+
+def _durations(reader: _Reader) -> tuple[str, str, dict[str, Any]]:
+    rows = reader.rows()
+    duration = rows.column("duration")
+    return (duration, f"FROM ({rows.select()}) WHERE event AND copy = 1 AND {rows.counted} AND {duration} IS NOT NULL",
+            rows.values)
+
+
+def _percentiles(reader: _Reader, _: int) -> list[float]:
+    # quantile_disc takes element ceil(p · n); these three p times any n below 2**53 round to the right side.
+    duration, events, values = _durations(reader)
+    found = reader.connection.execute(f"SELECT quantile_disc({duration}, [0.5, 0.95, 0.99]) {events}",
+                                      values or None).fetchall()[0]
+    return [float(value) for value in found[0]]
+
+
+def _percentiles_of_many(reader: _Reader, total: int) -> list[float]:
+    """The same numbers without holding every duration: rounded ones are counted first (rounding keeps the order),
+    then only those that share their rounding with a wanted one."""
+    duration, events, values = _durations(reader)
+    ask = reader.connection.execute
+    rounded = (f"CASE WHEN {duration} < 1 THEN CAST({duration} * 10000 AS INTEGER) "
+               f"ELSE 10000 + CAST(least({duration}, 1e7) * 10 AS INTEGER) END")
+    steps = ask(f"SELECT {rounded} AS step, count(*) AS n {events} GROUP BY step ORDER BY step",
+                values or None).fetchnumpy()
+    below = np.cumsum(steps["n"])
+    ranks = [-(-total * percent // 100) for percent in (50, 95, 99)]
+    wanted = np.searchsorted(below, ranks)
+    near = ask(f"SELECT {rounded} AS step, {duration} AS value, count(*) AS n {events} AND step IN "
+               f"({', '.join(str(int(steps['step'][at])) for at in set(wanted))}) "
+               "GROUP BY ALL ORDER BY value", values or None).fetchnumpy()
+    out = []
+    for rank, at in zip(ranks, wanted, strict=True):
+        here = near["step"] == steps["step"][at]
+        rest = rank - int(below[at]) + int(steps["n"][at])
+        out.append(float(near["value"][here][int(np.searchsorted(np.cumsum(near["n"][here]), rest))]))
+    return out
 
 
 def _moment(seconds: float) -> datetime:
@@ -455,26 +501,12 @@ class EventSource:
         if not requests:
             return []
         step = math.gcd(*(request.step for request in requests))
-        with _reading(self._files) as reader:
-            _, answer = reader.run(lambda rows: _counts(rows, requests, step))
-            table = answer.fetchnumpy()
-            lines, rejected = int(table["rows"].sum()), int(table["misfits"].sum())
-            if reader.shape.counted:
-                lines, rejected = reader.shape.counted.lines, rejected + reader.shape.counted.rejected
-            reader.refuse_misfit(lines, rejected)
-            warnings = (f"{rejected:,} of {lines:,} lines were rejected",) if rejected else ()
-            asked = (_counts(reader.rows(), requests, step),)
-            keep = ~np.ma.getmaskarray(table["slot"])
-            out = []
-            for index, request in enumerate(requests):
-                slots = {"slot": np.asarray(table["slot"][keep]),
-                         "total": np.ma.filled(table[f"total{index}"], 0)[keep],
-                         "bad": np.ma.filled(table[f"bad{index}"], 0)[keep]}
-                series = _dense(slots, step, sampled=False)
-                if reader.shape.sampled:
-                    series.known[:] = series.total > 0
-                out.append(Reading(_over(series, request), warnings, asked))
-        return out
+        try:
+            with _reading(self._files) as reader:
+                answer = reader.run(lambda rows: _counts(rows, requests, step))
+                return _readings(reader, answer.fetchnumpy(), requests, _counts(reader.rows(), requests, step))
+        except NoData as error:
+            return [Reading(_over(gap(0, 0), request), (error.message,)) for request in requests]
 
     def probe(self) -> str:
         """The format and number of the files. Raises InvalidInput when there are none that can be read."""
@@ -509,6 +541,26 @@ class EventSource:
                                                  tuple(one.labels.values())))
 
 
+def _readings(reader: _Reader, table: Mapping[str, Any], requests: Sequence[CountRequest], asked: str) -> list[Reading]:
+    step = math.gcd(*(request.step for request in requests))
+    lines, rejected = int(table["rows"].sum()), int(table["misfits"].sum())
+    if reader.shape.counted:
+        lines, rejected = reader.shape.counted.lines, rejected + reader.shape.counted.rejected
+    reader.refuse_misfit(lines, rejected)
+    warnings = (f"{rejected:,} of {lines:,} lines were rejected",) if rejected else ()
+    numbers = table["slot"]
+    events = ~np.ma.getmaskarray(numbers)
+    out = []
+    for index, request in enumerate(requests):
+        slots = {"slot": np.asarray(numbers[events]), "total": np.ma.filled(table[f"total{index}"], 0)[events],
+                 "bad": np.ma.filled(table[f"bad{index}"], 0)[events]}
+        series = _dense(slots, step, sampled=False)
+        if reader.shape.sampled:
+            series.known[:] = series.total > 0
+        out.append(Reading(_over(series, request), warnings, (asked,)))
+    return out
+
+
 def _events_of(query: object, what: str) -> EventQuery:
     if not isinstance(query, EventQuery):
         raise InvalidInput(f"{what} is not a question about events", "files of events are asked with conditions")
@@ -521,7 +573,7 @@ def _total_and_bad(rows: _Rows, request: CountRequest) -> tuple[str, str]:
         raise InvalidInput("an indicator over events says either which are bad or which are good",
                            "give exactly one of the two")
     if request.bad is not None:
-        weight = "bad_weight" if rows.shape.bad_weight else "weight"
+        weight = rows.lost
         chosen = rows.where(_events_of(request.bad, "bad").where)
     else:
         if rows.shape.bad_weight:

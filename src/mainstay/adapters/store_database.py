@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -95,14 +96,15 @@ _POSTGRES = Dialect(
 #
 # `ready` is when a timer or message may be taken: when it is due or, while it is taken, when the lease ends; NULL once
 # a message is sent. One column, so that one index finds what is due whatever happened before.
+# `word` is the kind up to its first dot, so that the facts of a word lie in the order of seq in one index.
 # The ledger keeps sums and slots apart: a report over many months reads sums only and must not page through slots.
 STEPS = ("""
 CREATE TABLE facts (
-    seq {serial} PRIMARY KEY, kind {name} NOT NULL, subject {name} NOT NULL, at BIGINT NOT NULL, data TEXT NOT NULL,
-    key {name} NOT NULL, actor {name} NOT NULL, recorded_at BIGINT NOT NULL);
+    seq {serial} PRIMARY KEY, word {name} NOT NULL, kind {name} NOT NULL, subject {name} NOT NULL, at BIGINT NOT NULL,
+    data TEXT NOT NULL, key {name} NOT NULL, actor {name} NOT NULL, recorded_at BIGINT NOT NULL);
 CREATE UNIQUE INDEX facts_by_key ON facts (key) WHERE key <> '';
 CREATE INDEX facts_by_subject ON facts (subject, seq);
-CREATE INDEX facts_by_kind ON facts (kind, seq);
+CREATE INDEX facts_by_word ON facts (word, seq);
 CREATE TABLE timers (
     key {name} PRIMARY KEY, due BIGINT NOT NULL, kind {name} NOT NULL, subject {name} NOT NULL, data TEXT NOT NULL,
     ready BIGINT NOT NULL, fence BIGINT NOT NULL, worker {name} NOT NULL);
@@ -283,8 +285,8 @@ def _not_a_store(url: str) -> InvalidInput:
 def _create_file(path: Path, where: str) -> None:
     # The journal holds who was paged and why: readable by its owner only. -wal and -shm take the file's own mode.
     try:
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, parents=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Never on a file that exists: closing any descriptor of it drops the locks this process holds on it (POSIX).
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
@@ -320,14 +322,33 @@ def _postgres_engine(url: sa.URL) -> sa.Engine:
     return engine
 
 
+def _prepare_file(connection: sa.Connection, where: str) -> None:
+    tables = sa.inspect(connection).get_table_names()
+    if tables and "mainstay_schema" not in tables:
+        raise StoreUnavailable(f"{where} belongs to another program (it has a table {tables[0]})", "name another file")
+    give_up = time.monotonic() + PATIENCE
+    while (mode := _write_ahead(connection)) == "busy" and time.monotonic() < give_up:
+        time.sleep(0.02)
+    if mode != "wal":
+        raise StoreUnavailable(f"{where} cannot keep a write-ahead log (journal mode: {mode})",
+                               "put it on a local disk, not on a network share, and end what holds it open")
+
+
+def _write_ahead(connection: sa.Connection) -> str:
+    # Of several processes that open a new file at once one sets the mode; SQLite tells the others "busy" without
+    # waiting as it does for a transaction.
+    try:
+        return str(connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar_one())
+    except exc.OperationalError as error:
+        if getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+            return "busy"
+        raise
+
+
 def _bring_up_to_date(engine: sa.Engine, dialect: Dialect, where: str) -> None:
-    if dialect is _SQLITE:
-        with engine.connect() as connection:
-            mode = connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar_one()
-        if mode != "wal":
-            raise StoreUnavailable(f"{where} lies where SQLite cannot keep a write-ahead log (mode {mode})",
-                                   "put it on a local disk, not on a network share")
     with engine.connect() as connection:
+        if dialect is _SQLITE:
+            _prepare_file(connection, where)
         version = _version(connection)
         if version < len(STEPS):
             connection.rollback()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -54,6 +54,7 @@ class Form:
         title: how people name it, e.g. `openslo/v1 SLO`; a list form is recognised by its root key: `slos:`.
         api_version, kind: what the document says of itself; both empty when `root_key` recognises it.
         root_key: the top-level key that makes a document of this form when it says no apiVersion.
+        shared: whether others use this apiVersion too, so that another kind of it is left alone in a folder.
         read: the document as resources; mistakes go into the reader's findings.
     """
 
@@ -62,6 +63,7 @@ class Form:
     api_version: str = ""
     kind: str = ""
     root_key: str = ""
+    shared: bool = False
 
 
 R = TypeVar("R")
@@ -114,11 +116,12 @@ def read_file(path: Path, shown: str) -> tuple[list[Document], list[Finding]]:
     """The documents of one file, refusing what cannot be YAML."""
     where = Position(shown)
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            return [], [Finding("too-large", where, f"the file has {size:,} bytes",
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            return [], [Finding("too-large", where, "the file has more than 16 MiB",
                                 "a catalog file stays under 16 MiB")]
-        text = path.read_bytes().decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return [], [Finding("not-text", where, f"this is not UTF-8 text (byte {error.start})", "save it as UTF-8")]
     except OSError as error:
@@ -140,7 +143,8 @@ def find_files(root: Path) -> list[Path]:
             path = Path(folder, name)
             if name.startswith(".") or path.suffix not in (".yaml", ".yml"):
                 continue
-            if path.resolve().is_relative_to(top):
+            # A pipe or socket of that name would be waited for without end.
+            if path.is_file() and path.resolve().is_relative_to(top):
                 found.append(path)
     return found
 
@@ -154,6 +158,7 @@ def load(paths: Sequence[str | os.PathLike[str]], grammar: Grammar) -> tuple[Cat
     documents: list[tuple[Document, bool]] = []
     findings: list[Finding] = []
     files: list[str] = []
+    seen: set[Path] = set()
     for given in paths:
         path = Path(given)
         named = not path.is_dir()
@@ -162,19 +167,39 @@ def load(paths: Sequence[str | os.PathLike[str]], grammar: Grammar) -> tuple[Cat
         for file in [path] if named else find_files(path):
             shown = str(file) if named else os.path.join(str(path), str(file.relative_to(path.resolve())))
             shown = os.path.normpath(shown)
+            if (real := file.resolve()) in seen:
+                continue
+            seen.add(real)
             files.append(shown)
             read, wrong = read_file(file, shown)
-            documents += [(document, named) for document in read]
+            documents += [(one, named) for document in read for one in _apart(document)]
             findings += wrong
+    unread = bool(findings)
     declared: list[Resource] = []
+    broken: set[str] = set()
     for document, named in documents:
+        before = len(findings)
         declared += _read_document(document, grammar, findings, named=named)
+        if any(f.severity is Severity.ERROR for f in findings[before:]):
+            broken |= set(_names_in(document.root))
     catalog = Catalog(_index(declared, findings), tuple(files), str(paths[0]) if paths else "")
-    findings += _dangling(catalog, grammar)
+    # What a mistaken document declares may be missing; one mistake must not be told again wherever it is referred to.
+    if not unread:
+        findings += (f for name, f in _dangling(catalog, grammar) if name not in broken)
     if not any(f.severity is Severity.ERROR for f in findings):
         for check in grammar.checks:
             findings += check(catalog)
-    return catalog, [_with_source(f, documents) for f in findings]
+    lines = {document.file: document.lines for document, _ in documents}
+    return catalog, [_with_source(f, lines) for f in findings]
+
+
+def _apart(document: Document) -> list[Document]:
+    """A list of documents (as OpenSLO's own tools write them) taken apart; any other document as it is."""
+    items = document.root.value
+    if isinstance(items, list) and items and all(isinstance(item.value, dict) and "apiVersion" in item.value
+                                                 for item in items):
+        return [replace(document, root=item) for item in items]
+    return [document]
 
 
 def _read_document(document: Document, grammar: Grammar, findings: list[Finding], *, named: bool) -> Iterator[Resource]:
@@ -203,6 +228,9 @@ def _read_document(document: Document, grammar: Grammar, findings: list[Finding]
     if api not in ours and not named:
         findings.append(_hint(document, root, f"apiVersion {api} is not read by Mainstay; left alone"))
         return
+    if api in ours and not named and any(form.shared for form in grammar.forms if form.api_version == api):
+        findings.append(_hint(document, root, f"{api} {kind} is not read by Mainstay; left alone"))
+        return
     if api in ours:
         kinds = [form.kind for form in grammar.forms if form.api_version == api]
         at = root.value.get("kind", root)
@@ -211,13 +239,26 @@ def _read_document(document: Document, grammar: Grammar, findings: list[Finding]
         return
     at = root.value.get("apiVersion", root)
     shapes = ours + [f"{form.root_key}:" for form in grammar.forms if form.root_key]
-    findings.append(document.finding(
-        "unknown-form", at, f'no form is known for apiVersion "{api}"{did_you_mean(api, ours)}',
-        "known: " + ", ".join(shapes)))
+    message = f'no form is known for apiVersion "{api}"{did_you_mean(api, ours)}' if api else \
+        "the document does not say its apiVersion"
+    findings.append(document.finding("unknown-form", at, message, "known: " + ", ".join(shapes)))
 
 
 def _hint(document: Document, node: Node, message: str) -> Finding:
     return Finding("left-alone", Position(document.file, node.line, node.column), message, severity=Severity.HINT)
+
+
+def _names_in(node: Node) -> Iterator[str]:
+    """Every value of a field `name` in the document."""
+    if isinstance(node.value, list):
+        for item in node.value:
+            yield from _names_in(item)
+    elif isinstance(node.value, dict):
+        for key, item in node.value.items():
+            if key == "name" and not isinstance(item.value, (dict, list)):
+                yield item.written
+            else:
+                yield from _names_in(item)
 
 
 def _word(node: Node | None) -> str:
@@ -239,7 +280,8 @@ def _index(declared: Iterable[Resource], findings: list[Finding]) -> dict[type, 
     return index
 
 
-def _dangling(catalog: Catalog, grammar: Grammar) -> Iterator[Finding]:
+def _dangling(catalog: Catalog, grammar: Grammar) -> Iterator[tuple[str, Finding]]:
+    """The references that lead nowhere: the name asked for, and the finding."""
     for names in catalog.resources.values():
         for resource in names.values():
             for link in grammar.links:
@@ -249,16 +291,13 @@ def _dangling(catalog: Catalog, grammar: Grammar) -> Iterator[Finding]:
                     known = catalog.resources.get(reference.kind, {})
                     what = reference.kind.__name__.lower()
                     mend = f"declare the {what}" + (f", or write one of: {', '.join(sorted(known))}" if known else "")
-                    yield Finding("unknown-reference", reference.where,
-                                  f'no {what} is named "{reference.name}"{did_you_mean(reference.name, known)}', mend)
+                    message = f'no {what} is named "{reference.name}"{did_you_mean(reference.name, known)}'
+                    yield reference.name, Finding("unknown-reference", reference.where, message, mend)
 
 
-def _with_source(finding: Finding, documents: list[tuple[Document, bool]]) -> Finding:
+def _with_source(finding: Finding, lines: Mapping[str, tuple[str, ...]]) -> Finding:
     """Give findings made without a document at hand (duplicates, references) their line for the caret."""
-    if finding.source:
+    known = lines.get(finding.where.file, ())
+    if finding.source or finding.where.line > len(known):
         return finding
-    for document, _ in documents:
-        if document.file == finding.where.file and finding.where.line <= len(document.lines):
-            return Finding(finding.code, finding.where, finding.message, finding.mend,
-                           document.lines[finding.where.line - 1], finding.severity)
-    return finding
+    return replace(finding, source=known[finding.where.line - 1])

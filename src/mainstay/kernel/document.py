@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import isfinite
 
 import yaml
 
@@ -26,7 +27,8 @@ Scalar = str | int | float | bool | None
 class Node:
     """One value of a document.
 
-    `value` is a scalar, a list of nodes, or a mapping of key text to node; `keys` says where each key stands.
+    `value` is a scalar, a list of nodes, or a mapping of key text to node; `keys` says where each key stands;
+    `written` is a scalar's text as the file has it (`1.10`, `007`).
     """
 
     value: Scalar | list[Node] | dict[str, Node]
@@ -34,6 +36,7 @@ class Node:
     column: int
     keys: dict[str, tuple[int, int]] = field(default_factory=dict)
     end_line: int = 0
+    written: str = ""
 
     def plain(self) -> object:
         """The value without places: dicts, lists and scalars."""
@@ -69,8 +72,15 @@ _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
+_LONGEST_NUMBER = 250
+"""Digits beyond this pass every float, and Python refuses to convert thousands of them."""
+
+
 def resolve(text: str) -> Scalar:
-    """What a plain scalar means in YAML 1.2; infinities and NaN stay words, no field of ours takes them."""
+    """What a plain scalar means in YAML 1.2; infinities, NaN and numbers beyond a float stay words: no field of ours
+    takes them."""
+    if len(text) > _LONGEST_NUMBER:
+        return text
     if _NULL.fullmatch(text):
         return None
     if _TRUE.fullmatch(text):
@@ -84,20 +94,27 @@ def resolve(text: str) -> Scalar:
     if _HEX.fullmatch(text):
         return int(text[2:], 16)
     if _FLOAT.fullmatch(text):
-        return float(text)
+        number = float(text)
+        return number if isfinite(number) else text
     return text
 
 
+# What libyaml refuses; looked for here because it says the place in bytes.
+_FORBIDDEN = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
 _MAX_DEPTH = 60
 _MAX_NODES = 2_000_000
+_COMPOSED_DEPTH = 1000
+"""The C composer recurses and has no limit of its own: at some tens of thousands it takes the process with it."""
 
 
 class _Builder:
     """From PyYAML's node graph to ours; refuses anchors that loop or explode, reports duplicate keys."""
 
-    def __init__(self, file: str, lines: tuple[str, ...]) -> None:
+    def __init__(self, file: str, lines: tuple[str, ...], most: int) -> None:
         self.file = file
         self.lines = lines
+        self.most = most
         self.findings: list[Finding] = []
         self.count = 0
 
@@ -110,16 +127,17 @@ class _Builder:
         mark = node.start_mark
         line, column = mark.line + 1, mark.column + 1
         self.count += 1
-        if depth > _MAX_DEPTH or self.count > _MAX_NODES:
-            if self.count <= _MAX_NODES + 1:
+        if depth > _MAX_DEPTH or self.count > self.most:
+            if self.count <= self.most + 1:
                 self.report("too-deep", mark, "the document nests or repeats itself without end",
                             "write the value out instead of an anchor that holds itself")
-            self.count = _MAX_NODES + 1
+            self.count = self.most + 1
             return Node(None, line, column)
         end = node.end_mark.line + 1
         if isinstance(node, yaml.ScalarNode):
             # The C composer calls a plain scalar's style "", the Python one None.
-            return Node(node.value if node.style else resolve(node.value), line, column, end_line=end)
+            value = node.value if node.style else resolve(node.value)
+            return Node(value, line, column, end_line=end, written=node.value)
         if isinstance(node, yaml.SequenceNode):
             return Node([self.build(item, depth + 1) for item in node.value], line, column, end_line=end)
         values: dict[str, Node] = {}
@@ -140,10 +158,19 @@ class _Builder:
 
 def read_documents(text: str, file: str) -> tuple[list[Document], list[Finding]]:
     """Every document of a YAML (or JSON) text, and what is wrong with it as YAML."""
+    text = text.removeprefix("\ufeff")
+    if forbidden := _FORBIDDEN.search(text):
+        before = text[: forbidden.start()]
+        where = Position(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        return [], [Finding("not-text", where, "this is not text: it holds a control character",
+                            "save the file as UTF-8 without it")]
     lines = tuple(text.splitlines())
-    builder = _Builder(file, lines)
+    builder = _Builder(file, lines, min(_MAX_NODES, 5 * len(text) + 10_000))
     documents: list[Document] = []
     try:
+        if (place := _where_too_deep(text, lines)) is not None:
+            return [], [Finding("too-deep", Position(file, *place), "the document nests without end",
+                                "write fewer levels")]
         for root in _compose(text):
             documents.append(Document(file, builder.build(root), lines))
     except yaml.MarkedYAMLError as error:
@@ -153,13 +180,29 @@ def read_documents(text: str, file: str) -> tuple[list[Document], list[Finding]]
         problem = " ".join(part for part in (error.context, error.problem) if part)
         builder.findings.append(Finding("not-yaml", Position(file, line, column), f"this is not YAML: {problem}",
                                         "check indentation, quotes and brackets near here", source))
-    except yaml.reader.ReaderError as error:
-        # Its `position` counts characters of the stream.
-        before = text[: error.position]
-        line = before.count("\n") + 1
-        builder.findings.append(Finding("not-text", Position(file, line, error.position - before.rfind("\n")),
-                                        f"this is not text: {error.reason}", "save the file as UTF-8"))
     return documents, builder.findings
+
+
+def _where_too_deep(text: str, lines: tuple[str, ...]) -> tuple[int, int] | None:
+    """Where the text nests deeper than can be composed safely; None for any text a person writes."""
+    flow = text.count("[") + text.count("{")
+    block = max((line.count("-") + line.count("?") + len(line) - len(line.lstrip(" ")) for line in lines), default=0)
+    if flow + block < _COMPOSED_DEPTH:
+        return None
+    loader = _Loader(text)
+    depth = 0
+    try:
+        while loader.check_event():
+            event = loader.get_event()
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > _COMPOSED_DEPTH and (mark := event.start_mark) is not None:
+                    return mark.line + 1, mark.column + 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    finally:
+        loader.dispose()
+    return None
 
 
 def _compose(text: str) -> Iterator[yaml.Node]:

@@ -68,7 +68,7 @@ class Reader:
 
     def _wrong(self, key: str, node: Node, wanted: str, mend: str = "") -> None:
         shown = "a mapping" if isinstance(node.value, dict) else "a list" if isinstance(node.value, list) \
-            else f'"{node.value}"' if isinstance(node.value, str) else str(node.value).lower()
+            else "nothing" if node.value is None else f'"{node.value}"' if isinstance(node.value, str) else node.written
         self.findings.append(self.document.finding(
             "wrong-type", node, f"{self.field(key)} must be {wanted}, not {shown}", mend))
 
@@ -86,7 +86,7 @@ class Reader:
         if isinstance(node.value, (dict, list, bool)):
             self._wrong(key, node, "text")
             return default
-        value = str(node.value)
+        value = _as_written(node)
         if one_of and value not in one_of:
             self.findings.append(self.document.finding(
                 "unknown-value", node, f'{self.field(key)} is "{value}"{did_you_mean(value, one_of)}',
@@ -105,7 +105,7 @@ class Reader:
             if isinstance(item.value, (dict, list)) or item.value is None:
                 self._wrong(key, item, "a list of texts")
             else:
-                out.append(str(item.value))
+                out.append(_as_written(item))
         return tuple(out)
 
     def number(self, key: str, *, required: bool = False, minimum: float | None = None,
@@ -157,7 +157,7 @@ class Reader:
             self._wrong(key, node, "text or a number")
             return None
         try:
-            return parse(str(node.value))
+            return parse(_as_written(node))
         except InvalidInput as error:
             self.findings.append(self.document.finding(
                 "invalid-value", node, f"{self.field(key)}: {error.message}", error.way_out))
@@ -188,8 +188,7 @@ class Reader:
             if isinstance(item.value, (dict, list)):
                 self._wrong(f"{key}.{name}", item, "text")
             else:
-                out[name] = "" if item.value is None else str(item.value).lower() \
-                    if isinstance(item.value, bool) else str(item.value)
+                out[name] = "" if item.value is None else _as_written(item)
         return out
 
     def child(self, key: str, *, required: bool = False) -> Reader | None:
@@ -240,22 +239,28 @@ class Reader:
                     "known fields: " + ", ".join(sorted(self._asked))))
 
 
+def _as_written(node: Node) -> str:
+    return node.written or str(node.value)
+
+
 def parse_moment(text: str) -> datetime:
     """RFC 3339 with a zone, or a date for its midnight UTC, as an aware UTC instant.
 
     Raises:
-        InvalidInput: neither of the two; a time without a zone means something else in every zone.
+        InvalidInput: neither of the two; a time without a zone means something else in every zone; a year so far off
+            that windows around it would leave the calendar.
     """
     raw = text.strip()
     try:
         day = date.fromisoformat(raw)
-        return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
     except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(raw)
-    except ValueError:
-        raise InvalidInput(f'"{raw}" is not a time', "write 2026-03-02T09:00:00Z or 2026-03-02") from None
+        try:
+            moment = datetime.fromisoformat(raw)
+        except ValueError:
+            raise InvalidInput(f'"{raw}" is not a time', "write 2026-03-02T09:00:00Z or 2026-03-02") from None
     if moment.tzinfo is None:
         raise InvalidInput(f'"{raw}" has no time zone', f"write {raw}Z for UTC, or +01:00 behind it")
+    if not 1970 < moment.year < 3000:
+        raise InvalidInput(f'"{raw}" is too far away', "write a year from 1971 to 2999")
     return moment.astimezone(UTC)

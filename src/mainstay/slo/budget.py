@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mainstay.kernel.errors import InvalidInput
-from mainstay.kernel.quantity import Target
+from mainstay.kernel.quantity import State, Target
 
 
 class NoBudget(InvalidInput):
@@ -34,8 +33,7 @@ class NoBudget(InvalidInput):
                          "promise less than 100 %, such as 99.9")
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(NamedTuple):
     """Counted events: requests, seconds, slices; a failure, a slow answer or a second of downtime is `bad`.
 
     Args:
@@ -95,6 +93,20 @@ def remaining(spent: float) -> float:
     return 1 - spent
 
 
+def status_of(spent: float | None, *, fast_burn: bool = False) -> State:
+    """The state of an objective, one of the four that every face shows.
+
+    `violated` when more than the budget is spent, which is the same as an SLI below the target; `at_risk` when more
+    than 75 % of it is spent or the fast-burn alert is on; `no_data` when nothing was counted; else `healthy`. A budget
+    spent to the last event is at risk and not violated: the promise is still kept.
+    """
+    if spent is None:
+        return "no_data"
+    if round(spent, 9) > 1:
+        return "violated"
+    return "at_risk" if round(spent, 9) > 0.75 or fast_burn else "healthy"
+
+
 def allowed(target: Target, total: float) -> float:
     """How much of `total` may be bad: failures or slow answers among so many requests, slices among so many."""
     return float(target.budget * Decimal(total))
@@ -123,8 +135,7 @@ def burn_of(spent: float, elapsed: float, window: float) -> float:
     return spent / (elapsed / window)
 
 
-@dataclass(frozen=True, slots=True)
-class StraightLine:
+class StraightLine(NamedTuple):
     """Where a budget ends if it goes on being spent as it was so far.
 
     Args:
@@ -181,8 +192,7 @@ def spent_of_period(burn_so_far: float, elapsed: float, period: float) -> float:
 # -- alerts on burn -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
+class Tier(NamedTuple):
     """One rung of multi-window, multi-burn-rate alerting.
 
     Args:
@@ -205,8 +215,7 @@ TIERS = (
 """2 % in 1 h, 5 % in 6 h, 10 % in 1 d, 10 % in 3 d: SRE Workbook, ch. 5, the 1 d row as in Sloth and the mixins."""
 
 
-@dataclass(frozen=True, slots=True)
-class BurnAlert:
+class BurnAlert(NamedTuple):
     """A tier worked out for one target and one window. Both windows must burn above `factor` for the alert to trip.
 
     Args:
@@ -324,8 +333,7 @@ def chance_of_false_page(requests: int, bad_share: float, alert: BurnAlert) -> f
 # -- acceptable downtime ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Downtime:
+class Downtime(NamedTuple):
     """How long a service may be wholly down within one named window; calendar windows have a shortest and a longest.
 
     Args:
@@ -385,8 +393,7 @@ def weighted(parts: Iterable[tuple[float, float]]) -> float:
     return math.fsum(value * weight for value, weight in pairs if weight > 0) / total
 
 
-@dataclass(frozen=True, slots=True)
-class SlaBuffer:
+class SlaBuffer(NamedTuple):
     """The room between what is aimed at (SLO) and what is owed (SLA).
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from mainstay.kernel.catalog import Catalog, Grammar
 from mainstay.kernel.errors import NotFound
@@ -71,7 +71,8 @@ def _check_dependencies(objective: Objective, catalog: Catalog) -> Iterator[Find
 
 
 def _percent(ratio: Decimal) -> str:
-    return f"{plain((ratio * 100).quantize(Decimal('0.0001')))} %"
+    # Rounded down, so that what is recommended can be kept.
+    return f"{plain((ratio * 100).quantize(Decimal('0.0001'), ROUND_FLOOR))} %"
 
 
 def _check_indicator(objective: Objective, indicator: Indicator, catalog: Catalog) -> Iterator[Finding]:

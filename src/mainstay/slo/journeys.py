@@ -82,6 +82,6 @@ def _warnings(steps: list[StepReading], target: float | None, promised: float | 
     out = [f"{step.name}: nothing was measured, its promise stands in for it"
            for step in steps if step.sli is None and step.promised is not None]
     if target is not None and promised is not None and promised < target:
-        out.append(f"the steps promise {promised * 100:.4g} % together, less than the journey's target of "
+        out.append(f"the steps promise {promised * 100:.6g} % together, less than the journey's target of "
                    f"{target * 100:g} %")
     return out

@@ -19,7 +19,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """`metadata:` of a document."""
+    """`metadata:` of a document; `name` is empty when it was missing or unusable, which is reported."""
 
     name: str
     origin: Position
@@ -42,27 +42,25 @@ class Additions:
     review: Review | None = None
 
 
-def read_metadata(reader: Reader, *, checked: bool = True) -> Metadata | None:
-    """The document's `metadata:`; a finding when it has no usable name.
+def read_metadata(reader: Reader, *, checked: bool = True) -> Metadata:
+    """The document's `metadata:`. Without a usable name the rest is still read, so that every mistake is found.
 
     Args:
         checked: whether the name must follow RFC 1123; OpenSLO's own alert examples do not.
     """
     meta = reader.child("metadata", required=True)
     if meta is None:
-        return None
-    name = meta.text("name", required=True)
+        return Metadata("", reader.where)
+    name = meta.text("name", required=True, default="")
     title = meta.text("displayName", default="")
     labels = _labels(meta)
     annotations = meta.labels("annotations")
     service, owner = meta.text("service", default=""), meta.text("owner", default="")
     meta.done()
-    if name is None:
-        return None
-    if checked and not _NAME.fullmatch(name):
+    if name and checked and not _NAME.fullmatch(name):
         meta.report("invalid-name", f'"{name}" cannot be a name',
                     "use a-z, 0-9, - . _, starting and ending with a letter or digit", "name")
-        return None
+        name = ""
     return Metadata(name, meta.where_of("name"), title, labels, annotations, service, owner)
 
 
@@ -83,30 +81,38 @@ _ANNOTATIONS = ("owner", "rationale", "sla", "depends-on", "policy", "review-eve
 
 def read_annotations(reader: Reader, meta: Metadata) -> Additions:
     """The `mainstay/…` annotations, checked like fields of their own."""
-    found = {key.removeprefix("mainstay/"): value for key, value in meta.annotations.items()
-             if key.startswith("mainstay/")}
-    for key in found:
-        if key not in _ANNOTATIONS:
-            reader.report("unknown-field", f"annotation mainstay/{key} is unknown{did_you_mean(key, _ANNOTATIONS)}",
-                          "known: " + ", ".join(f"mainstay/{known}" for known in _ANNOTATIONS), "metadata")
-    try:
-        sla = Target.percent(found["sla"]) if "sla" in found else None
-        review = None
-        if "review-every" in found:
-            last = found.get("review-last")
-            review = Review(parse_period(found["review-every"]), parse_date(last) if last else None)
-        return Additions(found.get("owner", ""), found.get("rationale", ""), sla,
-                         parse_dependencies(found.get("depends-on", ""), meta.origin), found.get("policy", ""), review)
-    except InvalidInput as error:
-        reader.report("invalid-value", f"an annotation mainstay/…: {error.message}", error.way_out, "metadata")
+    notes = _annotations(reader) if meta.annotations else None
+    if notes is None:
         return Additions()
+    for key in meta.annotations:
+        known = key.removeprefix("mainstay/")
+        if known != key and known not in _ANNOTATIONS:
+            notes.report("unknown-field", f"annotation {key} is unknown{did_you_mean(known, _ANNOTATIONS)}",
+                         "known: " + ", ".join(f"mainstay/{one}" for one in _ANNOTATIONS), key)
+    every = notes.parsed("mainstay/review-every", parse_period)
+    last = notes.parsed("mainstay/review-last", parse_date)
+    dependencies = notes.parsed("mainstay/depends-on", lambda text: parse_dependencies(text, meta.origin))
+    return Additions(meta.annotations.get("mainstay/owner", ""), meta.annotations.get("mainstay/rationale", ""),
+                     notes.target("mainstay/sla"), dependencies or (), meta.annotations.get("mainstay/policy", ""),
+                     Review(every, last) if every is not None else None)
+
+
+def _annotations(reader: Reader) -> Reader | None:
+    head = reader.child("metadata")
+    return head.child("annotations") if head is not None else None
 
 
 def parse_dependencies(text: str, where: Position) -> tuple[Dependency, ...]:
-    """`auth=99.99, db` as dependencies."""
+    """`auth=99.99, db` as dependencies.
+
+    Raises:
+        InvalidInput: a promise without a service, or one that is not a target.
+    """
     out = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         service, _, promise = part.partition("=")
+        if not service.strip():
+            raise InvalidInput(f'"{part}" names no service', "write SERVICE=99.9")
         out.append(Dependency(service.strip(), Target.percent(promise) if promise else None, "", where))
     return tuple(out)
 

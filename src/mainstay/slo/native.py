@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from math import isfinite
 
 from mainstay.kernel.catalog import Form
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
 from mainstay.kernel.ports import Condition, EventQuery, PromQuery
-from mainstay.kernel.quantity import RollingWindow, Window, parse_duration, parse_window, zone_named
+from mainstay.kernel.quantity import SLOT, RollingWindow, Window, parse_duration, parse_window, zone_named
 from mainstay.kernel.reader import Reader
 from mainstay.slo.metadata import parse_date, parse_period, read_metadata
 from mainstay.slo.method import Idle, Method, Occurrences, RatioTimeslices, Timeslices, step_of
@@ -47,19 +48,20 @@ def read_indicator_kind(reader: Reader) -> Iterator[Indicator]:
     meta = read_metadata(reader)
     spec = reader.child("spec", required=True)
     reader.done()
-    if spec is None or meta is None:
+    if spec is None:
         return
     indicator = read_indicator(spec, meta.name, meta.origin)
-    if indicator is not None:
+    if indicator is not None and meta.name:
         yield indicator
 
 
 def read_indicator(spec: Reader, name: str, origin: Position) -> Indicator | None:
     """An indicator's body: its type, its source, and what is counted there as events or by PromQL."""
+    before = len(spec.findings)
     kind = IndicatorType(spec.text("type", one_of=_TYPES, default="custom"))
     source = spec.text("source", default="")
     threshold = spec.duration("threshold")
-    slice_ = spec.duration("slice") or _SLICE
+    slice_ = spec.parsed("slice", _slice) or _SLICE
     description = spec.text("description", default="")
     considered = (*read_conditions(spec, "where"), *read_exclusions(spec, "exclude"))
     parts = {key: part for key in ("good", "bad", "total") if (part := _part(spec, key, considered)) is not None}
@@ -70,28 +72,40 @@ def read_indicator(spec: Reader, name: str, origin: Position) -> Indicator | Non
     spec.done()
     said = tuple(_words(one) for one in considered)
     if gauge is not None:
-        if (at_most is None) == (at_least is None):
+        if spec.has("at_most") == spec.has("at_least"):
             spec.report("one-of", f"{spec.path}.gauge needs at_most or at_least", "add at_most: VALUE", "gauge")
+        if (at_most is None) == (at_least is None):
             return None
         bound = compared(gauge, "<=", at_most) if at_most is not None else compared(gauge, ">=", at_least or 0.0)
         return Indicator(name, origin, kind, source, bound, description=description)
     total = parts.get("total", EventQuery(considered))
     if kind is IndicatorType.THROUGHPUT:
-        if minimum is None:
+        if not spec.has("minimum"):
             spec.report("missing-field", f"{spec.path} is a throughput and says no minimum", "add minimum: 10/s")
+        if minimum is None:
             return None
         return Indicator(name, origin, kind, source, total, derived=PerSecond(minimum, slice_),
                          description=description, exclusions=said)
     if kind is IndicatorType.FRESHNESS and counted is None:
-        if threshold is None:
+        if not spec.has("threshold"):
             spec.report("missing-field", f"{spec.path} is a freshness and says no threshold", "add threshold: 10m")
+        if threshold is None:
             return None
         return Indicator(name, origin, kind, source, total, derived=FreshWithin(threshold, slice_),
                          threshold=threshold, description=description, exclusions=said)
     if counted is None:
+        if len(spec.findings) == before:  # else the mistake already told may be what is missing
+            spec.report("missing-field", f"{spec.path} does not say what is good or bad",
+                        'add good: {status: "<500"}, bad: …, histogram: … or gauge: …')
         return None
     good, bad, total = counted
     return Indicator(name, origin, kind, source, total, bad, good, None, threshold, description, said)
+
+
+def _slice(text: str) -> timedelta:
+    length = parse_duration(text)
+    step_of(RatioTimeslices(length))
+    return length
 
 
 _Query = EventQuery | PromQuery
@@ -115,9 +129,10 @@ def _counted(spec: Reader, kind: IndicatorType, considered: tuple[Condition, ...
     histogram = spec.text("histogram")
     spec.ignore("minimum", "gauge", "at_most", "at_least")
     if histogram is not None:
-        if threshold is None:
+        if not spec.has("threshold"):
             spec.report("missing-field", f"{spec.path}.histogram needs a threshold", "add threshold: 300ms",
                         "histogram")
+        if threshold is None:
             return None
         try:
             within, counted = histogram_queries(histogram, threshold.total_seconds())
@@ -143,9 +158,6 @@ def _counted(spec: Reader, kind: IndicatorType, considered: tuple[Condition, ...
             return None, events_that(timed.where, (slow,)), timed
         if kind in (IndicatorType.AVAILABILITY, IndicatorType.ERROR_RATE):
             return None, events_that(total.where, (Condition("status", ">=", (500.0,)),)), total
-    if kind not in (IndicatorType.THROUGHPUT, IndicatorType.FRESHNESS) and not spec.has("gauge"):
-        spec.report("missing-field", f"{spec.path} does not say what is good or bad",
-                    'add good: {status: "<500"}, bad: …, histogram: … or gauge: …')
     return None
 
 
@@ -161,7 +173,7 @@ def _per_second(text: str) -> float:
         value = float(number)
     except ValueError:
         value = -1.0
-    if per is None or value <= 0:
+    if per is None or value <= 0 or not isfinite(value):
         raise InvalidInput(f'"{text}" is not a rate', "write 10/s or 600/m")
     return value / per
 
@@ -174,7 +186,7 @@ def read_objective(reader: Reader) -> Iterator[Objective]:
     meta = read_metadata(reader)
     spec = reader.child("spec", required=True)
     reader.done()
-    if spec is None or meta is None:
+    if spec is None:
         return
     inline, reference = spec.child("indicator"), spec.text("indicatorRef")
     indicator: Indicator | str | None = reference
@@ -185,7 +197,7 @@ def read_objective(reader: Reader) -> Iterator[Objective]:
     elif inline is not None:
         indicator = read_indicator(inline, meta.name, inline.where)
     target = spec.target("target", required=True)
-    zone = spec.parsed("timezone", lambda text: zone_named(text).key) or "UTC"
+    zone = spec.parsed("timezone", lambda text: str(zone_named(text))) or "UTC"
     main = spec.parsed("window", lambda text: parse_window(text, zone=zone)) or RollingWindow(timedelta(days=30))
     others = tuple(filter(None, (_window(child, zone) for child in spec.children("windows"))))
     fields = {key: spec.text(key, default="") for key in ("description", "rationale", "owner", "policy", "service")}
@@ -194,11 +206,11 @@ def read_objective(reader: Reader) -> Iterator[Objective]:
     dependencies = tuple(filter(None, map(_dependency, spec.children("dependencies"))))
     review, exclusions = _review(spec), spec.texts("exclusions")
     spec.done()
-    if indicator is None or target is None:
-        return
-    if sla is not None and sla.ratio > target.ratio:
+    if target is not None and sla is not None and sla.ratio > target.ratio:
         spec.report("sla-above-target", f"the SLA promises {sla}, more than the objective's {target}",
                     "an SLA is looser than the objective, so that the team knows first", "sla")
+    if indicator is None or target is None or not meta.name:
+        return
     yield Objective(
         meta.name, meta.origin, fields["service"] or meta.service, indicator, (ObjectiveWindow(main, target), *others),
         method, meta.title, fields["description"], fields["rationale"], fields["owner"] or meta.owner, sla,
@@ -257,27 +269,30 @@ def read_journey(reader: Reader) -> Iterator[Journey]:
     meta = read_metadata(reader)
     spec = reader.child("spec", required=True)
     reader.done()
-    if spec is None or meta is None:
+    if spec is None:
         return
     description = spec.text("description", default="")
     combine = spec.text("combine", one_of=("serial", "weighted", "composite"), default="serial")
     target = spec.target("target")
     steps: list[Step] = []
     weights: list[float] = []
-    for child in spec.children("steps", required=True):
+    written = spec.children("steps", required=True)
+    if spec.has("steps") and not written:
+        spec.report("missing-field", f"{spec.path}.steps is empty", "write at least one step", "steps")
+    for child in written:
         name = child.text("name")
         objective = child.text("objective", default="")
         promised = child.target("target")
         weight = child.number("weight", minimum=0)
         child.done()
-        if bool(objective) == (promised is not None):
+        if bool(objective) == child.has("target"):
             child.report("one-of", f"{child.path} needs objective or target" + (", not both" if objective else ""),
                          "write objective: NAME, or target: 99.9 for a step nobody measures yet")
             continue
         steps.append(Step(name or objective or f"step {len(steps) + 1}", objective, promised, child.where))
         weights.append(1.0 if weight is None else weight)
     spec.done()
-    if not steps:
+    if not steps or not meta.name:
         return
     if combine != "serial" and not sum(weights) > 0:
         spec.report("invalid-value", f"{spec.path}: the weights add up to nothing", "give at least one step a weight")
@@ -290,18 +305,18 @@ def read_maintenance(reader: Reader) -> Iterator[Maintenance]:
     meta = read_metadata(reader)
     spec = reader.child("spec", required=True)
     reader.done()
-    if spec is None or meta is None:
+    if spec is None:
         return
     start, length = spec.moment("start", required=True), spec.parsed("duration", parse_duration, required=True)
     every, until = spec.parsed("every", parse_duration), spec.moment("until")
     reason = spec.text("reason", required=True, default="")
     services, objectives = spec.texts("services"), spec.texts("objectives")
     spec.done()
-    if start is None or length is None:
+    if length is not None and every is not None and (every <= length or every < timedelta(seconds=SLOT)):
+        spec.report("out-of-range", f"{spec.path}.every leaves nothing that counts",
+                    "write a distance longer than the duration and than five minutes", "every")
         return
-    if every is not None and every < length:
-        spec.report("out-of-range", f"{spec.path}.every is shorter than the maintenance itself",
-                    "write a distance longer than the duration", "every")
+    if start is None or length is None or not meta.name:
         return
     yield Maintenance(meta.name, meta.origin, start, length, reason, every, until, services, objectives)
 

@@ -48,7 +48,7 @@ def read_slo_v1(reader: Reader) -> Iterator[Objective]:
     meta = read_metadata(reader)
     spec = reader.child("spec", required=True)
     reader.done()
-    if spec is None or meta is None:
+    if spec is None:
         return
     description = spec.text("description", default="")
     target = spec.target("objective", required=True)
@@ -64,7 +64,7 @@ def read_slo_v1(reader: Reader) -> Iterator[Objective]:
     if sli is None:
         return
     indicator = _slo_v1_indicator(sli, meta.name)
-    if indicator is not None and target is not None and window is not None:
+    if indicator is not None and target is not None and window is not None and meta.name:
         yield Objective(meta.name, meta.origin, meta.service, indicator, (ObjectiveWindow(window, target),),
                         description=description, owner=meta.owner, labels=meta.labels)
 
@@ -124,11 +124,11 @@ def _slos_entry(entry: Reader, default_source: str) -> Objective | None:
     service = entry.text("service", default="")
     window: Window | None = entry.parsed("window", parse_window, required=True)
     sli = entry.child("sli", required=True)
-    if sli is None or name is None:
+    if sli is None:
         entry.ignore("target", "objective", "source")
         entry.done()
         return None
-    sli_name = sli.text("name", default=name)
+    sli_name = sli.text("name", default=name or "")
     sli_description = sli.text("description", default="")
     unit = sli.text("unit", default="percent")
     kind = sli.text("target_type", required=True, one_of=("availability", "latency", "throughput"))
@@ -154,7 +154,7 @@ def _slos_entry(entry: Reader, default_source: str) -> Objective | None:
             # Lower is better for latency; a throughput must not fall below its bound.
             counted = (None, None, compared(query, "<=" if kind == "latency" else ">=", bound))
     entry.done()
-    if counted is None or target is None or window is None or kind is None:
+    if counted is None or target is None or window is None or kind is None or name is None:
         return None
     indicator = Indicator(sli_name, sli.where, IndicatorType(kind), source, counted[2], counted[0], counted[1],
                           description=sli_description)
@@ -273,14 +273,14 @@ def _document_objective(entry: Reader, service: str, owner: str, source: str,
     window: Window | None = entry.parsed("window", _document_window, required=True)
     rationale = entry.text("rationale", default="")
     entry.done()
-    if sli is None or title is None or target_text is None or window is None:
+    if sli is None:
         return None
     metric, definition = sli.text("metric", default=""), sli.text("definition", default="")
     exclusions = sli.texts("exclusions")
-    promised = _document_target(entry, target_text, f"{title} {metric}")
-    indicator = _document_indicator(sli, title, source, promised[1] if promised else None, queries)
+    promised = _document_target(entry, target_text, f"{title} {metric}") if target_text is not None else None
+    indicator = _document_indicator(sli, title or metric, source, promised[1] if promised else None, queries)
     sli.done()
-    if promised is None or indicator is None:
+    if promised is None or indicator is None or title is None or window is None:
         return None
     slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     return Objective(f"{service}-{slug}", entry.where, service, indicator, (ObjectiveWindow(window, promised[0]),),
@@ -318,8 +318,12 @@ def _document_indicator(sli: Reader, title: str, source: str, threshold: timedel
     texts = {key: sli.text(key) for key in ("good", "bad", "total", "histogram")}
     bad_events = read_conditions(sli, "bad_events")
     kind = IndicatorType.LATENCY if threshold is not None else IndicatorType.CUSTOM
-    if texts.get("histogram") and threshold is not None:
-        good, total = histogram_queries(texts["histogram"] or "", threshold.total_seconds())
+    if texts["histogram"] is not None and threshold is not None:
+        try:
+            good, total = histogram_queries(texts["histogram"], threshold.total_seconds())
+        except InvalidInput as error:
+            sli.report("invalid-value", error.message, error.way_out, "histogram")
+            return None
         return Indicator(title, sli.where, kind, own_source, total, good=good, threshold=threshold)
     if texts.get("total") and (texts.get("good") or texts.get("bad")):
         parts = {key: counter_query(text, counter=True) for key, text in texts.items() if text}
@@ -346,7 +350,8 @@ def _document_indicator(sli: Reader, title: str, source: str, threshold: timedel
 
 FORMS = (
     Form("slo/v1 ServiceLevelObjective", read_slo_v1, "slo/v1", "ServiceLevelObjective"),
-    Form("policy/v1 ErrorBudgetPolicy", read_seed_policy, "policy/v1", "ErrorBudgetPolicy"),
+    # Kubernetes has a policy/v1 as well.
+    Form("policy/v1 ErrorBudgetPolicy", read_seed_policy, "policy/v1", "ErrorBudgetPolicy", shared=True),
     Form("slos: list", read_slos, root_key="slos"),
     Form("slo_document:", read_slo_document, root_key="slo_document"),
 )

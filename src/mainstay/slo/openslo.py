@@ -18,6 +18,7 @@ from mainstay.kernel.finding import Position
 from mainstay.kernel.ports import EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import (
     CalendarWindow,
+    RequestWindow,
     RollingWindow,
     Target,
     Window,
@@ -56,7 +57,7 @@ def read_service(reader: Reader) -> Iterator[Service]:
         description = spec.text("description", default="")
         spec.done()
     reader.done()
-    if meta is not None:
+    if meta.name:
         yield Service(meta.name, meta.origin, meta.title, description, meta.annotations.get("mainstay/owner", ""))
 
 
@@ -71,7 +72,7 @@ def read_data_source(reader: Reader) -> Iterator[DataSource]:
     details = read_details(spec, kind)
     spec.done()
     reader.done()
-    if meta is not None and kind:
+    if meta.name and kind:
         yield DataSource(meta.name, meta.origin, KINDS.get(kind, kind), details, description)
 
 
@@ -80,17 +81,16 @@ def read_sli(reader: Reader) -> Iterator[Indicator]:
     meta = read_metadata(reader)
     spec = reader.child("spec", required=True)
     reader.done()
-    if spec is None or meta is None:
+    if spec is None:
         return
     indicator = read_indicator(spec, meta.name, meta.origin)
     spec.done()
-    if indicator is not None:
+    if indicator is not None and meta.name:
         yield indicator
 
 
-def read_indicator(spec: Reader, name: str, origin: Position, comparison: tuple[str, float] | None = None,
-                   ) -> Indicator | None:
-    """The spec of an SLI; `comparison` is the objective's `op` and `value` for a threshold metric."""
+def read_indicator(spec: Reader, name: str, origin: Position) -> Indicator | None:
+    """The spec of an SLI. A threshold metric does not say what it is compared with; its objective does."""
     description = spec.text("description", default="")
     given = [key for key in _INDICATOR_FIELDS if spec.has(key)]
     if len(given) != 1:
@@ -101,14 +101,13 @@ def read_indicator(spec: Reader, name: str, origin: Position, comparison: tuple[
     if given == ["thresholdMetric"]:
         metric = spec.child("thresholdMetric")
         spec.ignore("ratioMetric")
-        return None if metric is None else _threshold_metric(metric, name, origin, comparison, description)
+        return None if metric is None else _threshold_metric(metric, name, origin, description)
     metric = spec.child("ratioMetric")
     spec.ignore("thresholdMetric")
     return None if metric is None else _ratio_metric(metric, name, origin, description)
 
 
-def _threshold_metric(metric: Reader, name: str, origin: Position, comparison: tuple[str, float] | None,
-                      description: str) -> Indicator | None:
+def _threshold_metric(metric: Reader, name: str, origin: Position, description: str) -> Indicator | None:
     source = _metric_source(metric, counter=False)
     metric.done()
     if source is None:
@@ -117,9 +116,7 @@ def _threshold_metric(metric: Reader, name: str, origin: Position, comparison: t
     if not isinstance(query, PromQuery):
         metric.report("invalid-value", f"{metric.path} needs a query, not conditions on events", "write query: …")
         return None
-    # An SLI on its own does not say what it is compared with; the objective that refers to it does.
-    operator, value = comparison or ("", 0.0)
-    return Indicator(name, origin, IndicatorType.CUSTOM, reference, compared(query.text, operator, value),
+    return Indicator(name, origin, IndicatorType.CUSTOM, reference, compared(query.text, "", 0.0),
                      description=description)
 
 
@@ -187,7 +184,8 @@ def read_slo(reader: Reader) -> Iterator[Objective | Journey]:
     meta = read_metadata(reader)
     spec = reader.child("spec", required=True)
     reader.done()
-    if spec is None or meta is None:
+    extra = read_annotations(reader, meta)
+    if spec is None:
         return
     description = spec.text("description", default="")
     service = spec.text("service", default="")
@@ -198,21 +196,24 @@ def read_slo(reader: Reader) -> Iterator[Objective | Journey]:
     if spec.has("objectives") and not targets:
         spec.report("missing-field", f"{spec.path}.objectives is empty", "write at least one objective", "objectives")
     composite = any(one.has("indicator") or one.has("indicatorRef") for one in targets)
-    shared = _indicator_of(spec, meta, targets[0] if len(targets) == 1 else None, required=not composite)
+    shared = _indicator_of(spec, meta, required=not composite)
     made: list[Objective] = []
     names = _objective_names(meta.name, targets)
     for name, one in zip(names, targets, strict=True):
         title = one.text("displayName", default="") or meta.title
         target = _target(one)
         comparison = _comparison(one)
-        own = _indicator_of(one, Metadata(name, meta.origin), one, required=False) if composite else shared
+        own = _indicator_of(one, Metadata(name, meta.origin), required=not spec.has("indicator")
+                            and not spec.has("indicatorRef")) if composite else shared
         method = _method(one, method_name)
         weight = one.number("compositeWeight", minimum=0)
         one.done()
         indicator = _compared_with(own or shared, comparison, one)
-        if target is None or indicator is None or not windows:
+        if target is None or indicator is None or not windows or not meta.name:
             continue
-        extra = read_annotations(reader, meta)
+        if extra.sla is not None and extra.sla.ratio > target.ratio:
+            one.report("sla-above-target", f"the SLA promises {extra.sla}, more than the objective's {target}",
+                       "an SLA is looser than the objective, so that the team knows first")
         made.append(Objective(
             name, meta.origin, service, indicator, tuple(ObjectiveWindow(w, target) for w in windows), method, title,
             description, labels=meta.labels, weight=1.0 if weight is None else weight, owner=extra.owner,
@@ -234,11 +235,13 @@ def _objective_names(base: str, targets: list[Reader]) -> list[str]:
         node = one.node.value.get("displayName") if isinstance(one.node.value, dict) else None
         slug = re.sub(r"[^a-z0-9]+", "-", str(node.value).lower()).strip("-") if node is not None else ""
         name = f"{base}-{slug or index}"
-        names.append(name if name not in names else f"{base}-{index}")
+        while name in names:
+            name += f"-{index}"
+        names.append(name)
     return names
 
 
-def _indicator_of(reader: Reader, meta: Metadata, target: Reader | None, *, required: bool) -> Indicator | str | None:
+def _indicator_of(reader: Reader, meta: Metadata, *, required: bool) -> Indicator | str | None:
     reference = reader.text("indicatorRef")
     inline = reader.child("indicator")
     if reference and inline is not None:
@@ -263,7 +266,7 @@ def _indicator_of(reader: Reader, meta: Metadata, target: Reader | None, *, requ
     inline.done()
     if spec is None:
         return None
-    indicator = read_indicator(spec, name, inline.where, _comparison(target) if target is not None else None)
+    indicator = read_indicator(spec, name, inline.where)
     spec.done()
     return indicator
 
@@ -277,9 +280,10 @@ def _comparison(one: Reader) -> tuple[str, float] | None:
 def _compared_with(indicator: Indicator | str | None, comparison: tuple[str, float] | None, one: Reader,
                    ) -> Indicator | str | None:
     if isinstance(indicator, Indicator) and isinstance(indicator.total, GaugeQuery) and not indicator.total.share:
-        if comparison is None:
+        if comparison is None and not (one.has("op") and one.has("value")):
             one.report("missing-field", f"{one.path} must say op and value: the indicator is a threshold metric",
                        "add op: lte and value: …")
+        if comparison is None:
             return None
         return Indicator(indicator.name, indicator.origin, indicator.type, indicator.source,
                          compared(indicator.total.text, *comparison), description=indicator.description)
@@ -304,9 +308,9 @@ def _ratio_target(text: str) -> Target:
         ratio = Decimal(text)
     except InvalidOperation:
         raise InvalidInput(f'"{text}" is not a number', "write a ratio such as 0.999") from None
-    if not 0 < ratio <= 1:
+    if not ratio.is_finite() or not 0 < ratio <= 1:
         raise InvalidInput(f"target {text} is outside 0..1", f"write a ratio such as 0.999, or targetPercent: {text}")
-    return Target(ratio)
+    return Target.percent(ratio.scaleb(2))
 
 
 def _slice_length(text: str) -> timedelta:
@@ -335,23 +339,36 @@ def _method(one: Reader, name: str) -> Method:
 def read_time_windows(spec: Reader) -> tuple[Window, ...]:
     """`timeWindow`: OpenSLO takes exactly one; Mainstay takes several, the first being the main one."""
     out: list[Window] = []
-    for one in spec.children("timeWindow", required=True):
+    written = spec.children("timeWindow", required=True)
+    if spec.has("timeWindow") and not written:
+        spec.report("missing-field", f"{spec.path}.timeWindow is empty", "write [{duration: 30d, isRolling: true}]",
+                    "timeWindow")
+    for one in written:
         calendar = one.child("calendar")
         rolling = one.flag("isRolling", default=calendar is None)
         if rolling and calendar is not None:
             one.report("one-of", f"{one.path} is rolling and has a calendar", "remove one of the two", "calendar")
         zone, anchor = "UTC", None
         if calendar is not None:
-            zone = calendar.parsed("timeZone", lambda text: zone_named(text).key) or "UTC"
+            zone = calendar.parsed("timeZone", lambda text: str(zone_named(text))) or "UTC"
             anchor = calendar.parsed("startTime", _wall_time)
             calendar.done()
         window = one.parsed("duration", lambda text, r=rolling, z=zone: parse_window(  # type: ignore[misc]
             text, rolling=r, zone=z), required=True)
         one.done()
-        if isinstance(window, CalendarWindow):
-            window = CalendarWindow(window.period, zone, window.count, anchor)
-        if isinstance(window, (RollingWindow, CalendarWindow)):
-            out.append(window)
+        match window:
+            case CalendarWindow(period, _, count):
+                if one.has("isRolling") and rolling:
+                    one.report("invalid-value", f"{one.path}: months have no fixed length to roll by",
+                               "write duration: 30d, or isRolling: false", "duration")
+                out.append(CalendarWindow(period, zone, count, anchor))
+            case RequestWindow() if not rolling:
+                one.report("invalid-value", f"{one.path}: a number of events has no calendar",
+                           "write isRolling: true", "duration")
+            case RollingWindow() | RequestWindow():
+                out.append(window)
+            case None:
+                pass
     return tuple(out)
 
 
@@ -371,7 +388,7 @@ def read_alert_kind(kind: str, reader: Reader) -> Iterator[AlertDeclaration]:
     meta = read_metadata(reader, checked=False)
     spec = reader.child("spec", required=True)
     reader.done()
-    if spec is not None and meta is not None:
+    if spec is not None and meta.name:
         plain = spec.node.plain()
         assert isinstance(plain, dict)
         yield AlertDeclaration(f"{kind}/{meta.name}", meta.origin, kind, plain)

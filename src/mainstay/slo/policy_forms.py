@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
@@ -29,13 +30,13 @@ def _read(reader: Reader, key: str) -> Iterator[ErrorBudgetPolicy]:
     meta = read_metadata(reader)
     spec = reader.child("spec", required=True)
     reader.done()
-    if spec is None or meta is None:
+    if spec is None:
         return
     service = spec.text("service", default="")
     zones = [zone for child in spec.children(key, required=True) if (zone := _zone(child)) is not None]
     spec.done()
     policy = _policy(spec, meta.name, zones)
-    if policy is not None:
+    if policy is not None and meta.name:
         yield ErrorBudgetPolicy(meta.name, meta.origin, policy, service or meta.service)
 
 
@@ -46,6 +47,10 @@ def _policy(reader: Reader, name: str, zones: list[Zone]) -> Policy | None:
     if zones[0].edge > 0:
         zones.insert(0, Zone("healthy", 0, meaning="changes flow"))
     edges = [zone.edge for zone in zones]
+    names = [zone.name for zone in zones]
+    if len(set(names)) != len(names):
+        reader.report("duplicate-name", f"two zones of {name} have the same name", "give each zone its own name")
+        return None
     if len(set(edges)) != len(edges):
         reader.report("duplicate-name", f"two zones of {name} begin at the same point", "give each zone its own edge")
         return None
@@ -58,27 +63,52 @@ def _zone(reader: Reader) -> Zone | None:
         reader.ignore("spent", "left", "remaining")
         reader.report("one-of", f"{reader.path} must say where it begins", "write spent: 75% or remaining: 25%")
         return None
-    share = reader.parsed(given[0], _share)
+    edge = reader.parsed(given[0], _edge_of_spent if given[0] == "spent" else _edge_of_left)
     reader.ignore("spent", "left", "remaining")
     name = reader.text("name")
     meaning = reader.text("meaning", default="")
     actions = tuple(action for child in reader.children("actions") if (action := _action(child)) is not None)
     reader.done()
-    if share is None:
+    if edge is None:
         return None
-    edge = share if given[0] == "spent" else round(1 - share, 9)
+    share, begins = edge
     shown = f"{share * 100:g} % {'spent' if given[0] == 'spent' else 'left'}"
-    return Zone(name or shown, edge, actions, meaning or "; ".join(_said(action) for action in actions))
+    return Zone(name or shown, share if given[0] == "spent" else round(1 - share, 9), actions,
+                meaning or "; ".join(_said(action) for action in actions), begins)
+
+
+_Edge = tuple[float, Literal["at", "above"]]
+
+
+def _edge_of_spent(text: str) -> _Edge:
+    """`75%` and `>=75%` begin at the edge, `>75%` after it."""
+    return _share(text.strip().removeprefix(">").removeprefix("=")), "above" if _beyond(text, ">") else "at"
+
+
+def _edge_of_left(text: str) -> _Edge:
+    """`25%` and `<=25%` begin at the edge, `<25%` after it."""
+    return _share_left(text.strip().removeprefix("<").removeprefix("=")), "above" if _beyond(text, "<") else "at"
+
+
+def _beyond(text: str, sign: str) -> bool:
+    return text.strip().startswith(sign) and not text.strip().startswith(f"{sign}=")
 
 
 def _share(text: str) -> float:
     try:
         value = float(text.strip().removesuffix("%"))
     except ValueError:
-        raise InvalidInput(f'"{text}" is not a percentage', "write 75%") from None
+        raise InvalidInput(f'"{text}" is not a percentage', "write 75%, or \">75%\" to begin after it") from None
     if not 0 <= value <= 1000:
         raise InvalidInput(f"{text} is outside what can be spent", "write a percentage such as 75%")
     return value / 100
+
+
+def _share_left(text: str) -> float:
+    share = _share(text)
+    if share > 1:
+        raise InvalidInput(f"{text} is more than there is", "write a percentage of at most 100%")
+    return share
 
 
 def _action(reader: Reader) -> Action | None:

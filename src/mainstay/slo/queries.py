@@ -83,8 +83,8 @@ def read_conditions(reader: Reader, key: str) -> tuple[Condition, ...]:
 
 def _read_condition(reader: Reader, field: str, node: Node) -> Condition | None:
     if isinstance(node.value, list):
-        values = tuple(float(item.value) if isinstance(item.value, (int, float)) else str(item.value)
-                       for item in node.value if not isinstance(item.value, (dict, list)) and item.value is not None)
+        values = tuple(_plain(item.value) for item in node.value
+                       if not isinstance(item.value, (dict, list)) and item.value is not None)
         if len(values) != len(node.value) or not values:
             reader.report("invalid-value", f"{reader.field(field)} must list plain values", "write [a, b, c]", field)
             return None
@@ -92,15 +92,19 @@ def _read_condition(reader: Reader, field: str, node: Node) -> Condition | None:
     if isinstance(node.value, dict) or node.value is None:
         reader.report("wrong-type", f"{reader.field(field)} must be a condition", 'write a value or ">=500"', field)
         return None
-    if isinstance(node.value, bool):
-        return Condition(field, "==", (str(node.value).lower(),))
-    if isinstance(node.value, (int, float)):
-        return Condition(field, "==", (float(node.value),))
+    if not isinstance(node.value, str):
+        return Condition(field, "==", (_plain(node.value),))
     try:
         return condition(field, node.value)
     except InvalidInput as error:
         reader.report("invalid-value", f"{reader.field(field)}: {error.message}", error.way_out, field)
         return None
+
+
+def _plain(value: str | float | bool) -> str | float:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else float(value)
 
 
 def read_exclusions(reader: Reader, key: str) -> tuple[Condition, ...]:
@@ -166,8 +170,8 @@ def histogram_queries(selector: str, seconds: float) -> tuple[PromQuery, PromQue
     name, _, labels = raw.partition("{")
     name = name.strip().removesuffix("_bucket").removesuffix("_count")
     inside = labels.rstrip().removesuffix("}").strip().rstrip(",")
-    bound = f"{seconds:g}"
-    matcher = f'le=~"{bound}(\\\\.0)?"' if seconds == int(seconds) else f'le="{bound}"'
+    bound = f"{seconds:g}" if float(f"{seconds:g}") == seconds else f"{seconds:.15g}"
+    matcher = f'le=~"{bound}(\\\\.0)?"' if bound.isdigit() else f'le="{bound}"'
     within = f"{inside},{matcher}" if inside else matcher
     total = f"{name}_count" + (f"{{{inside}}}" if inside else "")
     return PromQuery(f"{name}_bucket{{{within}}}", counter=True), PromQuery(total, counter=True)

@@ -45,7 +45,10 @@ Details = PrometheusDetails | FileSet
 
 def read_details(spec: Reader, kind: str) -> Details | None:
     """The details of a source of that kind, or None where they are wrong or the kind is not one Mainstay can ask."""
-    details = spec.child("connectionDetails", required=kind in KINDS)
+    if kind not in KINDS:
+        spec.ignore("connectionDetails")
+        return None
+    details = spec.child("connectionDetails", required=True)
     match KINDS.get(kind):
         case "prometheus" if details is not None:
             return _prometheus(details)
@@ -84,7 +87,7 @@ def _events(details: Reader) -> FileSet | None:
     shape = details.text("format", default="auto")
     fields, unique = details.labels("fields"), details.texts("unique_by")
     where = read_conditions(details, "where")
-    zone = details.parsed("timezone", lambda text: zone_named(text).key) or "UTC"
+    zone = details.parsed("timezone", lambda text: str(zone_named(text))) or "UTC"
     details.done()
     if not paths:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
@@ -29,12 +29,12 @@ from mainstay.slo.budget import (
     burn_alerts,
     consumption,
     requests_so_one_failure_does_not_page,
+    status_of,
     sum_of,
 )
 from mainstay.slo.compliance import Running, budget_curve, burn_rates, span_of, split_days
 from mainstay.slo.exhaustion import Band, Exhausted, NotWithin, Outlook, Unforeseeable, outlook
 from mainstay.slo.method import Method, Occurrences, RatioTimeslices, Timeslices
-from mainstay.slo.policy import status_of
 from mainstay.slo.spec import Objective, ObjectiveWindow
 
 DAY = 86400
@@ -223,6 +223,8 @@ def standing_of(objective: Objective, holdings: Holdings, now: datetime, *, zone
     burn = burn_rates(running, objective.target, now)
     measured = [_window_standing(one, holdings, running, now) for one in objective.windows]
     main, tally = measured[0]
+    main = replace(main, status=status_of(None if tally is None else consumption(tally, objective.target),
+                                          fast_burn=fast_burn(objective, burn)))
     spent = None if tally is None else consumption(tally, objective.target)
     seen = _budget(objective, tally)
     daily = _daily(holdings)
@@ -233,7 +235,7 @@ def standing_of(objective: Objective, holdings: Holdings, now: datetime, *, zone
         consumption_percent=main.consumption_percent,
         remaining_percent=None if spent is None else (1 - spent) * 100, budget=seen, burn_rates=burn,
         exhaustion=exhaustion_reading(outlook(daily, objective.target, objective.window, now)),
-        zone=zone, frozen=frozen, windows=tuple(one for one, _ in measured), sla=_sla(objective, tally),
+        zone=zone, frozen=frozen, windows=(main, *(one for one, _ in measured[1:])), sla=_sla(objective, tally),
         title=objective.title or objective.name, owner=objective.owner, measured_until=holdings.until, stale=stale,
         simulated_until=holdings.simulated_until, warnings=(*warnings, *unit_warnings), spark=_spark(objective, daily),
         promise=objective.target)
@@ -253,9 +255,9 @@ def _window_standing(one: ObjectiveWindow, holdings: Holdings, running: Running,
 
 def _span(window: Window, holdings: Holdings, running: Running, now: datetime) -> Span:
     span = span_of(window, running, now)
-    if not isinstance(window, RequestWindow) or running.total[-1] >= window.count:
+    if not isinstance(window, RequestWindow) or running.total[-1] >= window.events:
         return span
-    day = day_of_first(window.count, holdings)
+    day = day_of_first(window.events, holdings)
     if day is None:
         held = holdings.days.days[:1].tolist()
         return Span(datetime.fromtimestamp(min([*held, holdings.recent.start]), UTC), span.end)
@@ -263,7 +265,7 @@ def _span(window: Window, holdings: Holdings, running: Running, now: datetime) -
     if head is None:
         return Span(day, span.end)
     later = holdings.days.days > day.timestamp()
-    missing = window.count - float(running.total[-1]) - float(holdings.days.total[later].sum())
+    missing = window.events - float(running.total[-1]) - float(holdings.days.total[later].sum())
     enough = np.flatnonzero(np.cumsum(head.total[::-1])[::-1] >= missing)
     start = head.start + (int(enough[-1]) if len(enough) else 0) * head.step
     return Span(datetime.fromtimestamp(start, UTC), span.end)
@@ -319,6 +321,16 @@ def _spark(objective: Objective, daily: Series) -> tuple[float | None, ...]:
     ends = daily.start + DAY * np.arange(max(1, len(daily) - 29), len(daily) + 1)
     curve = budget_curve(Running.of(daily), objective.target, max(length, timedelta(days=1)), ends)
     return tuple(left for _, left in curve.points())
+
+
+def fast_burn(objective: Objective, burn: Mapping[str, float | None]) -> bool:
+    """Whether an alert that pages would fire now: a budget that burns so fast is at risk however much is left."""
+    if objective.target.budget == 0:
+        return False
+    length = objective.window.length if isinstance(objective.window, RollingWindow) else timedelta(days=30)
+    return any(alert.trips(burn.get(short_duration(alert.tier.long)), burn.get(short_duration(alert.short)))
+               for alert in burn_alerts(objective.target, length)
+               if alert.tier.severity == "page" and not alert.faults)
 
 
 def low_traffic(objective: Objective, holdings: Holdings, now: datetime) -> tuple[str, ...]:

@@ -261,7 +261,7 @@ def _add_request_heads(world: World, held: Sequence[Held]) -> None:
     for one in held:
         for window in one.objective.windows:
             if isinstance(window.window, RequestWindow):
-                day = day_of_first(window.window.count, one.holdings)
+                day = day_of_first(window.window.events, one.holdings)
                 if day is not None:
                     wanted.setdefault(day, []).append(one)
     for day, those in wanted.items():

@@ -96,8 +96,9 @@ def suggested_view(found: Suggested) -> View:
             for one in found.candidates]
     return View("Target suggestion", (
         head, *(Text(reason) for reason in found.reasons), *(Text(warning, "warn") for warning in found.warnings),
-        table(f"tried on {found.windows} past windows", ("target>", "kept in>", "with room in>", "failures allowed>"),
-              rows), Next(("mainstay slo downtime", "mainstay check"))))
+        table(f"Tried on {found.windows} past window{'s' if found.windows != 1 else ''}",
+              ("target>", "kept in>", "with room in>", "failures allowed>"), rows),
+        Next(("mainstay slo downtime", "mainstay check"))))
 
 
 SUGGEST = Operation(

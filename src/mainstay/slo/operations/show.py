@@ -282,7 +282,7 @@ def shown_view(found: Shown) -> View:
 def alerts_table(found: Shown) -> Block:
     """Burn per window against the alert thresholds."""
     return table("Burn", ("window", "burn>", "alerts above>", "with", "burn>", "severity", ""), [
-        (one.long, burn_words(one.long_burn), f"{one.factor:g}×", one.short, burn_words(one.short_burn), one.severity,
+        (one.long, burn_words(one.long_burn), f"{one.factor:.3g}×", one.short, burn_words(one.short_burn), one.severity,
          Cell("firing", "bad") if one.firing else Cell(one.faults[0] if one.faults else "quiet", "quiet"))
         for one in found.alerts])
 

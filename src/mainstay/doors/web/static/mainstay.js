@@ -144,15 +144,26 @@ function plan() {
 
 if (document.body.dataset.events && document.querySelector("[data-live]")) {
   const events = new EventSource(document.body.dataset.events);
-  let lost = false;
+  const notice = document.querySelector("[data-lost]");
+  const QUIET = 4000; // ms; a reload of the server is over sooner and need not alarm anyone
+  let lost = null;
   events.addEventListener("change", (event) => {
     const topics = [...document.querySelectorAll("[data-live]")].flatMap((region) => region.dataset.live.split(" "));
     if (event.data === "*" || topics.includes(event.data)) plan();
   });
-  events.addEventListener("error", () => { lost = true; });
+  events.addEventListener("error", () => {
+    if (lost) return;
+    lost = new Date();
+    setTimeout(() => {
+      if (!lost) return;
+      notice.textContent = `Not live since ${inZone(lost, "clock")}: the server does not answer.`;
+      notice.hidden = false;
+    }, QUIET);
+  });
   events.addEventListener("open", () => {
     if (lost) plan(); // whatever changed while the line was down
-    lost = false;
+    lost = null;
+    notice.hidden = true;
   });
 }
 
