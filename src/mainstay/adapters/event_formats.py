@@ -441,7 +441,7 @@ def _access_fields(format: str) -> dict[str, Value]:
         "client": Value(either("split_part(p1, ' ', 1)", "client")),
         "user": Value("(CASE WHEN NOT plain THEN nullif(found.user, '-') END)"),
         "bytes": Value(f"TRY_CAST({either(_SIZE, 'bytes')} AS BIGINT)"),
-        "duration": Value(f"nullif(ltrim({either(tail, 'tail')}, ' '), '-')", seconds),
+        "duration": Value(f"nullif({either(tail, 'tail')}, '')", seconds),
     }
     if format == "combined":
         fields |= {"referer": Value(f"nullif({either('p4', 'referer')}, '-')"),
