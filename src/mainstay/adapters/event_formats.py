@@ -152,7 +152,7 @@ def recognised(head: bytes, name: str) -> str:
     """
     if head.startswith(b"PAR1"):
         return "parquet"
-    lines = [line for line in head[:1 << 16].decode("utf-8", "replace").removeprefix("\ufeff").splitlines() if line]
+    lines = [line for line in _head_lines(head[:1 << 16]) if line]
     if head.count(0) * 100 > len(head) or sum(line.count("\ufffd") for line in lines) * 4 > len(head[:1 << 16]):
         raise InvalidInput(f"{name} is a binary file", "name log files, tables or Parquet files")
     first = lines[0].lstrip() if lines else ""
@@ -164,11 +164,19 @@ def recognised(head: bytes, name: str) -> str:
         if sum(bool(fits.search(line)) for line in whole) * 2 >= len(whole):
             return log
     for delimiter, table in ((",", "csv"), ("\t", "tsv")):
-        rows = list(csv.reader(whole, delimiter=delimiter))
+        try:
+            rows = list(csv.reader(whole, delimiter=delimiter))
+        except csv.Error:
+            # No table with this delimiter; what it is instead is said below.
+            continue
         if len(rows[0]) > 1 and sum(len(row) == len(rows[0]) for row in rows) * 2 >= len(rows):
             return "spans-csv" if {cell.strip().lower() for cell in rows[0]} >= _SPAN_COLUMNS else table
     raise InvalidInput(f"the format of {name} was not recognised",
                        "name it with --format, one of: " + ", ".join(FORMATS))
+
+
+def _head_lines(head: bytes) -> list[str]:
+    return head.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
 
 
 def _recognised_json(lines: Sequence[str]) -> str:
@@ -300,13 +308,16 @@ def _duration(value: Value, unit: str) -> Value:
 def _as_told(shape: Shape, wanted: FileSet) -> Shape:
     fields = dict(shape.fields)
     time_from, weight, bad_weight = shape.time_from, shape.weight, shape.bad_weight
+    origin = shape.origin
     for ours, told in wanted.fields.items():
         name, _, unit = told.rpartition(":")
         if told in shape.fields or unit not in _PER_SECOND:
             name, unit = told, "s"
-        value = shape.fields.get(name) or (shape.elsewhere(name) if shape.elsewhere else None)
+        value = shape.fields.get(name)
         if value is None:
-            raise unknown_field(name, shape.fields)
+            if shape.elsewhere is None:
+                raise unknown_field(name, shape.fields)
+            value, origin = shape.elsewhere(name), lambda _: shape.origin(True)
         if ours in ("total", "weight"):
             weight = value.then(_text).then(_number)
         elif ours == "bad":
@@ -321,7 +332,7 @@ def _as_told(shape: Shape, wanted: FileSet) -> Shape:
     if not time_from:
         raise InvalidInput("the files have no field that is a time", "name it, such as time=created_at; the fields "
                            "are: " + ", ".join(sorted(shape.fields)))
-    return replace(shape, fields=fields, time_from=time_from, weight=weight, bad_weight=bad_weight,
+    return replace(shape, origin=origin, fields=fields, time_from=time_from, weight=weight, bad_weight=bad_weight,
                    mend=None if shape.mend is None else lambda: _as_told(_mended(shape), wanted))
 
 
@@ -525,7 +536,7 @@ def _at(document: Any, keys: Sequence[str]) -> Any:
 
 def _json_sample(head: bytes) -> list[dict[str, Any]]:
     out = []
-    for line in head.decode("utf-8", "replace").removeprefix("\ufeff").splitlines()[:200]:
+    for line in _head_lines(head)[:200]:
         try:
             document = json.loads(line)
         except (ValueError, RecursionError):

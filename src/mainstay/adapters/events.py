@@ -49,6 +49,7 @@ _MEMORY = "256MB"
 """What DuckDB may hold before it moves sums to disk; with interpreter and buffers the process stays < 400 MB."""
 _OPERATORS = {"==": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _BAD_BY_DEFAULT = Survey(FileSet(())).bad
+_SPENDERS_BY_DEFAULT = Survey(FileSet(())).spenders_by
 _LEFT_OUT, _REPEATED, _REJECTED = -1, -2, -3
 """What stands in the place of a slot for rows that have none."""
 _MOST_AT_ONCE = 3_000_000
@@ -264,14 +265,20 @@ class _Reader:
             text = f"SELECT 1 FROM ({self.shape.origin(True)}) WHERE {value.inline} IS NOT NULL LIMIT 1"
             try:
                 found = self.connection.execute(text).fetchone()
-            except duckdb.Error:
+            except duckdb.Error as error:
                 if self.shape.mend is None:
-                    raise
+                    raise self._unreadable(error) from error
                 self.shape = self.shape.mend()
                 self._check_doubtful(_again(rows, self.shape))
                 return
             if found is None:
                 raise unknown_field(name, self.shape.fields)
+
+    def told(self, text: str) -> str:
+        """A query with the files as the user calls them."""
+        for name, file in zip(self.opened.names, self.opened.files, strict=True):
+            text = text.replace(str(file), name)
+        return text
 
     def refuse_misfit(self, lines: int, rejected: int) -> None:
         """Raise when the format fits less than half of the lines: then it is not the format."""
@@ -356,7 +363,7 @@ def survey(survey: Survey) -> Surveyed:
 def _sums(rows: _Rows, survey: Survey) -> str:
     """The one pass: rows summed by slot (or what else became of them), and the bad ones by who they belong to."""
     bad = _bad(rows, survey)
-    keys = [rows.late(name) for name in survey.spenders_by if rows.has(name)]
+    keys = [rows.late(name) for name in _spender_fields(rows.shape, survey)]
     timed, slow = "0", "0"
     if rows.has("duration"):
         timed = f"count({rows.column('duration')})"
@@ -414,8 +421,14 @@ def _by_day(series: Series) -> tuple[tuple[str, float, float], ...]:
                  for index, (total, bad) in enumerate(zip(days.total, days.bad, strict=True)) if total)
 
 
+def _spender_fields(shape: Shape, survey: Survey) -> list[str]:
+    """The usual ones as far as the files have them; those that were asked for must be there."""
+    usual = survey.spenders_by == _SPENDERS_BY_DEFAULT
+    return [name for name in survey.spenders_by if not usual or name in shape.fields]
+
+
 def _spenders(reader: _Reader, survey: Survey) -> tuple[tuple[tuple[str, ...], float], ...]:
-    known = [name for name in survey.spenders_by if name in reader.shape.fields]
+    known = _spender_fields(reader.shape, survey)
     found = reader.connection.execute(
         "SELECT spender, sum(bad) AS lost FROM sums WHERE spender IS NOT NULL GROUP BY spender "
         f"ORDER BY lost DESC, spender LIMIT {int(survey.top)}").fetchall()
@@ -427,6 +440,7 @@ def _spenders(reader: _Reader, survey: Survey) -> tuple[tuple[tuple[str, ...], f
 
 
 def _latency(reader: _Reader, survey: Survey) -> Latency | None:
+    """Of every row that has a duration; a row counts once, whatever it weighs."""
     if "duration" not in reader.shape.fields:
         return None
     total, slow = (int(value or 0) for value in
@@ -435,39 +449,46 @@ def _latency(reader: _Reader, survey: Survey) -> Latency | None:
         return None
     good = None if survey.latency is None else float(total - slow)
     few = total <= _MOST_AT_ONCE
-    return Latency(good, float(total), *(_percentiles if few else _percentiles_of_many)(reader, total))
+    p50, p95, p99 = (_percentiles if few else _percentiles_of_many)(reader, total)
+    return Latency(good, float(total), p50, p95, p99)
 
 
-def _durations(reader: _Reader) -> tuple[str, str, dict[str, Any]]:
-    rows = reader.rows()
+def _durations(rows: _Rows) -> tuple[str, str]:
     duration = rows.column("duration")
-    return (duration, f"FROM ({rows.select()}) WHERE event AND copy = 1 AND {rows.counted} AND {duration} IS NOT NULL",
-            rows.values)
+    return duration, f"FROM ({rows.select()}) WHERE event AND copy = 1 AND {rows.counted} AND {duration} IS NOT NULL"
 
 
 def _percentiles(reader: _Reader, _: int) -> list[float]:
-    # quantile_disc takes element ceil(p · n); these three p times any n below 2**53 round to the right side.
-    duration, events, values = _durations(reader)
-    found = reader.connection.execute(f"SELECT quantile_disc({duration}, [0.5, 0.95, 0.99]) {events}",
-                                      values or None).fetchall()[0]
-    return [float(value) for value in found[0]]
+    def ask(rows: _Rows) -> str:
+        # quantile_disc takes element ceil(p · n); these three p times any n below 2**53 round to the right side.
+        duration, events = _durations(rows)
+        return f"SELECT quantile_disc({duration}, [0.5, 0.95, 0.99]) {events}"
+
+    return [float(value) for value in reader.run(ask).fetchall()[0][0]]
 
 
 def _percentiles_of_many(reader: _Reader, total: int) -> list[float]:
     """The same numbers without holding every duration: rounded ones are counted first (rounding keeps the order),
     then only those that share their rounding with a wanted one."""
-    duration, events, values = _durations(reader)
-    ask = reader.connection.execute
-    rounded = (f"CASE WHEN {duration} < 1 THEN CAST({duration} * 10000 AS INTEGER) "
-               f"ELSE 10000 + CAST(least({duration}, 1e7) * 10 AS INTEGER) END")
-    steps = ask(f"SELECT {rounded} AS step, count(*) AS n {events} GROUP BY step ORDER BY step",
-                values or None).fetchnumpy()
+    def rounded(duration: str) -> str:
+        return (f"CASE WHEN {duration} < 1 THEN CAST({duration} * 10000 AS INTEGER) "
+                f"ELSE 10000 + CAST(least({duration}, 1e7) * 10 AS INTEGER) END AS step")
+
+    def ask_steps(rows: _Rows) -> str:
+        duration, events = _durations(rows)
+        return f"SELECT {rounded(duration)}, count(*) AS n {events} GROUP BY step ORDER BY step"
+
+    def ask_near(rows: _Rows) -> str:
+        duration, events = _durations(rows)
+        chosen = ", ".join(str(int(steps["step"][at])) for at in set(wanted))
+        return (f"SELECT {rounded(duration)}, {duration} AS value, count(*) AS n {events} AND step IN ({chosen}) "
+                "GROUP BY ALL ORDER BY value")
+
+    steps = reader.run(ask_steps).fetchnumpy()
     below = np.cumsum(steps["n"])
     ranks = [-(-total * percent // 100) for percent in (50, 95, 99)]
     wanted = np.searchsorted(below, ranks)
-    near = ask(f"SELECT {rounded} AS step, {duration} AS value, count(*) AS n {events} AND step IN "
-               f"({', '.join(str(int(steps['step'][at])) for at in set(wanted))}) "
-               "GROUP BY ALL ORDER BY value", values or None).fetchnumpy()
+    near = reader.run(ask_near).fetchnumpy()
     out = []
     for rank, at in zip(ranks, wanted, strict=True):
         here = near["step"] == steps["step"][at]
@@ -505,7 +526,8 @@ class EventSource:
         try:
             with _reading(self._files) as reader:
                 answer = reader.run(lambda rows: _counts(rows, requests, step))
-                return _readings(reader, answer.fetchnumpy(), requests, _counts(reader.rows(), requests, step))
+                asked = reader.told(_counts(reader.rows(), requests, step))
+                return _readings(reader, answer.fetchnumpy(), requests, asked)
         except NoData as error:
             return [Reading(_over(gap(0, 0), request), (error.message,)) for request in requests]
 
