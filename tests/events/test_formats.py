@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mainstay.adapters.events import duckdb, survey
+from mainstay.adapters.event_rows import duckdb
+from mainstay.adapters.events import survey
 from mainstay.kernel.ports import Condition, FileSet, Survey, Surveyed
 
 Write = Callable[..., str]
