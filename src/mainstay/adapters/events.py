@@ -185,6 +185,10 @@ def survey(survey: Survey) -> Surveyed:
     format (spans: status ERROR; samples: value 0), else by the latency asked for: a slow event is a bad one. A table
     that says itself how many were bad (`fields` with `total` and `bad`) is believed.
 
+    Beyond our own names, `fields` knows `total` (or `weight`): how many events a row stands for, and `bad`: how many of
+    them were bad; a duration may carry its unit (`duration` → `cost:ms`; s, ms, us, ns). Lines that are wholly empty
+    are no lines. A record of spans, samples or snapshots counts as one line, whatever the file's own lines are.
+
     Raises:
         NoData: the files are empty.
         InvalidInput: files that cannot be read, a field that is not there, a format that fits less than half of them.
