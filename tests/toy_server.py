@@ -154,6 +154,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
               exit_codes=((0, "fine"), (1, "violated"), (3, "no data"))),
     Operation("slo", "freeze", FreezeRequest, freeze, show_frozen, scope="write"),
     Operation("slo", "thaw", FreezeRequest, thaw, show_frozen, scope="approve"),
+    Operation("", "check", ReportRequest, report, show_report),
     Operation("slo", "try", ReportRequest, report, show_report, doors=("cli",)),
 )
 

@@ -117,6 +117,14 @@ def test_an_empty_table_says_what_would_fill_it(client: Client) -> None:
     assert "run: mainstay slo try LOG" in client.get("/slo/report").text
 
 
+def test_a_command_of_the_house_has_a_page_and_a_route_of_its_own(client: Client) -> None:
+    html = client.get("/check?name=a").text
+    assert '<a href="/check"' in html
+    assert "//check" not in html
+    assert 'aria-current="page">check</a>' in html
+    assert client.get("/api/v1/check?name=a").json()["name"] == "a"
+
+
 def test_a_state_is_word_and_sign(client: Client) -> None:
     html = client.get("/").text
     for sign, word in (("●", "healthy"), ("◐", "at risk"), ("○", "violated"), ("–", "no data")):
