@@ -97,6 +97,14 @@ def test_fields_left_empty_mean_their_defaults(client: Client) -> None:
     assert "Budget of checkout" in response.text
 
 
+def test_an_untouched_form_hints_at_what_it_needs_and_a_filled_one_is_refused(client: Client) -> None:
+    untouched = client.get("/slo/suggest")
+    assert untouched.status_code == 200
+    assert "nothing to suggest from: name an objective or a log" in untouched.text
+    assert 'role="alert"' not in untouched.text
+    assert client.get("/slo/suggest?name=&log=").status_code == 400
+
+
 def test_an_argument_for_the_command_line_alone_is_not_asked_for(client: Client) -> None:
     assert 'name="config"' not in client.get("/slo/report").text
 

@@ -19,7 +19,7 @@ from mainstay.doors.security import COOKIE, SESSION_LENGTH, Caller, NotKnown, Pa
 from mainstay.doors.web.forms import Field, clean, draw_fields
 from mainstay.doors.web.links import address, local_path
 from mainstay.doors.web.render import render_template
-from mainstay.kernel.errors import MainstayError, NotFound
+from mainstay.kernel.errors import InvalidInput, MainstayError, NotFound
 from mainstay.kernel.operation import Operation
 from mainstay.kernel.ports import World
 from mainstay.kernel.view import View
@@ -276,8 +276,9 @@ def _page_route(site: Site, page: Page) -> HTTPRouteHandler:
 
 @dataclass(slots=True)
 class _Answer:
-    """What a generic page shows below its form."""
+    """What a generic page shows below its form; `asks` is what an untouched form still needs."""
 
+    asks: str = ""
     view: View | None = None
     error: MainstayError | None = None
     fields: tuple[Field, ...] = field(default_factory=tuple)
@@ -325,7 +326,11 @@ async def _answer(site: Site, operation: Operation[Any, Any], request: AnyReques
     except NotKnown:
         raise
     except MainstayError as error:
-        answer.error = error
+        # Nobody has typed anything yet: what the operation misses is a hint, not a refusal.
+        if type(error) is InvalidInput and not acts and not sent:
+            answer.asks = f"{error.message}: {error.way_out}" if error.way_out else error.message
+        else:
+            answer.error = error
     return answer
 
 
