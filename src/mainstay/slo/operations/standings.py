@@ -128,7 +128,7 @@ def report_view(found: Report) -> View:
     """The report, worst first."""
     standings = found.objectives
     worst = worst_first(standings)[0].name
-    head = Text(f"{len(standings)} objectives at {found.generated_at:%-d %b %Y %H:%M} UTC", "quiet")
+    head = Text(f"{len(standings)} objective{'s' if len(standings) != 1 else ''} at {found.generated_at:%-d %b %Y %H:%M} UTC", "quiet")
     return View("Objectives", (head, verdict(standings), standings_table(standings), *notes(standings),
                                Next((f"mainstay slo show {worst}", f"mainstay slo attribute {worst}"))))
 
