@@ -76,13 +76,15 @@ def raw_limit(folder: Path, many: int) -> float:
         pass  # the same tables and indexes
     connection = sqlite3.connect(folder / "raw.db", isolation_level=None)
     connection.execute("PRAGMA synchronous=FULL")
-    row = ('{"service":"checkout","severity":"high","labels":{"pod":"s12345"}}', CLOCK.now().isoformat())
+    data = '{"service":"checkout","severity":"high","labels":{"pod":"s12345"}}'
 
     def insert() -> None:
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(
-            "INSERT INTO facts (seq, kind, subject, at, data, key, actor, recorded_at) VALUES (?,?,?,?,?,?,?,?)",
-            [(i, "incident.alert-received", str(i)[-2:], i, row[0], f"s{i}", "system", i) for i in range(1, many + 1)])
+            "INSERT INTO facts (seq, word, kind, subject, at, data, key, actor, recorded_at) "
+            "VALUES (?,?,?,?,?,?,?,?,?)",
+            [(i, "incident", "incident.alert-received", str(i)[-2:], i, data, f"s{i}", "system", i)
+             for i in range(1, many + 1)])
         connection.execute("COMMIT")
 
     found = rate(many, insert)

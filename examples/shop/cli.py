@@ -108,6 +108,8 @@ def _route(options: argparse.Namespace) -> int:
 
 
 def _traffic(options: argparse.Namespace) -> int:
+    if options.die_with is not None:
+        die_with(options.die_with)
     folder = RunFolder(options.run)
     address = options.to or control.running(folder, "web").address
     plan = Plan(rate=options.rate, seconds=options.seconds, seed=options.seed, day_seconds=options.day)
@@ -225,6 +227,7 @@ def _parser() -> argparse.ArgumentParser:
     traffic.add_argument("--for", dest="seconds", type=_seconds, default=60.0, help="such as 60s (the default)")
     traffic.add_argument("--seed", type=int, default=0, help="the same seed, the same customers at the same times")
     traffic.add_argument("--day", type=_seconds, help="length of a day with its quiet night, such as 24h or 10m")
+    traffic.add_argument("--die-with", type=int, metavar="PID", help="end when this parent process ends")
     traffic.add_argument("--to", metavar="HOST:PORT", help="default: web of the run folder")
     traffic.set_defaults(command=_traffic)
 

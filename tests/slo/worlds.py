@@ -59,7 +59,7 @@ class Events:
 
     def forget(self, start: datetime, end: datetime) -> Events:
         """Nobody measured this stretch."""
-        self.known[self.at(start): self.at(end)] = False
+        self.known[max(0, self.at(start)): max(0, self.at(end))] = False
         return self
 
     def between(self, query: str, start: datetime, end: datetime) -> float:
@@ -148,8 +148,8 @@ def indicator(name: str = "", *, total: str = "requests", bad: str = "errors") -
     return Indicator(name, HERE, IndicatorType.AVAILABILITY, "counts", PromQuery(total), bad=PromQuery(bad))
 
 
-def objective(name: str = "web", *, target: object = 99, windows: Sequence[tuple[str, object]] = (), window: str = "30d",
-              zone: str = "UTC", method: Method | None = None, measures: Indicator | None = None,
+def objective(name: str = "web", *, target: object = 99, windows: Sequence[tuple[str, object]] = (),
+              window: str = "30d", zone: str = "UTC", method: Method | None = None, measures: Indicator | None = None,
               service: str = "shop", **more: object) -> Objective:
     """An objective on `errors` of `requests`; `windows` adds more windows with targets of their own."""
     listed = [(window, target), *windows]

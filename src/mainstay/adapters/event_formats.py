@@ -225,12 +225,10 @@ _DURATION_NAME = re.compile(
 
 def _seconds(text: str, unit: str) -> str:
     """A duration in seconds: a number in its unit, or a number with the unit behind it (`12ms`, `1.5 s`)."""
-    plain = f"TRY_CAST({text} AS DOUBLE)"
-    number = rf"TRY_CAST(regexp_extract({text}, '^([0-9.]+) ?(?:s|ms|us|µs|ns)$', 1) AS DOUBLE)"
-    behind = rf"regexp_extract({text}, '(s|ms|us|µs|ns)$', 1)"
-    spelled = (f"{number} / (CASE {behind} WHEN 'ms' THEN 1e3 WHEN 'us' THEN 1e6 WHEN 'µs' THEN 1e6 "
-               f"WHEN 'ns' THEN 1e9 ELSE 1e0 END)")
-    value = f"coalesce({plain} / {_PER_SECOND[unit]!r}, {spelled})"
+    # No part of this is written twice: DuckDB would compute it for every row, needed or not.
+    spelled = ", ".join(f"TRY_CAST(regexp_extract({text}, '^([0-9.]+) ?{sign}$', 1) AS DOUBLE) / {per!r}"
+                        for sign, per in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("µs", 1e6), ("ns", 1e9)))
+    value = f"coalesce({_number(text)} / {_PER_SECOND[unit]!r}, {spelled})"
     return f"(CASE WHEN isfinite({value}) THEN {value} END)"
 
 

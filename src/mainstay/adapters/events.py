@@ -211,6 +211,8 @@ class _Reader:
             "autoload_known_extensions": False, "preserve_insertion_order": False})
         try:
             self.connection.execute(f"SET TimeZone = {literal(files.zone)}")
+            # Without a file behind __main__ DuckDB takes the process for a notebook and draws on standard output.
+            self.connection.execute("SET enable_progress_bar = false")
             self.files = files
             self.opened = opened(files.paths, inputs)
             self.shape = shape_of(self.opened, files, self._describe)

@@ -100,7 +100,7 @@ def format_duration(length: timedelta | float) -> str:
     seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)
     if seconds < 0:
         return "-" + format_duration(-seconds)
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     whole = round(seconds) if seconds >= 10 else seconds
     if whole < 10:
@@ -195,7 +195,7 @@ def short_duration(length: timedelta) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:.0f}{unit}"
-    return f"{seconds * 1000:g}ms"
+    return f"{seconds * 1000:.3f}".rstrip("0").rstrip(".") + "ms"
 
 
 def zone_named(name: str) -> tzinfo:

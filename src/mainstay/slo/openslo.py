@@ -280,9 +280,10 @@ def _comparison(one: Reader) -> tuple[str, float] | None:
 def _compared_with(indicator: Indicator | str | None, comparison: tuple[str, float] | None, one: Reader,
                    ) -> Indicator | str | None:
     if isinstance(indicator, Indicator) and isinstance(indicator.total, GaugeQuery) and not indicator.total.share:
-        if comparison is None:
+        if comparison is None and not (one.has("op") and one.has("value")):
             one.report("missing-field", f"{one.path} must say op and value: the indicator is a threshold metric",
                        "add op: lte and value: …")
+        if comparison is None:
             return None
         return Indicator(indicator.name, indicator.origin, indicator.type, indicator.source,
                          compared(indicator.total.text, *comparison), description=indicator.description)

@@ -25,6 +25,7 @@ from mainstay.kernel.quantity import (
 from mainstay.kernel.series import Series, floor_slot
 from mainstay.slo.budget import (
     Tally,
+    allowed,
     burn_alerts,
     consumption,
     requests_so_one_failure_does_not_page,
@@ -282,8 +283,8 @@ def day_of_first(count: int, holdings: Holdings) -> datetime | None:
 def _budget(objective: Objective, tally: Tally | None) -> Budget | None:
     if tally is None:
         return None
-    allowed = tally.total * float(objective.target.budget)
-    return Budget(allowed, tally.bad, allowed - tally.bad,
+    may_fail = allowed(objective.target, tally.total)
+    return Budget(may_fail, tally.bad, may_fail - tally.bad,
                   "events" if isinstance(objective.method, Occurrences) else "slices")
 
 
