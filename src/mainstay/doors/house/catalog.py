@@ -87,7 +87,7 @@ def checked_view(found: Checked) -> View:
         tail = f"no error, {_counted('warning', warnings)}" if warnings else "no mistake"
         blocks.append(Text(f"{head} · {tail}", "good"))
     if found.sources:
-        blocks.append(table("sources", ("source", "answers", "says"),
+        blocks.append(table("Sources", ("source", "answers", "says"),
                             [(one.name, "yes" if one.answers else "no", one.says) for one in found.sources]))
     return View("Catalog", (*blocks, Next(("mainstay slo report",) if found.valid else ())))
 
