@@ -146,7 +146,7 @@ def check_binding(settings: ServerSettings, tokens: TokenStore | None) -> None:
         return
     if not settings.beyond_loopback:
         raise InvalidInput(f"{settings.host} can be reached from other machines",
-                           "listen on 127.0.0.1, or say that you mean it")
+                           "listen on 127.0.0.1, or say --beyond-loopback if you mean it")
     if tokens is None or not tokens.ever_used():
         raise InvalidInput(f"{settings.host} can be reached from other machines, and there is no token yet",
                            "make a token first; from then on everybody needs one")
