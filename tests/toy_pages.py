@@ -25,19 +25,19 @@ from mainstay.kernel.view import Cell, Chart, Code, Line, Mark, Pairs, cells, ta
 NOW = datetime(2026, 5, 20, 21, 5, tzinfo=UTC)
 
 
-def _falling(start: float, end: float, *, drop_at: float = 2.0, gap: bool = False) -> tuple[float | None, ...]:
+def _falling(start: float, end: float, *, drop_at: float, gap: bool = False) -> tuple[float | None, ...]:
     out: list[float | None] = []
     for i in range(60):
         x = i / 59
-        value = start + (end - start) * (0.4 * x + (0.6 if x > drop_at else 0.0)) if drop_at < 1 else start + (end - start) * x
-        out.append(None if gap and 30 <= i < 36 else value + math.sin(i * 1.7) * 0.6)
+        value = start + (end - start) * (0.4 * x + (0.6 if x > drop_at else 0.0))
+        out.append(None if gap and 30 <= i < 36 else value + math.sin(i * 1.7) * 0.006)
     return tuple(out)
 
 
 def _row(name: str, service: str, state: State, promise: str, measured: str, left: float | None, burn: str,
          **more: object) -> ObjectiveRow:
-    spark = _falling(100, (left or 0) * 100, drop_at=0.7, gap=state == "at_risk") if left is not None else ()
-    text = "no data" if left is None else f"{left * 100:.0f} %"
+    spark = _falling(1, left, drop_at=0.7, gap=state == "at_risk") if left is not None else ()
+    text = "no data" if left is None else f"{left * 100:.0f} %".replace("-", "−")
     return ObjectiveRow(name, service, f"slo/show?name={name}", state, promise, measured, left, text, burn,
                         spark=spark, **more)  # type: ignore[arg-type]
 
@@ -50,7 +50,8 @@ def overview(_: World, query: PageQuery) -> OverviewPage:
              burn_note="last 6 h", burn_tone="warn", note="empty in 2 d 3 h"),
         _row("login-availability", "auth", "healthy", "99.95 % over 30 d", "99.981 %", 0.62, "0.8×",
              burn_note="last 1 h"),
-        _row("catalogue-freshness", "api", "healthy", "99.5 % per month", "99.93 %", 0.86, "0.2×", burn_note="last 1 h"),
+        _row("catalogue-freshness", "api", "healthy", "99.5 % per month", "99.93 %", 0.86, "0.2×",
+             burn_note="last 1 h"),
         _row("cart-availability", "web", "healthy", "99.9 % over 30 d", "99.997 %", 0.97, "0.0×", burn_note="last 1 h"),
         _row("invoice-correctness-of-monthly-statements", "orders", "no_data", "99.99 % over 28 d", "", None, "",
              note="nothing since 14:03"),
@@ -88,8 +89,9 @@ def objective(_: World, query: PageQuery) -> ObjectivePage:
         query='1 - sum(increase(http_requests_total{service="web",route="/checkout",code=~"5.."}[30d]))\n'
               '  / sum(increase(http_requests_total{service="web",route="/checkout"}[30d]))')
     burn_times = tuple(NOW - timedelta(minutes=5 * i) for i in range(72 * 12, -1, -1))
-    fast = tuple(0.6 + 0.3 * math.sin(i / 40) + (13.4 * math.exp(-((i - 640) / 60) ** 2)) for i in range(len(burn_times)))
-    slow = tuple(0.7 + 0.1 * math.sin(i / 80) + (6.4 * math.exp(-((i - 670) / 110) ** 2)) for i in range(len(burn_times)))
+    slots = range(len(burn_times))
+    fast = tuple(0.6 + 0.3 * math.sin(i / 40) + 13.4 * math.exp(-((i - 640) / 60) ** 2) for i in slots)
+    slow = tuple(0.7 + 0.1 * math.sin(i / 80) + 6.4 * math.exp(-((i - 670) / 110) ** 2) for i in slots)
     burn_chart = Chart("Burn, 3 d: back under the paging threshold since 20 May 18:40", burn_times,
                        (Line("over 1 h", fast), Line("over 6 h", slow)), "×",
                        bounds=((14.4, "page at 14.4×"), (6.0, "page at 6×")))
@@ -98,7 +100,7 @@ def objective(_: World, query: PageQuery) -> ObjectivePage:
         promise="99.9 % of requests to /checkout are answered without a server error, over any 30 days.",
         state="violated", verdict="The budget was spent on 18 May at 14:20; what came since breaks the promise.",
         facts=(Fact("Spent", "129 %", "55 m 44 s of 43 m 12 s", "bad", 1.0),
-               Fact("Left", "−29 %", "12 m 32 s overdrawn", "bad", 0.0),
+               Fact("Left", "−29 %", "12 m 32 s overdrawn", "bad", -0.29),
                Fact("Measured", "99.871 %", "target 99.9 %"),
                Fact("Back above zero", "in 6 d 4 h", "if nothing more fails: incident 12 ages out on 27 May")),
         budget=budget,
@@ -108,8 +110,10 @@ def objective(_: World, query: PageQuery) -> ObjectivePage:
               BurnWindow("3 d", "1.6×", 1.0, "1×", "ticket", firing=True)),
         burn_chart=burn_chart,
         spenders=table("What spent it", ("spent by", "share>", "failures>", "since"), [
-            (Cell("incident 14: checkout answers 503", link="incident/show?id=14"), Cell("51 %", bar=0.51), "1,204", "18 May 14:20"),
-            (Cell("incident 12: card payments refused", link="incident/show?id=12"), Cell("33 %", bar=0.33), "779", "3 May 09:10"),
+            (Cell("incident 14: checkout answers 503", link="incident/show?id=14"), Cell("51 %", bar=0.51),
+             "1,204", "18 May 14:20"),
+            (Cell("incident 12: card payments refused", link="incident/show?id=12"), Cell("33 %", bar=0.33),
+             "779", "3 May 09:10"),
             (Cell("deployed web 1.4.2", link="rollout/show?id=31"), Cell("4 %", bar=0.04), "94", "13 May 08:00"),
             (Cell("unexplained", "quiet"), Cell("12 %", bar=0.12), "283", "–")]),
         worst=table("Worst five minutes", ("slot", "bad>", "total>", "share>"), [
@@ -119,9 +123,9 @@ def objective(_: World, query: PageQuery) -> ObjectivePage:
             Zone("Ship", "above 50 % left", "good"), Zone("Take care", "50–25 % left", "plain"),
             Zone("Slow down", "25–0 % left", "warn"), Zone("Freeze", "spent", "bad", True)),
             "Only fixes for reliability are deployed until the budget is above zero again.",
-            ("The gate refuses deployments of web: `mainstay slo gate` ends with 1.",
+            ("The gate refuses deployments of web: the command mainstay slo gate ends with 1.",
              "A review is due by 22 May with the owner, team payments."), datetime(2026, 5, 18, 14, 20, tzinfo=UTC)),
-        todo=(Todo("Runbook: checkout answers 5xx", "runbook/show?name=checkout-5xx", detail="7 steps, 2 need approval"),
+        todo=(Todo("Runbook: checkout answers 5xx", "runbook/show?name=checkout-5xx", detail="7 steps, 2 to approve"),
               Todo("Incident 14 is open", "incident/show?id=14", detail="no commander yet"),
               Todo("See whether you may deploy", command="mainstay slo gate --service web")),
         definition=Pairs((
@@ -129,7 +133,8 @@ def objective(_: World, query: PageQuery) -> ObjectivePage:
             ("bad is", cells("status ≥ 500")), ("excluded", cells("synthetic probes, maintenance windows")),
             ("method", cells("Occurrences")), ("source", cells("prometheus “main”")),
             ("declared in", cells("slo/checkout.yaml:1"))), "Definition"),
-        source=Code("apiVersion: openslo/v1\nkind: SLO\nmetadata:\n  name: checkout-availability\nspec:\n  service: web\n",
+        source=Code("apiVersion: openslo/v1\nkind: SLO\nmetadata:\n  name: checkout-availability\nspec:\n"
+                    "  service: web\n",
                     "yaml", "Show the document"),
         windows=(Choice("30 days", "slo/show?name=checkout-availability&window=30d", True),
                  Choice("calendar quarter", "slo/show?name=checkout-availability&window=quarter")),

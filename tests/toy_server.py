@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+
+import httpx
 
 from mainstay.doors.front import Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp
@@ -182,3 +186,36 @@ def running(app: AsgiApp, settings: ServerSettings, hooks: Hooks) -> Iterator[st
         thread.join(20)
         if thread.is_alive():
             raise AssertionError("the server did not stop")
+
+
+class Client:
+    """A browser or a program in front of the app, without a network: keeps its cookies, follows nothing."""
+
+    def __init__(self, app: AsgiApp, address: str = "127.0.0.1", base: str = "http://localhost:8700") -> None:
+        self._app, self._address, self._base = app, address, base
+        self.cookies = httpx.Cookies()
+
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return asyncio.run(self._ask(method, path, options))
+
+    async def _ask(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
+        transport = httpx.ASGITransport(self._app, client=(self._address, 4000))
+        async with httpx.AsyncClient(transport=transport, base_url=self._base, cookies=self.cookies) as client:
+            response = await client.request(method, path, **options)
+            self.cookies = client.cookies
+            return response
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.ask("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.ask("POST", path, **options)
+
+    def form_token(self, path: str = "/slo/freeze") -> str:
+        found = re.search(r'name="csrf" value="([0-9a-f]{64})"', self.get(path).text)
+        assert found, "the page carries no form token"
+        return found[1]
+
+
+def error_code(response: httpx.Response) -> str:
+    return str(response.json()["error"]["code"])

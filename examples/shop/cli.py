@@ -16,7 +16,7 @@ from shop.history import write_history
 from shop.knobs import Knobs, knob_settings
 from shop.process import die_with, run_service
 from shop.run_folder import RunFolder, rfc3339
-from shop.service import Settings
+from shop.service import Settings, checked_addresses
 from shop.services import TRADES
 from shop.supervisor import NAME as SUPERVISOR
 from shop.supervisor import Child, Supervisor
@@ -45,6 +45,8 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _up(options: argparse.Namespace) -> int:
+    if options.die_with is not None:
+        die_with(options.die_with)
     folder = RunFolder(options.run)
     before = folder.record(SUPERVISOR)
     if before is not None and before.alive():
@@ -90,7 +92,7 @@ def _status(options: argparse.Namespace) -> int:
 
 def _restart(options: argparse.Namespace) -> int:
     control.restart(RunFolder(options.run), options.service, options.version_label)
-    print(f"{options.service} is ready again")
+    print(f"{options.service} is up again")
     return 0
 
 
@@ -106,6 +108,8 @@ def _route(options: argparse.Namespace) -> int:
 
 
 def _traffic(options: argparse.Namespace) -> int:
+    if options.die_with is not None:
+        die_with(options.die_with)
     folder = RunFolder(options.run)
     address = options.to or control.running(folder, "web").address
     plan = Plan(rate=options.rate, seconds=options.seconds, seed=options.seed, day_seconds=options.day)
@@ -132,8 +136,8 @@ def _settings(service: str, instance: str, version: str, options: argparse.Names
     for word in (*knobs, *addresses):
         if word.partition(".")[0] not in TRADES:
             raise ValueError(f"`{word}` does not begin with a service, such as api.latency_ms=200")
-    return Settings(service, instance, version, Knobs().turned(knob_settings(mine["knobs"])),
-                    dict(_pair(word) for word in mine["addresses"]))
+    found = checked_addresses(dict(_pair(word) for word in mine["addresses"]), TRADES[service].NEEDS)
+    return Settings(service, instance, version, Knobs().turned(knob_settings(mine["knobs"])), found)
 
 
 def _pair(word: str) -> tuple[str, str]:
@@ -181,6 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     start = argparse.ArgumentParser(add_help=False)
     _repeated(start, "--knob", "SERVICE.KNOB=NUMBER", "such as api.latency_ms=200")
     _repeated(start, "--dependency", "SERVICE.NAME=HOST:PORT", "where it finds a dependency")
+    start.add_argument("--die-with", type=int, metavar="PID", help="end when this parent process ends, however it ends")
 
     parser = argparse.ArgumentParser(prog="shop", description="A small real shop to watch, load, attack and deploy.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -197,7 +202,6 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--instance", help="its name in the run folder, when it is not the only one of its service")
     serve.add_argument("--port", type=int, default=0, help="default: as before in this folder, or any")
     serve.add_argument("--version-label", default="v1", metavar="LABEL", help="default v1")
-    serve.add_argument("--die-with", type=int, metavar="PID", help=argparse.SUPPRESS)
     serve.set_defaults(command=_serve)
 
     down = commands.add_parser("down", parents=[run], help="stop everything in the run folder")
@@ -223,6 +227,7 @@ def _parser() -> argparse.ArgumentParser:
     traffic.add_argument("--for", dest="seconds", type=_seconds, default=60.0, help="such as 60s (the default)")
     traffic.add_argument("--seed", type=int, default=0, help="the same seed, the same customers at the same times")
     traffic.add_argument("--day", type=_seconds, help="length of a day with its quiet night, such as 24h or 10m")
+    traffic.add_argument("--die-with", type=int, metavar="PID", help="end when this parent process ends")
     traffic.add_argument("--to", metavar="HOST:PORT", help="default: web of the run folder")
     traffic.set_defaults(command=_traffic)
 

@@ -60,7 +60,7 @@ def states(folder: RunFolder) -> list[dict[str, Any]]:
 
 
 def restart(folder: RunFolder, service: str, version: str | None) -> None:
-    """Stop and start a service at its address, if wanted with another version; returns when it is ready."""
+    """Stop and start a service at its address, if wanted with another version; returns when it answers."""
     body = {"version": version} if version else None
     _administer(folder, SUPERVISOR, f"/admin/restart/{service}", body, seconds=40.0)
 

@@ -13,7 +13,7 @@ from shop.wire import BadMessage, Request, Response
 OUTCOMES = ("ok", "error", "timeout", "unreachable", "rejected")
 
 # Left over when a call is given all the time there is, so that there is time to say that it did not answer.
-_MARGIN_SECONDS = 0.01
+MARGIN_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,11 @@ class Dependency:
         """
         if not self._breaker.lets_through():
             raise self._failed("rejected")
-        seconds = min(self.need.seconds, call.seconds_left() - _MARGIN_SECONDS)
+        seconds = min(self.need.seconds, call.seconds_left() - MARGIN_SECONDS)
         if seconds <= 0:
-            raise self._failed("timeout")  # the caller's time is up, which says nothing against the dependency
+            raise self._failed("timeout")
+        # A failure after less than half of the usual time says more about a hurried caller than about the dependency.
+        fair = seconds >= self.need.seconds / 2
         # A remaining time, not a time of day: clocks of different machines differ, and chaos experiments shift them.
         headers = {"x-request-id": call.request_id, "x-deadline-ms": f"{seconds * 1000:.0f}"}
         try:
@@ -101,13 +103,15 @@ class Dependency:
                 Request(request.method, request.path, {**request.headers, **headers}, request.body), seconds
             )
         except TimeoutError as error:
-            self._breaker.note(failed=True)
+            if fair:
+                self._breaker.note(failed=True)
             raise self._failed("timeout") from error
-        except (Unreachable, ConnectionError, BadMessage) as error:
+        except (ConnectionError, BadMessage) as error:
             self._breaker.note(failed=True)
             raise self._failed("unreachable" if isinstance(error, Unreachable) else "error") from error
         failed = response.status >= 500
-        self._breaker.note(failed=failed and not self.need.relays)
+        if fair or not failed:
+            self._breaker.note(failed=failed and not self.need.relays)
         if failed and not self.need.relays:
             raise self._failed("error")
         self._count(self.name, "error" if failed else "ok")

@@ -72,11 +72,11 @@ class Trouble:
 _TROUBLES = (
     Trouble("deployment", "web", 5, "v1.6.0: rolled out without trouble"),
     Trouble("incident", "cache", 45, "the cache was out of memory and killed; reads went to orders",
-            _READS, 504, bad=0.003, slow=0.05, silent=True),
+            _READS, 503, bad=0.003, slow=0.05, silent=True),
     Trouble("deployment", "orders", 5, "v1.2.0: rolled out without trouble"),
     Trouble("deployment", "api", 40, "v1.4.0: a bad query plan broke every fourth request; rolled back",
             _ALL, 500, bad=0.25, slow=0.05),
-    Trouble("incident", "orders", 120, "a slow disk under the database of orders", _ALL, 504, bad=0.04, slow=0.35),
+    Trouble("incident", "orders", 120, "a slow disk under the database of orders", _ALL, 503, bad=0.04, slow=0.35),
     Trouble("deployment", "auth", 5, "v1.1.0: rolled out without trouble"),
     Trouble("incident", "auth", 14, "an expired certificate stopped auth; nobody could log in or pay",
             _WITH_AUTH, 503, bad=1.0, silent=True),
@@ -238,7 +238,7 @@ def _tails(count: Count) -> Iterator[str]:
     if good:
         yield f"200,{good},0,{count.slow}"
     for code, bad in sorted(count.bad.items()):
-        yield f"{code},{bad},{bad},{bad if code == 504 else 0}"  # a 504 comes after a time-out, the others at once
+        yield f"{code},{bad},{bad},0"
 
 
 def _fact(happening: Happening) -> dict[str, object]:

@@ -34,8 +34,8 @@ class Knobs:
             low, high = _RANGES[name]
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise BadKnob(f"{name} has to be a number from {low} to {high}")
-        if changes.get("error_status", 500) != int(changes.get("error_status", 500)):  # type: ignore[call-overload]
-            raise BadKnob("error_status has to be a whole number")
+            if name == "error_status" and not isinstance(value, int):
+                raise BadKnob("error_status has to be a whole number")
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def as_dict(self) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -21,14 +22,20 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 async def run_service(settings: Settings, folder: RunFolder, port: int) -> None:
     """Serve until told to stop, then finish the requests in hand.
 
-    With port 0 it takes the port it had before in this run folder, or any free one the first time.
+    With port 0 it takes the port it had before in this run folder. The first time, or when a stranger has that port
+    now, it takes any; the others find it by its record.
     """
     stop = asyncio.Event()
     for number in STOPPING:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     before = folder.record(settings.instance)
     server = Server(Service(settings, TRADES[settings.service], folder).answer)
-    taken = await server.start(port or (before.port if before else 0))
+    try:
+        taken = await server.start(port or (before.port if before else 0))
+    except OSError as error:
+        if port or error.errno != errno.EADDRINUSE:
+            raise
+        taken = await server.start(0)
     folder.write_record(describe_me(settings.service, settings.instance, taken, settings.version))
     await stop.wait()
     await server.drain(_DRAIN_SECONDS)
@@ -37,12 +44,12 @@ async def run_service(settings: Settings, folder: RunFolder, port: int) -> None:
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when `parent` ends, also when that one is killed with -9.
 
-    A killed supervisor can not tell its children anything, and no handler of ours runs in it. The kernel can: with
-    PR_SET_PDEATHSIG it sends us a signal when our parent ends. The setting survives `exec`, but is made here, in
-    the child itself, because running Python between `fork` and `exec` of the supervisor is not safe. The parent may
-    have ended before we asked; then we belong to somebody else already, and leave.
+    A killed parent, such as the supervisor, cannot tell its children anything, as no handler of it runs any more. The
+    kernel can: with PR_SET_PDEATHSIG it sends us a signal when our parent ends. The setting would survive `exec`, but
+    is made here, in the child itself, because running Python between `fork` and `exec` of the parent is not safe. The
+    parent may have ended before we asked; then we belong to somebody else already, and leave.
     """
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) was refused")
     if os.getppid() != parent:
-        sys.exit("the supervisor is gone")
+        sys.exit(f"process {parent} is not, or no longer, the parent of this one")

@@ -20,7 +20,7 @@ class Server:
     def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
         self._answer = answer
         self._waiting: set[StreamWriter] = set()  # connections that wait for a request
-        self.busy = 0  # requests being answered
+        self._connections = 0  # all of them: waiting, and being answered
         self._draining = False
         self._listener: asyncio.Server | None = None
 
@@ -51,10 +51,11 @@ class Server:
         for writer in tuple(self._waiting):
             writer.close()
         give_up = asyncio.get_running_loop().time() + seconds
-        while self.busy and asyncio.get_running_loop().time() < give_up:
+        while self._connections and asyncio.get_running_loop().time() < give_up:
             await asyncio.sleep(0.01)
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self._connections += 1
         try:
             while await self._serve_one(reader, writer):
                 pass
@@ -63,6 +64,7 @@ class Server:
         except (ConnectionError, TimeoutError):
             pass  # the client went away or said nothing for long: nobody is left to be told
         finally:
+            self._connections -= 1
             writer.close()
 
     async def _serve_one(self, reader: StreamReader, writer: StreamWriter) -> bool:
@@ -75,12 +77,8 @@ class Server:
             self._waiting.discard(writer)
         if request is None:
             return False
-        self.busy += 1
-        try:
-            response = await self._answer(request)
-            close = self._draining or request.headers.get("connection", "").lower() == "close"
-            writer.write(encode_response(response, close=close))
-            await writer.drain()
-        finally:
-            self.busy -= 1
+        response = await self._answer(request)
+        close = self._draining or request.headers.get("connection", "").lower() == "close"
+        writer.write(encode_response(response, close=close))
+        await writer.drain()
         return not close

@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol
 
 from shop.client import Pool
-from shop.dependency import OUTCOMES, Dependency, Need, Unavailable
+from shop.dependency import MARGIN_SECONDS, OUTCOMES, Dependency, Need, Unavailable
 from shop.knobs import Knobs
 from shop.metrics import CONTENT_TYPE, Registry
 from shop.routing import Call, Refusal, Route, find_route
@@ -28,7 +28,7 @@ SECRET_HEADER = "x-shop-secret"
 _LONGEST_SECONDS = 2.0  # the deadline of a request that brings none
 _MOST_AT_ONCE = 512  # beyond it a request is refused at once, instead of making all of them late
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_ADDRESS = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}")
+_ADDRESS = re.compile(r"([A-Za-z0-9.-]+:(?P<port>[0-9]{1,5}))?")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -148,10 +148,12 @@ class Service:
         except Refusal as refusal:
             return _error(call, refusal.status, refusal.error, refusal.message)
         except Unavailable as lack:
+            if call.seconds_left() <= MARGIN_SECONDS:
+                return _deadline_exceeded(call)
             message = f"{lack.dependency} does not answer ({lack.outcome})"
             return _error(call, 503, f"{lack.dependency}_unavailable", message)
         except TimeoutError:
-            return _error(call, 504, "deadline_exceeded", "the time for this request is over")
+            return _deadline_exceeded(call)
         except Exception as error:  # the edge of the process: a mistake of ours costs one request, and is told
             print(f"{call.request.method} {call.request.path}: {error!r}", file=sys.stderr, flush=True)
             return _error(call, 500, "internal", "a mistake in the shop")
@@ -209,18 +211,13 @@ class Service:
                     return Response.of(200, self._knobs.as_dict())
                 case "/admin/dependencies":
                     return self._redirect(changes)
-        except ValueError as error:  # also BadKnob
+        except ValueError as error:
             return Response.of(400, {"error": str(error)})
         return Response.of(404, {"error": "there is no such page"})
 
     def _redirect(self, changes: Mapping[str, object]) -> Response:
         """Call dependencies at other addresses from now on; an empty address goes back to the usual one."""
-        for name, address in changes.items():
-            if name not in self._dependencies:
-                return Response.of(400, {"error": f"{self._settings.service} has no dependency `{name}`"})
-            if address != "" and not (isinstance(address, str) and _ADDRESS.fullmatch(address)):
-                return Response.of(400, {"error": f"the address of {name} has to be HOST:PORT, or empty"})
-        self._addresses |= {name: str(address) for name, address in changes.items()}
+        self._addresses |= checked_addresses(changes, self._dependencies)
         self._addresses = {name: address for name, address in self._addresses.items() if address}
         return Response.of(200, {name: self._address_of(name) for name in self._dependencies})
 
@@ -258,6 +255,23 @@ class Service:
                 self._calls.add(service, name, outcome, by=0)
 
 
+def checked_addresses(addresses: Mapping[str, object], dependencies: Container[str]) -> dict[str, str]:
+    """The addresses, each HOST:PORT or empty.
+
+    Raises:
+        ValueError: an address is neither, or there is no such dependency.
+    """
+    checked = {}
+    for name, address in addresses.items():
+        if name not in dependencies:
+            raise ValueError(f"there is no dependency `{name}` here")
+        found = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
+        if found is None or int(found["port"] or 0) > 65_535:
+            raise ValueError(f"the address of {name} has to be HOST:PORT, or empty")
+        checked[name] = found[0]
+    return checked
+
+
 def knows_secret(request: Request, secret: str) -> bool:
     """Whether the request carries the secret of the run."""
     return hmac.compare_digest(request.headers.get(SECRET_HEADER, "").encode(), secret.encode())
@@ -267,6 +281,10 @@ def _seconds_given(request: Request) -> float:
     """How long the caller waits: what its header says, but never longer than a request may take here."""
     given = request.headers.get("x-deadline-ms", "")
     return min(int(given) / 1000, _LONGEST_SECONDS) if given.isdecimal() else _LONGEST_SECONDS
+
+
+def _deadline_exceeded(call: Call) -> Response:
+    return _error(call, 504, "deadline_exceeded", "the time for this request is over")
 
 
 def _error(call: Call, status: int, error: str, message: str) -> Response:

@@ -42,6 +42,7 @@ class Child:
     options: list[str] = field(default_factory=list)
     process: Process | None = None
     expected_to_end: bool = False
+    restarting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Supervisor:
@@ -87,6 +88,13 @@ class Supervisor:
             self._announce(child)
         self._write_targets()
 
+    async def _start_again(self, child: Child) -> None:
+        """Start the service once more; it is enough that it lives, as what it needs may be down as well."""
+        await self._start(child)
+        await self._until(child, "/healthz")
+        self._announce(child)
+        self._write_targets()
+
     async def _start(self, child: Child) -> None:
         # -S: the shop needs no installed package, and starts sooner when none is looked for.
         command = [sys.executable, "-S", str(Path(__file__).parent), "serve", child.service]
@@ -113,19 +121,19 @@ class Supervisor:
             return
         await asyncio.sleep(_PAUSE_SECONDS)
         if child.process is process and not child.expected_to_end:  # unless `shop restart` was quicker
-            await self._start(child)
             try:
-                await self._until_ready(child)
+                await self._start_again(child)
             except DidNotStart as error:
-                print(f"shop: {error}", file=sys.stderr, flush=True)  # its own watch tries again
-            else:
-                self._announce(child)
+                print(f"shop: {error}", file=sys.stderr, flush=True)  # the watch over the new process tries again
 
     async def _until_ready(self, child: Child) -> None:
         """Wait for the service; without its required dependencies in this run, only for itself."""
-        assert child.process is not None, "only a started service can become ready"
         needed = {name for name, need in TRADES[child.service].NEEDS.items() if need.required}
-        page = "/readyz" if needed <= self._children.keys() else "/healthz"
+        await self._until(child, "/readyz" if needed <= self._children.keys() else "/healthz")
+
+    async def _until(self, child: Child, page: str) -> None:
+        """Wait until a page of the service answers 200."""
+        assert child.process is not None, "only a started service can answer"
         give_up = asyncio.get_running_loop().time() + _READY_SECONDS
         while asyncio.get_running_loop().time() < give_up:
             if child.process.returncode is not None:
@@ -180,13 +188,11 @@ class Supervisor:
         child = self._children.get(call.parameters["service"])
         if child is None:
             raise Refusal(404, "not_found", f"this run has no service `{call.parameters['service']}`")
-        await self._stop(child)
-        if call.request.body:
-            child.version = call.text("version")
-        await self._start(child)
-        await self._until_ready(child)
-        self._announce(child)
-        self._write_targets()
+        version = call.text("version") if call.request.body else child.version
+        async with child.restarting:
+            await self._stop(child)
+            child.version = version
+            await self._start_again(child)
         return Response.of(200, {"service": child.service, "version": child.version})
 
     def _announce(self, child: Child) -> None:

@@ -16,8 +16,8 @@ from typing import Any, Literal, Protocol
 from mainstay.kernel.catalog import Catalog, Grammar
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
-from mainstay.kernel.operation import Operation
 from mainstay.kernel.journal import Journal
+from mainstay.kernel.operation import Operation
 from mainstay.kernel.ports import Clock, FileSet, Ledger, Source, Survey, Surveyed, World
 from mainstay.slo.sources import PrometheusDetails
 
@@ -219,13 +219,14 @@ class _Part:
             getattr(self._opened.store, self._part).close()
 
 
+_HOUSE = "mainstay.doors.house.operations"
+
 MAINSTAY = Application(
     words=(WordEntry("slo", "Objectives and error budgets.", "mainstay.slo.operations"),),
-    house=(WordEntry("check", "Check the catalog: every mistake at once, with its line.", "mainstay.doors.house.operations"),
-           WordEntry("record", "Record something that happened, so that lost budget can be explained.",
-                     "mainstay.doors.house.operations"),
-           WordEntry("serve", "Serve the page, the API and the metrics.", "mainstay.doors.house.operations"),
-           WordEntry("token", "Create, list or revoke a token of the server.", "mainstay.doors.house.operations"),
-           WordEntry("demo", "Run a small real shop and show its budgets.", "mainstay.doors.house.operations")),
+    house=(WordEntry("check", "Check the catalog: every mistake at once, with its line.", _HOUSE),
+           WordEntry("record", "Record something that happened, so that lost budget can be explained.", _HOUSE),
+           WordEntry("serve", "Serve the page, the API and the metrics.", _HOUSE),
+           WordEntry("token", "Create, list or revoke a token of the server.", _HOUSE),
+           WordEntry("demo", "Run a small real shop and show its budgets.", _HOUSE)),
     build_world=build_world)
 """Mainstay itself: its words in the order of the loop, then the commands of the house."""

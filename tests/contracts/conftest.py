@@ -27,7 +27,6 @@ class Opened:
     journal: Journal
     ledger: Ledger
     again: Callable[[], Opened]
-    durable: bool
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Opened]:
     """A store, closed behind the test with every other opening of it."""
     if request.param == "memory":
-        only = Opened(MemoryJournal(clock), MemoryLedger(), lambda: only, durable=False)
+        only = Opened(MemoryJournal(clock), MemoryLedger(), lambda: only)
         yield only
         return
     url = _url(request.param, tmp_path, request)
@@ -61,7 +60,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> 
     def again() -> Opened:
         store = open_store(url, clock)
         stores.append(store)
-        return Opened(store.journal, store.ledger, again, durable=True)
+        return Opened(store.journal, store.ledger, again)
 
     yield again()
     for store in stores:

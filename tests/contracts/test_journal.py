@@ -7,12 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +18,7 @@ from hypothesis import strategies as st
 
 from mainstay.adapters.clock import FakeClock, SystemClock
 from mainstay.adapters.store import PAGE, open_store
-from mainstay.kernel.errors import InvalidInput, StoreUnavailable
+from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import (
     Batch,
     Claim,
@@ -28,35 +26,12 @@ from mainstay.kernel.journal import (
     FactQuery,
     Journal,
     NewFact,
-    NewMessage,
-    NewTimer,
     Retry,
     StaleClaim,
 )
 
 from .conftest import Opened
-
-T0 = datetime(2026, 1, 1, tzinfo=UTC)
-SECOND = timedelta(seconds=1)
-LEASE = timedelta(seconds=30)
-
-
-def fact(subject: str = "checkout", *, kind: str = "slo.zone-entered", key: str = "", at: datetime = T0,
-         **data: object) -> NewFact:
-    return NewFact(kind, subject, at, data, key)
-
-
-def timer(key: str = "t", due: datetime = T0, **data: object) -> NewTimer:
-    return NewTimer(key, due, "incident.escalate", "INC-1", data)
-
-
-def message(key: str = "m", channel: str = "slack", not_before: datetime = T0, **data: object) -> NewMessage:
-    return NewMessage(key, channel, data, not_before)
-
-
-def subjects(journal: Journal, query: FactQuery = FactQuery()) -> list[str]:  # noqa: B008 - frozen
-    return [found.subject for found in journal.facts(query)]
-
+from .samples import LEASE, PRODUCER, SECOND, T0, fact, message, subjects, timer
 
 # -- facts --------------------------------------------------------------------------------------------------------
 
@@ -80,6 +55,12 @@ def test_a_moment_of_another_zone_is_recorded_in_utc(opened: Opened) -> None:
     recorded, = opened.journal.commit(Batch(facts=[fact(at=local)]))
     assert recorded.at == T0
     assert recorded.at.tzinfo is UTC
+
+
+def test_a_moment_without_a_zone_is_our_own_mistake_and_records_nothing(opened: Opened) -> None:
+    with pytest.raises(TypeError):
+        opened.journal.commit(Batch(facts=[fact(at=T0.replace(tzinfo=None))]))
+    assert opened.journal.head() == 0
 
 
 def test_seq_grows_by_one_in_the_order_of_the_batch(opened: Opened) -> None:
@@ -151,6 +132,11 @@ def told(opened: Opened) -> Journal:
     (FactQuery(kinds=["slo.frozen"]), [4]),
     (FactQuery(kinds=["slo"]), []),
     (FactQuery(kinds=["slo.", "incident.opened"]), [1, 3, 4]),
+    (FactQuery(kinds=["slo.frozen", "slo.", "slo.frozen", "slow.thing"]), [1, 2, 4]),
+    (FactQuery(kinds=["incident.", "slo."], newest_first=True, limit=3), [5, 4, 3]),
+    (FactQuery(kinds=["incident.resolved", "slo.frozen"], after=1, until=T0 + timedelta(hours=5)), [4]),
+    (FactQuery(kinds=["slo.zone."]), []),
+    (FactQuery(kinds=["slo.frozen", "slow."], subject="b"), [2, 4]),
     (FactQuery(subject="b"), [2, 4]),
     (FactQuery(subject="nobody"), []),
     (FactQuery(after=3), [4, 5]),
@@ -183,9 +169,10 @@ def test_a_reading_longer_than_a_page_is_whole(opened: Opened) -> None:
 
 
 names = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=8)
-values = st.recursive(st.none() | st.booleans() | st.integers(-2**63, 2**63 - 1) | st.floats(allow_nan=False,
-                      allow_infinity=False) | st.text(st.characters(exclude_categories=("Cs",))),
-                      lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3), max_leaves=5)
+texts = st.text(st.characters(exclude_categories=("Cs",)))
+numbers = st.integers(-2**63, 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(st.none() | st.booleans() | numbers | texts, lambda inner: st.lists(inner, max_size=3)
+                      | st.dictionaries(names, inner, max_size=3), max_leaves=5)
 new_facts = st.builds(NewFact, kind=st.sampled_from(["a.x", "a.y", "ab.x"]), subject=names,
                       at=st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
                       data=st.dictionaries(names, values, max_size=3), key=st.sampled_from(["", "", "k1", "k2", "k3"]))
@@ -467,20 +454,6 @@ def test_workers_on_threads_take_each_timer_and_message_once(opened: Opened) -> 
     assert set(done.values()) == {1}
 
 
-PRODUCER = """
-import sys
-from datetime import UTC, datetime
-from mainstay.adapters.clock import SystemClock
-from mainstay.adapters.store import open_store
-from mainstay.kernel.journal import Batch, NewFact
-url, name, many = sys.argv[1], sys.argv[2], int(sys.argv[3])
-at = datetime(2026, 1, 1, tzinfo=UTC)
-with open_store(url, SystemClock()) as store:
-    for i in range(many):
-        store.journal.commit(Batch(facts=[NewFact("a.b", name, at, {"i": i}), NewFact("a.b", "both", at, key=f"k{i}")]))
-"""
-
-
 def test_two_processes_share_a_store_and_a_tailing_reader_misses_nothing(store_url: str) -> None:
     many = 150
     with open_store(store_url, SystemClock()) as store:
@@ -535,136 +508,3 @@ def test_a_worker_stopped_and_resumed_cannot_act_for_the_one_that_took_over(stor
             answer, _ = worker.communicate("go on\n", timeout=20)
         assert answer == "stale-claim\n"
         assert subjects(store.journal) == ["other"]
-
-
-# -- opening, closing, trouble ------------------------------------------------------------------------------------
-
-
-def test_processes_that_open_a_new_store_at_once_all_succeed(store_url: str) -> None:
-    producers = [subprocess.Popen([sys.executable, "-c", PRODUCER, store_url, name, "3"]) for name in "abcd"]
-    assert [producer.wait() for producer in producers] == [0] * 4
-    with open_store(store_url, SystemClock()) as store:
-        assert store.journal.head() == 4 * 3 + 3
-
-
-def test_what_was_submitted_before_closing_is_recorded(store_url: str) -> None:
-    store = open_store(store_url, SystemClock())
-    futures = [store.journal.submit(Batch(facts=[fact(str(i))])) for i in range(50)]
-    store.close()
-    assert [future.result()[0].seq for future in futures] == list(range(1, 51))
-    with pytest.raises(StoreUnavailable, match="closed"):
-        store.journal.commit(Batch(facts=[fact()]))
-
-
-def test_closing_twice_is_nothing(store_url: str) -> None:
-    store = open_store(store_url, SystemClock())
-    store.close()
-    store.close()
-    store.journal.close()
-
-
-def test_a_producer_that_outruns_the_disk_is_held_up_and_loses_nothing(
-        store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mainstay.adapters.store_database.QUEUE", 10)
-    with open_store(store_url, SystemClock()) as store:
-        futures = [store.journal.submit(Batch(facts=[fact()])) for _ in range(300)]
-        assert sorted(future.result()[0].seq for future in futures) == list(range(1, 301))
-
-
-def test_a_store_of_a_newer_schema_is_refused_with_the_way_out(store_url: str, tmp_path: Path) -> None:
-    with open_store(store_url, SystemClock()) as store:
-        store.journal.commit(Batch(facts=[fact()]))
-        store._database.write(lambda connection, _: [connection.exec_driver_sql(
-            "UPDATE mainstay_schema SET version = 99").rowcount], None)
-    with pytest.raises(StoreUnavailable, match="99") as refused:
-        open_store(store_url, SystemClock())
-    assert "upgrade" in refused.value.way_out
-
-
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://u:secret@h/d", "nonsense", ""])
-def test_what_is_not_the_url_of_a_store_is_refused_and_no_password_is_shown(url: str) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        open_store(url, SystemClock())
-    assert "secret" not in str(refused.value)
-    assert "sqlite:////" in refused.value.way_out
-
-
-def test_a_new_store_on_disk_is_its_owners_alone(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "mainstay.db"
-    with open_store(f"sqlite:///{path}", SystemClock()) as store:
-        store.journal.commit(Batch(facts=[fact()]))
-        assert {oct(file.stat().st_mode & 0o777) for file in path.parent.iterdir()} == {"0o600"}
-    assert path.parent.stat().st_mode & 0o777 == 0o700
-
-
-def test_a_file_that_is_not_a_database_is_refused_and_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("not a database, " * 100)
-    with pytest.raises(StoreUnavailable, match="not a SQLite database"):
-        open_store(f"sqlite:///{path}", SystemClock())
-    assert path.read_text() == "not a database, " * 100
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreUnavailable, match="cannot be created") as refused:
-        open_store(f"sqlite:///{tmp_path}/file/store.db", SystemClock())
-    assert refused.value.way_out
-
-
-def test_a_full_disk_is_said_and_nothing_of_the_batch_is_recorded(tmp_path: Path) -> None:
-    with open_store(f"sqlite:///{tmp_path}/small.db", SystemClock()) as store:
-        store.journal.commit(Batch(facts=[fact("before")]))
-        store._database.write(lambda connection, _: [connection.exec_driver_sql(
-            "PRAGMA max_page_count = 40").scalar_one()], None)
-        with pytest.raises(StoreUnavailable, match="full") as refused:
-            store.journal.commit(Batch(facts=[fact("big", text="x" * 10_000) for _ in range(100)]))
-        assert "free space" in refused.value.way_out
-        assert subjects(store.journal) == ["before"]
-        store.journal.commit(Batch(facts=[fact("after")]))
-
-
-@pytest.mark.server("postgresql")
-def test_a_database_that_does_not_exist_is_said(request: pytest.FixtureRequest) -> None:
-    server = request.getfixturevalue("postgres")
-    with pytest.raises(StoreUnavailable, match="no such database") as refused:
-        open_store(server.url("nowhere"), SystemClock())
-    assert "createdb" in refused.value.way_out
-
-
-@pytest.mark.server("postgresql")
-def test_a_restarted_server_is_found_again_by_the_next_write(request: pytest.FixtureRequest) -> None:
-    server = request.getfixturevalue("postgres")
-    with open_store(server.fresh_url(), SystemClock()) as store:
-        store.journal.commit(Batch(facts=[fact("before")]))
-        server.stop("fast")
-        with pytest.raises(StoreUnavailable) as refused:
-            store.journal.commit(Batch(facts=[fact("lost")]))
-        assert "repeat" in refused.value.way_out
-        server.start()
-        store.journal.commit(Batch(facts=[fact("after")]))
-        assert subjects(store.journal) == ["before", "after"]
-
-
-@pytest.mark.server("postgresql")
-def test_takers_wait_for_no_other_taker(request: pytest.FixtureRequest) -> None:
-    """One transaction holds a taken row open; another worker gets the next timer at once."""
-    server = request.getfixturevalue("postgres")
-    url = server.fresh_url()
-    with open_store(url, SystemClock()) as one, open_store(url, SystemClock()) as two:
-        one.journal.commit(Batch(set_timers=[timer("a"), timer("b", T0 + SECOND)]))
-        held, release = threading.Event(), threading.Event()
-
-        def hold(connection: object, _: object) -> list[None]:
-            connection.exec_driver_sql("SELECT key FROM timers WHERE key = 'a' FOR UPDATE")  # type: ignore[attr-defined]
-            held.set()
-            release.wait(10)
-            return [None]
-
-        waiting = one._database.submit(hold, None, ordered=False)
-        held.wait(10)
-        try:
-            assert [t.key for t in two.journal.take_timers(T0 + SECOND, "two")] == ["b"]
-        finally:
-            release.set()
-            waiting.result()

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mainstay.adapters.events import EventSource
 from mainstay.adapters.prometheus import PrometheusSettings, PrometheusSource
-from mainstay.kernel.ports import CountRequest, PromQuery, Source
+from mainstay.kernel.ports import Condition, CountRequest, EventQuery, FileSet, PromQuery, Source
 from mainstay.kernel.quantity import Span
 from servers.history import (
     HISTORIES,
@@ -65,8 +66,26 @@ def in_victoria_metrics(histories: Sequence[History], folder: Path) -> Iterator[
         yield from _by_promql(server.url)
 
 
+@contextlib.contextmanager
+def in_event_files(histories: Sequence[History], folder: Path) -> Iterator[Ask]:
+    """The same events as rows of a table, many equal ones in one row."""
+    rows = [f"{history.name},{start},{code},{count}" for history in histories for start, bad, total in history.slots
+            for code, count in ((200, total - bad), (500, bad)) if count]
+    (folder / "events.csv").write_text("\n".join(["job,time,code,count", *rows]) + "\n")
+    source = EventSource(FileSet((str(folder / "events.csv"),), "csv", {"status": "code", "total": "count"}))
+
+    def ask(history: History, named: str) -> tuple[Source, CountRequest]:
+        job = Condition("job", "==", (history.name,))
+        chosen = EventQuery((job, Condition("status", ">=" if named == "bad" else "<", (500.0,))))
+        return source, CountRequest(EventQuery((job,)), span_of(history), bad=chosen if named == "bad" else None,
+                                    good=chosen if named == "good" else None)
+
+    yield ask
+
+
 ENGINES: dict[str, tuple[Engine, tuple[pytest.MarkDecorator, ...]]] = {
     "prometheus": (in_prometheus, (pytest.mark.server("prometheus"),)),
+    "event files": (in_event_files, ()),
     "victoria-metrics": (in_victoria_metrics, (pytest.mark.server("victoria-metrics"),)),
 }
 

@@ -103,11 +103,7 @@ def test_the_flags_of_every_command_become_the_settings_of_the_world(tea, monkey
     tea("tea", "drink", "spent", "-c", "specs", "--as-of", "2026-05-01")
     settings = toy.SEEN[-1]
     assert (settings.catalog, settings.store, settings.catalog_use, settings.as_of) == (
-<<<<<<< HEAD
-        "specs", "sqlite:////tmp/elsewhere.db", True, datetime(2026, 5, 1, tzinfo=UTC))
-=======
         "specs", "sqlite:////tmp/elsewhere.db", "checked", datetime(2026, 5, 1, tzinfo=UTC))
->>>>>>> cli
 
 
 def test_an_operation_that_needs_no_catalog_says_so_to_the_world(tea):

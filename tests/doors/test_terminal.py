@@ -221,6 +221,10 @@ def test_code_is_kept_as_it_is():
     assert shown(Code("a\n  b", title="the query")) == "the query\n    a\n      b\n"
 
 
+def test_code_that_is_all_there_is_can_be_piped_into_another_program():
+    assert shown(Code("# TYPE x gauge\nx 1\n")) == "# TYPE x gauge\nx 1\n"
+
+
 def test_a_command_is_never_broken_over_lines():
     drawn = shown(Next(("mainstay a " + "x" * 30, "mainstay b " + "y" * 30)), style=Style(60))
     assert drawn == f"next: mainstay a {'x' * 30} ·\n      mainstay b {'y' * 30}\n"

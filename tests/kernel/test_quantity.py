@@ -114,7 +114,7 @@ def test_a_duration_as_people_say_it_is_right_to_its_second_unit(seconds: float)
     ("30d", RollingWindow(timedelta(days=30))), ("4w", RollingWindow(timedelta(days=28))),
     ("5m", RollingWindow(timedelta(minutes=5))), ("month", CalendarWindow(Period.MONTH)),
     ("week", CalendarWindow(Period.WEEK)), ("1M", CalendarWindow(Period.MONTH)),
-    ("2Q", CalendarWindow(Period.QUARTER, count=2)), ("1Y", CalendarWindow(Period.YEAR)),
+    ("2Q", CalendarWindow(Period.QUARTER, periods=2)), ("1Y", CalendarWindow(Period.YEAR)),
     ("1000000 requests", RequestWindow(1_000_000)), ("10k events", RequestWindow(10_000)),
     ("1M requests", RequestWindow(1_000_000)),
 ])

@@ -237,6 +237,13 @@ def test_json_of_another_kind_is_not_read_as_no_data() -> None:
     assert "not whole Prometheus JSON" in caught.message
 
 
+@pytest.mark.parametrize("data", [{}, {"resultType": "streams", "result": []}])
+def test_an_answer_without_series_is_not_read_as_no_data(data: dict[str, object]) -> None:
+    caught = failing(FakeAnswer({"status": "success", "data": data}))
+
+    assert "where series were asked for" in caught.message
+
+
 def test_an_error_told_with_status_200_is_an_error() -> None:
     caught = failing(FakeAnswer(error("timeout", "query timed out in expression evaluation")))
 
@@ -521,6 +528,16 @@ def test_a_counter_is_asked_for_by_its_selector(text: str, selected: str) -> Non
 def test_a_breakdown_by_what_is_no_label_is_refused(by: list[str]) -> None:
     with fake_prometheus(EMPTY) as fake, asking(fake) as source, pytest.raises(InvalidInput):
         source.breakdown(REQUEST, by)
+
+
+def test_a_breakdown_of_good_weighs_a_counter_and_an_expression_alike() -> None:
+    request = CountRequest(PromQuery("x", counter=True), SPAN, good=PromQuery("increase(y[$window])"))
+    with fake_prometheus(EMPTY) as fake, asking(fake) as source:
+        source.breakdown(request, ["path"])
+
+        total = "sum by (path) (increase(x[5m1ms:1m]))"
+        assert fake.asked[0][2]["query"] == (
+            f"{total} - (sum by (path) ((increase(y[5m]))) * 1.00000333333 or 0 * {total}) > 1e-06")
 
 
 def test_a_breakdown_sums_what_is_beyond_its_limit() -> None:

@@ -56,9 +56,17 @@ def test_the_engine_and_its_version_are_told(source: PrometheusSource) -> None:
 
 
 @pytest.mark.server("victoria-metrics")
-def test_victoria_metrics_is_recognised(tmp_path: Path) -> None:
-    with victoria_metrics(tmp_path) as server, PrometheusSource(PrometheusSettings(server.url)) as source:
-        assert source.probe() == "victoriametrics"
+def test_victoria_metrics_is_recognised_and_reads_raw_samples_alike(tmp_path: Path) -> None:
+    text = "".join(f'queue{{pod="a"}} {nth % 4} {(START + 60 * nth) * 1000}\n' for nth in range(61))
+
+    with victoria_metrics(tmp_path, backfill=text) as server, PrometheusSource(
+            PrometheusSettings(server.url)) as source:
+        [reading] = source.count([CountRequest(GaugeQuery("queue", "<", 3), SPAN)])
+        told = source.probe()
+
+    assert told == "victoriametrics"
+    assert reading.series.total.tolist() == [5.0] * 12
+    assert reading.series.bad.tolist() == [1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1, 2]
 
 
 def test_a_wrong_path_is_recognised(server: Server) -> None:
@@ -146,6 +154,19 @@ def test_more_points_than_the_server_gives_are_asked_in_halves(server: Server) -
 
     assert len(reading.series) == 181 * 288
     assert reading.series.total_sum == 60
+
+
+def test_more_samples_than_the_server_loads_are_asked_in_parts(tmp_path: Path) -> None:
+    text = "".join(f"asked_total {nth} {START + 60 * nth}\n" for nth in range(1441))
+    day = Span(SPAN.start, datetime.fromtimestamp(START + 86_400, UTC))
+    request = CountRequest(PromQuery("asked_total", counter=True), day, bad=PromQuery("vector(0)"))
+
+    with prometheus(tmp_path, backfill=f"# TYPE asked counter\n{text}# EOF\n",
+                    flags=["--query.max-samples=400"]) as small, PrometheusSource(
+            PrometheusSettings(small.url)) as source:
+        [reading] = source.count([request])
+
+    assert reading.series.total.tolist() == [5.0] * 288
 
 
 def test_any_text_as_a_label_value_matches_only_itself(source: PrometheusSource) -> None:

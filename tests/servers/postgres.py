@@ -59,7 +59,8 @@ class Postgres:
         return self.url(schema=schema)
 
     def remove(self) -> None:
-        self.stop("immediate")
+        if Path(self._data, "postmaster.pid").exists():  # a test may have failed between its stop and its start
+            self.stop("immediate")
         shutil.rmtree(self._folder)
 
 

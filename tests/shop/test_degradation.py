@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -76,12 +77,18 @@ def test_failures_behind_the_api_do_not_close_the_way_to_the_api(shop: RunningSh
     assert shop.ask("GET", "/").status == 200
 
 
-def test_nobody_works_longer_than_the_caller_waits(shop: RunningShop) -> None:
-    shop.run("knob", "orders", "latency_ms=1500")
-    shop.run("knob", "cache", "error_rate=1")
-    answer = shop.ask("GET", "/", x_deadline_ms="150")
-    assert answer.status in (503, 504)
+def test_nobody_works_longer_than_the_caller_waits(calm_shop: RunningShop, turn: Callable[..., None]) -> None:
+    turn("api", "latency_ms=1500")
+    answer = calm_shop.ask("GET", "/", x_deadline_ms="150")
+    assert (answer.status, answer.data["error"]) == (504, "deadline_exceeded")
     assert answer.seconds < 0.5
+
+
+def test_hurried_customers_do_not_close_the_way_for_the_others(shop: RunningShop) -> None:
+    for _ in range(8):
+        shop.ask("GET", "/", x_deadline_ms="12")
+    assert shop.ask("GET", "/").status == 200
+    assert shop.total("web", "dependency_requests_total", outcome="rejected") == 0
 
 
 def test_something_can_be_put_between_two_services_and_taken_away(calm_shop: RunningShop) -> None:

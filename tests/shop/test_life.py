@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+
+import pytest
 
 from running_shop import EXAMPLES, Answer, RunningShop, eventually, is_running, run_shop, running_shop
 
@@ -35,11 +38,24 @@ def test_a_killed_supervisor_leaves_no_process(shop: RunningShop) -> None:
     eventually(lambda: not any(map(is_running, pids)), seconds=2)
 
 
-def test_down_stops_everything_and_up_then_ends_well(shop: RunningShop) -> None:
+def test_a_shop_can_be_tied_to_the_process_that_started_it(tmp_path: Path) -> None:
+    start = "import os, subprocess, sys; subprocess.run([*sys.argv[1:], '--die-with', str(os.getpid())])"
+    command = [sys.executable, str(EXAMPLES / "shop"), "up", "--run", str(tmp_path), "--services", "cache"]
+    with subprocess.Popen([sys.executable, "-c", start, *command], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()  # `ready  cache …`
+        pids = [json.loads((tmp_path / f"{name}.json").read_text())["pid"] for name in ("supervisor", "cache")]
+        parent.kill()
+    eventually(lambda: not any(map(is_running, pids)), seconds=3)
+
+
+def test_down_stops_everything_without_a_complaint(shop: RunningShop) -> None:
     pids = [shop.record(name)["pid"] for name in SERVICES]
+    shop.run("traffic", "--rate", "100/s", "--for", "500ms")
     assert shop.run("down").returncode == 0
     assert shop.supervisor.wait(timeout=10) == 0
     assert not any(map(is_running, pids))
+    assert [(shop.folder / "logs" / f"{name}.out").read_text() for name in SERVICES] == [""] * 5
 
 
 def test_a_service_told_to_stop_finishes_the_request_in_hand(shop: RunningShop) -> None:
@@ -62,6 +78,32 @@ def test_a_killed_service_stays_down_until_somebody_restarts_it(shop: RunningSho
     after = shop.record("cache")
     assert (after["port"], shop.run("status").returncode) == (before["port"], 0)
     assert after["pid"] != before["pid"]
+
+
+def test_a_service_can_be_restarted_while_what_it_needs_is_down(shop: RunningShop) -> None:
+    shop.kill("auth")
+    shop.kill("api")
+    assert shop.run("restart", "api").returncode == 0
+    assert shop.ask("GET", "/").status == 200
+
+
+def test_restarts_at_the_same_time_leave_one_process(shop: RunningShop) -> None:
+    restarts = [threading.Thread(target=shop.run, args=("restart", "cache")) for _ in range(3)]
+    for restart in restarts:
+        restart.start()
+    for restart in restarts:
+        restart.join()
+    assert "x-degraded" not in shop.ask("GET", "/").headers
+    assert shop.run("status").returncode == 0
+
+
+def test_a_service_whose_port_was_taken_meanwhile_comes_back_at_another(shop: RunningShop) -> None:
+    port = shop.record("cache")["port"]
+    shop.kill("cache")
+    with socket.create_server(("127.0.0.1", port)):
+        assert shop.run("restart", "cache").returncode == 0
+        assert shop.record("cache")["port"] != port
+        assert "x-degraded" not in shop.ask("GET", "/").headers
 
 
 def test_a_paused_service_can_be_restarted(shop: RunningShop) -> None:
@@ -113,10 +155,20 @@ def test_a_second_shop_in_the_same_folder_is_refused(shop: RunningShop) -> None:
     assert "already" in answer.stderr
 
 
-def test_a_mistaken_option_is_told_before_anything_starts(tmp_path: Path) -> None:
-    answer = run_shop("up", "--run", str(tmp_path / "run"), "--knob", "api.lateness=3")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--knob", "api.lateness=3"), "there is no knob `lateness`"),
+        (("--knob", "latency_ms=3"), "does not begin with a service"),
+        (("--dependency", "api.billing=127.0.0.1:80"), "there is no dependency `billing`"),
+        (("--dependency", "api.auth=127.0.0.1:99999"), "has to be HOST:PORT"),
+        (("--services", "web,billing"), "there is no service `billing`"),
+    ],
+)
+def test_a_mistaken_option_is_told_before_anything_starts(tmp_path: Path, words: tuple[str, str], told: str) -> None:
+    answer = run_shop("up", "--run", str(tmp_path / "run"), *words)
     assert (answer.returncode, list((tmp_path / "run").glob("*.json"))) == (2, [])
-    assert "there is no knob `lateness`" in answer.stderr
+    assert told in answer.stderr
 
 
 def test_down_without_a_shop_says_that_nothing_runs(tmp_path: Path) -> None:

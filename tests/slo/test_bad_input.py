@@ -7,10 +7,10 @@ import time
 from typing import Any
 
 import yaml
-from catalogs import declared
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from catalogs import declared
 from mainstay.kernel.finding import errors_of
 
 FIVE_MISTAKES = """apiVersion: openslo/v1

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from catalogs import codes, declared, the, warnings
 
+from catalogs import codes, declared, the, warnings
 from mainstay.kernel.finding import errors_of
 from mainstay.kernel.ports import Condition, EventQuery, FileSet, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import CalendarWindow, Period, RequestWindow, RollingWindow, Target

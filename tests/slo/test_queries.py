@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from catalogs import codes, the
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalogs import codes, the
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.ports import Condition, EventQuery, PromQuery
 from mainstay.slo.queries import condition, counter_query, histogram_queries, negated, parse_where, split_ratio

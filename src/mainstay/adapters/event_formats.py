@@ -4,12 +4,14 @@ An event has `time` (epoch seconds), and as far as the file knows them `status`,
 string), `duration` (seconds), `client`, `bytes`; every other field by the file's own name, nested ones with dots.
 A wholly empty line is no line; every other line is an event or is rejected with a reason.
 """
+# SQL is put together here from expressions of our own; words of the user get in as `literal` or `_quoted` only.
 
 from __future__ import annotations
 
+import csv
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,17 +33,42 @@ FORMATS = ("combined", "common", "json", "csv", "tsv", "parquet", "spans-csv", "
            "nginx-plus-status")
 
 
+def _same(text: str) -> str:
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The value of a field as SQL: what is in the row, and what is made of it.
+
+    The two are kept apart so that what is costly to find (a part of a JSON text) is named once and used often.
+    """
+
+    raw: str
+    made: Callable[[str], str] = _same
+
+    @property
+    def inline(self) -> str:
+        """Both in one expression."""
+        return self.made(self.raw)
+
+    def then(self, made: Callable[[str], str]) -> Value:
+        """What `made` makes of this value."""
+        return Value(self.raw, lambda raw: made(self.made(raw)))
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """How the rows of files become events, as SQL.
 
     Args:
-        origin: the text of a SELECT; with `True` it also numbers the rows, in `"row"`, from one.
-        raw: the text of a row, to show a rejected one.
+        origin: the text of a SELECT; with `True` it also has whole rows and their numbers, in `"row"`, from one.
+        raw: the text of a row, to show a rejected one; only where rows are numbered.
         unfit: NULL for a row that fits the format, else the reason.
         fields: name of a field to its value; always `time` in epoch seconds, NULL where it cannot be read.
         time_from: what the file calls the time.
-        elsewhere: the value of a field that the first rows do not have; None when the fields are known for certain.
+        elsewhere: the value, where rows are whole, of a field that the first rows do not have; None when the fields
+            are known for certain.
         weight: how many events a row stands for; None when it is one.
         bad_weight: how many of them were bad, where the file says so itself.
         mend: the same over files whose awkward bytes were replaced; None when there is nothing to mend.
@@ -54,12 +81,12 @@ class Shape:
     origin: Callable[[bool], str]
     raw: str
     unfit: str
-    fields: Mapping[str, str]
+    fields: Mapping[str, Value]
     time_from: str = "time"
-    elsewhere: Callable[[str], str] | None = None
+    elsewhere: Callable[[str], Value] | None = None
     mend: Callable[[], Shape] | None = None
-    weight: str | None = None
-    bad_weight: str | None = None
+    weight: Value | None = None
+    bad_weight: Value | None = None
     bad: tuple[Condition, ...] = ()
     unique_by: tuple[str, ...] = ()
     sampled: bool = False
@@ -76,24 +103,24 @@ def shape_of(files: Opened, wanted: FileSet, describe: Callable[[str], list[tupl
         InvalidInput: no format fits, or a field the user named is not there.
     """
     head = files.head()
-    if not head.strip():
+    if not head.removeprefix(b"\xef\xbb\xbf").strip():
         raise NoData("the files are empty: " + ", ".join(files.names[:5]), "name files that hold events")
-    format = recognised(head, files.names[0]) if wanted.format == "auto" else wanted.format
-    match format:
+    name = recognised(head, files.names[0]) if wanted.format == "auto" else wanted.format
+    match name:
         case "combined" | "common":
-            shape = _access_log(format, files)
+            shape = _access_log(name, files)
         case "json" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
             shape = _converted("json", files)
         case "json":
             shape = _json_lines(files, head)
         case "csv" | "tsv" | "spans-csv":
-            shape = _table(format, files, head)
+            shape = _table(name, files)
         case "parquet":
-            shape = _parquet(files, describe)
+            shape = _parquet(files, wanted.zone, describe)
         case "spans-json" | "prometheus-matrix" | "nginx-plus-status":
-            shape = _converted(format, files)
+            shape = _converted(name, files)
         case _:
-            raise InvalidInput(f'"{format}" is not a format of event files{did_you_mean(format, FORMATS)}',
+            raise InvalidInput(f'"{name}" is not a format of event files{did_you_mean(name, FORMATS)}',
                                "write one of: auto, " + ", ".join(FORMATS))
     return _as_told(shape, wanted)
 
@@ -109,8 +136,10 @@ _ACCESS_HEAD = r'^([^ ]+) ([^ ]+) (.+?) \[([^\]"]*)\] "((?:[^"\\]|\\.)*)" (\d{3}
 _TAIL = r"(?: (\d+(?:\.\d+)?|-))?$"
 _QUOTED = r' "((?:[^"\\]|\\.)*)"'
 _ACCESS = {"combined": _ACCESS_HEAD + _QUOTED + _QUOTED + f"(?:{_QUOTED})?" + _TAIL, "common": _ACCESS_HEAD + _TAIL}
-_ACCESS_GROUPS = ("client", "ident", "user", "time", "request", "status", "bytes", "referer", "agent", "forwarded",
-                  "tail")
+_COMMON_GROUPS = ("client", "ident", "user", "time", "request", "status", "bytes")
+_ACCESS_GROUPS = {"combined": (*_COMMON_GROUPS, "referer", "agent", "forwarded", "tail"),
+                  "common": (*_COMMON_GROUPS, "tail")}
+_SIZE = "split_part(p3, ' ', 3)"
 _SPAN_COLUMNS = {"spanid", "starttimeunixnano"}
 
 
@@ -129,15 +158,14 @@ def recognised(head: bytes, name: str) -> str:
     if first[:1] in ("{", "["):
         return _recognised_json(lines)
     whole = lines[:100]
-    for format, pattern in _ACCESS.items():
+    for log, pattern in _ACCESS.items():
         fits = re.compile(pattern)
         if sum(bool(fits.search(line)) for line in whole) * 2 >= len(whole):
-            return format
-    for delimiter, format in ((",", "csv"), ("\t", "tsv")):
-        columns = lines[0].count(delimiter)
-        if columns and sum(line.count(delimiter) >= columns for line in whole) * 2 >= len(whole):
-            names = {cell.strip().strip('"').lower() for cell in lines[0].split(delimiter)}
-            return "spans-csv" if names >= _SPAN_COLUMNS else format
+            return log
+    for delimiter, table in ((",", "csv"), ("\t", "tsv")):
+        rows = list(csv.reader(whole, delimiter=delimiter))
+        if len(rows[0]) > 1 and sum(len(row) == len(rows[0]) for row in rows) * 2 >= len(rows):
+            return "spans-csv" if {cell.strip().lower() for cell in rows[0]} >= _SPAN_COLUMNS else table
     raise InvalidInput(f"the format of {name} was not recognised",
                        "name it with --format, one of: " + ", ".join(FORMATS))
 
@@ -158,10 +186,15 @@ def _recognised_json(lines: Sequence[str]) -> str:
 _ISO_MENDED = r"regexp_replace(replace({0}, ',', '.'), '[ ]+([+-]\d\d:?\d\d)( [A-Z]+)?( m=.*)?$', '\1')"
 
 
-def _moment(text: str) -> str:
-    """Epoch seconds of a text: a number (seconds, ms, µs or ns by its size), ISO 8601, or as logs write it."""
-    return (f"coalesce({_epoch(f'TRY_CAST({text} AS DOUBLE)')}, epoch(TRY_CAST({text} AS TIMESTAMPTZ)), "
-            f"epoch(TRY_CAST({_ISO_MENDED.format(text)} AS TIMESTAMPTZ)), "
+def _moment(text: str, *, numbers_first: bool = False) -> str:
+    """Epoch seconds of a text: a number (seconds, ms, µs or ns by its size), ISO 8601, or as logs write it.
+
+    No text is both a number and a time in ISO 8601, so which is tried first is a matter of speed only.
+    """
+    usual = [f"epoch(TRY_CAST({text} AS TIMESTAMPTZ))", _epoch(_number(text))]
+    if numbers_first:
+        usual.reverse()
+    return (f"coalesce({', '.join(usual)}, epoch(TRY_CAST({_ISO_MENDED.format(text)} AS TIMESTAMPTZ)), "
             f"epoch(try_strptime({text}, '%d/%b/%Y:%H:%M:%S %z')), "
             f"epoch(try_strptime({text}, '%a, %d %b %Y %H:%M:%S %z')))")
 
@@ -172,12 +205,14 @@ def _epoch(number: str) -> str:
             f"WHEN {number} < 1e17 THEN {number} / 1e6 ELSE {number} / 1e9 END)")
 
 
-def _moment_of_type(value: str, type: str) -> str:
+def _moment_of_type(value: str, type: str, zone: str) -> str:
     if type.startswith(("TIMESTAMP", "DATE")):
-        return f"epoch(CAST({value} AS TIMESTAMPTZ))"
+        # The cast asks for the session's zone at every row, which UTC and times that have a zone can do without.
+        without = zone == "UTC" or type == "TIMESTAMP WITH TIME ZONE"
+        return f"epoch({value})" if without else f"epoch(CAST({value} AS TIMESTAMPTZ))"
     if type == "VARCHAR":
         return _moment(value)
-    return _epoch(f"TRY_CAST({value} AS DOUBLE)")
+    return _epoch(_number(value))
 
 
 _PER_SECOND = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e3, "msec": 1e3, "millis": 1e3, "milliseconds": 1e3,
@@ -190,12 +225,10 @@ _DURATION_NAME = re.compile(
 
 def _seconds(text: str, unit: str) -> str:
     """A duration in seconds: a number in its unit, or a number with the unit behind it (`12ms`, `1.5 s`)."""
-    plain = f"TRY_CAST({text} AS DOUBLE)"
-    number = rf"TRY_CAST(regexp_extract({text}, '^([0-9.]+) ?(?:s|ms|us|µs|ns)$', 1) AS DOUBLE)"
-    behind = rf"regexp_extract({text}, '(s|ms|us|µs|ns)$', 1)"
-    spelled = (f"{number} / (CASE {behind} WHEN 'ms' THEN 1e3 WHEN 'us' THEN 1e6 WHEN 'µs' THEN 1e6 "
-               f"WHEN 'ns' THEN 1e9 ELSE 1e0 END)")
-    value = f"coalesce({plain} / {_PER_SECOND[unit]!r}, {spelled})"
+    # No part of this is written twice: DuckDB would compute it for every row, needed or not.
+    spelled = ", ".join(f"TRY_CAST(regexp_extract({text}, '^([0-9.]+) ?{sign}$', 1) AS DOUBLE) / {per!r}"
+                        for sign, per in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("µs", 1e6), ("ns", 1e9)))
+    value = f"coalesce({_number(text)} / {_PER_SECOND[unit]!r}, {spelled})"
     return f"(CASE WHEN isfinite({value}) THEN {value} END)"
 
 
@@ -221,9 +254,10 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _usual(own: Mapping[str, str], moment: Callable[[str], str]) -> tuple[dict[str, str], str]:
+def _usual(own: Mapping[str, Value], moment: Callable[[str], Value],
+           numbers: Container[str] = ()) -> tuple[dict[str, Value], str]:
     """Our fields from the file's own by their usual names, and what the time is called there."""
-    lower = {name.lower(): name for name in reversed(own)}
+    lower = {name.lower(): name for name in reversed(list(own))}
     fields = dict(own)
     time_from = ""
     for ours, names in USUAL_NAMES.items():
@@ -234,19 +268,32 @@ def _usual(own: Mapping[str, str], moment: Callable[[str], str]) -> tuple[dict[s
         if ours == "time":
             time_from, value = name, moment(name)
         elif ours == "path":
-            value = _path(_text(value))
+            value = value.then(_text).then(_path)
         fields[ours] = value
     named = [(name, found[1]) for name in own if (found := _DURATION_NAME.fullmatch(name))]
     for name, unit in sorted(named, key=lambda item: item[0].count(".")):
         # Elasticsearch's `took` is in milliseconds; every other name without a unit means seconds.
         default = "ms" if name.lower() == "took" else "s"
-        fields["duration"] = _seconds(_text(own[name]), (unit or default).lower())
+        spelled = (unit or default).lower()
+        fields["duration"] = own[name].then(_in_seconds(spelled)) if name in numbers else _duration(own[name], spelled)
         break
     return fields, time_from
 
 
 def _text(value: str) -> str:
     return f"CAST({value} AS VARCHAR)"
+
+
+def _number(value: str) -> str:
+    return f"TRY_CAST({value} AS DOUBLE)"
+
+
+def _in_seconds(unit: str) -> Callable[[str], str]:
+    return lambda number: f"(CASE WHEN isfinite({_number(number)}) THEN {_number(number)} / {_PER_SECOND[unit]!r} END)"
+
+
+def _duration(value: Value, unit: str) -> Value:
+    return value.then(lambda raw: _seconds(_text(raw), unit))
 
 
 def _as_told(shape: Shape, wanted: FileSet) -> Shape:
@@ -260,17 +307,17 @@ def _as_told(shape: Shape, wanted: FileSet) -> Shape:
         if value is None:
             raise unknown_field(name, shape.fields)
         if ours in ("total", "weight"):
-            weight = f"TRY_CAST({_text(value)} AS DOUBLE)"
+            weight = value.then(_text).then(_number)
         elif ours == "bad":
-            bad_weight = f"TRY_CAST({_text(value)} AS DOUBLE)"
+            bad_weight = value.then(_text).then(_number)
         if ours == "time":
-            time_from, value = name, _moment(_text(value))
+            time_from, value = name, value.then(_text).then(_moment)
         elif ours == "duration":
-            value = _seconds(_text(value), unit)
+            value = _duration(value, unit)
         elif ours == "path":
-            value = _path(_text(value))
+            value = value.then(_text).then(_path)
         fields[ours] = value
-    if "time" not in fields:
+    if not time_from:
         raise InvalidInput("the files have no field that is a time", "name it, such as time=created_at; the fields "
                            "are: " + ", ".join(sorted(shape.fields)))
     return replace(shape, fields=fields, time_from=time_from, weight=weight, bad_weight=bad_weight,
@@ -295,11 +342,21 @@ def _file_list(files: Sequence[Path]) -> str:
     return "[" + ", ".join(literal(str(file)) for file in files) + "]"
 
 
+_RAW_LINES = (f"quote = '', escape = '', header = false, auto_detect = false, new_line = '\\n', "
+              f"max_line_size = {LONGEST_LINE}, compression = 'none'")
+
+
+def _row_number(numbered: bool) -> str:
+    return 'row_number() OVER () AS "row", ' if numbered else ""
+
+
+def _text_columns(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}': 'VARCHAR'" for name in names)
+
+
 def _lines(files: Sequence[Path], numbered: bool) -> str:
-    number = 'row_number() OVER () AS "row", ' if numbered else ""
-    read = (f"SELECT {number}line FROM read_csv({_file_list(files)}, columns = {{'line': 'VARCHAR'}}, "
-            f"delim = {literal(DELIMITER)}, quote = '', escape = '', header = false, auto_detect = false, "
-            f"new_line = '\\n', max_line_size = {LONGEST_LINE}, compression = 'none')")
+    read = (f"SELECT {_row_number(numbered)}line FROM read_csv({_file_list(files)}, "
+            f"columns = {{{_text_columns(['line'])}}}, delim = {literal(DELIMITER)}, {_RAW_LINES})")
     return f"SELECT * FROM ({read}) WHERE line IS NOT NULL"
 
 
@@ -312,64 +369,141 @@ def _lines_mended(files: Opened) -> Opened:
     return files.replaced(out)
 
 
-def _access_log(format: str, files: Opened) -> Shape:
+_PARTS = 16
+"""Pieces a line of an access log is cut into at its quotes; a line with more makes the files be read otherwise."""
+
+
+def _access_log(format: str, files: Opened, *, mended: bool = False) -> Shape:
     """Common and combined logs, each with an optional last number: whole = microseconds (%D), else seconds.
 
-    Most lines are plain (`client - - [time] "…" …`, nothing escaped) and are cut at their quotes; the rest go through
-    the full pattern. Both give the same fields for every line that both accept (a property test holds them to it).
+    Every line is cut at its quotes by DuckDB's reader of tables, its fastest part. Most lines are plain
+    (`client - - [time] "…" …`, nothing escaped) and what is needed is in those pieces; the rest are put together again
+    and go through the full pattern. Both give the same fields for a line (a property test holds them to it).
     """
-    parts, cut = (7, "parts[7]") if format == "combined" else (3, "regexp_extract(parts[3], '^ ... [^ ]+(.*)$', 1)")
-    between = "parts[5] = ' ' AND " if format == "combined" else ""
-    numbers = r" \d\d\d (?:\d+|-) " if format == "combined" else r" \d\d\d (?:\d+|-)(?: (?:\d+(?:\.\d+)?|-))?"
-    tail = r"(parts[7] = '' OR regexp_full_match(parts[7], ' (?:\d+(?:\.\d+)?|-)')) AND " if format == "combined" else ""
-    plain = (f"len(parts) = {parts} AND {between}{tail}right(parts[1], 34)[:6] = ' - - [' AND "
-             f"strpos(parts[1], ' ') = length(parts[1]) - 33 AND strpos(parts[1], ' ') > 1 AND "
-             f"right(parts[1], 2) = '] ' AND strpos(right(parts[1], 28), ']') = 27 AND "
-             f"regexp_full_match(parts[3], {literal(numbers)}) AND NOT contains(line, '\\')")
-    names = [name for name in _ACCESS_GROUPS if format == "combined" or name not in ("referer", "agent", "forwarded")]
-    groups = "[" + ", ".join(map(literal, names)) + "]"
+    pieces = [f"p{index}" for index in range(1, _PARTS + 1)]
+    glued = f"concat_ws('\"', {', '.join(pieces)})"
 
-    def origin(numbered: bool, of: Opened = files) -> str:
-        split = f"SELECT *, string_split(line, '\"') AS parts FROM ({_lines(of.files, numbered)})"
-        sorted_out = f"SELECT *, {plain} AS plain FROM ({split})"
-        return (f"SELECT *, CASE WHEN NOT plain THEN regexp_extract(line, {literal(_ACCESS[format])}, {groups}) END "
+    def origin(numbered: bool) -> str:
+        # The reader of tables passes over empty lines, so where lines are numbered they are read whole.
+        if mended or numbered:
+            cut = ", ".join(f"parts[{index}] AS {name}" for index, name in enumerate(pieces[:-1], 1))
+            rest = f"nullif(array_to_string(parts[{_PARTS}:], '\"'), '') AS {pieces[-1]}"
+            read = (f"SELECT *, {cut}, {rest} FROM (SELECT *, string_split(line, '\"') AS parts "
+                    f"FROM ({_lines(files.files, numbered)}))")
+        else:
+            read = (f"SELECT * FROM read_csv({_file_list(files.files)}, "
+                    f"columns = {{{_text_columns(pieces)}}}, "
+                    f"delim = '\"', null_padding = true, nullstr = {literal(DELIMITER)}, {_RAW_LINES})")
+            read = f"SELECT * FROM ({read}) WHERE p2 IS NOT NULL OR p1 <> ''"
+        sorted_out = f"SELECT *, {_plain(format)} AS plain FROM ({read})"
+        groups = "[" + ", ".join(map(literal, _ACCESS_GROUPS[format])) + "]"
+        return (f"SELECT *, CASE WHEN NOT plain THEN regexp_extract({glued}, {literal(_ACCESS[format])}, {groups}) END "
                 f"AS found FROM ({sorted_out})")
 
+    return Shape(format, origin, "line", f"CASE WHEN NOT plain AND found.status = '' THEN 'not a {format} line' END",
+                 _access_fields(format),
+                 mend=None if mended else lambda: _access_log(format, _lines_mended(files), mended=True))
+
+
+def _plain(format: str) -> str:
+    start = ("strpos(p1, ' - - [') = length(p1) - 33 AND strpos(p1, ' ') = length(p1) - 33 AND strpos(p1, ' ') > 1 "
+             "AND strpos(p1, ']') = length(p1) - 1 AND suffix(p1, ' ')")
+    if format == "combined":
+        return (rf"coalesce(p8 IS NULL AND p5 = ' ' AND (p7 = '' OR regexp_full_match(p7, ' (?:\d+(?:\.\d+)?|-)')) "
+                rf"AND {start} AND regexp_full_match(p3, ' \d\d\d (?:\d+|-) ') AND NOT contains(p2, '\') "
+                rf"AND NOT contains(p4, '\') AND NOT contains(p6, '\'), FALSE)")
+    return (rf"coalesce(p4 IS NULL AND {start} AND NOT contains(p2, '\') "
+            rf"AND regexp_full_match(p3, ' \d\d\d (?:\d+|-)(?: (?:\d+(?:\.\d+)?|-))?'), FALSE)")
+
+
+def _access_fields(format: str) -> dict[str, Value]:
     def either(fast: str, group: str) -> str:
         return f"(CASE WHEN plain THEN {fast} ELSE found.{group} END)"
 
-    request = either("parts[2]", "request")
-    last = f"nullif(ltrim({either(cut, 'tail')}, ' '), '-')"
-    size = either("split_part(parts[3], ' ', 3)", "bytes")
-    target = rf"regexp_extract({request}, '^[A-Za-z_-]+ (\S.*?)(?: HTTP/[0-9.]+)?$', 1)"
+    def target(request: str) -> str:
+        return rf"regexp_extract({request}, '^[A-Za-z_-]+ (\S.*?)(?: HTTP/[0-9.]+)?$', 1)"
+
+    def time(text: str) -> str:
+        return f"epoch(try_strptime({text}, '%d/%b/%Y:%H:%M:%S %z'))"
+
+    def seconds(last: str) -> str:
+        return f"(CASE WHEN contains({last}, '.') THEN {_number(last)} ELSE {_number(last)} / 1e6 END)"
+
+    request = Value(either("p2", "request"))
+    tail = "p7" if format == "combined" else "split_part(p3, ' ', 4)"
     fields = {
-        "time": f"epoch(try_strptime({either('left(right(parts[1], 28), 26)', 'time')}, '%d/%b/%Y:%H:%M:%S %z'))",
-        "status": f"TRY_CAST({either('parts[3][2:4]', 'status')} AS SMALLINT)",
-        "method": f"nullif(regexp_extract({request}, '^([A-Za-z_-]+) ', 1), '')",
-        "path": f"nullif(split_part({target}, '?', 1), '')",
+        "time": Value(either("substr(p1, length(p1) - 27, 26)", "time"), time),
+        "status": Value(f"TRY_CAST({either('substr(p3, 2, 3)', 'status')} AS SMALLINT)"),
+        "method": request.then(lambda raw: f"nullif(regexp_extract({raw}, '^([A-Za-z_-]+) ', 1), '')"),
+        "path": request.then(lambda raw: f"nullif(split_part({target(raw)}, '?', 1), '')"),
         "request": request,
-        "client": either("split_part(parts[1], ' ', 1)", "client"),
-        "user": "(CASE WHEN NOT plain THEN nullif(found.user, '-') END)",
-        "bytes": f"TRY_CAST({size} AS BIGINT)",
-        "duration": f"(CASE WHEN contains({last}, '.') THEN TRY_CAST({last} AS DOUBLE) "
-                    f"ELSE TRY_CAST({last} AS DOUBLE) / 1e6 END)",
+        "client": Value(either("split_part(p1, ' ', 1)", "client")),
+        "user": Value("(CASE WHEN NOT plain THEN nullif(found.user, '-') END)"),
+        "bytes": Value(f"TRY_CAST({either(_SIZE, 'bytes')} AS BIGINT)"),
+        "duration": Value(f"nullif(ltrim({either(tail, 'tail')}, ' '), '-')", seconds),
     }
     if format == "combined":
-        fields |= {"referer": f"nullif({either('parts[4]', 'referer')}, '-')",
-                   "agent": f"nullif({either('parts[6]', 'agent')}, '-')"}
-    return Shape(format, origin, "line", f"CASE WHEN NOT plain AND found.status = '' THEN 'not a {format} line' END",
-                 fields, mend=lambda: replace(_access_log(format, _lines_mended(files)), mend=None))
+        fields |= {"referer": Value(f"nullif({either('p4', 'referer')}, '-')"),
+                   "agent": Value(f"nullif({either('p6', 'agent')}, '-')")}
+    return fields
 
 
 # -- JSON lines ---------------------------------------------------------------------------------------------------
 
 
 def _pointer(keys: Sequence[str]) -> str:
-    return "/" + "/".join(key.replace("~", "~0").replace("/", "~1") for key in keys)
+    return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
 
 
-def _json_value(pointer: str) -> str:
-    return f"(CASE WHEN fits THEN json_extract_string(line, {literal(pointer)}) END)"
+def _json_lines(files: Opened, head: bytes, *, mended: bool = False) -> Shape:
+    """One object a line; blank lines are no lines.
+
+    DuckDB's reader of JSON takes the members that are asked for out of each line, and stops at the first line that is
+    no object. Then, and where lines are numbered, lines are read whole and taken apart one by one.
+    """
+    sample = _json_sample(head)
+    if not sample:
+        raise InvalidInput(f"none of the first lines of {files.names[0]} is a JSON object",
+                           "write one object a line, or name another format")
+    keys: dict[str, tuple[str, ...]] = {}
+    for document in sample:
+        keys |= {name: path for name, path in _flat(document).items() if name not in keys}
+    holders = {name for name, path in keys.items() if any(isinstance(_at(each, path), dict) for each in sample)}
+    members = {path[0]: f"j{index}" for index, path in enumerate(path for path in keys.values() if len(path) == 1)}
+    own = {name: Value(members[path[0]] if len(path) == 1 and name not in holders else
+                       f"json_extract_string({members[path[0]]}, {literal(_pointer(path[1:]))})")
+           for name, path in keys.items()}
+    whole = mended or len({key.lower() for key in members}) < len(members) or "" in members
+
+    def moment(name: str) -> Value:
+        numeric = any(isinstance(_at(document, keys[name]), int | float) for document in sample)
+        return own[name].then(lambda raw: _moment(raw, numbers_first=numeric))
+
+    def origin(numbered: bool) -> str:
+        if whole or numbered:
+            return _json_whole(files, members, holders, numbered)
+        types = ", ".join(f"{literal(key)}: '{'JSON' if key in holders else 'VARCHAR'}'" for key in members)
+        renamed = ", ".join(f"{_quoted(key)} AS {name}" for key, name in members.items())
+        return (f"SELECT TRUE AS fits, {renamed} FROM read_json({_file_list(files.files)}, columns = {{{types}}}, "
+                f"format = 'newline_delimited', records = 'true', maximum_object_size = {LONGEST_LINE}, "
+                f"compression = 'uncompressed')")
+
+    # `url` may be a text or hold `url.path`: what only ever holds others is not what a usual name means.
+    texts = {name: value for name, value in own.items() if name not in holders
+             or any(isinstance(_at(each, keys[name]), str | int | float) for each in sample)}
+    fields, time_from = _usual(texts, moment)
+    return Shape("json", origin, "line", "CASE WHEN NOT fits THEN 'not a JSON object' END", {**own, **fields},
+                 time_from, elsewhere=lambda name: Value(
+                     f"(CASE WHEN fits THEN json_extract_string(line, {literal(_pointer(name.split('.')))}) END)"),
+                 mend=None if mended else lambda: _json_lines(_lines_mended(files), head, mended=True))
+
+
+def _json_whole(files: Opened, members: Mapping[str, str], holders: Container[str], numbered: bool) -> str:
+    taken = ", ".join(f"CASE WHEN fits THEN json_extract{'' if key in holders else '_string'}"
+                      f"(line, {literal(_pointer([key]))}) END AS {name}" for key, name in members.items())
+    lines = (f"SELECT *, starts_with(ltrim(line), '{{') AND json_valid(line) AS fits "
+             f"FROM ({_lines(files.files, numbered)}) WHERE trim(line) <> ''")
+    return f"SELECT *, {taken} FROM ({lines})"
 
 
 def _flat(document: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
@@ -382,32 +516,27 @@ def _flat(document: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> dict[str
     return out
 
 
-def _json_fields(head: bytes) -> dict[str, str]:
-    keys: dict[str, tuple[str, ...]] = {}
+def _at(document: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document
+
+
+def _json_sample(head: bytes) -> list[dict[str, Any]]:
+    out = []
     for line in head.decode("utf-8", "replace").removeprefix("\ufeff").splitlines()[:200]:
         try:
             document = json.loads(line)
         except (ValueError, RecursionError):
+            # The line will be rejected and shown when it is read.
             continue
         if isinstance(document, dict):
-            keys = {**_flat(document), **keys}
-    return {name: _json_value(_pointer(path)) for name, path in keys.items()}
+            out.append(document)
+    return out
 
 
-def _json_lines(files: Opened, head: bytes) -> Shape:
-    own = _json_fields(head)
-    fields, time_from = _usual(own, lambda name: _moment(own[name]))
-
-    def origin(numbered: bool, of: Opened = files) -> str:
-        return (f"SELECT *, starts_with(ltrim(line), '{{') AND json_valid(line) AS fits "
-                f"FROM ({_lines(of.files, numbered)})")
-
-    return Shape("json", origin, "line", "CASE WHEN NOT fits THEN 'not a JSON object' END", fields, time_from,
-                 elsewhere=lambda name: _json_value(_pointer(name.split("."))),
-                 mend=lambda: replace(_json_lines(_lines_mended(files), head), mend=None))
-
-
-_BAD = {"spans-json": (Condition("status", "==", ("ERROR",)),), "prometheus-matrix": (Condition("value", "==", (0.0,)),)}
+_BAD = {"spans-json": (Condition("status", "==", ("ERROR",)),),
+        "prometheus-matrix": (Condition("value", "==", (0.0,)),)}
 
 
 def _converted(format: str, files: Opened) -> Shape:
@@ -418,7 +547,7 @@ def _converted(format: str, files: Opened) -> Shape:
         head = stream.read(1 << 18)
     matrix = format == "prometheus-matrix"
     shape = _json_lines(files.replaced([out.file]), head)
-    weight = f"TRY_CAST({shape.fields['weight']} AS DOUBLE)" if format == "nginx-plus-status" else None
+    weight = shape.fields["weight"].then(_number) if format == "nginx-plus-status" else None
     return replace(shape, format=format, mend=None, counted=out, weight=weight, bad=_BAD.get(format, ()),
                    unique_by=("series", "time") if matrix else (), sampled=matrix)
 
@@ -426,60 +555,67 @@ def _converted(format: str, files: Opened) -> Shape:
 # -- tables -------------------------------------------------------------------------------------------------------
 
 
-def _table(format: str, files: Opened, head: bytes) -> Shape:
+def _table(format: str, files: Opened) -> Shape:
     delimiter = "\t" if format == "tsv" else ","
     headers = {table_header(file, delimiter) for file in files.files if file.stat().st_size}
     if len(headers) > 1:
         raise InvalidInput("the tables have different columns", "read tables of one shape at a time")
     names = headers.pop()
-    columns = {name: f"c{index}" for index, name in enumerate(names)}
+    cells = [f"c{index}" for index in range(len(names))]
+    own = {name: Value(cell) for name, cell in zip(names, cells, strict=True)}
 
     def origin(numbered: bool) -> str:
-        return f"SELECT {_number(numbered)}* FROM {_read_table(files.files, list(columns.values()), delimiter)}"
+        return f"SELECT {_row_number(numbered)}* FROM {_read_table(files.files, cells, delimiter)}"
 
     def mend() -> Shape:
         out = []
         for index, file in enumerate(files.files):
             out.append(files.folder / f"mended-{index:05}")
             table_mended(file, out[-1], len(names), delimiter)
-        return replace(shape, raw="coalesce(text, " + shape.raw + ")", unfit="why", mend=None,
-                       origin=lambda numbered: f"SELECT {_number(numbered)}* FROM "
-                       + _read_table(out, [*columns.values(), "why", "text"], delimiter))
+        return replace(shape, raw="coalesce(text, " + shape.raw + ")", unfit="reason", mend=None,
+                       origin=lambda numbered: f"SELECT {_row_number(numbered)}* FROM "
+                       + _read_table(out, [*cells, "reason", "text"], delimiter))
 
-    fields, time_from = _usual(columns, lambda name: _moment(columns[name]))
+    fields, time_from = _usual(own, lambda name: own[name].then(_moment))
     if format == "spans-csv":
-        lower = {name.lower(): column for name, column in columns.items()}
+        lower = {name.lower(): cell for name, cell in zip(names, cells, strict=True)}
         # Nezha's Duration is (End - Start) / 1000: microseconds, while times are in nanoseconds.
-        fields["duration"] = _seconds(lower["duration"], "us") if "duration" in lower else \
-            f"((TRY_CAST({lower['endtimeunixnano']} AS BIGINT) - " \
-            f"TRY_CAST({lower['starttimeunixnano']} AS BIGINT)) / 1e9)"
-    shape = Shape(format, origin, f"concat_ws({literal(delimiter)}, {', '.join(columns.values())})", "NULL", fields,
+        if "duration" in lower:
+            fields["duration"] = _duration(Value(lower["duration"]), "us")
+        elif "endtimeunixnano" in lower:
+            fields["duration"] = Value(f"((TRY_CAST({lower['endtimeunixnano']} AS BIGINT) - "
+                                       f"TRY_CAST({lower['starttimeunixnano']} AS BIGINT)) / 1e9)")
+    shape = Shape(format, origin, f"concat_ws({literal(delimiter)}, {', '.join(cells)})", "NULL", fields,
                   time_from, mend=mend)
     return shape
 
 
-def _number(numbered: bool) -> str:
-    return 'row_number() OVER () AS "row", ' if numbered else ""
-
-
 def _read_table(files: Sequence[Path], columns: Sequence[str], delimiter: str) -> str:
-    types = ", ".join(f"'{column}': 'VARCHAR'" for column in columns)
-    return (f"read_csv({_file_list(files)}, columns = {{{types}}}, delim = {literal(delimiter)}, quote = '\"', "
-            f"escape = '\"', header = true, nullstr = '', auto_detect = false, strict_mode = true, "
+    return (f"read_csv({_file_list(files)}, columns = {{{_text_columns(columns)}}}, delim = {literal(delimiter)}, "
+            f"quote = '\"', escape = '\"', header = true, nullstr = '', auto_detect = false, strict_mode = true, "
             f"max_line_size = {LONGEST_LINE}, compression = 'none')")
 
 
-def _parquet(files: Opened, describe: Callable[[str], list[tuple[str, str]]]) -> Shape:
+_NUMERIC = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT|FLOAT|DOUBLE|DECIMAL|INTEGER|UINTEGER")
+
+
+def _parquet(files: Opened, zone: str, describe: Callable[[str], list[tuple[str, str]]]) -> Shape:
     source = f"read_parquet({_file_list(files.files)}, union_by_name = true)"
-    types = dict(describe(f"SELECT * FROM {source}"))
-    own: dict[str, str] = {}
-    for name, type in types.items():
-        own[name] = '"' + name.replace('"', '""') + '"'
-        if type.startswith("STRUCT"):
-            inner = dict(describe(f"SELECT unnest({own[name]}) FROM {source} LIMIT 0"))
-            own |= {f"{name}.{key}": f"{own[name]}.\"" + key.replace('"', '""') + '"' for key in inner}
-            types |= {f"{name}.{key}": type for key, type in inner.items()}
-    fields, time_from = _usual(own, lambda name: _moment_of_type(own[name], types[name]))
-    raw = "concat_ws(', ', " + ", ".join(_text(own[name]) for name in own if "." not in name) + ")"
-    return Shape("parquet", lambda numbered: f"SELECT {_number(numbered)}* FROM {source}", raw, "NULL", fields,
-                 time_from)
+    own: dict[str, Value] = {}
+    types: dict[str, str] = {}
+    columns = describe(f"SELECT * FROM {source}")
+    for index, (name, kind) in enumerate(columns):
+        own[name], types[name] = Value(f"c{index}"), kind
+        if kind.startswith("STRUCT("):
+            for key, inner in describe(f"SELECT unnest({_quoted(name)}) FROM {source} LIMIT 0"):
+                own[f"{name}.{key}"], types[f"{name}.{key}"] = Value(f"c{index}.{_quoted(key)}"), inner
+    named = ", ".join(f"{_quoted(name)} AS c{index}" for index, (name, _) in enumerate(columns))
+    fields, time_from = _usual(own, lambda name: own[name].then(lambda raw: _moment_of_type(raw, types[name], zone)),
+                               {name for name, kind in types.items() if _NUMERIC.match(kind)})
+    raw = "concat_ws(', ', " + ", ".join(_text(f"c{index}") for index in range(len(columns))) + ")"
+    return Shape("parquet", lambda numbered: f"SELECT {_row_number(numbered)}{named} FROM {source}", raw, "NULL",
+                 fields, time_from)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

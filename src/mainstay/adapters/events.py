@@ -3,9 +3,11 @@
 One SELECT reads the files once and sums them into slots; nothing is held but sums, so memory does not grow with the
 files. What the formats are is in `event_formats`; how files are made safe to read, in `event_files`.
 """
+# SQL is put together here from expressions of our own; words of the user get in as bound values or `literal` only.
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from mainstay.adapters.event_files import opened
-from mainstay.adapters.event_formats import FORMATS, Shape, literal, shape_of, unknown_field
+from mainstay.adapters.event_formats import FORMATS, Shape, Value, literal, shape_of, unknown_field
 from mainstay.adapters.event_records import LAST_MOMENT, SAMPLES
-from mainstay.kernel.errors import InvalidInput, MissingExtra
+from mainstay.kernel.errors import InvalidInput, MissingExtra, NoData
 from mainstay.kernel.ports import (
     Condition,
     CountRequest,
@@ -43,9 +45,14 @@ except ModuleNotFoundError as error:
 __all__ = ["FORMATS", "EventSource", "survey"]
 
 _MEMORY = "256MB"
-"""What DuckDB may hold before it moves sums to disk; with the interpreter and its buffers the process stays < 400 MB."""
+"""What DuckDB may hold before it moves sums to disk; with interpreter and buffers the process stays < 400 MB."""
 _OPERATORS = {"==": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _BAD_BY_DEFAULT = Survey(FileSet(())).bad
+_LEFT_OUT, _REPEATED, _REJECTED = -1, -2, -3
+"""What stands in the place of a slot for rows that have none."""
+_MOST_AT_ONCE = 3_000_000
+"""Durations that are sorted in memory; more are counted by their rounding first."""
+_SHOWN = 200
 _NOT_SAID = "(none)"
 _OTHER = "(other)"
 
@@ -60,8 +67,9 @@ class _Rows:
         self.shape = shape
         self.files = files
         self.values: dict[str, Any] = {}
+        self._raws: dict[str, str] = {}
         self._columns: dict[str, str] = {}
-        self.doubtful: dict[str, str] = {}
+        self.doubtful: dict[str, Value] = {}
         self._unique = tuple(self.column(name) for name in (files.unique_by or shape.unique_by))
         self.counted = self.where(files.where)
 
@@ -70,14 +78,30 @@ class _Rows:
         return field in self.shape.fields
 
     def column(self, field: str) -> str:
-        """The name that the field's value has in `select`."""
+        """The name that the field's value has in `select`, where it is computed once for every row."""
+        return self._named(self._value(field))
+
+    def late(self, field: str) -> str:
+        """The field's value as an expression over `select`, for use where few rows need it."""
+        return self.column(field) if self._unique else self._value(field).inline
+
+    def _value(self, field: str) -> Value:
         value = self.shape.fields.get(field)
         if value is None:
             if self.shape.elsewhere is None:
                 raise unknown_field(field, self.shape.fields)
             value = self.shape.elsewhere(field)
             self.doubtful[field] = value
-        return self._columns.setdefault(value, f"f{len(self._columns)}")
+        return value
+
+    def _named(self, value: Value) -> str:
+        raw = self._raws.setdefault(value.raw, f"r{len(self._raws)}")
+        return self._columns.setdefault(value.made(raw), f"f{len(self._columns)}")
+
+    @property
+    def lost(self) -> str:
+        """How many events of a bad row were bad."""
+        return "bad_weight" if self.shape.bad_weight else "weight"
 
     def bound(self, value: str | float) -> str:
         """The value as a parameter."""
@@ -120,33 +144,41 @@ class _Rows:
         return f"({number} {_OPERATORS[operator]} {self.bound(float(wanted))})"
 
     def select(self, *, numbered: bool = False) -> str:
-        """Columns `why` (NULL for an event), `time`, `weight`, `bad_weight`, `copy` (1 unless repeated), and those
-        that were asked for; with `numbered` also `row` and `raw`."""
+        """Columns `why` (NULL for an event), `event`, `moment`, `weight`, `bad_weight`, `copy` (1 unless repeated),
+        those that were asked for, and unless rows are counted once by a key those of the format; with `numbered` also
+        `row` and `raw`."""
         shape = self.shape
-        weight = shape.weight or "1"
-        columns = [f"{shape.unfit} AS unfit", f"{shape.fields['time']} AS moment", f"{weight} AS weight",
-                   f"{shape.bad_weight or 'NULL'} AS bad_weight"]
-        columns += [f"{value} AS {name}" for value, name in self._columns.items()]
-        if numbered:
-            columns += ['"row"', f"{shape.raw} AS raw"]
-        values = f"SELECT {', '.join(columns)} FROM ({shape.origin(numbered)})"
-        reasons = ["WHEN unfit IS NOT NULL THEN unfit",
-                   f"WHEN moment IS NULL THEN {literal(f'no time that can be read in {shape.time_from}')}",
-                   f"WHEN NOT (moment >= 0 AND moment < {LAST_MOMENT}) THEN 'a time before 1970 or after 2099'"]
-        if shape.weight:
-            reasons.append("WHEN weight IS NULL OR NOT (weight >= 0 AND isfinite(weight)) "
-                           "THEN 'the number of events is missing or below zero'")
-        if shape.bad_weight:
-            reasons.append("WHEN bad_weight IS NULL OR NOT (bad_weight >= 0 AND bad_weight <= weight) "
-                           "THEN 'the number of bad events is missing, below zero or above all'")
-        judged = f"SELECT *, CASE {' '.join(reasons)} END AS why FROM ({values})"
+        whole = numbered or bool(self.doubtful)
+        moment = self._named(shape.fields["time"])
+        weight = self._named(shape.weight) if shape.weight else "1"
+        bad_weight = self._named(shape.bad_weight) if shape.bad_weight else "NULL"
+        raws = "".join(f", {raw} AS {name}" for raw, name in self._raws.items())
+        values = "".join(f", {value} AS {name}" for value, name in self._columns.items())
+        named = f"SELECT *, {shape.unfit} AS unfit{raws} FROM ({shape.origin(whole)})"
+        renamed = f", {moment} AS moment, {weight} AS weight, {bad_weight} AS bad_weight"
+        text = f", {shape.raw} AS raw" if numbered else ""
+        judged = (f"SELECT *, {self._why()} AS why FROM (SELECT *{renamed}{text} "
+                  f"FROM (SELECT *{values} FROM ({named})))")
         if not self._unique:
             return f"SELECT *, why IS NULL AS event, 1 AS copy FROM ({judged})"
         complete = " AND ".join(["why IS NULL", *(f"{name} IS NOT NULL" for name in self._unique)])
-        keys = ", ".join(self._unique)
+        kept = ", ".join(["why", "moment", "weight", "bad_weight", *self._columns.values()])
         order = ", ".join(["moment", *self._columns.values()])
-        copy = f"row_number() OVER (PARTITION BY why IS NULL, {keys} ORDER BY {order})"
-        return f"SELECT *, why IS NULL AS event, CASE WHEN {complete} THEN {copy} ELSE 1 END AS copy FROM ({judged})"
+        copy = f"row_number() OVER (PARTITION BY why IS NULL, {', '.join(self._unique)} ORDER BY {order})"
+        return (f"SELECT {kept}, why IS NULL AS event, CASE WHEN {complete} THEN {copy} ELSE 1 END AS copy "
+                f"FROM ({judged})")
+
+    def _why(self) -> str:
+        reasons = ["WHEN unfit IS NOT NULL THEN unfit",
+                   f"WHEN moment IS NULL THEN {literal(f'no time that can be read in {self.shape.time_from}')}",
+                   f"WHEN NOT (moment >= 0 AND moment < {LAST_MOMENT}) THEN 'a time before 1970 or after 2099'"]
+        if self.shape.weight:
+            reasons.append("WHEN weight IS NULL OR NOT (weight >= 0 AND isfinite(weight)) "
+                           "THEN 'the number of events is missing or below zero'")
+        if self.shape.bad_weight:
+            reasons.append("WHEN bad_weight IS NULL OR NOT (bad_weight >= 0 AND bad_weight <= weight) "
+                           "THEN 'the number of bad events is missing, below zero or above all'")
+        return f"CASE {' '.join(reasons)} END"
 
 
 def _demand(condition: Condition, holds: bool, what: str) -> None:
@@ -179,6 +211,8 @@ class _Reader:
             "autoload_known_extensions": False, "preserve_insertion_order": False})
         try:
             self.connection.execute(f"SET TimeZone = {literal(files.zone)}")
+            # Without a file behind __main__ DuckDB takes the process for a notebook and draws on standard output.
+            self.connection.execute("SET enable_progress_bar = false")
             self.files = files
             self.opened = opened(files.paths, inputs)
             self.shape = shape_of(self.opened, files, self._describe)
@@ -197,34 +231,36 @@ class _Reader:
         return InvalidInput(f"{', '.join(self.opened.names[:5])} cannot be read: {message}",
                             "check that the files are whole, or name their format")
 
-    def rows(self) -> _Rows:
-        """A fresh SELECT over the files."""
+    def rows(self, *, every: bool = False) -> _Rows:
+        """A fresh SELECT over the files; with `every` nothing is left out and repeated rows are not looked for."""
+        if every:
+            return _Rows(replace(self.shape, unique_by=()), replace(self.files, unique_by=(), where=()))
         return _Rows(self.shape, self.files)
 
-    def run(self, ask: Callable[[_Rows], str]) -> tuple[_Rows, duckdb.DuckDBPyConnection]:
+    def run(self, ask: Callable[[_Rows], str], *, every: bool = False) -> duckdb.DuckDBPyConnection:
         """The answer to a question about the rows; once more over mended files when their bytes are awkward.
 
         Args:
             ask: the text of the query, built on the rows it is given.
         """
-        rows = self.rows()
+        rows = self.rows(every=every)
         text = ask(rows)
         self._check_doubtful(rows)
         try:
-            return rows, self.connection.execute(text, rows.values or None)
+            return self.connection.execute(text, rows.values or None)
         except duckdb.OutOfMemoryException as error:
             raise InvalidInput(f"the question needs more than {_MEMORY} of memory: {_first_line(error)}",
                                "ask by fewer fields") from error
         except duckdb.Error as error:
-            if self.shape.mend is None:
+            if self.shape.mend is None or isinstance(error, duckdb.BinderException):
                 raise self._unreadable(error) from error
         self.shape = self.shape.mend()
-        return self.run(ask)
+        return self.run(ask, every=every)
 
     def _check_doubtful(self, rows: _Rows) -> None:
         """A field that the first rows do not have must be in some later one: else it is a slip of the pen."""
         for name, value in rows.doubtful.items():
-            text = f"SELECT 1 FROM ({self.shape.origin(False)}) WHERE {value} IS NOT NULL LIMIT 1"
+            text = f"SELECT 1 FROM ({self.shape.origin(True)}) WHERE {value.inline} IS NOT NULL LIMIT 1"
             try:
                 found = self.connection.execute(text).fetchone()
             except duckdb.Error:
@@ -247,16 +283,16 @@ class _Reader:
 
     def rejects(self) -> tuple[tuple[int, str, str], ...]:
         """The first rejected rows: number in the whole input, reason, text."""
-        counted = self.shape.counted
-        found = list(counted.samples) if counted else []
-        rows = self.rows()
-        plain = _Rows(replace(rows.shape, unique_by=()), replace(self.files, unique_by=(), where=()))
+        def ask(rows: _Rows) -> str:
+            return (f'SELECT "row", why, left(CAST(raw AS VARCHAR), {_SHOWN}) '
+                    f"FROM ({rows.select(numbered=True)}) WHERE why IS NOT NULL LIMIT {SAMPLES}")
+
+        # Only in the order of the file are the first ones the first.
         self.connection.execute("SET preserve_insertion_order = true")
-        answer = self.connection.execute(
-            f'SELECT "row", why, left(CAST(raw AS VARCHAR), 200) FROM ({plain.select(numbered=True)}) '
-            f"WHERE why IS NOT NULL LIMIT {SAMPLES}").fetchall()
-        self.connection.execute("SET preserve_insertion_order = false")
-        found += [(int(row), str(why), str(raw or "")) for row, why, raw in answer]
+        answer = self.run(ask, every=True)
+        found = [(int(row), str(why), str(raw or "")) for row, why, raw in answer.fetchall()]
+        if self.shape.counted:
+            found += self.shape.counted.samples
         return tuple(sorted(found)[:SAMPLES])
 
 
@@ -292,17 +328,19 @@ def survey(survey: Survey) -> Surveyed:
         InvalidInput: files that cannot be read, a field that is not there, a format that fits less than half of them.
     """
     with _reading(survey.files) as reader:
-        rows, _ = reader.run(lambda rows: _sums(rows, survey))
+        reader.run(lambda rows: _sums(rows, survey))
         ask = reader.connection.execute
         lines, rejected, repeated, left_out = (int(value or 0) for value in ask(
-            "SELECT sum(rows), sum(rows) FILTER (state = 3), sum(rows) FILTER (state = 2), "
-            "sum(rows) FILTER (state = 1) FROM sums").fetchall()[0])
+            f"SELECT sum(rows), sum(rows) FILTER (slot = {_REJECTED}), sum(rows) FILTER (slot = {_REPEATED}), "
+            f"sum(rows) FILTER (slot = {_LEFT_OUT}) FROM sums").fetchall()[0])
         if reader.shape.counted:
             lines = reader.shape.counted.lines
             rejected += reader.shape.counted.rejected
+        if not lines:
+            raise NoData("the files hold no rows: " + ", ".join(reader.opened.names[:5]), "name files that hold events")
         reader.refuse_misfit(lines, rejected)
-        slots = ask("SELECT slot, sum(total) AS total, sum(bad) AS bad, min(first) AS first, max(last) AS last FROM sums WHERE state = 0 "
-                    "GROUP BY slot ORDER BY slot").fetchnumpy()
+        slots = ask("SELECT slot, sum(total) AS total, sum(bad) AS bad, min(first) AS first, max(last) AS last "
+                    "FROM sums WHERE slot >= 0 GROUP BY slot ORDER BY slot").fetchnumpy()
         series = _dense(slots, SLOT, sampled=reader.shape.sampled)
         empty = len(series) == 0
         return Surveyed(
@@ -311,33 +349,36 @@ def survey(survey: Survey) -> Surveyed:
             first=None if empty else _moment(slots["first"].min()),
             last=None if empty else _moment(slots["last"].max()),
             total=series.total_sum, bad=series.bad_sum, by_day=_by_day(series),
-            spenders=_spenders(reader, survey), latency=_latency(reader, rows, survey), series=series)
+            spenders=_spenders(reader, survey), latency=_latency(reader, survey), series=series)
 
 
 def _sums(rows: _Rows, survey: Survey) -> str:
-    """The one pass: rows summed by what became of them, slot, and for the bad ones who they belong to."""
+    """The one pass: rows summed by slot (or what else became of them), and the bad ones by who they belong to."""
     bad = _bad(rows, survey)
-    keys = [rows.column(name) for name in survey.spenders_by if rows.has(name)]
-    slow, counted = "0", rows.counted
-    if survey.latency is not None and rows.has("duration"):
-        slow = f"count(*) FILTER (state = 0 AND {rows.column('duration')} > {rows.bound(float(survey.latency))})"
-    state = f"CASE WHEN NOT event THEN 3 WHEN copy > 1 THEN 2 WHEN NOT {counted} THEN 1 ELSE 0 END"
-    judged = f"SELECT *, {state} AS state, {bad} AS bad FROM ({rows.select()})"
-    groups = ["state", f"CASE WHEN state = 0 THEN CAST(floor(moment / {SLOT}) AS INTEGER) END AS slot"]
-    groups += [f"CASE WHEN state = 0 AND bad > 0 THEN CAST({key} AS VARCHAR) END AS k{index}"
-               for index, key in enumerate(keys)]
-    weight = "sum(weight)" if rows.shape.weight else "count(*)"
-    return (f"CREATE OR REPLACE TEMP TABLE sums AS SELECT {', '.join(groups)}, count(*) AS rows, {weight} AS total, "
-            f"sum(bad) AS bad, min(moment) AS first, max(moment) AS last, {slow} AS slow "
-            f"FROM ({judged}) GROUP BY ALL")
+    keys = [rows.late(name) for name in survey.spenders_by if rows.has(name)]
+    timed, slow = "0", "0"
+    if rows.has("duration"):
+        timed = f"count({rows.column('duration')})"
+        if survey.latency is not None:
+            slow = f"count(*) FILTER ({rows.column('duration')} > {rows.bound(float(survey.latency))})"
+    slot = (f"CASE WHEN NOT event THEN {_REJECTED} WHEN copy > 1 THEN {_REPEATED} WHEN NOT {rows.counted} "
+            f"THEN {_LEFT_OUT} ELSE CAST(floor(moment / {SLOT}) AS INTEGER) END")
+    named = ", ".join(f"CAST({key} AS VARCHAR)" for key in keys)
+    # One text of all keys: a row that is not bad then costs the grouping next to nothing.
+    spender = f"CASE WHEN bad AND slot >= 0 THEN CAST(to_json([{named}]) AS VARCHAR) END" if keys else "NULL"
+    total, lost = ("sum(weight)", f"sum({rows.lost}) FILTER (bad)") if rows.shape.weight \
+        else ("count(*)", "count(*) FILTER (bad)")
+    return (f"CREATE OR REPLACE TEMP TABLE sums AS SELECT slot, {spender} AS spender, count(*) AS rows, "
+            f"{total} AS total, {lost} AS bad, min(moment) AS first, max(moment) AS last, {timed} AS timed, "
+            f"{slow} AS slow FROM (SELECT *, {slot} AS slot, {bad} AS bad FROM ({rows.select()})) GROUP BY ALL")
 
 
 def _bad(rows: _Rows, survey: Survey) -> str:
-    """How many of a row's events were bad."""
+    """Whether a row is bad; of a table that counts itself, whether its bad ones are asked for."""
     conditions = survey.bad
     by_default = conditions == _BAD_BY_DEFAULT
-    if rows.shape.bad_weight:
-        return "bad_weight" if by_default else f"CASE WHEN {rows.where(conditions)} THEN bad_weight ELSE 0 END"
+    if by_default and rows.shape.bad_weight:
+        return "bad_weight > 0"
     if by_default and rows.shape.bad:
         conditions = rows.shape.bad
     elif by_default and not rows.has("status"):
@@ -346,7 +387,7 @@ def _bad(rows: _Rows, survey: Survey) -> str:
                                "say what is bad, or how slow is too slow; the fields are: "
                                + ", ".join(sorted(rows.shape.fields)))
         conditions = (Condition("duration", ">", (float(survey.latency),)),)
-    return f"CASE WHEN {rows.where(conditions)} THEN weight ELSE 0 END"
+    return rows.where(conditions)
 
 
 def _dense(slots: Mapping[str, Any], step: int, *, sampled: bool) -> Series:
@@ -374,34 +415,64 @@ def _by_day(series: Series) -> tuple[tuple[str, float, float], ...]:
 
 def _spenders(reader: _Reader, survey: Survey) -> tuple[tuple[tuple[str, ...], float], ...]:
     known = [name for name in survey.spenders_by if name in reader.shape.fields]
-    keys = [f"k{known.index(name)}" if name in known else "NULL" for name in survey.spenders_by]
-    if not known:
-        return ()
-    shown = ", ".join(f"coalesce({key}, '{_NOT_SAID}') AS s{index}" for index, key in enumerate(keys))
-    names = ", ".join(f"s{index}" for index in range(len(keys)))
     found = reader.connection.execute(
-        f"SELECT {shown}, sum(bad) AS lost FROM sums WHERE state = 0 AND bad > 0 GROUP BY {names} "
-        f"ORDER BY lost DESC, {names} LIMIT {int(survey.top)}").fetchall()
-    return tuple((tuple(row[:-1]), float(row[-1])) for row in found)
+        "SELECT spender, sum(bad) AS lost FROM sums WHERE spender IS NOT NULL GROUP BY spender "
+        f"ORDER BY lost DESC, spender LIMIT {int(survey.top)}").fetchall()
+    out = []
+    for spender, lost in found:
+        values = dict(zip(known, json.loads(spender), strict=True))
+        out.append((tuple(values.get(name) or _NOT_SAID for name in survey.spenders_by), float(lost)))
+    return tuple(out)
 
 
-def _latency(reader: _Reader, rows: _Rows, survey: Survey) -> Latency | None:
-    if not rows.has("duration"):
+def _latency(reader: _Reader, survey: Survey) -> Latency | None:
+    if "duration" not in reader.shape.fields:
         return None
-    fresh = reader.rows()
-    duration = fresh.column("duration")
-    events = f"FROM ({fresh.select()}) WHERE event AND copy = 1 AND {fresh.counted} AND {duration} IS NOT NULL"
-    # quantile_disc takes element ceil(p · n); 0.5, 0.95 and 0.99 times any whole n < 2**53 round to the right side.
-    found = reader.connection.execute(
-        f"SELECT count(*), quantile_disc({duration}, [0.5, 0.95, 0.99]) {events}", fresh.values or None).fetchall()[0]
-    total, percentiles = int(found[0]), found[1]
+    total, slow = (int(value or 0) for value in
+                   reader.connection.execute("SELECT sum(timed), sum(slow) FROM sums WHERE slot >= 0").fetchall()[0])
     if not total:
         return None
-    good = None
-    if survey.latency is not None:
-        slow = reader.connection.execute("SELECT sum(slow) FROM sums").fetchall()[0][0]
-        good = float(total - int(slow or 0))
-    return Latency(good, float(total), *(float(value) for value in percentiles))
+    good = None if survey.latency is None else float(total - slow)
+    few = total <= _MOST_AT_ONCE
+    return Latency(good, float(total), *(_percentiles if few else _percentiles_of_many)(reader, total))
+
+
+def _durations(reader: _Reader) -> tuple[str, str, dict[str, Any]]:
+    rows = reader.rows()
+    duration = rows.column("duration")
+    return (duration, f"FROM ({rows.select()}) WHERE event AND copy = 1 AND {rows.counted} AND {duration} IS NOT NULL",
+            rows.values)
+
+
+def _percentiles(reader: _Reader, _: int) -> list[float]:
+    # quantile_disc takes element ceil(p · n); these three p times any n below 2**53 round to the right side.
+    duration, events, values = _durations(reader)
+    found = reader.connection.execute(f"SELECT quantile_disc({duration}, [0.5, 0.95, 0.99]) {events}",
+                                      values or None).fetchall()[0]
+    return [float(value) for value in found[0]]
+
+
+def _percentiles_of_many(reader: _Reader, total: int) -> list[float]:
+    """The same numbers without holding every duration: rounded ones are counted first (rounding keeps the order),
+    then only those that share their rounding with a wanted one."""
+    duration, events, values = _durations(reader)
+    ask = reader.connection.execute
+    rounded = (f"CASE WHEN {duration} < 1 THEN CAST({duration} * 10000 AS INTEGER) "
+               f"ELSE 10000 + CAST(least({duration}, 1e7) * 10 AS INTEGER) END")
+    steps = ask(f"SELECT {rounded} AS step, count(*) AS n {events} GROUP BY step ORDER BY step",
+                values or None).fetchnumpy()
+    below = np.cumsum(steps["n"])
+    ranks = [-(-total * percent // 100) for percent in (50, 95, 99)]
+    wanted = np.searchsorted(below, ranks)
+    near = ask(f"SELECT {rounded} AS step, {duration} AS value, count(*) AS n {events} AND step IN "
+               f"({', '.join(str(int(steps['step'][at])) for at in set(wanted))}) "
+               "GROUP BY ALL ORDER BY value", values or None).fetchnumpy()
+    out = []
+    for rank, at in zip(ranks, wanted, strict=True):
+        here = near["step"] == steps["step"][at]
+        rest = rank - int(below[at]) + int(steps["n"][at])
+        out.append(float(near["value"][here][int(np.searchsorted(np.cumsum(near["n"][here]), rest))]))
+    return out
 
 
 def _moment(seconds: float) -> datetime:
@@ -430,26 +501,12 @@ class EventSource:
         if not requests:
             return []
         step = math.gcd(*(request.step for request in requests))
-        with _reading(self._files) as reader:
-            rows, answer = reader.run(lambda rows: _counts(rows, requests, step))
-            table = answer.fetchnumpy()
-            lines, rejected = int(table["rows"].sum()), int(table["misfits"].sum())
-            if reader.shape.counted:
-                lines, rejected = reader.shape.counted.lines, rejected + reader.shape.counted.rejected
-            reader.refuse_misfit(lines, rejected)
-            warnings = (f"{rejected:,} of {lines:,} lines were rejected",) if rejected else ()
-            asked = (_counts(reader.rows(), requests, step),)
-            keep = ~np.ma.getmaskarray(table["slot"])
-            out = []
-            for index, request in enumerate(requests):
-                slots = {"slot": np.asarray(table["slot"][keep]),
-                         "total": np.ma.filled(table[f"total{index}"], 0)[keep],
-                         "bad": np.ma.filled(table[f"bad{index}"], 0)[keep]}
-                series = _dense(slots, step, sampled=False)
-                if reader.shape.sampled:
-                    series.known[:] = series.total > 0
-                out.append(Reading(_over(series, request), warnings, asked))
-        return out
+        try:
+            with _reading(self._files) as reader:
+                answer = reader.run(lambda rows: _counts(rows, requests, step))
+                return _readings(reader, answer.fetchnumpy(), requests, _counts(reader.rows(), requests, step))
+        except NoData as error:
+            return [Reading(_over(gap(0, 0), request), (error.message,)) for request in requests]
 
     def probe(self) -> str:
         """The format and number of the files. Raises InvalidInput when there are none that can be read."""
@@ -484,6 +541,26 @@ class EventSource:
                                                  tuple(one.labels.values())))
 
 
+def _readings(reader: _Reader, table: Mapping[str, Any], requests: Sequence[CountRequest], asked: str) -> list[Reading]:
+    step = math.gcd(*(request.step for request in requests))
+    lines, rejected = int(table["rows"].sum()), int(table["misfits"].sum())
+    if reader.shape.counted:
+        lines, rejected = reader.shape.counted.lines, rejected + reader.shape.counted.rejected
+    reader.refuse_misfit(lines, rejected)
+    warnings = (f"{rejected:,} of {lines:,} lines were rejected",) if rejected else ()
+    numbers = table["slot"]
+    events = ~np.ma.getmaskarray(numbers)
+    out = []
+    for index, request in enumerate(requests):
+        slots = {"slot": np.asarray(numbers[events]), "total": np.ma.filled(table[f"total{index}"], 0)[events],
+                 "bad": np.ma.filled(table[f"bad{index}"], 0)[events]}
+        series = _dense(slots, step, sampled=False)
+        if reader.shape.sampled:
+            series.known[:] = series.total > 0
+        out.append(Reading(_over(series, request), warnings, (asked,)))
+    return out
+
+
 def _events_of(query: object, what: str) -> EventQuery:
     if not isinstance(query, EventQuery):
         raise InvalidInput(f"{what} is not a question about events", "files of events are asked with conditions")
@@ -496,7 +573,7 @@ def _total_and_bad(rows: _Rows, request: CountRequest) -> tuple[str, str]:
         raise InvalidInput("an indicator over events says either which are bad or which are good",
                            "give exactly one of the two")
     if request.bad is not None:
-        weight = "bad_weight" if rows.shape.bad_weight else "weight"
+        weight = rows.lost
         chosen = rows.where(_events_of(request.bad, "bad").where)
     else:
         if rows.shape.bad_weight:

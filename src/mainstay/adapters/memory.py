@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -166,12 +167,13 @@ class MemoryJournal:
 
     def facts(self, query: FactQuery) -> Iterator[Fact]:
         """The facts that fit, of those recorded when this was called."""
+        # Both lists only ever grow, so what lies below `count` may be read without a copy while others append.
         with self._lock:
-            if query.subject is not None:
-                candidates = [fact for fact in self._by_subject.get(query.subject, []) if fact.seq > query.after]
-            else:
-                candidates = self._facts[query.after:]  # `seq` counts from 1 without gaps
-        found = (fact for fact in (reversed(candidates) if query.newest_first else candidates) if _fits(fact, query))
+            kept = self._facts if query.subject is None else self._by_subject.get(query.subject, [])
+            count = len(kept)
+        first = bisect_right(kept, query.after, hi=count, key=lambda fact: fact.seq)
+        places = range(count - 1, first - 1, -1) if query.newest_first else range(first, count)
+        found = (fact for place in places if _fits(fact := kept[place], query))
         return found if query.limit is None else islice(found, query.limit)
 
     def head(self) -> int:

@@ -12,12 +12,12 @@ histories of `tests/servers/history.py` on Prometheus 2.42 and VictoriaMetrics (
   millisecond takes in the slot's start also where ranges are open on the left, as in Prometheus 3 (by construction, not
   measured); the stretch it adds, 1/300,000, is divided out again. It costs 10 % more time than the plain form.
 * VictoriaMetrics' `increase` already reaches back to the last scrape before the slot, so it is asked the plain form.
-* Restarts cost what was counted after the last scrape before them; a counter that regains its old value within one
-  minute is not seen to have restarted.
+* Restarts cost what was counted since the last scrape before them, a series that ends within a slot what it counted
+  since the last whole minute; a counter that regains its old value within a minute is not seen to have restarted.
 * A counter whose first sample is above zero was counting before anybody looked: that first value is lost (Prometheus
   makes a guess at it by stretching; VictoriaMetrics counts it when it is small). Declare label values at start.
-* The first slot after a scrape gap is whole only if a scrape falls on its start. A slot with fewer than two samples has
-  no increase: it is a gap, unless its bad series alone is missing.
+* The first slot after a scrape gap is whole only if a scrape falls on its start. Scrapes that come less often than
+  every five minutes leave slots without an increase, and these are gaps.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ import numpy as np
 
 from mainstay.adapters.prometheus_api import (
     Line,
-    NoSuchPage,
     PrometheusApi,
     PrometheusSettings,
+    Refused,
     Secret,
     Tls,
     TooMuchAsked,
@@ -52,6 +52,9 @@ __all__ = ["PrometheusSettings", "PrometheusSource", "Secret", "Tls", "selector"
 
 RELATIVE = 1e-9
 """How far bad may exceed total, relatively, before it is more than rounding in the server."""
+
+LEAST = 1e-6
+"""Events; less than this is what rounding leaves of total - good, and nobody's loss."""
 
 DAY = 86_400
 OTHER = "(other)"
@@ -101,10 +104,6 @@ class _Slots:
         start = floor_slot(span.start, step)
         count = max(0, math.ceil((span.end.timestamp() - start) / step))
         return cls(start, step, count, max(0, min(count, int((time.time() - start) // step))))
-
-    @property
-    def end_of_over(self) -> int:
-        return self.start + self.over * self.step
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +173,8 @@ class PrometheusSource:
         """
         try:
             build, headers = self._api.build()
-        except NoSuchPage:
-            self._api.query_range("vector(1)", 0, 0, 60)  # older servers know no buildinfo, but must know this
+        except Refused:  # Prometheus before 2.14 has no such page, and some proxies let only queries through
+            self._api.query_range("vector(1)", 0, 0, 60)
             return "prometheus-compatible (it does not say which)"
         version = build.data.version
         if "X-Server-Hostname" in headers:  # VictoriaMetrics says this with every answer, and a borrowed version
@@ -188,7 +187,7 @@ class PrometheusSource:
         """Whether the server has Thanos' page of its stores, which no other has."""
         try:
             return '"success"' in self._api.text("stores")
-        except (SourceUnavailable, InvalidInput):
+        except (Refused, InvalidInput):
             return False  # the answer to the question: it has no such page
 
     def count(self, requests: Sequence[CountRequest]) -> list[Reading]:
@@ -214,7 +213,8 @@ class PrometheusSource:
         if not by:
             raise InvalidInput("a breakdown needs at least one label", "name a label such as code or path")
         question = self._bad_question(request, _label_names(by))
-        answered = self._ask_all([question], points=max(1, DAY // request.step))[question]
+        a_day = min(self._settings.max_points, max(1, DAY // request.step))  # many groups, so few slots at a time
+        answered = self._ask_all([question], a_day)[question]
         groups: dict[tuple[str, ...], dict[int, float]] = {}
         for points in answered.points:
             lost = points.value
@@ -261,7 +261,7 @@ class PrometheusSource:
         if self._reaches_back is None:
             try:
                 self._reaches_back = "X-Server-Hostname" in self._api.build()[1]
-            except NoSuchPage:  # servers older than Prometheus 2.14
+            except Refused:  # as in `probe`; if more is wrong, the queries will say so
                 self._reaches_back = False
         return self._reaches_back
 
@@ -272,8 +272,8 @@ class PrometheusSource:
         if request.bad is not None:
             return self._counting(_prom(request.bad), slots, by, " > 0")
         total, good = (self._counting(_prom(query), slots, by) for query in (request.total, request.good))
-        text = f"({total.text} - ({good.text} or 0 * {total.text})) > 0"
-        return _Question(text, slots, scale=total.scale)
+        alike = "" if good.scale == total.scale else f" * {good.scale / total.scale:.12g}"
+        return _Question(f"{total.text} - ({good.text}{alike} or 0 * {total.text}) > {LEAST}", slots, scale=total.scale)
 
     # -- asking -----------------------------------------------------------------------------------------------------
 

@@ -161,8 +161,8 @@ class Build(msgspec.Struct):
     data: _BuildData = msgspec.field(default_factory=_BuildData)
 
 
-class NoSuchPage(SourceUnavailable):
-    """The server answers, but not at this path."""
+class Refused(SourceUnavailable):
+    """The server answers, but does not give us this page."""
 
 
 class TooMuchAsked(InvalidInput):
@@ -237,6 +237,9 @@ class PrometheusApi:
             raise self._nonsense(body, error) from error
         if answer.status != "success":
             raise self._refused(200, body, form.get("query", ""))
+        if answer.data.result_type != "matrix":
+            raise SourceUnavailable(f'{self.where} answered "{answer.data.result_type}" where series were asked for',
+                                    "is this a Prometheus API?")
         if any(line.histograms for line in answer.data.result):
             raise InvalidInput(f"the query gives histograms where numbers are needed: {form['query']}",
                                "wrap it in histogram_count(…) or histogram_fraction(…)")
@@ -322,20 +325,20 @@ class PrometheusApi:
             case 400 | 422:
                 return self._refused(status, body, query)
             case 401 | 403:
-                return SourceUnavailable(f"{self.where} does not let us in ({status}){said}",
-                                         "check user and password, token and headers of this source")
+                return Refused(f"{self.where} does not let us in ({status}){said}",
+                               "check user and password, token and headers of this source")
             case 404:
-                return NoSuchPage(f"{self.where} has no Prometheus API (404 at {response.request.url.path})",
-                                  "is the path right? give the address in front of /api/v1, such as "
-                                  "http://host:9090 or https://host/prometheus")
+                return Refused(f"{self.where} has no Prometheus API (404 at {response.request.url.path})",
+                               "is the path right? give the address in front of /api/v1, such as "
+                               "http://host:9090 or https://host/prometheus")
             case 405:
-                return SourceUnavailable(f"{self.where} does not allow {response.request.method} (405)",
-                                         "set the method of this source to GET")
+                return Refused(f"{self.where} does not allow {response.request.method} (405)",
+                               "set the method of this source to GET")
             case _ if response.has_redirect_location or 300 <= status < 400:
-                return SourceUnavailable(f"{self.where} sends us elsewhere ({status}), to "
-                                         f"{_bare(response.headers.get('Location', ''))}",
-                                         "if that is the right place, make it the address of this source; a login page "
-                                         "means that user or token are missing")
+                return Refused(f"{self.where} sends us elsewhere ({status}), to "
+                               f"{_bare(response.headers.get('Location', ''))}",
+                               "if that is the right place, make it the address of this source; a login page means "
+                               "that user or token are missing")
             case 429:
                 return _Passing(SourceUnavailable(f"{self.where} takes no more queries just now (429){said}",
                                                   "ask less often, or have the server's limit raised"),
@@ -345,7 +348,7 @@ class PrometheusApi:
                                                   "look at the server's log; it was asked more than once"),
                                 _retry_after(response.headers))
             case _:
-                return SourceUnavailable(f"{self.where} answered {status}{said}", "is this a Prometheus API?")
+                return Refused(f"{self.where} answered {status}{said}", "is this a Prometheus API?")
 
     def _refused(self, status: int, body: bytes, query: str) -> MainstayError:
         failure = _failure(body)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -38,8 +39,11 @@ GROUP = 1_000
 QUEUE = 20_000
 """Jobs that may wait; who comes later is held up, so that a storm cannot fill the memory."""
 
-_PATIENCE = 15.0
+PATIENCE = 15.0
 """Seconds to wait for another process's write before giving up."""
+
+ABANDONED = 5.0
+"""Seconds after which PostgreSQL takes the write lock back from a process that was stopped while it held it."""
 
 _WRITE_LOCK = 0x6D61696E73746179
 """PostgreSQL's number of our advisory lock: "mainstay" in ASCII."""
@@ -55,6 +59,7 @@ class Dialect:
         lock_rows: ends a SELECT whose rows must stay as read until the commit.
         skip_locked: the same, but leaves out rows that another transaction holds.
         next_fence: statements whose last gives a number greater than every fence given before.
+        mark: a parameter in the driver's own SQL.
         words: the types of the schema.
     """
 
@@ -63,13 +68,14 @@ class Dialect:
     lock_rows: str
     skip_locked: str
     next_fence: tuple[str, ...]
+    mark: str
     words: dict[str, str]
 
 
 _SQLITE = Dialect(
     # IMMEDIATE takes the one write lock at once; a deferred transaction would fail when it upgrades after a read.
     begin=("BEGIN IMMEDIATE",), begin_unordered=("BEGIN IMMEDIATE",), lock_rows="", skip_locked="",
-    next_fence=("UPDATE fences SET last = last + 1", "SELECT last FROM fences"),
+    next_fence=("UPDATE fences SET last = last + 1", "SELECT last FROM fences"), mark="?",
     words={"name": "TEXT", "serial": "INTEGER", "bytes": "BLOB", "real": "REAL", "clustered": "WITHOUT ROWID",
            "fences": "CREATE TABLE fences (last INTEGER NOT NULL); INSERT INTO fences VALUES (0)"})
 
@@ -81,7 +87,7 @@ _POSTGRES = Dialect(
     # any row lock, and those who only take timers (no seq) wait for nobody, so there is no circle to wait in.
     begin=(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})",), begin_unordered=(),
     lock_rows=" FOR UPDATE", skip_locked=" FOR UPDATE SKIP LOCKED",
-    next_fence=("SELECT nextval('fences')",),
+    next_fence=("SELECT nextval('fences')",), mark="%s",
     words={"name": 'TEXT COLLATE "C"', "serial": "BIGINT", "bytes": "BYTEA", "real": "DOUBLE PRECISION",
            "clustered": "", "fences": "CREATE SEQUENCE fences"})
 
@@ -90,14 +96,15 @@ _POSTGRES = Dialect(
 #
 # `ready` is when a timer or message may be taken: when it is due or, while it is taken, when the lease ends; NULL once
 # a message is sent. One column, so that one index finds what is due whatever happened before.
+# `word` is the kind up to its first dot, so that the facts of a word lie in the order of seq in one index.
 # The ledger keeps sums and slots apart: a report over many months reads sums only and must not page through slots.
 STEPS = ("""
 CREATE TABLE facts (
-    seq {serial} PRIMARY KEY, kind {name} NOT NULL, subject {name} NOT NULL, at BIGINT NOT NULL, data TEXT NOT NULL,
-    key {name} NOT NULL, actor {name} NOT NULL, recorded_at BIGINT NOT NULL);
+    seq {serial} PRIMARY KEY, word {name} NOT NULL, kind {name} NOT NULL, subject {name} NOT NULL, at BIGINT NOT NULL,
+    data TEXT NOT NULL, key {name} NOT NULL, actor {name} NOT NULL, recorded_at BIGINT NOT NULL);
 CREATE UNIQUE INDEX facts_by_key ON facts (key) WHERE key <> '';
 CREATE INDEX facts_by_subject ON facts (subject, seq);
-CREATE INDEX facts_by_kind ON facts (kind, seq);
+CREATE INDEX facts_by_word ON facts (word, seq);
 CREATE TABLE timers (
     key {name} PRIMARY KEY, due BIGINT NOT NULL, kind {name} NOT NULL, subject {name} NOT NULL, data TEXT NOT NULL,
     ready BIGINT NOT NULL, fence BIGINT NOT NULL, worker {name} NOT NULL);
@@ -278,8 +285,8 @@ def _not_a_store(url: str) -> InvalidInput:
 def _create_file(path: Path, where: str) -> None:
     # The journal holds who was paged and why: readable by its owner only. -wal and -shm take the file's own mode.
     try:
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, parents=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Never on a file that exists: closing any descriptor of it drops the locks this process holds on it (POSIX).
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
@@ -290,12 +297,10 @@ def _create_file(path: Path, where: str) -> None:
 def _sqlite_engine(path: Path) -> sa.Engine:
     # `isolation_level=None`: Python's driver begins no transactions of its own, we say BEGIN IMMEDIATE.
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)),
-                              connect_args={"isolation_level": None, "timeout": _PATIENCE})
+                              connect_args={"isolation_level": None, "timeout": PATIENCE})
 
     def set_up(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA synchronous=FULL")  # fsync at every commit; NORMAL loses the last ones with power
-        connection.execute("PRAGMA wal_autocheckpoint=4000")  # 16 MB: rarer copying back, measured in bench/journal.py
-        connection.execute("PRAGMA cache_size=-32000")
 
     sa.event.listen(engine, "connect", set_up)
     return engine
@@ -304,28 +309,46 @@ def _sqlite_engine(path: Path) -> sa.Engine:
 def _postgres_engine(url: sa.URL) -> sa.Engine:
     # `pre_ping`: after a restart of the server the first statement finds a new connection instead of an error.
     engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True,
-                              connect_args={"connect_timeout": int(_PATIENCE), "application_name": "mainstay"})
+                              connect_args={"connect_timeout": int(PATIENCE), "application_name": "mainstay"})
 
     def set_up(connection: Any, _: object) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET synchronous_commit = on")
-            cursor.execute(f"SET lock_timeout = '{_PATIENCE:.0f}s'")
-            # A process stopped in the middle of a write holds our lock; the server takes it back after this long.
-            cursor.execute("SET idle_in_transaction_session_timeout = '5s'")
+            cursor.execute(f"SET lock_timeout = {PATIENCE * 1000:.0f}")  # both in milliseconds
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {ABANDONED * 1000:.0f}")
         connection.commit()
 
     sa.event.listen(engine, "connect", set_up)
     return engine
 
 
+def _prepare_file(connection: sa.Connection, where: str) -> None:
+    tables = sa.inspect(connection).get_table_names()
+    if tables and "mainstay_schema" not in tables:
+        raise StoreUnavailable(f"{where} belongs to another program (it has a table {tables[0]})", "name another file")
+    give_up = time.monotonic() + PATIENCE
+    while (mode := _write_ahead(connection)) == "busy" and time.monotonic() < give_up:
+        time.sleep(0.02)
+    if mode != "wal":
+        raise StoreUnavailable(f"{where} cannot keep a write-ahead log (journal mode: {mode})",
+                               "put it on a local disk, not on a network share, and end what holds it open")
+
+
+def _write_ahead(connection: sa.Connection) -> str:
+    # Of several processes that open a new file at once one sets the mode; SQLite tells the others "busy" without
+    # waiting as it does for a transaction.
+    try:
+        return str(connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar_one())
+    except exc.OperationalError as error:
+        if getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+            return "busy"
+        raise
+
+
 def _bring_up_to_date(engine: sa.Engine, dialect: Dialect, where: str) -> None:
-    if dialect is _SQLITE:
-        with engine.connect() as connection:
-            mode = connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar_one()
-        if mode != "wal":
-            raise StoreUnavailable(f"{where} lies where SQLite cannot keep a write-ahead log (mode {mode})",
-                                   "put it on a local disk, not on a network share")
     with engine.connect() as connection:
+        if dialect is _SQLITE:
+            _prepare_file(connection, where)
         version = _version(connection)
         if version < len(STEPS):
             connection.rollback()

@@ -1,8 +1,9 @@
-"""What every route needs: how the server is set up, who calls, whether they may, doing it, and recording that it was done."""
+"""What every route needs: how the server is set up, who calls, whether they may, doing it, recording it."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -108,6 +109,7 @@ class Hooks:
     link: Callable[[Resource], str] = lambda _: ""
 
 
+@functools.lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's own."""
     name = host.strip("[]").lower()
@@ -128,10 +130,10 @@ def host_name(authority: str) -> str:
 
 def came_straight(scope: Mapping[str, Any]) -> bool:
     """Whether the request came from this machine itself, under loopback's own name and through no proxy."""
-    client = scope.get("client")
-    headers = {name: value for name, value in scope["headers"]}
+    client: tuple[str, int] | None = scope.get("client")
+    headers: dict[bytes, bytes] = dict(scope["headers"])
     forwarded = any(name in headers for name in (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"))
-    return bool(client) and is_loopback(client[0]) and not forwarded \
+    return client is not None and is_loopback(client[0]) and not forwarded \
         and is_loopback(host_name(headers.get(b"host", b"").decode("latin-1")))
 
 
@@ -155,7 +157,7 @@ def check_binding(settings: ServerSettings, tokens: TokenStore | None) -> None:
 
 
 class Front:
-    """Who calls, whether they may, and the work itself: in a thread, within its time, recorded when it changes something."""
+    """Who calls, whether they may, and the work itself: in a thread, within its time, recorded when it acts."""
 
     def __init__(self, operations: Sequence[Operation[Any, Any]], world: Callable[[str], World],
                  settings: ServerSettings, hooks: Hooks) -> None:
@@ -192,11 +194,21 @@ class Front:
             self.gate.check_form(cookie_of(scope), form_token or _header(scope, b"x-csrf-token"))
         return caller
 
-    async def perform(self, operation: Operation[Any, Any], request: Any, caller: Caller) -> Any:
-        """The operation's result; begun, done and refused acts are recorded."""
+    async def perform(self, operation: Operation[Any, Any], request: Any, caller: Caller,
+                      finish: Callable[[Any], T]) -> T:
+        """What `finish` makes of the operation's result, in the same thread; what acts is recorded.
+
+        Raises:
+            NotAllowed: the caller lacks the operation's scope.
+            MainstayError: whatever the operation raises.
+        """
+        def work() -> tuple[int, T]:
+            result = operation.run(self.world(caller.name), request)
+            return operation.exit_code(result), finish(result)
+
         if operation.scope == "read":
             caller.demand("read")
-            return await self.in_thread(lambda: operation.run(self.world(caller.name), request))
+            return (await self.in_thread(work))[1]
         name, summary = f"{operation.word} {operation.verb}", summarise(request)
         try:
             caller.demand(operation.scope)
@@ -206,14 +218,14 @@ class Front:
         # Recorded before the work: an act that cannot be recorded must not happen.
         await self.record(Act(caller.name, name, summary, "begun"))
         try:
-            result = await self.in_thread(lambda: operation.run(self.world(caller.name), request))
+            exit_code, finished = await self.in_thread(work)
         except Exception as error:
             code = error.code if isinstance(error, MainstayError) else "internal"
             await self.record(Act(caller.name, name, summary, f"failed: {code}"))
             raise
-        await self.record(Act(caller.name, name, summary, f"done (exit {operation.exit_code(result)})"))
+        await self.record(Act(caller.name, name, summary, f"done (exit {exit_code})"))
         self.hooks.feed.publish(operation.word)
-        return result
+        return finished
 
     async def record(self, act: Act) -> None:
         """Hand an act to the audit hook."""

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import uvicorn
 from litestar import Litestar, MediaType, Request, Response, route
-from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -23,7 +23,6 @@ from mainstay.doors.front import Front, Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp, Guard, error_document
 from mainstay.doors.inputs import from_json, from_query, read_request
 from mainstay.doors.openapi import PREFIX, describe, path_of
-from mainstay.doors.security import TooMany
 from mainstay.doors.sse import Feed
 from mainstay.doors.web.pages import Page, Site, page_routes
 from mainstay.kernel.errors import InvalidInput, MainstayError
@@ -43,10 +42,28 @@ MAX_HEAD = 64 * 1024
 
 
 class NoRoute(MainstayError):
-    """Nothing answers at this address, or not to this method."""
+    """Nothing answers at this address."""
 
     code = "no-route"
     http_status = 404
+
+
+class WrongMethod(NoRoute):
+    """Something answers at this address, but not to this method."""
+
+    http_status = 405
+
+
+class NotJson(InvalidInput):
+    """The body of an act is not declared as JSON, as a form of another site would send it."""
+
+    http_status = 415
+
+
+class OurMistake(MainstayError):
+    """An assertion or anything else that should never leave an operation; the log has it whole."""
+
+    code = "internal"
 
 
 def build_app(operations: Sequence[Operation[Any, Any]], world: Callable[[str], World], settings: ServerSettings,
@@ -89,8 +106,6 @@ def answer_error(error: MainstayError) -> Response[bytes]:
     headers = {"X-Mainstay-Exit": str(error.exit_code)}
     if error.http_status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, TooMany):
-        headers["Retry-After"] = "60"
     return Response(msgspec.json.encode(error_document(error)), status_code=error.http_status,
                     media_type=MediaType.JSON, headers=headers)
 
@@ -104,38 +119,35 @@ def _known(request: AnyRequest, error: Exception) -> MainstayError:
     """The error as one of ours; our own mistakes get a number under which the log has them whole."""
     if isinstance(error, MainstayError):
         return error
-    known: MainstayError
     if isinstance(error, HTTPException) and error.status_code < 500:
-        known = NoRoute(f"nothing answers {request.scope['method']} here", f"{PREFIX}/openapi.json lists what does")
-        known.http_status = 405 if isinstance(error, MethodNotAllowedException) else error.status_code
-        return known
+        kind = {404: NoRoute, 405: WrongMethod}.get(error.status_code)
+        if kind is None:
+            return InvalidInput(f"the request cannot be read: {error.detail}", "send a well-formed request")
+        return kind(f"nothing answers {request.scope['method']} here", f"{PREFIX}/openapi.json lists what does")
     number = secrets.token_hex(4)
     log.error("error %s at %s %s", number, request.scope["method"], request.scope["path"], exc_info=error)
-    known = MainstayError(f"this is Mainstay's own mistake, number {number}",
-                          "the server's log has it under that number; please report it")
-    known.code = "internal"
-    return known
+    return OurMistake(f"this is Mainstay's own mistake, number {number}",
+                      "the server's log has it under that number; please report it")
 
 
 def _operation_route(front: Front, operation: Operation[Any, Any]) -> HTTPRouteHandler:
     reads = operation.scope == "read"
 
+    def tell(result: Any) -> tuple[bytes, int]:
+        return to_json(operation.as_json(result) if operation.as_json else result), operation.exit_code(result)
+
     async def call(request: AnyRequest) -> Response[bytes]:
         scope = request.scope
         if reads:
             caller = front.who(scope)
-            fields = from_query(operation.request, scope["query_string"].decode("latin-1"))
+            fields = from_query(operation.request, scope["query_string"])
         else:
             caller = front.who_acts(scope)
             if request.content_type[0] != "application/json":
-                error = InvalidInput("the body is not declared as JSON", "send Content-Type: application/json")
-                error.http_status = 415
-                raise error
+                raise NotJson("the body is not declared as JSON", "send Content-Type: application/json")
             fields = from_json(await request.body())
-        result = await front.perform(operation, read_request(operation.request, fields), caller)
-        told = operation.as_json(result) if operation.as_json else result
-        return Response(to_json(told), media_type=MediaType.JSON, status_code=200,
-                        headers={"X-Mainstay-Exit": str(operation.exit_code(result))})
+        told, exit_code = await front.perform(operation, read_request(operation.request, fields), caller, tell)
+        return Response(told, media_type=MediaType.JSON, status_code=200, headers={"X-Mainstay-Exit": str(exit_code)})
 
     return route(path_of(operation), http_method="GET" if reads else "POST", name=path_of(operation))(call)
 
@@ -153,14 +165,14 @@ def _service_routes(front: Front) -> list[HTTPRouteHandler]:
     async def metrics(request: AnyRequest) -> Response[str]:
         front.who(request.scope).demand("read")
         text = await front.in_thread(front.hooks.metrics)
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(text, media_type="text/plain; version=0.0.4")
 
     # The two health routes need no token and say nothing about the data, so that any prober may ask them.
-    @route("/healthz", http_method="GET")
+    @route("/healthz", http_method=["GET", "HEAD"])
     async def healthz() -> Response[str]:
         return Response("ok\n", media_type=MediaType.TEXT)
 
-    @route("/readyz", http_method="GET")
+    @route("/readyz", http_method=["GET", "HEAD"])
     async def readyz() -> Response[str]:
         problems = await front.in_thread(front.hooks.problems)
         return Response("\n".join(problems) + "\n" if problems else "ready\n", media_type=MediaType.TEXT,
@@ -226,7 +238,7 @@ class _PatientProtocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """A bound server: `url` is known before it runs, `run` returns after a graceful stop (SIGTERM, SIGINT or `stop`)."""
+    """A bound server: `url` is known before it runs; `run` returns after SIGTERM, SIGINT or `stop`, gracefully."""
 
     def __init__(self, app: AsgiApp, settings: ServerSettings, feed: Feed | None = None,
                  started: Callable[[str], None] = lambda _: None) -> None:
@@ -257,7 +269,7 @@ class Server(uvicorn.Server):
         """Serve until told to stop."""
         super().run([self._socket] if sockets is None else sockets)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  (the signal module calls it)
         """A signal to stop: end the event streams first, or open pages would hold the server for GRACE seconds.
 
         uvicorn's own handler would raise the signal again after the graceful stop and so end the whole program;
@@ -273,7 +285,8 @@ class Server(uvicorn.Server):
         self.handle_exit(signal.SIGTERM, None)
 
 
-def serve(app: AsgiApp, settings: ServerSettings, hooks: Hooks, started: Callable[[str], None] = lambda _: None) -> None:
+def serve(app: AsgiApp, settings: ServerSettings, hooks: Hooks,
+          started: Callable[[str], None] = lambda _: None) -> None:
     """Run the app until SIGTERM or SIGINT, then let requests in flight end.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import types
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,15 @@ from mainstay.kernel.operation import Argument, arguments
 MAX_FIELDS = 200
 
 
+@functools.cache  # working the type hints out costs more than the rest of a request; there is one entry an operation
+def known(request: type) -> Mapping[str, Argument]:
+    """Every argument of a request by its name."""
+    return {argument.name: argument for argument in arguments(request)}
+
+
 def offered(request: type) -> tuple[Argument, ...]:
     """The arguments a stranger may give: those that are not for the command line alone."""
-    return tuple(argument for argument in arguments(request) if not argument.local_only)
+    return tuple(argument for argument in known(request).values() if not argument.local_only)
 
 
 def takes_many(argument: Argument) -> bool:
@@ -38,20 +45,19 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
 
 
-def from_query(request: type, query: str) -> dict[str, Any]:
+def from_query(request: type, query: bytes) -> dict[str, Any]:
     """The fields of a query string or a form, by name; lists where the argument takes many.
 
     Raises:
         InvalidInput: a field stands twice, or there are too many.
     """
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"the query cannot be read: {error}", "send name=value pairs, UTF-8, joined with &") from None
-    by_name = {argument.name: argument for argument in offered(request)}
+        pairs = parse_qsl(query.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise InvalidInput(f"the query cannot be read: {error}", "send name=value pairs in UTF-8") from None
     fields: dict[str, Any] = {}
     for name, value in pairs:
-        argument = by_name.get(name)
+        argument = known(request).get(name)
         if argument is not None and takes_many(argument):
             fields.setdefault(name, []).append(value)
         elif name in fields:
@@ -79,10 +85,9 @@ def read_request(request: type, fields: Mapping[str, Any]) -> Any:
         InvalidInput: an unknown field, one for the command line only, a missing one, a value of the wrong type,
             a value outside the choices, or a number that is not finite.
     """
-    known = {argument.name: argument for argument in arguments(request)}
-    open_names = [name for name, argument in known.items() if not argument.local_only]
+    open_names = [argument.name for argument in offered(request)]
     for name, value in fields.items():
-        argument = known.get(name)
+        argument = known(request).get(name)
         if argument is None:
             raise InvalidInput(f'unknown field "{_shown(name)}"{did_you_mean(name, open_names)}',
                                f"known: {', '.join(open_names)}" if open_names else "this takes no fields")
@@ -91,7 +96,7 @@ def read_request(request: type, fields: Mapping[str, Any]) -> Any:
                                "run the command on the machine where the file is")
         _check_choice(argument, value)
     try:
-        read = msgspec.convert(dict(fields), type=request, strict=False)
+        read: Any = msgspec.convert(dict(fields), type=request, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidInput(_said(str(error)), "see /api/v1/openapi.json for the fields and their types") from None
     for name in fields:

@@ -90,7 +90,8 @@ def _describe_one(operation: Operation[Any, Any], fields: dict[str, Any], result
             {"name": name, "in": "query", "required": name in fields["required"], "schema": schema,
              "description": schema["description"]} for name, schema in fields["properties"].items()]
     else:
-        told["requestBody"] = {"required": bool(fields["required"]), "content": {"application/json": {"schema": fields}}}
+        told["requestBody"] = {"required": bool(fields["required"]),
+                               "content": {"application/json": {"schema": fields}}}
     return told
 
 

@@ -124,7 +124,8 @@ class TokenStore:
         with self._changing() as records:
             held = [record for record in records.values() if record.name == name and record.holds(now)]
             if not held:
-                raise NotFound(f'no token in use is named "{name}"{did_you_mean(name, [r.name for r in records.values()])}')
+                known = [record.name for record in records.values() if record.holds(now)]
+                raise NotFound(f'no token in use is named "{name}"{did_you_mean(name, known)}')
             for record in held:
                 records[record.id] = msgspec.structs.replace(record, revoked=now)
 

@@ -78,8 +78,10 @@ def render(view: View, style: Style) -> str:
     """The view as lines of text that end in a newline.
 
     The view's title is a page's heading; in a terminal the command just typed says it, and the first line is what was
-    read.
+    read. A view that is nothing but code is made for another program and printed as it is.
     """
+    if len(view.blocks) == 1 and isinstance(view.blocks[0], Code) and not view.blocks[0].title:
+        return view.blocks[0].text if style.unicode else to_ascii(view.blocks[0].text)
     column = max((display_width(name) for block in view.blocks if isinstance(block, Pairs) for name, _ in block.rows),
                  default=0)
     lines: list[str] = []

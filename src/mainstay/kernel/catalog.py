@@ -133,7 +133,7 @@ _NOT_OURS = frozenset({"node_modules", "site-packages", "__pycache__"})
 
 
 def find_files(root: Path) -> list[Path]:
-    """Every YAML file below the folder, sorted; without hidden ones, installed packages and links that leave it."""
+    """Every YAML file below the folder, sorted; not hidden ones, installed packages, or links that leave it."""
     top = root.resolve()
     found: list[Path] = []
     for folder, folders, names in os.walk(top):

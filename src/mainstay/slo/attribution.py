@@ -2,7 +2,7 @@
 
 Two views of the same loss. By label it is divided as the source counted it. By cause it is divided slot by slot:
 
-    background    what this much traffic loses anyway, at the usual share of bad events outside all facts
+    background    what so much traffic loses anyway, at the usual share of bad events outside all facts
     a fact        what was lost above the background while it lasted (an incident, a deployment, an experiment)
     unexplained   what was lost above the background while nothing was known to happen
 
@@ -15,14 +15,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.series import BoolArray, FloatArray, Series
 
-_TRIM = 0.05
-"""Share of the slots, the worst ones, that the background is taken without: they hold what nobody wrote down."""
+IntArray: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
+
+_LOOKS = 20
+"""How often the background is taken anew without the slots that stand out; it settles after a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,9 @@ class Fact:
     span: Span
     text: str = ""
     weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        assert self.weight > 0, "a fact without weight explains nothing and is left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,53 +90,101 @@ def by_label(lost: float, spenders: Iterable[tuple[Mapping[str, str], float]]) -
 
 def by_cause(series: Series, facts: Sequence[Fact]) -> Attribution:
     """The loss of the whole series by what happened at the time."""
-    lost = math.fsum(series.bad)
-    overlap = np.array([_overlap(series, fact.span) for fact in facts]).reshape(len(facts), len(series))
-    touched: BoolArray = np.any(overlap > 0, axis=0)
-    expected = _background_share(series, ~touched) * series.total
-    background = np.minimum(series.bad, expected)
+    overlaps = _overlaps(series, facts)
+    touched = np.zeros(len(series), dtype=np.bool_)
+    touched[overlaps.slot] = True
+    background = _background(series, touched)
     excess = series.bad - background
-    divided = _divided(excess, series.total, overlap, np.array([fact.weight for fact in facts]))
-    explained = [(fact, float(math.fsum(row))) for fact, row in zip(facts, divided, strict=True)]
+    explained = zip(facts, _divided(excess, series.total, overlaps, facts).tolist(), strict=True)
     rests = [("background", math.fsum(background)), ("unexplained", math.fsum(excess[~touched]))]
-    return _attribution(lost, explained, rests)
+    return _attribution(math.fsum(series.bad), list(explained), rests)
 
 
-def _overlap(series: Series, span: Span) -> FloatArray:
-    """Seconds of each slot that the span covers; a moment without length covers a second of its slot."""
-    starts = series.start + series.step * np.arange(len(series), dtype=np.float64)
-    first, last = span.start.timestamp(), max(span.end.timestamp(), span.start.timestamp() + 1)
-    seconds: FloatArray = np.maximum(np.minimum(starts + series.step, last) - np.maximum(starts, first), 0.0)
-    return seconds
+@dataclass(frozen=True, slots=True, eq=False)
+class _Overlaps:
+    """Every meeting of a fact with a slot: which fact, which slot, for how many seconds. Arrays of one length."""
+
+    fact: IntArray
+    slot: IntArray
+    seconds: FloatArray
 
 
-def _background_share(series: Series, quiet: BoolArray) -> float:
-    """The usual share of bad events: Σbad / Σtotal over the slots that no fact touches, without the worst of them."""
-    usable = np.flatnonzero(quiet & (series.total > 0))
-    shares = series.bad[usable] / series.total[usable]
-    kept = usable[np.argsort(shares, kind="stable")[: math.ceil(len(usable) * (1 - _TRIM))]]
-    total = float(series.total[kept].sum())
-    return float(series.bad[kept].sum()) / total if total > 0 else 0.0
+def _overlaps(series: Series, facts: Sequence[Fact]) -> _Overlaps:
+    """Where the facts lie in the series; a moment without length covers a second of its slot."""
+    met: list[tuple[IntArray, IntArray, FloatArray]] = [
+        (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))]
+    for number, fact in enumerate(facts):
+        first = fact.span.start.timestamp() - series.start
+        last = max(fact.span.end.timestamp() - series.start, first + 1)
+        slot = np.arange(max(0, math.floor(first / series.step)), min(len(series), math.ceil(last / series.step)))
+        starts = slot * float(series.step)
+        seconds = np.minimum(starts + series.step, last) - np.maximum(starts, first)
+        met.append((np.full(len(slot), number), slot, seconds))
+    fact_numbers, slots, seconds = (np.concatenate(column) for column in zip(*met, strict=True))
+    return _Overlaps(fact_numbers, slots, seconds)
 
 
-def _divided(excess: FloatArray, total: FloatArray, overlap: FloatArray, weights: FloatArray) -> FloatArray:
-    """Each fact's part of the excess of each slot, as (facts, slots)."""
-    alone = (overlap > 0) & ((overlap > 0).sum(axis=0) == 1)
-    claims = overlap * (weights * _cost_alone(excess, total, alone))[:, None]
+def _background(series: Series, touched: BoolArray) -> FloatArray:
+    """The part of each slot's loss that is the usual one.
+
+    Reckoned over each stretch that facts touch, and over all that none touches, because a slot with little traffic
+    loses nothing or one event and never the half that is usual.
+    """
+    begins = np.diff(touched, prepend=False) & touched
+    stretch = np.where(touched, np.cumsum(begins), 0)
+    stretches = int(stretch.max(initial=0)) + 1
+    lost = _summed(stretch, series.bad, stretches)
+    usual = _usual_share(series, ~touched) * _summed(stretch, series.total, stretches)
+    # A stretch that lost what is usual, but for a rounding, lost nothing else.
+    part = np.divide(usual, lost, out=np.ones(stretches), where=usual < lost * (1 - 1e-9))
+    background: FloatArray = series.bad * part[stretch]
+    return background
+
+
+def _usual_share(series: Series, quiet: BoolArray) -> float:
+    """Σbad / Σtotal over the slots that no fact touches and that do not stand out.
+
+    A slot stands out when it lost more than its traffic makes likely, by the limit of a control chart for counts, three
+    standard deviations (Shewhart 1931); one more is allowed where next to nothing is usual.
+    """
+    bad, total = series.bad[quiet], series.total[quiet]
+    share = 0.0
+    for _ in range(_LOOKS):
+        if not total.sum():
+            return 0.0
+        share = float(bad.sum() / total.sum())
+        usual = share * total
+        kept = bad <= usual + 3 * np.sqrt(usual) + 1
+        if kept.all():
+            break
+        bad, total = bad[kept], total[kept]
+    return share
+
+
+def _divided(excess: FloatArray, total: FloatArray, overlaps: _Overlaps, facts: Sequence[Fact]) -> FloatArray:
+    """What each fact explains of the excess of the slots it meets."""
+    weight = np.array([fact.weight for fact in facts])[overlaps.fact] * overlaps.seconds
+    claim = weight * _cost_alone(excess, total, overlaps, len(facts))[overlaps.fact]
     # Facts that cost nothing where they were alone still share what nobody else claims.
-    unclaimed: BoolArray = claims.sum(axis=0) <= 0
-    claims = np.where(unclaimed, overlap * weights[:, None], claims)
-    all_claims = claims.sum(axis=0)
-    parts: FloatArray = excess * np.divide(claims, all_claims, out=np.zeros_like(claims), where=all_claims > 0)
-    return parts
+    claimed = _summed(overlaps.slot, claim, len(excess))[overlaps.slot] > 0
+    claim = np.where(claimed, claim, weight)
+    all_claims = _summed(overlaps.slot, claim, len(excess))[overlaps.slot]
+    return _summed(overlaps.fact, excess[overlaps.slot] * claim / all_claims, len(facts))
 
 
-def _cost_alone(excess: FloatArray, total: FloatArray, alone: BoolArray) -> FloatArray:
+def _cost_alone(excess: FloatArray, total: FloatArray, overlaps: _Overlaps, facts: int) -> FloatArray:
     """Excess per event of each fact in the slots it has to itself; the mean of the others' for one that has none."""
-    events = (alone * total).sum(axis=1)
-    cost = np.divide((alone * excess).sum(axis=1), events, out=np.zeros(len(events)), where=events > 0)
-    seen = events > 0
+    alone = np.bincount(overlaps.slot, minlength=len(excess))[overlaps.slot] == 1
+    fact, slot = overlaps.fact[alone], overlaps.slot[alone]
+    lost, events = _summed(fact, excess[slot], facts), _summed(fact, total[slot], facts)
+    seen: BoolArray = events > 0
+    cost = np.divide(lost, events, out=np.zeros(facts), where=seen)
     return np.where(seen, cost, cost[seen].mean() if seen.any() else 1.0)
+
+
+def _summed(by: IntArray, values: FloatArray, count: int) -> FloatArray:
+    """The sum of the values of each number from 0 to count - 1."""
+    return np.bincount(by, values, count).astype(np.float64, copy=False)
 
 
 def _attribution(lost: float, found: Sequence[tuple[Mapping[str, str] | Fact, float]],

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mainstay.kernel.errors import InvalidInput
-from mainstay.kernel.quantity import Target
+from mainstay.kernel.quantity import State, Target
 
 
 class NoBudget(InvalidInput):
@@ -34,8 +33,7 @@ class NoBudget(InvalidInput):
                          "promise less than 100 %, such as 99.9")
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(NamedTuple):
     """Counted events: requests, seconds, slices; a failure, a slow answer or a second of downtime is `bad`.
 
     Args:
@@ -95,6 +93,20 @@ def remaining(spent: float) -> float:
     return 1 - spent
 
 
+def status_of(spent: float | None, *, fast_burn: bool = False) -> State:
+    """The state of an objective, one of the four that every face shows.
+
+    `violated` when more than the budget is spent, which is the same as an SLI below the target; `at_risk` when more
+    than 75 % of it is spent or the fast-burn alert is on; `no_data` when nothing was counted; else `healthy`. A budget
+    spent to the last event is at risk and not violated: the promise is still kept.
+    """
+    if spent is None:
+        return "no_data"
+    if round(spent, 9) > 1:
+        return "violated"
+    return "at_risk" if round(spent, 9) > 0.75 or fast_burn else "healthy"
+
+
 def allowed(target: Target, total: float) -> float:
     """How much of `total` may be bad: failures or slow answers among so many requests, slices among so many."""
     return float(target.budget * Decimal(total))
@@ -123,13 +135,12 @@ def burn_of(spent: float, elapsed: float, window: float) -> float:
     return spent / (elapsed / window)
 
 
-@dataclass(frozen=True, slots=True)
-class StraightLine:
+class StraightLine(NamedTuple):
     """Where a budget ends if it goes on being spent as it was so far.
 
     Args:
         verdict: `exhausted` already, `exhausts` before the window ends, or `not_before_end`.
-        burn: multiple of the allowed speed so far.
+        burn: multiple of the allowed speed that the line goes on with.
         left: until the budget is spent, in the caller's unit; 0 when exhausted, None when not before the window ends.
         spent_at_end: share of the budget spent when the window ends.
     """
@@ -150,13 +161,24 @@ def straight_line(spent: float, elapsed: float, window: float) -> StraightLine:
         spent: share of the whole window's budget.
         elapsed, window: in one unit, 0 <= elapsed <= window.
     """
-    burn = burn_of(spent, elapsed, window)
+    return line_at(burn_of(spent, elapsed, window), spent, elapsed, window)
+
+
+def line_at(burn: float, spent: float, elapsed: float, window: float) -> StraightLine:
+    """The same from here on at another burn than the one so far, such as that of the last hour.
+
+    Args:
+        burn: multiple of the allowed speed from now on.
+        spent: share of the whole window's budget spent by now.
+    """
+    rest = (window - elapsed) / window
+    spent_at_end = spent + burn * rest if rest else spent
     if spent >= 1:
-        return StraightLine("exhausted", burn, 0.0, burn)
-    if burn <= 1:
-        return StraightLine("not_before_end", burn, None, burn)
+        return StraightLine("exhausted", burn, 0.0, spent_at_end)
+    if round(spent_at_end, 12) <= 1:
+        return StraightLine("not_before_end", burn, None, spent_at_end)
     left = 0.0 if math.isinf(burn) else (1 - spent) * window / burn
-    return StraightLine("exhausts", burn, left, burn)
+    return StraightLine("exhausts", burn, left, spent_at_end)
 
 
 def spent_of_period(burn_so_far: float, elapsed: float, period: float) -> float:
@@ -170,8 +192,7 @@ def spent_of_period(burn_so_far: float, elapsed: float, period: float) -> float:
 # -- alerts on burn -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
+class Tier(NamedTuple):
     """One rung of multi-window, multi-burn-rate alerting.
 
     Args:
@@ -194,8 +215,7 @@ TIERS = (
 """2 % in 1 h, 5 % in 6 h, 10 % in 1 d, 10 % in 3 d: SRE Workbook, ch. 5, the 1 d row as in Sloth and the mixins."""
 
 
-@dataclass(frozen=True, slots=True)
-class BurnAlert:
+class BurnAlert(NamedTuple):
     """A tier worked out for one target and one window. Both windows must burn above `factor` for the alert to trip.
 
     Args:
@@ -217,7 +237,8 @@ class BurnAlert:
         """Whether both windows burn above the factor; a window without data trips nothing."""
         if long_burn is None or short_burn is None:
             return False
-        return long_burn > self.factor and short_burn > self.factor
+        factor = float(self.factor)
+        return long_burn > factor and short_burn > factor
 
 
 def burn_alerts(target: Target, window: timedelta, tiers: Iterable[Tier] = TIERS) -> tuple[BurnAlert, ...]:
@@ -312,8 +333,7 @@ def chance_of_false_page(requests: int, bad_share: float, alert: BurnAlert) -> f
 # -- acceptable downtime ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Downtime:
+class Downtime(NamedTuple):
     """How long a service may be wholly down within one named window; calendar windows have a shortest and a longest.
 
     Args:
@@ -373,8 +393,7 @@ def weighted(parts: Iterable[tuple[float, float]]) -> float:
     return math.fsum(value * weight for value, weight in pairs if weight > 0) / total
 
 
-@dataclass(frozen=True, slots=True)
-class SlaBuffer:
+class SlaBuffer(NamedTuple):
     """The room between what is aimed at (SLO) and what is owed (SLA).
 
     Args:

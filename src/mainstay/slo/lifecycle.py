@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from mainstay.kernel.journal import Fact, NewFact
@@ -30,6 +30,7 @@ from mainstay.slo.policy import (
     Review,
     Transition,
     Zone,
+    frozen_in,
 )
 
 
@@ -40,12 +41,14 @@ class Record:
     Args:
         zone: the zone it is in, by name; empty when its budget was never judged.
         frozen: scope to the moment it was frozen.
+        by_policy: the frozen scopes that a policy froze; only these are lifted when the budget recovers.
     """
 
     zone: str = ""
     since: datetime | None = None
     frozen: Mapping[str, datetime] = field(default_factory=dict)
     reviewed: date | None = None
+    by_policy: frozenset[str] = frozenset()
 
 
 def records(facts: Iterable[Fact]) -> dict[str, Record]:
@@ -55,15 +58,17 @@ def records(facts: Iterable[Fact]) -> dict[str, Record]:
         before = out.get(fact.subject, Record())
         match fact.kind:
             case "slo.zone-entered":
-                out[fact.subject] = Record(fact.data["zone"], fact.at, before.frozen, before.reviewed)
+                out[fact.subject] = replace(before, zone=fact.data["zone"], since=fact.at)
             case "slo.frozen":
-                frozen = {**before.frozen, fact.data["scope"]: fact.at}
-                out[fact.subject] = Record(before.zone, before.since, frozen, before.reviewed)
+                scope = fact.data["scope"]
+                # A freeze that a policy made carries the zone it came with; one without is somebody's own decision.
+                by_policy = before.by_policy | {scope} if fact.data.get("zone") else before.by_policy
+                out[fact.subject] = replace(before, frozen={**before.frozen, scope: fact.at}, by_policy=by_policy)
             case "slo.unfrozen":
                 frozen = {scope: at for scope, at in before.frozen.items() if scope != fact.data["scope"]}
-                out[fact.subject] = Record(before.zone, before.since, frozen, before.reviewed)
+                out[fact.subject] = replace(before, frozen=frozen, by_policy=before.by_policy & frozen.keys())
             case "slo.reviewed":
-                out[fact.subject] = Record(before.zone, before.since, before.frozen, fact.at.date())
+                out[fact.subject] = replace(before, reviewed=fact.at.date())
             case _:
                 pass
     return out
@@ -81,19 +86,24 @@ def facts_of(objective: str, policy: Policy, before: Record, after: Zone, passed
              now: datetime) -> list[NewFact]:
     """The facts that passing into a zone makes: the passage itself, then one for each thing that is due or lifted.
 
-    The keys name the passage, so that judging the same passage twice records it once.
+    The keys name the passage by the one before it, so that two who judge at the same time record it once. What a policy
+    froze and no longer freezes in this zone is lifted, also where the policy itself was changed meanwhile.
     """
-    stamp = f"{objective}:{after.name}:{now.isoformat()}"
+    stamp = f"{objective}:{before.since.isoformat() if before.since else 'first'}:{after.name}"
+    wanted = frozen_in(policy, after)
+    freezes = [Freeze(scope) for scope in wanted]
+    due = (*(action for action in passed.due if not isinstance(action, Freeze)), *freezes)
+    lifted = sorted(before.by_policy - set(wanted))
     out = [NewFact("slo.zone-entered", objective, now,
                    {"zone": after.name, "from": before.zone, "spent": spent, "policy": policy.name,
                     "meaning": after.meaning}, key=f"slo.zone-entered:{stamp}")]
-    for index, action in enumerate(passed.due):
+    for index, action in enumerate(due):
         if isinstance(action, Freeze) and action.scope in before.frozen:
             continue
         kind, data = _due(action)
         out.append(NewFact(kind, objective, now, {**data, "zone": after.name}, key=f"{kind}:{stamp}:{index}"))
     out += [NewFact("slo.unfrozen", objective, now, {"scope": scope, "zone": after.name},
-                    key=f"slo.unfrozen:{stamp}:{scope}") for scope in passed.lifted if scope in before.frozen]
+                    key=f"slo.unfrozen:{stamp}:{scope}") for scope in lifted]
     return out
 
 

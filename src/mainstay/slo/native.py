@@ -197,7 +197,7 @@ def read_objective(reader: Reader) -> Iterator[Objective]:
     elif inline is not None:
         indicator = read_indicator(inline, meta.name, inline.where)
     target = spec.target("target", required=True)
-    zone = spec.parsed("timezone", lambda text: zone_named(text).key) or "UTC"
+    zone = spec.parsed("timezone", lambda text: str(zone_named(text))) or "UTC"
     main = spec.parsed("window", lambda text: parse_window(text, zone=zone)) or RollingWindow(timedelta(days=30))
     others = tuple(filter(None, (_window(child, zone) for child in spec.children("windows"))))
     fields = {key: spec.text(key, default="") for key in ("description", "rationale", "owner", "policy", "service")}

@@ -350,7 +350,7 @@ def read_time_windows(spec: Reader) -> tuple[Window, ...]:
             one.report("one-of", f"{one.path} is rolling and has a calendar", "remove one of the two", "calendar")
         zone, anchor = "UTC", None
         if calendar is not None:
-            zone = calendar.parsed("timeZone", lambda text: zone_named(text).key) or "UTC"
+            zone = calendar.parsed("timeZone", lambda text: str(zone_named(text))) or "UTC"
             anchor = calendar.parsed("startTime", _wall_time)
             calendar.done()
         window = one.parsed("duration", lambda text, r=rolling, z=zone: parse_window(  # type: ignore[misc]

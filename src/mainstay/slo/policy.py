@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from mainstay.kernel.quantity import State
-
 
 @dataclass(frozen=True, slots=True)
 class Notify:
@@ -130,20 +128,6 @@ def transition(policy: Policy, before: Zone | None, after: Zone) -> Transition:
     still = frozen_in(policy, after)
     lifted = tuple(scope for scope in frozen_in(policy, policy.zones[old]) if scope not in still)
     return Transition(entered, left, due, lifted)
-
-
-def status_of(spent: float | None, *, fast_burn: bool = False) -> State:
-    """The state of an objective, one of the four that every face shows.
-
-    `violated` when more than the budget is spent, which is the same as an SLI below the target; `at_risk` when more
-    than 75 % of it is spent or the fast-burn alert is on; `no_data` when nothing was counted; else `healthy`. A budget
-    spent to the last event is at risk and not violated: the promise is still kept.
-    """
-    if spent is None:
-        return "no_data"
-    if round(spent, 9) > 1:
-        return "violated"
-    return "at_risk" if round(spent, 9) > 0.75 or fast_burn else "healthy"
 
 
 REFERENCE = Policy("reference", (

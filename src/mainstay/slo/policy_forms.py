@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
@@ -62,24 +63,42 @@ def _zone(reader: Reader) -> Zone | None:
         reader.ignore("spent", "left", "remaining")
         reader.report("one-of", f"{reader.path} must say where it begins", "write spent: 75% or remaining: 25%")
         return None
-    share = reader.parsed(given[0], _share if given[0] == "spent" else _share_left)
+    edge = reader.parsed(given[0], _edge_of_spent if given[0] == "spent" else _edge_of_left)
     reader.ignore("spent", "left", "remaining")
     name = reader.text("name")
     meaning = reader.text("meaning", default="")
     actions = tuple(action for child in reader.children("actions") if (action := _action(child)) is not None)
     reader.done()
-    if share is None:
+    if edge is None:
         return None
-    edge = share if given[0] == "spent" else round(1 - share, 9)
+    share, begins = edge
     shown = f"{share * 100:g} % {'spent' if given[0] == 'spent' else 'left'}"
-    return Zone(name or shown, edge, actions, meaning or "; ".join(_said(action) for action in actions))
+    return Zone(name or shown, share if given[0] == "spent" else round(1 - share, 9), actions,
+                meaning or "; ".join(_said(action) for action in actions), begins)
+
+
+_Edge = tuple[float, Literal["at", "above"]]
+
+
+def _edge_of_spent(text: str) -> _Edge:
+    """`75%` and `>=75%` begin at the edge, `>75%` after it."""
+    return _share(text.strip().removeprefix(">").removeprefix("=")), "above" if _beyond(text, ">") else "at"
+
+
+def _edge_of_left(text: str) -> _Edge:
+    """`25%` and `<=25%` begin at the edge, `<25%` after it."""
+    return _share_left(text.strip().removeprefix("<").removeprefix("=")), "above" if _beyond(text, "<") else "at"
+
+
+def _beyond(text: str, sign: str) -> bool:
+    return text.strip().startswith(sign) and not text.strip().startswith(f"{sign}=")
 
 
 def _share(text: str) -> float:
     try:
         value = float(text.strip().removesuffix("%"))
     except ValueError:
-        raise InvalidInput(f'"{text}" is not a percentage', "write 75%") from None
+        raise InvalidInput(f'"{text}" is not a percentage', "write 75%, or \">75%\" to begin after it") from None
     if not 0 <= value <= 1000:
         raise InvalidInput(f"{text} is outside what can be spent", "write a percentage such as 75%")
     return value / 100

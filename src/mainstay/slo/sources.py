@@ -87,7 +87,7 @@ def _events(details: Reader) -> FileSet | None:
     shape = details.text("format", default="auto")
     fields, unique = details.labels("fields"), details.texts("unique_by")
     where = read_conditions(details, "where")
-    zone = details.parsed("timezone", lambda text: zone_named(text).key) or "UTC"
+    zone = details.parsed("timezone", lambda text: str(zone_named(text))) or "UTC"
     details.done()
     if not paths:
         return None

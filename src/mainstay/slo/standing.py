@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
@@ -21,12 +22,19 @@ from mainstay.kernel.quantity import (
     calendar_span,
     short_duration,
 )
-from mainstay.kernel.series import Series
-from mainstay.slo.budget import Tally, burn_alerts, consumption, requests_so_one_failure_does_not_page, sum_of
-from mainstay.slo.compliance import Running, burn_rates, span_of, split_days
+from mainstay.kernel.series import Series, floor_slot
+from mainstay.slo.budget import (
+    Tally,
+    allowed,
+    burn_alerts,
+    consumption,
+    requests_so_one_failure_does_not_page,
+    status_of,
+    sum_of,
+)
+from mainstay.slo.compliance import Running, budget_curve, burn_rates, span_of, split_days
 from mainstay.slo.exhaustion import Band, Exhausted, NotWithin, Outlook, Unforeseeable, outlook
 from mainstay.slo.method import Method, Occurrences, RatioTimeslices, Timeslices
-from mainstay.slo.policy import status_of
 from mainstay.slo.spec import Objective, ObjectiveWindow
 
 DAY = 86400
@@ -183,23 +191,28 @@ def method_name(method: Method) -> str:
             assert_never(other)
 
 
-def tally_over(span: Span, holdings: Holdings) -> Tally | None:
-    """Σbad and Σtotal over the span, from day sums and the slots at its edges; None when nothing was counted."""
-    running = Running.of(holdings.recent)
+def tally_over(span: Span, holdings: Holdings, running: Running | None = None) -> Tally | None:
+    """Σbad and Σtotal over the span, from day sums and the slots at its edges; None when nothing was counted.
+
+    Args:
+        running: the running sums of the recent slots, when the caller has them.
+    """
+    running = running or Running.of(holdings.recent)
     if span.start.timestamp() >= holdings.recent.start:
         return running.tally(span)
-    parts = split_days(span)
-    tallies: list[Tally | None] = []
+    # The recent slots begin at a midnight, so what lies before them is the rest of a day and whole days.
+    recent_start = datetime.fromtimestamp(holdings.recent.start, UTC)
+    parts = split_days(Span(span.start, recent_start))
+    tallies: list[Tally | None] = [running.tally(Span(recent_start, span.end))]
     if parts.head is not None:
-        head = holdings.heads.get(parts.head.start)
+        midnight = datetime.fromtimestamp(floor_slot(parts.head.start, DAY), UTC)
+        head = holdings.heads.get(parts.head.start) or holdings.heads.get(midnight)
         tallies.append(Running.of(head).tally(parts.head) if head is not None else None)
     if parts.days is not None:
         days = holdings.days
         inside = (days.days >= parts.days.start.timestamp()) & (days.days < parts.days.end.timestamp())
         total = float(days.total[inside].sum())
         tallies.append(Tally(float(days.bad[inside].sum()), total) if total > 0 else None)
-    if parts.tail is not None:
-        tallies.append(running.tally(parts.tail))
     return sum_of(tallies)
 
 
@@ -210,25 +223,28 @@ def standing_of(objective: Objective, holdings: Holdings, now: datetime, *, zone
     burn = burn_rates(running, objective.target, now)
     measured = [_window_standing(one, holdings, running, now) for one in objective.windows]
     main, tally = measured[0]
+    main = replace(main, status=status_of(None if tally is None else consumption(tally, objective.target),
+                                          fast_burn=fast_burn(objective, burn)))
     spent = None if tally is None else consumption(tally, objective.target)
     seen = _budget(objective, tally)
+    daily = _daily(holdings)
     unit_warnings = low_traffic(objective, holdings, now)
     return Standing(
         name=objective.name, service=objective.service, status=main.status, target=main.target, window=main.window,
         method=method_name(objective.method), good=main.good, total=main.total, sli=main.sli,
         consumption_percent=main.consumption_percent,
         remaining_percent=None if spent is None else (1 - spent) * 100, budget=seen, burn_rates=burn,
-        exhaustion=exhaustion_reading(outlook(_daily(holdings), objective.target, objective.window, now)),
-        zone=zone, frozen=frozen, windows=tuple(one for one, _ in measured), sla=_sla(objective, tally),
+        exhaustion=exhaustion_reading(outlook(daily, objective.target, objective.window, now)),
+        zone=zone, frozen=frozen, windows=(main, *(one for one, _ in measured[1:])), sla=_sla(objective, tally),
         title=objective.title or objective.name, owner=objective.owner, measured_until=holdings.until, stale=stale,
-        simulated_until=holdings.simulated_until, warnings=(*warnings, *unit_warnings), spark=_spark(holdings),
+        simulated_until=holdings.simulated_until, warnings=(*warnings, *unit_warnings), spark=_spark(objective, daily),
         promise=objective.target)
 
 
 def _window_standing(one: ObjectiveWindow, holdings: Holdings, running: Running, now: datetime,
                      ) -> tuple[WindowStanding, Tally | None]:
     span = _span(one.window, holdings, running, now)
-    tally = tally_over(span, holdings)
+    tally = tally_over(span, holdings, running)
     spent = None if tally is None else consumption(tally, one.target)
     return WindowStanding(
         str(one.window), float(one.target.ratio), one.alert, span.start, span.end,
@@ -239,26 +255,36 @@ def _window_standing(one: ObjectiveWindow, holdings: Holdings, running: Running,
 
 def _span(window: Window, holdings: Holdings, running: Running, now: datetime) -> Span:
     span = span_of(window, running, now)
-    if not isinstance(window, RequestWindow) or running.total[-1] >= window.count:
+    if not isinstance(window, RequestWindow) or running.total[-1] >= window.events:
         return span
-    # The recent slots hold too few events: go on in whole days, so "at least the last N" stays true.
-    missing = window.count - float(running.total[-1])
-    start = span.start
-    for day, total in zip(holdings.days.days[::-1].tolist(), holdings.days.total[::-1].tolist(), strict=True):
-        if day >= holdings.recent.start:
-            continue
-        if missing <= 0:
-            break
-        missing -= total
-        start = datetime.fromtimestamp(day, UTC)
-    return Span(start, span.end)
+    day = day_of_first(window.events, holdings)
+    if day is None:
+        held = holdings.days.days[:1].tolist()
+        return Span(datetime.fromtimestamp(min([*held, holdings.recent.start]), UTC), span.end)
+    head = holdings.heads.get(day)
+    if head is None:
+        return Span(day, span.end)
+    later = holdings.days.days > day.timestamp()
+    missing = window.events - float(running.total[-1]) - float(holdings.days.total[later].sum())
+    enough = np.flatnonzero(np.cumsum(head.total[::-1])[::-1] >= missing)
+    start = head.start + (int(enough[-1]) if len(enough) else 0) * head.step
+    return Span(datetime.fromtimestamp(start, UTC), span.end)
+
+
+def day_of_first(count: int, holdings: Holdings) -> datetime | None:
+    """The day in which the last `count` events begin; None when the recent slots hold them, or all slots fewer."""
+    missing = count - holdings.recent.total_sum
+    if missing <= 0:
+        return None
+    reached = np.flatnonzero(np.cumsum(holdings.days.total[::-1]) >= missing)
+    return datetime.fromtimestamp(holdings.days.days[::-1][reached[0]], UTC) if len(reached) else None
 
 
 def _budget(objective: Objective, tally: Tally | None) -> Budget | None:
     if tally is None:
         return None
-    allowed = tally.total * float(objective.target.budget)
-    return Budget(allowed, tally.bad, allowed - tally.bad,
+    may_fail = allowed(objective.target, tally.total)
+    return Budget(may_fail, tally.bad, may_fail - tally.bad,
                   "events" if isinstance(objective.method, Occurrences) else "slices")
 
 
@@ -287,25 +313,40 @@ def _daily(holdings: Holdings) -> Series:
     return out
 
 
-def _spark(holdings: Holdings) -> tuple[float | None, ...]:
-    """The share of good events of each of the last 30 days, None for a day without events."""
-    daily = _daily(holdings)
-    return tuple((total - bad) / total if total > 0 else None
-                 for bad, total in zip(daily.bad[-30:].tolist(), daily.total[-30:].tolist(), strict=True))
+def _spark(objective: Objective, daily: Series) -> tuple[float | None, ...]:
+    """The budget left at the end of each of the last 30 days, in a window as long as the objective's."""
+    length = objective.window.length if isinstance(objective.window, RollingWindow) else timedelta(days=30)
+    if objective.target.budget == 0 or not len(daily):
+        return ()
+    ends = daily.start + DAY * np.arange(max(1, len(daily) - 29), len(daily) + 1)
+    curve = budget_curve(Running.of(daily), objective.target, max(length, timedelta(days=1)), ends)
+    return tuple(left for _, left in curve.points())
+
+
+def fast_burn(objective: Objective, burn: Mapping[str, float | None]) -> bool:
+    """Whether an alert that pages would fire now: a budget that burns so fast is at risk however much is left."""
+    if objective.target.budget == 0:
+        return False
+    length = objective.window.length if isinstance(objective.window, RollingWindow) else timedelta(days=30)
+    return any(alert.trips(burn.get(short_duration(alert.tier.long)), burn.get(short_duration(alert.short)))
+               for alert in burn_alerts(objective.target, length)
+               if alert.tier.severity == "page" and not alert.faults)
 
 
 def low_traffic(objective: Objective, holdings: Holdings, now: datetime) -> tuple[str, ...]:
     """A warning when so few events arrive that one failure alone would page, with the number that is needed."""
     if objective.target.budget == 0 or not isinstance(objective.method, Occurrences):
         return ()
-    day = Running.of(holdings.recent).tally(Span(now - timedelta(days=1), now))
+    end = floor_slot(now)
+    day = holdings.recent.cut(end - DAY, end)
     window = objective.window
     length = window.length if isinstance(window, RollingWindow) else timedelta(days=30)
     alerts = [alert for alert in burn_alerts(objective.target, length) if not alert.faults]
-    if day is None or not alerts:
+    if not day.total_sum or not alerts:
         return ()
-    needed = requests_so_one_failure_does_not_page(alerts[0])
-    hourly = day.total / 24
+    hours_of_window = alerts[0].tier.long / timedelta(hours=1)
+    needed = math.ceil(requests_so_one_failure_does_not_page(alerts[0]) / hours_of_window)
+    hourly = day.total_sum / (float(day.known.sum()) * day.step / 3600)
     if hourly >= needed:
         return ()
     return (f"low traffic: {hourly:.0f} events an hour; below {needed:,} an hour one failure alone looks like a page",)

@@ -135,18 +135,25 @@ def _strictest(candidates: Iterable[Candidate], ceiling: Decimal | None) -> Cand
 
 def _reasons(found: Candidate | None, candidates: Sequence[Candidate], history: _History) -> Iterator[str]:
     worst, best = (format_share(float(edge), digits=4) for edge in (history.sli.min(), history.sli.max()))
-    yield (f"{history.windows} windows of {format_duration(history.length)}, one a day, in "
-           f"{format_duration(history.measured)} of history: between {worst} and {best} of their events were good")
+    many = f"{history.windows} windows of {format_duration(history.length)}, one a day," if history.windows > 1 else \
+        f"one window of {format_duration(history.length)}"
+    seen = f"{worst} of its" if history.windows == 1 else f"between {worst} and {best} of their"
+    yield f"{many} in {format_duration(history.measured)} of history: {seen} events were good"
     if found is None:
         yield "no candidate would have been kept in 95 % of them with a fifth of its budget left"
         return
-    yield (f"{found.target} would have been kept in {_share(found.kept)} of them, and in "
-           f"{_share(found.kept_with_margin)} with a fifth of the budget left")
+    if history.windows == 1:
+        yield f"{found.target} would have been kept in it with a fifth of the budget left"
+    else:
+        yield (f"{found.target} would have been kept in {_share(found.kept)} of them, and in "
+               f"{_share(found.kept_with_margin)} with a fifth of the budget left")
     stricter = next((one for one in candidates if one.target.ratio > found.target.ratio), None)
     if stricter is None:
         return
     if history.ceiling is not None and stricter.target.ratio > history.ceiling:
         yield _above_ceiling(stricter.target, history.ceiling)
+    elif history.windows == 1:
+        yield f"{stricter.target} would not have been kept with that room"
     else:
         yield f"{stricter.target} would have been kept with that room in only {_share(stricter.kept_with_margin)}"
 
@@ -167,7 +174,7 @@ def _doubts_of(one: Candidate, history: _History) -> Iterator[str]:
     if one.failures_allowed < FEWEST_FAILURES:
         needed = requests_so_one_failure_costs_at_most(target, 1 / Decimal(FEWEST_FAILURES))
         yield (f"{target} allows {one.failures_allowed:.1f} failures in {format_duration(history.length)}, too few to "
-               f"tell luck from trouble: {needed:,} events are needed for {FEWEST_FAILURES}")
+               f"tell luck from trouble: {needed:,} events are needed for {FEWEST_FAILURES} to be allowed")
     if history.ceiling is not None and target.ratio > history.ceiling:
         yield _above_ceiling(target, history.ceiling)
     if float(target.ratio) > history.sli.max():

@@ -8,8 +8,7 @@ from datetime import datetime
 from mainstay.kernel.errors import NoData
 from mainstay.kernel.ports import Survey, Surveyed
 from mainstay.kernel.quantity import State, Target
-from mainstay.slo.budget import NoBudget, Tally, consumption
-from mainstay.slo.policy import status_of
+from mainstay.slo.budget import NoBudget, Tally, consumption, status_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,8 @@ def trial_view(trial: Trial, *, rejects: bool) -> View:
     says = f"{_failures(left)} of {_failures(allowed)} {word} left" if left >= 0 else \
         f"{count(round(trial.bad - allowed, 1))} {word} too many"
     rows: list[tuple[str, tuple[Cell, ...]]] = [
-        ("availability", cells(format_share(trial.sli, digits=target_digits(target) + 1), f"target {target}", state_cell(trial.status))),
+        ("availability", cells(format_share(trial.sli, digits=target_digits(target) + 1), f"target {target}",
+                               state_cell(trial.status))),
         ("budget", cells(Cell(f"{trial.consumption_percent:,.1f} % spent, {says}",
                               bar=trial.consumption_percent / 100))),
     ]
@@ -85,7 +86,7 @@ def trial_view(trial: Trial, *, rejects: bool) -> View:
         blocks.append(Pairs(tuple(("spent by" if index == 0 else "", cells(f"{count(one.bad):>{width}}×  {one.key}"))
                                   for index, one in enumerate(trial.top_spenders))))
     if rejects and trial.rejected_samples:
-        blocks.append(table("rejected lines", ("line>", "why", "text"),
+        blocks.append(table("Rejected lines", ("line>", "why", "text"),
                             [(f"{one.line:,}", one.reason, one.text) for one in trial.rejected_samples]))
     file = trial.files[0] if len(trial.files) == 1 else "FILES"
     hints = (f"mainstay slo try {file} --latency 300ms",) if one_needs_threshold(trial) else ()
@@ -177,7 +178,7 @@ def standings_table(standings: tuple[Standing, ...]) -> Table:
             Cell("", spark=one.spark)))
     headings = (Column("objective"), Column("service"), Column("status"), Column("now", True), Column("target", True),
                 Column("window"), Column("budget left"), Column("burn 1 h", True), Column("spent in"),
-                Column("30 days"))
+                Column("left, 30 days"))
     return Table(headings, tuple(rows), empty="no objective is declared: write one, or start with mainstay slo try LOG")
 
 
@@ -208,6 +209,6 @@ def notes(standings: tuple[Standing, ...]) -> list[Block]:
 
 def windows_table(windows: tuple[WindowStanding, ...]) -> Table:
     """Each window of an objective with its own target."""
-    return table("windows", ("window", "target>", "measured>", "spent>", "status", "of>"), [
+    return table("Windows", ("window", "target>", "measured>", "spent>", "status", "of>"), [
         (one.window, f"{one.target * 100:g} %", "–" if one.sli is None else f"{one.sli * 100:.3f} %",
          percent(one.consumption_percent), state_cell(one.status), count(one.total)) for one in windows])

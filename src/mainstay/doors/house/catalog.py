@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from mainstay.kernel.errors import MainstayError
@@ -75,7 +76,7 @@ def _ask(world: World, source: DataSource) -> SourceAnswer:
 
 def checked_view(found: Checked) -> View:
     """The findings as they stand in the files, then what is declared."""
-    what = ", ".join(f"{count} {kind.lower()}{'s' if count != 1 else ''}" for kind, count in found.declared.items())
+    what = ", ".join(_counted(kind, count) for kind, count in found.declared.items())
     blocks: list[Block] = [Code("\n\n".join(one.shown for one in found.findings))] if found.findings else []
     errors = sum(one.severity == "error" for one in found.findings)
     warnings = sum(one.severity == "warning" for one in found.findings)
@@ -89,6 +90,12 @@ def checked_view(found: Checked) -> View:
         blocks.append(table("sources", ("source", "answers", "says"),
                             [(one.name, "yes" if one.answers else "no", one.says) for one in found.sources]))
     return View("Catalog", (*blocks, Next(("mainstay slo report",) if found.valid else ())))
+
+
+def _counted(kind: str, count: int) -> str:
+    """`ErrorBudgetPolicy`, 2 as `2 error budget policies`."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower()
+    return f"{count} {words}" if count == 1 else f"{count} " + re.sub(r"(?<=[^aeiou])y$", "ie", words) + "s"
 
 
 CHECK = Operation(

@@ -125,22 +125,21 @@ def _run_folder(given: str) -> Iterator[Path]:
 
 @contextmanager
 def _running(shop: Path, run: Path, request: DemoRequest) -> Iterator[None]:
-    """The shop and its customers, as processes of their own; both end with this block, however it ends."""
-    environment = {**os.environ, "PYTHONPATH": str(shop.parent)}
+    """The shop and its customers, as processes of their own; both end with this block, and with us if we are killed."""
     with open(run / "shop.out", "ab") as said:
-        up = subprocess.Popen([sys.executable, "-m", "shop", "up", "--run", str(run)], env=environment, stdout=said,
-                              stderr=said, start_new_session=True)
-        customers: subprocess.Popen[bytes] | None = None
+        def start(*words: str) -> subprocess.Popen[bytes]:
+            return subprocess.Popen([sys.executable, "-m", "shop", *words, "--run", str(run), "--die-with",
+                                     str(os.getpid())], env={**os.environ, "PYTHONPATH": str(shop.parent)},
+                                    stdout=said, stderr=said, start_new_session=True)
+
+        processes = [start("up")]
         try:
-            _wait_until_ready(up, run)
-            customers = subprocess.Popen(
-                [sys.executable, "-m", "shop", "traffic", "--run", str(run), "--rate", request.rate, "--for", "30d",
-                 "--seed", str(request.seed)], env=environment, stdout=said, stderr=said, start_new_session=True)
+            _wait_until_ready(processes[0], run)
+            processes.append(start("traffic", "--rate", request.rate, "--for", "30d", "--seed", str(request.seed)))
             yield
         finally:
-            for process in (customers, up):
-                if process is not None:
-                    _end(process)
+            for process in reversed(processes):
+                _end(process)
 
 
 def _wait_until_ready(up: subprocess.Popen[bytes], run: Path) -> None:

@@ -199,7 +199,8 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
 def serve(world: World, request: ServeRequest) -> Served:
     """Serve the page, the API and the metrics.
 
-    Every objective is evaluated on a schedule and its policy enforced. Listens on this machine only unless told otherwise. Reading is open on this machine until the first token is made.
+    Every objective is evaluated on a schedule and its policy enforced. Listens on this machine only unless told
+    otherwise; reading is open on this machine until the first token is made.
     """
     every = parse_duration(request.every)
     if every < timedelta(seconds=1):

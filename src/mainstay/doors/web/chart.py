@@ -60,10 +60,10 @@ def draw_chart(chart: Chart) -> Markup:
         f'<svg class="chart" width="100%" height="{HEIGHT}" role="img" aria-labelledby="ct{number} cd{number}">',
         f'<title id="ct{number}">{escape(chart.title)}</title>',
         f'<desc id="cd{number}">{escape(describe(chart))}</desc>',
-        *_value_axis(chart, scale), *_time_axis(scale),
+        *_grid(scale), *_time_axis(scale),
         f'<svg x="0" y="0" width="100%" height="{HEIGHT}" viewBox="0 0 {WIDE} {HEIGHT}" preserveAspectRatio="none">',
         inner, "</svg>",
-        *_bounds(chart, scale), *_marks(chart, scale),
+        *_value_axis(chart, scale), *_bounds(chart, scale), *_marks(chart, scale),
         f'<line class="cursor" x1="0" x2="0" y1="{TOP}" y2="{TOP + PLOT}" visibility="hidden"/>',
         "</svg>",
     )
@@ -93,11 +93,11 @@ def describe(chart: Chart) -> str:
 def number_text(value: float, unit: str) -> str:
     """A value with its unit as people read it: `99.97 %`, `14.2×`, `0.3 s`."""
     text = f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
-    return text + (unit if unit == "×" else f" {unit}" if unit else "")
+    return text.replace("-", "−", 1 if value < 0 else 0) + (unit if unit == "×" else f" {unit}" if unit else "")
 
 
 def rows_behind(chart: Chart) -> tuple[list[tuple[datetime, list[str]]], int]:
-    """The newest rows (instant, one text per line; `no data` for a gap), newest first, and how many older ones there are."""
+    """The newest rows, newest first (instant, one text per line; `no data` for a gap), and how many are left out."""
     first = max(0, len(chart.times) - MAX_ROWS)
     rows = [(chart.times[i], ["no data" if line.values[i] is None else number_text(line.values[i] or 0.0, chart.unit)
                               for line in chart.lines]) for i in range(first, len(chart.times))]
@@ -113,28 +113,34 @@ def readings(chart: Chart) -> str:
     }).decode()
 
 
-def draw_spark(values: Sequence[float | None], label: str = "") -> Markup:
-    """A small line without axes; gaps are gaps. Hidden from screen readers unless it has a label."""
+def draw_spark(values: Sequence[float | None], label: str = "", shares: bool = False) -> Markup:
+    """A small line without axes; gaps are gaps. Hidden from screen readers unless it has a label.
+
+    Args:
+        shares: drawn between 0 and 1 (further when a value is) with a line at 0, so that several sparklines can be
+            compared; else between the lowest and the highest value.
+    """
     known = [value for value in values if value is not None]
     if len(known) < 2:
         return Markup("")
-    low, high = min(known), max(known)
+    low, high = (min(0.0, *known), max(1.0, *known)) if shares else (min(known), max(known))
     spread = (high - low) or 1.0
-    places = [None if value is None else (index / (len(values) - 1) * 96, round(21 - (value - low) / spread * 18, 1))
+    places = [None if value is None else (index / (len(values) - 1) * 96, round(22 - (value - low) / spread * 20, 1))
               for index, value in enumerate(values)]
     alternative = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')
-    return Markup('<svg class="spark" width="96" height="24" viewBox="0 0 96 24" preserveAspectRatio="none" {}>'
-                  '<path d="{}"/></svg>').format(alternative, _path(places))
+    zero = Markup('<line x1="0" x2="96" y1="{0}" y2="{0}"/>').format(round(22 + low / spread * 20, 1)) if shares else ""
+    return Markup('<svg class="spark" width="96" height="24" viewBox="0 0 96 24" preserveAspectRatio="none" {}>{}'
+                  '<path d="{}"/></svg>').format(alternative, zero, _path(places))
 
 
 def draw_bar(share: float | None, state: str = "") -> Markup:
     """A share 0..1 as a bar, clamped; nothing for None. The number stands beside it, so it is hidden from readers."""
     if share is None:
         return Markup("")
-    width = max(0.0, min(1.0, share)) * 100
+    classes = f"{state.replace('_', '-')} overdrawn" if share < 0 else state.replace("_", "-")
     return Markup('<svg class="bar {}" width="100%" height="8" aria-hidden="true"><rect class="whole" width="100%" '
                   'height="8" rx="2"/><rect class="part" width="{}%" height="8" rx="2"/></svg>'
-                  ).format(state.replace("_", "-"), f"{width:.1f}")
+                  ).format(classes, f"{max(0.0, min(1.0, share)) * 100:.1f}")
 
 
 # -- parts ---------------------------------------------------------------------------------------------------------
@@ -158,20 +164,32 @@ def _nice(rough: float) -> float:
     return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))
 
 
-def _value_axis(chart: Chart, scale: _Scale) -> Iterator[str]:
+def _levels(scale: _Scale) -> tuple[list[float], float]:
     step = _nice((scale.high - scale.low) / 4)
-    decimals = max(0, -math.floor(math.log10(step)) + (1 if f"{step:e}".startswith("2.5") else 0))
-    for index in range(round((scale.high - scale.low) / step) + 1):
-        value = scale.low + index * step
+    return [scale.low + index * step for index in range(round((scale.high - scale.low) / step) + 1)], step
+
+
+def _grid(scale: _Scale) -> Iterator[str]:
+    for value in _levels(scale)[0]:
         y = scale.y(value)
-        unit = chart.unit if chart.unit == "×" else f" {chart.unit}"
-        yield (f'<line class="grid" x1="0" x2="100%" y1="{y}" y2="{y}"/>'
-               f'<text class="tick" x="0" y="{y - 4}">{escape(f"{value:,.{decimals}f}{unit}".rstrip())}</text>')
+        yield f'<line class="grid" x1="0" x2="100%" y1="{y}" y2="{y}"/>'
+
+
+def _value_axis(chart: Chart, scale: _Scale) -> Iterator[str]:
+    values, step = _levels(scale)
+    decimals = max(0, -math.floor(math.log10(step)) + (1 if f"{step:e}".startswith("2.5") else 0))
+    unit = chart.unit if chart.unit == "×" else f" {chart.unit}"
+    for value in values:
+        text = f"{value:,.{decimals}f}{unit}".rstrip().replace("-", "−")
+        yield f'<text class="tick" x="0" y="{scale.y(value) - 4}">{escape(text)}</text>'
 
 
 def _time_axis(scale: _Scale) -> Iterator[str]:
     length = scale.end - scale.start
-    step = next((s.total_seconds() for s in _STEPS if length / s.total_seconds() <= 7), _STEPS[-1].total_seconds())
+    # From two days on a clock time would not say which day it belongs to.
+    fitting = (s.total_seconds() for s in _STEPS
+               if length / s.total_seconds() <= 7 and (length < 2 * 86400 or s.days >= 1))
+    step = next(fitting, _STEPS[-1].total_seconds())
     y, index = HEIGHT - 6, 0
     at = math.ceil(scale.start / step) * step
     while at <= scale.end:

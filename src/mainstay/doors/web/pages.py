@@ -1,4 +1,4 @@
-"""The pages and their routes: hand-made ones, one generic page for every operation, login, search, the files they load."""
+"""The pages and their routes: hand-made ones, a generic one for every operation, login, search, the files they load."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from litestar import MediaType, Request, Response, route
@@ -235,9 +235,12 @@ def _own_address(request: AnyRequest) -> str:
     return local_path(quote(request.scope["path"]) + (f"?{quote(query, safe='%&=+,:;/?@')}" if query else ""))
 
 
-def _bounce(request: AnyRequest) -> Response[Any]:
-    """A page that asks for itself again, now from this site, so that the browser sends its cookie."""
-    return _html(render_template("bounce.html", back=_own_address(request)))
+async def _come_closer(request: AnyRequest) -> Response[Any] | None:
+    """Before a page that a link on another site led to: a page that asks for it again, now from this site.
+
+    Without it, whoever follows a link in a chat would have to log in although they are logged in.
+    """
+    return _html(render_template("bounce.html", back=_own_address(request))) if _came_from_elsewhere(request) else None
 
 
 # -- routes --------------------------------------------------------------------------------------------------------
@@ -255,8 +258,6 @@ def page_routes(site: Site) -> list[HTTPRouteHandler]:
 
 def _page_route(site: Site, page: Page) -> HTTPRouteHandler:
     async def show(request: AnyRequest) -> Response[Any]:
-        if _came_from_elsewhere(request):
-            return _bounce(request)
         caller, cookie = site.visitor(request)
         query = _query(request, page.default_range)
         frame = site.frame(page.title, page.path, caller, query=query if page.ranged else None, word=page.word)
@@ -267,7 +268,7 @@ def _page_route(site: Site, page: Page) -> HTTPRouteHandler:
 
         return site.with_cookie(_html(await site.front.in_thread(draw)), cookie)
 
-    return route(page.path, http_method="GET", name=f"page {page.path}")(show)
+    return route(page.path, http_method="GET", name=f"page {page.path}", before_request=_come_closer)(show)
 
 
 @dataclass(slots=True)
@@ -283,25 +284,25 @@ def _operation_page(site: Site, operation: Operation[Any, Any]) -> HTTPRouteHand
     path = f"/{operation.word}/{operation.verb}"
 
     async def answer(request: AnyRequest) -> Response[Any]:
-        if _came_from_elsewhere(request):
-            return _bounce(request)
         caller, cookie = site.visitor(request)
         acts = request.scope["method"] == "POST"
-        sent = (await request.body()).decode("utf-8", "replace") if acts else request.scope["query_string"].decode("latin-1")
+        sent = await request.body() if acts else request.scope["query_string"]
         answer = await _answer(site, operation, request, caller, sent)
         values = {"frame": site.frame(f"{operation.word} {operation.verb}", path, caller, word=operation.word),
                   "operation": operation, "answer": answer, "acts": operation.scope != "read",
-                  "api": f"{path_of(operation)}?{sent}" if operation.scope == "read" else "",
+                  "api": f"{path_of(operation)}?{sent.decode('latin-1')}" if operation.scope == "read" else "",
                   "may": operation.scope in caller.scopes}
         status = answer.error.http_status if answer.error else 200
-        return site.with_cookie(_html(render_template("operation.html", **values), status), cookie)
+        body = await site.front.in_thread(lambda: render_template("operation.html", **values))
+        return site.with_cookie(_html(body, status), cookie)
 
-    methods = ["GET"] if operation.scope == "read" else ["GET", "POST"]
-    return route(path, http_method=methods, name=f"page {path}", status_code=200)(answer)  # type: ignore[arg-type]
+    methods: list[Literal["GET", "POST"]] = ["GET"] if operation.scope == "read" else ["GET", "POST"]
+    return route(path, http_method=methods, name=f"page {path}", status_code=200,
+                 before_request=_come_closer)(answer)
 
 
 async def _answer(site: Site, operation: Operation[Any, Any], request: AnyRequest, caller: Caller,
-                  sent: str) -> _Answer:
+                  sent: bytes) -> _Answer:
     """The form as it was filled in, and the result when there is enough to ask for one."""
     acts = request.scope["method"] == "POST"
     answer = _Answer(fields=draw_fields(operation.request, {}))
@@ -315,8 +316,8 @@ async def _answer(site: Site, operation: Operation[Any, Any], request: AnyReques
             return answer
         if acts:
             site.front.who_acts(request.scope, form_token)
-        result = await site.front.perform(operation, read_request(operation.request, given), caller)
-        answer.view = operation.view(result)
+        answer.view = await site.front.perform(operation, read_request(operation.request, given), caller,
+                                               operation.view)
     except NotKnown:
         raise
     except MainstayError as error:
@@ -325,7 +326,7 @@ async def _answer(site: Site, operation: Operation[Any, Any], request: AnyReques
 
 
 def _home_route(site: Site) -> HTTPRouteHandler:
-    @route("/", http_method="GET", name="page /")
+    @route("/", http_method="GET", name="page /", before_request=_come_closer)
     async def home(request: AnyRequest) -> Response[Any]:
         caller, cookie = site.visitor(request)
         verbs = [(f"{o.word} {o.verb}", f"/{o.word}/{o.verb}", o.summary) for o in site.verbs]
@@ -336,7 +337,7 @@ def _home_route(site: Site) -> HTTPRouteHandler:
 
 
 def _search_route(site: Site) -> HTTPRouteHandler:
-    @route("/search", http_method="GET")
+    @route("/search", http_method="GET", before_request=_come_closer)
     async def search(request: AnyRequest) -> Response[Any]:
         caller, cookie = site.visitor(request)
         asked = _query(request, "").get("q").strip()[:200]
@@ -361,8 +362,8 @@ def _find(site: Site, caller: Caller, asked: str) -> list[tuple[str, str, str]]:
 
 def _static_route(site: Site) -> HTTPRouteHandler:
     @route("/static/{name:str}", http_method="GET")
-    async def static(request: AnyRequest, name: str) -> Response[bytes]:
-        asset = site.assets.get(name)
+    async def static(request: AnyRequest) -> Response[bytes]:
+        asset = site.assets.get(request.path_params["name"])
         if asset is None:
             raise NotFound("no such file")
         headers = {"ETag": f'"{asset.version}"', "Cache-Control": "public, max-age=31536000, immutable"}
@@ -384,17 +385,15 @@ def _login_routes(site: Site) -> list[HTTPRouteHandler]:
                                open=gate.open_to_local())
         return site.with_cookie(_html(body, error.http_status if error else 200), "" if cookie else fresh)
 
-    @route("/login", http_method="GET", name="login form")
+    @route("/login", http_method="GET", name="login form", before_request=_come_closer)
     async def show(request: AnyRequest) -> Response[Any]:
-        if _came_from_elsewhere(request):
-            return _bounce(request)
         return form(cookie_of(request.scope), local_path(_query(request, "").get("next", "/")))
 
     @route("/login", http_method="POST", name="login", status_code=200)
     async def log_in(request: AnyRequest) -> Response[Any]:
         sent = dict(await request.form())
         cookie, after = cookie_of(request.scope), local_path(str(sent.get("next", "/")))
-        client = request.scope["client"][0] if request.scope["client"] else ""  # type: ignore[index]
+        client = request.scope["client"][0] if request.scope["client"] else ""
         try:
             gate.check_form(cookie, str(sent.get("csrf", "")))
             if wait := site.logins.wait(client):

@@ -114,8 +114,8 @@ def objective_page(world: World, query: PageQuery) -> ObjectivePage:
         name=one.name, service=one.service, owner=one.owner, promise=promise, state=one.status,
         verdict=_verdict(found, word), facts=_facts(found), budget=budget_chart(found), burn=_burn(found),
         spenders=causes_table(found), policy=_policy(found, reading), todo=_todo(found),
-        definition=_definition(found, objective), source=Code("\n".join(found.counted), title="counted"),
-        worst=table("", ("from", "bad>", "of>", "share>"), [
+        definition=_definition(found, objective), source=Code("\n".join(found.counted), title="Counted"),
+        worst=table("Worst five minutes", ("from", "bad>", "of>", "share>"), [
             (f"{slot.start:%-d %b %H:%M} UTC", count(slot.bad), count(slot.total),
              f"{slot.bad / slot.total * 100:.1f} %") for slot in found.worst_slots], empty="no slot lost anything"),
         windows=tuple(Choice(f"{each.window}: {each.target * 100:g} %", "") for each in one.windows[1:]),

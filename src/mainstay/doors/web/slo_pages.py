@@ -1,4 +1,4 @@
-"""What the two hand-made pages of the word slo need, ready to be drawn: texts are formatted, nothing is computed here."""
+"""What the two hand-made pages of the word slo need, ready to be drawn: texts are formatted, nothing is computed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ObjectiveRow:
         measured: the share of good events as text, `99.970 %`; empty without data.
         left: the budget left as a share, negative when overspent, None without data; `left_text` says it: `41 %`.
         burn: the fastest window's burn: `14.2×`; `burn_note` says which: `last 1 h`.
-        spark: the budget left over the window, oldest first; None is a gap.
+        spark: the budget left as a share over the window, oldest first, drawn between 0 and 1; None is a gap.
         note: one thing worth knowing, such as `stale since 14:03` or `empty in 2 d 3 h`.
     """
 
@@ -156,7 +156,7 @@ class Todo:
 
 @dataclass(frozen=True, slots=True)
 class ObjectivePage:
-    """One objective, top to bottom as FACES asks: promise, state, budget, burn, spenders, policy, what to do, definition.
+    """One objective, top to bottom: promise, state, budget, burn, spenders, policy, what to do, definition.
 
     Args:
         promise: one sentence: `99.9 % of requests to checkout succeed, over any 30 days.`

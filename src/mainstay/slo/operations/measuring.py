@@ -8,20 +8,19 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from mainstay.kernel.errors import SourceUnavailable
+from mainstay.kernel.errors import MainstayError, SourceUnavailable, StoreUnavailable
 from mainstay.kernel.journal import Batch, FactQuery, NewFact
 from mainstay.kernel.ports import CountRequest, DaySums, EventQuery, GaugeQuery, Reading, World
 from mainstay.kernel.quantity import SLOT, RequestWindow, Span
-from mainstay.kernel.series import Series, floor_slot, gap
+from mainstay.kernel.series import Series, floor_slot, gap, merged
 from mainstay.slo.compliance import split_days
 from mainstay.slo.derived import judged, look_back, slice_seconds
 from mainstay.slo.maintenance import Excluded, excluded
 from mainstay.slo.method import Method, RatioTimeslices, Timeslices, counted, step_of
+from mainstay.slo.operations.exclusion import LATE, Held, record_exclusions, without_planned_work
 from mainstay.slo.spec import Indicator, Maintenance, Objective, ledger_key, resolved
-from mainstay.slo.standing import DAY, RECENT, Holdings, windows_start
+from mainstay.slo.standing import DAY, RECENT, Holdings, day_of_first, windows_start
 
-LATE = timedelta(minutes=15)
-"""How long after its slot a late sample may still come; the last slots are read again so that it counts."""
 GAUGE_STEP = 60
 """Seconds between two looks at a gauge, unless the method slices finer."""
 FORECAST = timedelta(days=90)
@@ -47,14 +46,32 @@ class Measured:
 
 @dataclass(slots=True)
 class _Plan:
-    """One objective's reading: what is missing in the ledger, and what came of asking."""
+    """One objective's reading, and what came of asking its source."""
 
     objective: Objective
     indicator: Indicator
     key: str
-    spans: list[Span] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What the ledger lacks of one key, and the objectives that share the answer."""
+
+    key: str
+    plans: tuple[_Plan, ...]
+    spans: tuple[Span, ...]
+
+    @property
+    def indicator(self) -> Indicator:
+        """What is counted: the same for all of them, or they would not share the key."""
+        return self.plans[0].indicator
+
+    @property
+    def method(self) -> Method:
+        """How it is counted."""
+        return self.plans[0].objective.method
 
 
 def measure(world: World, objectives: Sequence[Objective], now: datetime, *, refresh: bool = True,
@@ -65,7 +82,7 @@ def measure(world: World, objectives: Sequence[Objective], now: datetime, *, ref
         refresh: whether to ask the sources; otherwise the ledger alone answers.
         stale_ok: whether a source that does not answer only marks its objectives, instead of ending the run.
     Raises:
-        SourceUnavailable: a source does not answer and `stale_ok` is False.
+        SourceUnavailable, InvalidInput: a source does not answer, or not this question, and `stale_ok` is False.
     """
     plans = []
     for objective in objectives:
@@ -73,6 +90,7 @@ def measure(world: World, objectives: Sequence[Objective], now: datetime, *, ref
         plans.append(_Plan(objective, indicator, ledger_key(indicator, objective.method)))
     if refresh:
         bring_up_to_date(world, plans, now, stale_ok=stale_ok)
+        record_exclusions(world, [(plan.objective, plan.key) for plan in plans], now)
     return _gather(world, plans, now)
 
 
@@ -81,42 +99,66 @@ def measure(world: World, objectives: Sequence[Objective], now: datetime, *, ref
 
 def bring_up_to_date(world: World, plans: Sequence[_Plan], now: datetime, *, stale_ok: bool) -> None:
     """Ask each source, in one batch, for the slots that the ledger lacks; write them durably."""
-    keys = [plan.key for plan in plans]
-    extent = world.ledger.extent(keys)
-    filled = {fact.subject: datetime.fromisoformat(fact.data["since"])
-              for fact in world.journal.facts(FactQuery(kinds=("slo.back-filled",)))}
-    by_source: dict[str, list[_Plan]] = {}
+    sharing: dict[str, list[_Plan]] = {}
     for plan in plans:
-        if not plan.indicator.source:
+        if plan.indicator.source:
+            sharing.setdefault(plan.key, []).append(plan)
+        else:
             plan.warnings.append("no source says where this is counted")
-            continue
-        plan.spans = _missing(plan, extent.get(plan.key), filled.get(plan.key), now)
-        by_source.setdefault(plan.indicator.source, []).append(plan)
-    for name, asked in by_source.items():
-        world.progress(f"asking {name} for {len(asked)} objective{'s' if len(asked) != 1 else ''}")
-        try:
-            _read(world, name, asked, now)
-        except SourceUnavailable as error:
-            if not stale_ok:
-                raise
-            for plan in asked:
+    extent = world.ledger.extent(list(sharing))
+    filled = _filled_since(world)
+    by_source: dict[str, list[_Question]] = {}
+    for key, alike in sharing.items():
+        spans = _missing(alike, extent.get(key), filled.get(key), now)
+        by_source.setdefault(alike[0].indicator.source, []).append(_Question(key, tuple(alike), tuple(spans)))
+    for name, questions in by_source.items():
+        world.progress(f"asking {name} for {len(questions)} indicator{'s' if len(questions) != 1 else ''}")
+        _ask(world, name, questions, now, stale_ok=stale_ok)
+
+
+def _filled_since(world: World) -> dict[str, datetime]:
+    """How far back each key was ever asked for."""
+    filled: dict[str, datetime] = {}
+    for fact in world.journal.facts(FactQuery(kinds=("slo.back-filled",))):
+        since = datetime.fromisoformat(fact.data["since"])
+        filled[fact.subject] = min(since, filled.get(fact.subject, since))
+    return filled
+
+
+def _ask(world: World, source: str, questions: Sequence[_Question], now: datetime, *, stale_ok: bool) -> None:
+    try:
+        _read(world, source, questions, now)
+    except StoreUnavailable:
+        raise
+    except MainstayError as error:
+        if not stale_ok:
+            raise
+        if len(questions) > 1 and not isinstance(error, SourceUnavailable):
+            # One question that the source does not understand must not leave the others without an answer.
+            for question in questions:
+                _ask(world, source, (question,), now, stale_ok=True)
+            return
+        for question in questions:
+            for plan in question.plans:
                 plan.problem = error.message
 
 
-def _missing(plan: _Plan, known: Span | None, filled_since: datetime | None, now: datetime) -> list[Span]:
+def _missing(alike: Sequence[_Plan], known: Span | None, filled_since: datetime | None, now: datetime) -> list[Span]:
     """The spans to ask for: the tail since the last known slot, and the head when nobody ever looked that far back."""
-    start = _floor(windows_start(plan.objective, now), plan.objective.method)
+    method = alike[0].objective.method
+    start = whole_slices(min(windows_start(plan.objective, now) for plan in alike), method)
     end = datetime.fromtimestamp(floor_slot(now), UTC)
-    if known is None or isinstance(plan.indicator.total, EventQuery):
+    if known is None or isinstance(alike[0].indicator.total, EventQuery):
         # Files are read whole in any case, so what was added late to them is picked up too.
         return [Span(start, end)]
-    spans = [Span(_floor(min(known.end, end) - LATE, plan.objective.method), end)]
+    spans = [Span(whole_slices(min(known.end, end) - LATE, method), end)]
     if filled_since is None or start < filled_since:
-        spans.insert(0, Span(start, _floor(known.start, plan.objective.method)))
+        spans.insert(0, Span(start, whole_slices(known.start, method)))
     return [span for span in spans if span.start < span.end]
 
 
-def _floor(moment: datetime, method: Method) -> datetime:
+def whole_slices(moment: datetime, method: Method) -> datetime:
+    """The moment, moved back to where a slot (and a slice of the method) begins."""
     length = SLOT
     if isinstance(method, (Timeslices, RatioTimeslices)):
         length = max(SLOT, int(method.length.total_seconds()))
@@ -127,7 +169,7 @@ def request_for(indicator: Indicator, method: Method, span: Span) -> CountReques
     """What to ask a source for, fine enough for the method."""
     step = step_of(method)
     if indicator.derived is not None:
-        start = _floor(span.start - look_back(indicator.derived), method)
+        start = whole_slices(span.start - look_back(indicator.derived), method)
         assert not isinstance(indicator.total, GaugeQuery), "throughput and freshness count arrivals"
         return CountRequest(indicator.total, Span(start, span.end), bad=indicator.total,
                             step=min(step, slice_seconds(indicator.derived)))
@@ -136,41 +178,34 @@ def request_for(indicator: Indicator, method: Method, span: Span) -> CountReques
     return CountRequest(indicator.total, span, indicator.bad, indicator.good, step)
 
 
-def _read(world: World, source: str, plans: Sequence[_Plan], now: datetime) -> None:
-    requests, owners = [], []
-    for plan in plans:
-        for span in plan.spans:
-            requests.append(request_for(plan.indicator, plan.objective.method, span))
-            owners.append((plan, span))
-    readings = world.source(source).count(requests)
+def _read(world: World, source: str, questions: Sequence[_Question], now: datetime) -> None:
+    asked = [(question, span) for question in questions for span in question.spans]
+    readings = world.source(source).count([request_for(question.indicator, question.method, span)
+                                           for question, span in asked])
     entries: dict[str, Series] = {}
-    facts: list[NewFact] = []
-    for (plan, span), reading in zip(owners, readings, strict=True):
-        plan.warnings += [warning for warning in reading.warnings if warning not in plan.warnings]
-        slots = slots_of(plan.indicator, plan.objective.method, reading, span)
-        entries[plan.key] = _joined(entries.get(plan.key), slots)
-        facts.append(NewFact("slo.back-filled", plan.key, now, {"since": span.start.isoformat(),
-                                                               "objective": plan.objective.name},
-                             key=f"slo.back-filled:{plan.key}:{span.start:%Y-%m-%d}"))
-    changed = world.ledger.write(entries, now)
-    facts = [fact for fact in facts if changed.get(fact.subject)]
-    if facts:
-        world.journal.commit(Batch(facts))
+    facts: dict[str, NewFact] = {}
+    for (question, span), reading in zip(asked, readings, strict=True):
+        for plan in question.plans:
+            plan.warnings += [warning for warning in reading.warnings if warning not in plan.warnings]
+        key, slots = question.key, slots_of(question.indicator, question.method, reading, span)
+        entries[key] = merged(entries[key], slots) if key in entries else slots
+        if span == question.spans[0]:
+            facts[key] = NewFact("slo.back-filled", key, now, {
+                "since": span.start.isoformat(), "objective": question.plans[0].objective.name},
+                key=f"slo.back-filled:{key}:{span.start.isoformat()}")
+    world.ledger.write(entries, now)
+    # Only after the slots are durable: a run that ends in between is asked for them again, and loses nothing.
+    filled = _filled_since(world)
+    reached = [fact for key, fact in facts.items()
+               if key not in filled or datetime.fromisoformat(fact.data["since"]) < filled[key]]
+    if reached:
+        world.journal.commit(Batch(reached))
 
 
 def slots_of(indicator: Indicator, method: Method, reading: Reading, span: Span) -> Series:
     """What a source answered to `request_for`, as the slots that the ledger keeps."""
     series = reading.series if indicator.derived is None else judged(reading.series, indicator.derived)
     return counted(series, method).cut(int(span.start.timestamp()), int(span.end.timestamp()))
-
-
-def _joined(first: Series | None, second: Series) -> Series:
-    if first is None:
-        return second
-    out = first.cut(min(first.start, second.start), max(first.end, second.end))
-    here = slice((second.start - out.start) // SLOT, (second.end - out.start) // SLOT)
-    out.bad[here], out.total[here], out.known[here] = second.bad, second.total, second.known
-    return out
 
 
 # -- from the ledger ----------------------------------------------------------------------------------------------
@@ -180,25 +215,21 @@ def _gather(world: World, plans: Sequence[_Plan], now: datetime) -> list[Measure
     end = datetime.fromtimestamp(floor_slot(now), UTC)
     recent_start = datetime.fromtimestamp(floor_slot(now - RECENT, DAY), UTC)
     keys = list(dict.fromkeys(plan.key for plan in plans))
-    starts = {plan.objective.name: windows_start(plan.objective, now) for plan in plans}
-    first = min([now - FORECAST, *starts.values()])
+    first = min([now - FORECAST, *(windows_start(plan.objective, now) for plan in plans)])
     recent = world.ledger.read(keys, Span(recent_start, end))
     days = world.ledger.day_sums(keys, Span(datetime.fromtimestamp(floor_slot(first, DAY), UTC), recent_start))
     heads = _heads(world, plans, now)
     simulated = {fact.subject: datetime.fromisoformat(fact.data["until"])
                  for fact in world.journal.facts(FactQuery(kinds=("slo.history-simulated",)))}
-    maintenance = world.catalog.of(Maintenance)
-    out = []
-    for plan in plans:
-        series = recent.get(plan.key) or gap(int(recent_start.timestamp()), 0)
-        sums = days.get(plan.key) or DaySums(*(np.zeros(0) for _ in range(4)))
-        held = Holdings(series, sums, heads.get(plan.key, {}), _until(world, plan.key, series), simulated.get(plan.key))
-        left_out = excluded(plan.objective, maintenance, Span(first, end)) if maintenance else ()
-        if left_out:
-            held = _without(world, plan.key, held, left_out)
-        out.append(Measured(plan.objective, plan.indicator, plan.key, held, tuple(plan.warnings), plan.problem,
-                            left_out))
-    return out
+    until = _until(world, keys, recent)
+    held = [Held(plan.objective, plan.key, Holdings(
+        recent.get(plan.key) or gap(int(recent_start.timestamp()), 0),
+        days.get(plan.key) or DaySums(*(np.zeros(0) for _ in range(4))), heads.get(plan.key, {}), until.get(plan.key),
+        simulated.get(plan.key))) for plan in plans]
+    left_out = without_planned_work(world, held, Span(first, end))
+    _add_request_heads(world, held)
+    return [Measured(plan.objective, plan.indicator, plan.key, one.holdings, tuple(plan.warnings), plan.problem, spans)
+            for plan, one, spans in zip(plans, held, left_out, strict=True)]
 
 
 def _heads(world: World, plans: Sequence[_Plan], now: datetime) -> dict[str, dict[datetime, Series]]:
@@ -224,36 +255,40 @@ def _window_spans(objective: Objective, now: datetime) -> Iterable[Span]:
             yield Span(start, end)
 
 
-def _until(world: World, key: str, recent: Series) -> datetime | None:
-    known = np.flatnonzero(recent.known)
-    if len(known):
-        return datetime.fromtimestamp(recent.start + (int(known[-1]) + 1) * recent.step, UTC)
-    extent = world.ledger.extent([key]).get(key)
-    return extent.end if extent else None
+def _add_request_heads(world: World, held: Sequence[Held]) -> None:
+    """Fetch the slots of the day in which a window of the last N events begins, where the recent slots hold fewer."""
+    wanted: dict[datetime, list[Held]] = {}
+    for one in held:
+        for window in one.objective.windows:
+            if isinstance(window.window, RequestWindow):
+                day = day_of_first(window.window.events, one.holdings)
+                if day is not None:
+                    wanted.setdefault(day, []).append(one)
+    for day, those in wanted.items():
+        slots = world.ledger.read(list({one.key for one in those}), Span(day, day + timedelta(days=1)))
+        for one in those:
+            head = slots[one.key].without(left.span for left in one.left_out)
+            one.holdings = replace(one.holdings, heads={**one.holdings.heads, day: head})
 
 
-def _without(world: World, key: str, held: Holdings, left_out: Sequence[Excluded]) -> Holdings:
-    """The same holdings with planned work made a gap; days it touches are summed anew from their slots."""
-    spans = [one.span for one in left_out]
-    touched = sorted({day for span in spans for day in _days_of(span)} & set(held.days.days.astype(int).tolist()))
-    sums = DaySums(held.days.days, held.days.bad.copy(), held.days.total.copy(), held.days.known.copy())
-    for day in touched:
-        start = datetime.fromtimestamp(day, UTC)
-        series = world.ledger.read([key], Span(start, start + timedelta(days=1)))[key].without(spans)
-        at = int(np.flatnonzero(sums.days == day)[0])
-        sums.bad[at], sums.total[at], sums.known[at] = series.bad_sum, series.total_sum, float(series.known.sum())
-    heads = {start: series.without(spans) for start, series in held.heads.items()}
-    return replace(held, recent=held.recent.without(spans), days=sums, heads=heads)
-
-
-def _days_of(span: Span) -> Iterable[int]:
-    return range(floor_slot(span.start, DAY), int(span.end.timestamp()), DAY)
+def _until(world: World, keys: Sequence[str], recent: Mapping[str, Series]) -> dict[str, datetime]:
+    """The end of the last measured slot of each key that has any."""
+    out: dict[str, datetime] = {}
+    for key in keys:
+        slots = recent[key].known if key in recent else np.zeros(0, dtype=np.bool_)
+        if slots.any():
+            last = len(slots) - int(slots[::-1].argmax())
+            out[key] = datetime.fromtimestamp(recent[key].start + last * recent[key].step, UTC)
+    older = [key for key in keys if key not in out]
+    if older:
+        out |= {key: span.end for key, span in world.ledger.extent(older).items()}
+    return out
 
 
 def history(world: World, measured: Measured, span: Span) -> Series:
     """The slots of one objective over a span, without planned work: for charts, worst slots and attribution."""
     series = world.ledger.read([measured.key], span)[measured.key]
-    return series.without(one.span for one in measured.left_out)
+    return series.without(one.span for one in excluded(measured.objective, world.catalog.of(Maintenance), span))
 
 
 def by_name(measured: Iterable[Measured]) -> Mapping[str, Measured]:

@@ -58,7 +58,7 @@ def gate(world: World, request: GateRequest) -> Gate:
 
     An objective without data does not pass silently: the gate then says 3, and the caller decides.
     """
-    if request.max_spent <= 0:
+    if not request.max_spent > 0:
         raise InvalidInput(f"--max-spent {request.max_spent:g} would stop every change", "write a percentage above 0")
     judged = judge(world, choose(world, request.names, request.service), refresh=not request.offline)
     entries = tuple(_gate_entry(one, request) for one in judged)
@@ -247,9 +247,11 @@ def enforce(world: World, request: EnforceRequest) -> Enforced:
 
 def _passage(one: Judged, spent: float, now: datetime) -> tuple[Passage, list[NewFact]] | None:
     before, after = zone_named(one.policy, one.record.zone), zone_of(one.policy, spent)
-    if before == after:
+    frozen = one.record.frozen.keys()
+    settled = one.record.by_policy <= set(frozen_in(one.policy, after)) <= frozen
+    if before == after and settled:
         return None
-    if before is None and after == one.policy.zones[0] and not one.record.frozen:
+    if not one.record.zone and after == one.policy.zones[0] and settled:
         return None  # a budget that was always fine needs no record
     passed = transition(one.policy, before, after)
     facts = facts_of(one.objective.name, one.policy, one.record, after, passed, spent, now)

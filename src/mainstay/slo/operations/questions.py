@@ -96,8 +96,9 @@ def suggested_view(found: Suggested) -> View:
             for one in found.candidates]
     return View("Target suggestion", (
         head, *(Text(reason) for reason in found.reasons), *(Text(warning, "warn") for warning in found.warnings),
-        table(f"tried on {found.windows} past windows", ("target>", "kept in>", "with room in>", "failures allowed>"),
-              rows), Next(("mainstay slo downtime", "mainstay check"))))
+        table(f"Tried on {found.windows} past window{'s' if found.windows != 1 else ''}",
+              ("target>", "kept in>", "with room in>", "failures allowed>"), rows),
+        Next(("mainstay slo downtime", "mainstay check"))))
 
 
 SUGGEST = Operation(
@@ -147,7 +148,7 @@ class Attributed:
     warnings: tuple[str, ...]
 
 
-CAUSES = ("incident.", "deployment.", "experiment.", "flag.", "slo.corrected")
+CAUSES = ("incident.", "deployment.", "experiment.", "flag.")
 """Kinds of facts that may explain a loss."""
 
 
@@ -158,10 +159,9 @@ def attribute(world: World, request: AttributeRequest) -> Attributed:
     unexplained, and the parts add up to all that was lost.
     """
     objective = choose(world, (request.name,))[0]
-    now = world.clock.now()
     judged = judge(world, [objective], refresh=not request.offline)[0]
     main = judged.standing.windows[0]
-    span = Span(now - parse_duration(request.last), now) if request.last else Span(main.start, main.end)
+    span = Span(main.end - parse_duration(request.last), main.end) if request.last else Span(main.start, main.end)
     series = history(world, judged.measured, span)
     if series.total_sum <= 0:
         raise NoData(f'"{objective.name}" has no data in this stretch', "mainstay slo report shows what was measured")
@@ -193,6 +193,8 @@ def causes(facts: Iterable[Fact], objective: Objective, span: Span) -> list[attr
         services = fact.data.get("services") or ([fact.data["service"]] if fact.data.get("service") else [])
         if services and objective.service not in services and fact.subject != objective.name:
             continue
+        if fact.data.get("objective", objective.name) != objective.name:
+            continue  # opened by another objective's budget
         until = fact.data.get("until")
         end = datetime.fromisoformat(until) if until else fact.at + timedelta(hours=1)
         if end <= span.start or fact.at >= span.end:
@@ -220,10 +222,10 @@ def attributed_view(found: Attributed) -> View:
     head = (f"{found.name}: {count(found.lost)} bad events lost, {percent(found.consumption_percent)} of the budget, "
             f"{format_duration(found.end - found.start)} up to {found.end:%-d %b %H:%M} UTC")
     blocks: list[Block] = [Text(head)]
-    blocks.append(table("by cause", ("what", "kind", "bad>", "of the loss", "of the budget>"),
+    blocks.append(table("By cause", ("what", "kind", "bad>", "of the loss", "of the budget>"),
                         [_share_row(one) for one in found.by_cause], empty="nothing was lost"))
     if found.labels:
-        blocks.append(table("by " + ", ".join(found.labels), ("what", "kind", "bad>", "of the loss", "of the budget>"),
+        blocks.append(table("By " + ", ".join(found.labels), ("what", "kind", "bad>", "of the loss", "of the budget>"),
                             [_share_row(one) for one in found.by_label], empty="nothing was lost"))
     more = () if found.labels else (f"mainstay slo attribute {found.name} --by path",)
     return View("Attribution", (*blocks, Next((*more, "mainstay record incident SERVICE --text WHAT"))))
@@ -410,9 +412,9 @@ def review(world: World, request: ReviewRequest) -> Reviews:
 def _due(one: Objective, held: date | None, reason: Fact | None, today: date) -> Due:
     plan = one.review
     last = max(filter(None, (held, plan.last if plan else None)), default=None)
-    when = today if last is None or plan is None else last + timedelta(days=_LENGTH[plan.every])
-    if reason is not None:
-        when = min(when, reason.at.date() + timedelta(days=7))
+    by_plan = None if plan is None else today if last is None else last + timedelta(days=_LENGTH[plan.every])
+    by_policy = None if reason is None else reason.at.date() + timedelta(days=7)
+    when = min(day for day in (by_plan, by_policy) if day is not None)
     return Due(one.name, one.owner, str(plan.every) if plan else "when a policy asks", last, when, (when - today).days,
                plan.participants if plan else (), plan.agenda if plan else (),
                str(reason.data.get("what", "")) if reason else "")

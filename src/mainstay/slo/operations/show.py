@@ -10,7 +10,22 @@ from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import EventQuery, GaugeQuery, PromQuery, World
 from mainstay.kernel.quantity import CalendarWindow, RollingWindow, Span, calendar_span, format_duration, format_share
 from mainstay.kernel.series import Series
-from mainstay.kernel.view import Block, Cell, Chart, Code, Line, Mark, Next, Pairs, Table, Text, View, cells, state_cell, table
+from mainstay.kernel.view import (
+    Block,
+    Cell,
+    Chart,
+    Code,
+    Line,
+    Mark,
+    Next,
+    Pairs,
+    Table,
+    Text,
+    View,
+    cells,
+    state_cell,
+    table,
+)
 from mainstay.slo import attribution
 from mainstay.slo.budget import BurnAlert, burn_alerts
 from mainstay.slo.compliance import Curve, Running, budget_curve, burn_down, moments, worst_slots
@@ -123,7 +138,8 @@ def show(world: World, request: ShowRequest) -> Shown:
         tuple(Marked(one.kind, one.subject, one.span.start, one.span.end, one.text) for one in facts),
         judged.policy.name, _meaning(judged), tuple(sorted(judged.record.frozen)),
         tuple(f"{one.maintenance}: {one.span.start:%Y-%m-%d %H:%M} UTC, {format_duration(one.span.length)}, "
-              f"{one.reason}" for one in judged.measured.left_out if one.span.start < span.end and one.span.end > span.start))
+              f"{one.reason}" for one in judged.measured.left_out
+              if one.span.start < span.end and one.span.end > span.start))
 
 
 def _curve(objective: Objective, series: Series, span: Span, now: datetime) -> Curve:
@@ -214,7 +230,22 @@ def exhaustion_text(found: Shown) -> str:
     recent, long_run = found.exhaustion_recent, found.exhaustion_long_run
     if recent.state == "exhausted":
         return "the budget is spent"
-    return f"spent {recent.says}; {long_run.says}" if recent.says != long_run.says else f"spent {recent.says}"
+    paces = {"as in the last day": _when(recent), "as in the last 90 days": _when(long_run)}
+    if len(set(paces.values())) == 1:
+        return _when(recent)
+    return "; ".join(f"{pace}: {when}" for pace, when in paces.items())
+
+
+def _when(reading: ExhaustionReading) -> str:
+    """`in 2 d 3 h to 9 d`, `in 3 d 8 h at the earliest`, `not within 30 d`: nine of ten futures lie in it."""
+    if reading.state == "unknown":
+        return reading.says
+    if reading.early_hours is None:
+        return f"not within {format_duration(timedelta(hours=reading.horizon_hours or 0))}"
+    early = format_duration(timedelta(hours=reading.early_hours))
+    if reading.late_hours is None:
+        return f"in {early} at the earliest"
+    return f"in {early} to {format_duration(timedelta(hours=reading.late_hours))}"
 
 
 def shown_view(found: Shown) -> View:
@@ -243,22 +274,22 @@ def shown_view(found: Shown) -> View:
         blocks.append(windows_table(one.windows))
     blocks.append(causes_table(found))
     blocks += [Text(f"left out of account: {text}", "quiet") for text in found.excluded]
-    blocks += [*notes((one,)), Code("\n".join(found.counted), title="counted"),
+    blocks += [*notes((one,)), Code("\n".join(found.counted), title="Counted"),
                Next((f"mainstay slo attribute {one.name}", f"mainstay slo gate {one.name}"))]
     return View(one.name, tuple(blocks))
 
 
 def alerts_table(found: Shown) -> Block:
     """Burn per window against the alert thresholds."""
-    return table("burn", ("window", "burn>", "alerts above>", "with", "burn>", "severity", ""), [
-        (one.long, burn_words(one.long_burn), f"{one.factor:g}×", one.short, burn_words(one.short_burn), one.severity,
+    return table("Burn", ("window", "burn>", "alerts above>", "with", "burn>", "severity", ""), [
+        (one.long, burn_words(one.long_burn), f"{one.factor:.3g}×", one.short, burn_words(one.short_burn), one.severity,
          Cell("firing", "bad") if one.firing else Cell(one.faults[0] if one.faults else "quiet", "quiet"))
         for one in found.alerts])
 
 
 def causes_table(found: Shown) -> Table:
     """What spent it, by cause."""
-    return table("what spent it", ("what", "kind", "bad>", "of the loss", "of the budget>"), [
+    return table("What spent it", ("what", "kind", "bad>", "of the loss", "of the budget>"), [
         (one.what, one.kind, count(round(one.bad, 1)), Cell(percent(one.share * 100), bar=one.share),
          percent(one.budget_percent)) for one in found.causes], empty="nothing was lost")
 

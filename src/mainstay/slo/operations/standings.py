@@ -13,7 +13,8 @@ from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.view import Next, Text, View
 from mainstay.slo.lifecycle import RECORD_KINDS, Record, records
-from mainstay.slo.operations.measuring import LATE, Measured, measure
+from mainstay.slo.operations.exclusion import LATE
+from mainstay.slo.operations.measuring import Measured, measure
 from mainstay.slo.policy import PRESETS, TEMPLATE, Policy, zone_of
 from mainstay.slo.spec import ErrorBudgetPolicy, Objective
 from mainstay.slo.standing import Standing, standing_of

@@ -70,6 +70,6 @@ TRY = Operation(
     exit_codes=((0, "the files were read"), (2, "the files or the flags cannot be used"), (3, "no event to count")),
     examples=("mainstay slo try access.log.gz",
               "mainstay slo try access.log --target 99.95 --latency 300ms",
-              "zcat old/*.gz | mainstay slo try - --where 'path=~^/api' --json",
+              "mainstay slo try 'logs/*.gz' --where 'path=~^/api' --json",
               "mainstay slo try spans.csv.gz --where ParentID=root --unique TraceID --unique SpanID --latency 1s"),
     doors=("cli",), catalog="unused", as_json=lambda tried: tried.trial)

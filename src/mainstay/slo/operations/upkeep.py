@@ -14,7 +14,7 @@ from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.series import floor_slot
 from mainstay.kernel.view import Code, Next, Text, View, table
-from mainstay.slo.operations.measuring import request_for, slots_of
+from mainstay.slo.operations.measuring import request_for, slots_of, whole_slices
 from mainstay.slo.operations.standings import choose, judge
 from mainstay.slo.spec import ledger_key, resolved
 from mainstay.slo.standing import Standing, windows_start
@@ -147,7 +147,7 @@ def recompute(world: World, request: RecomputeRequest) -> Recomputed:
         if not indicator.source:
             continue
         key = ledger_key(indicator, objective.method)
-        start = datetime.fromtimestamp(floor_slot(windows_start(objective, now), 86400), UTC)
+        start = whole_slices(windows_start(objective, now), objective.method)
         world.progress(f"reading {objective.name} anew")
         reading = world.source(indicator.source).count([request_for(indicator, objective.method, Span(start, end))])[0]
         fresh = slots_of(indicator, objective.method, reading, Span(start, end))
@@ -158,12 +158,13 @@ def recompute(world: World, request: RecomputeRequest) -> Recomputed:
                               float(np.where(both, held.bad, 0).sum()), fresh.bad_sum,
                               float(np.where(both, held.total, 0).sum()), fresh.total_sum))
         if differs.any() and not request.dry_run:
-            world.ledger.write({key: fresh}, now)
+            # The fact first: a run that ends in between is done again, and no figure ever changes unrecorded.
             world.journal.commit(Batch([NewFact(
                 "slo.corrected", objective.name, now,
                 {"slots": int(differs.sum()), "service": objective.service, "bad_before": out[-1].bad_before,
                  "bad_after": out[-1].bad_after, "since": start.isoformat(), "until": end.isoformat()},
                 actor=world.actor)]))
+            world.ledger.write({key: fresh}, now)
     return Recomputed(tuple(out), not request.dry_run)
 
 

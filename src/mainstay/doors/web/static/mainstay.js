@@ -127,7 +127,7 @@ function swap(region, fresh) {
 async function refresh() {
   planned = null;
   fetched = Date.now();
-  const answer = await fetch(location.href, { headers: { "X-Live": "1" }, redirect: "error" }).catch(() => null);
+  const answer = await fetch(location.href, { redirect: "error" }).catch(() => null);
   if (!answer?.ok) return; // the next change tries again; the page keeps what it has and when it was measured
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   localise(page);
@@ -144,15 +144,26 @@ function plan() {
 
 if (document.body.dataset.events && document.querySelector("[data-live]")) {
   const events = new EventSource(document.body.dataset.events);
-  let lost = false;
+  const notice = document.querySelector("[data-lost]");
+  const QUIET = 4000; // ms; a reload of the server is over sooner and need not alarm anyone
+  let lost = null;
   events.addEventListener("change", (event) => {
     const topics = [...document.querySelectorAll("[data-live]")].flatMap((region) => region.dataset.live.split(" "));
     if (event.data === "*" || topics.includes(event.data)) plan();
   });
-  events.addEventListener("error", () => { lost = true; });
+  events.addEventListener("error", () => {
+    if (lost) return;
+    lost = new Date();
+    setTimeout(() => {
+      if (!lost) return;
+      notice.textContent = `Not live since ${inZone(lost, "clock")}: the server does not answer.`;
+      notice.hidden = false;
+    }, QUIET);
+  });
   events.addEventListener("open", () => {
     if (lost) plan(); // whatever changed while the line was down
-    lost = false;
+    lost = null;
+    notice.hidden = true;
   });
 }
 
