@@ -1,6 +1,5 @@
 """Rows of event files as one SELECT: fields, conditions, why a row is no event, which copy of a repeated row it is."""
 # SQL is put together here from expressions of our own; words of the user get in as bound values only.
-# ruff: noqa: S608
 
 from __future__ import annotations
 
