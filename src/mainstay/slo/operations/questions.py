@@ -97,7 +97,7 @@ def suggested_view(found: Suggested) -> View:
             for one in found.candidates]
     return View("Target suggestion", (
         head, *(Text(reason) for reason in found.reasons), *(Text(warning, "warn") for warning in found.warnings),
-        table(f"Tried on {found.windows} past window{'s' if found.windows != 1 else ''}",
+        table(f"Tried on {many(found.windows, 'past window')}",
               ("target>", "kept in>", "with room in>", "failures allowed>"), rows),
         Next(("mainstay slo downtime", "mainstay check"))))
 
