@@ -185,8 +185,8 @@ _HOSTILE = st.sampled_from([
     "\"", "{", "\\", "../..", "é" * 300, "mainstay/sla", "on", "-", "000 requests", "1" + "0" * 14 + "M requests"])
 _SCALARS = (st.none() | st.booleans() | st.integers() | st.floats() | _HOSTILE | _KEYS
             | st.text("abc09.-:{}[]%<>=~!\"'é ", max_size=12))
-_VALUES = st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=3)
-                       | st.dictionaries(_KEYS, inner, max_size=5), max_leaves=12)
+_INNER = _SCALARS | st.lists(_SCALARS, max_size=3) | st.dictionaries(_KEYS, _SCALARS, max_size=4)
+_VALUES = _SCALARS | st.lists(_INNER, max_size=3) | st.dictionaries(_KEYS, _INNER, max_size=5)
 _SLOW = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
