@@ -22,8 +22,7 @@ def fenced(start: str) -> str:
             for index, line in enumerate(lines):
                 if line.strip() == start:
                     indent = len(line) - len(line.lstrip())
-                    inner = [one for one in _until_outdented(lines[index:], indent)]
-                    return "\n".join(one[indent:] for one in inner) + "\n"
+                    return "\n".join(one[indent:] for one in _until_outdented(lines[index:], indent)) + "\n"
     pytest.skip(f"no seed document says {start}")
 
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import pytest
+
 from catalogs import codes, declared, warnings
 
-PROM = "apiVersion: openslo/v1\nkind: DataSource\nmetadata: {name: prom}\nspec: {type: Prometheus, connectionDetails: " \
-       "{url: 'http://p'}}\n---\n"
-LOGS = "apiVersion: openslo/v1\nkind: DataSource\nmetadata: {name: logs}\nspec: {type: events, connectionDetails: " \
-       "{paths: a}}\n---\n"
+PROM = """apiVersion: openslo/v1
+kind: DataSource
+metadata: {name: prom}
+spec: {type: Prometheus, connectionDetails: {url: "http://p"}}
+---
+"""
+LOGS = """apiVersion: openslo/v1
+kind: DataSource
+metadata: {name: logs}
+spec: {type: events, connectionDetails: {paths: a}}
+---
+"""
 
 
 def objective(more: str = "", indicator: str = "type: availability, source: logs", name: str = "web-up",
               target: str = "99.99") -> str:
-    return (f"apiVersion: mainstay/v1\nkind: Objective\nmetadata: {{name: {name}}}\nspec: {{indicator: {{{indicator}}}, "
-            f"target: {target}{more}}}\n")
+    return (f"apiVersion: mainstay/v1\nkind: Objective\nmetadata: {{name: {name}}}\n"
+            f"spec: {{indicator: {{{indicator}}}, target: {target}{more}}}\n")
 
 
 def test_a_promise_of_100_percent_is_refused() -> None:

@@ -53,7 +53,8 @@ def test_repeated_work_comes_again_until_its_end() -> None:
     assert list(occurrences(every, hours((20, 500))[0])) == hours((24, 25), (48, 49))
 
 
-@given(st.integers(1, 50), st.integers(1, 20), st.integers(-300, 300), st.integers(1, 100), st.none() | st.integers(0, 200))
+@given(st.integers(1, 50), st.integers(1, 20), st.integers(-300, 300), st.integers(1, 100),
+       st.none() | st.integers(0, 200))
 def test_the_occurrences_are_those_found_by_walking_from_the_first(gap: int, length: int, start: int, span: int,
                                                                    until: int | None) -> None:
     every, end = (gap + length) * HOUR, None if until is None else T0 + until * HOUR

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from catalogs import codes, the
 
+from catalogs import codes, the
 from mainstay.kernel.ports import Condition, EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import CalendarWindow, Period, RequestWindow, RollingWindow, Target
 from mainstay.slo.method import RatioTimeslices, Timeslices
@@ -86,14 +86,16 @@ def test_what_is_left_out_is_said_in_words() -> None:
 
 @pytest.mark.parametrize(("spec", "code"), [
     ("", "missing-field"), ("type: availabilty", "unknown-value"), ("type: coverage", "missing-field"),
-    ("type: latency, histogram: h", "missing-field"), ("type: latency, histogram: 'h[', threshold: 1s", "invalid-value"),
+    ("type: latency, histogram: h", "missing-field"),
+    ("type: latency, histogram: 'h[', threshold: 1s", "invalid-value"),
     ("type: latency, threshold: fast", "invalid-value"), ("type: throughput", "missing-field"),
     ("type: throughput, minimum: 0/s", "invalid-value"), ("type: throughput, minimum: nan/s", "invalid-value"),
     ("type: throughput, minimum: inf", "invalid-value"), ("type: throughput, minimum: 1/day", "invalid-value"),
     ("type: throughput, minimum: 1, slice: 1ms", "invalid-value"), ("type: freshness", "missing-field"),
     ("type: freshness, threshold: 1m, slice: 7m", "invalid-value"), ("gauge: g", "one-of"),
     ("gauge: g, at_most: 1, at_least: 2", "one-of"), ("gauge: g, at_most: x", "wrong-type"),
-    ("good: {a: b}, bad: {a: c}", "one-of"), ("good: {a: b}, total: x", "invalid-value"), ("god: {a: b}", "unknown-field"),
+    ("good: {a: b}, bad: {a: c}", "one-of"), ("good: {a: b}, total: x", "invalid-value"),
+    ("god: {a: b}", "unknown-field"),
     ("type: availability, good: [a]", "wrong-type"),
 ])
 def test_a_wrong_indicator_is_one_finding(spec: str, code: str) -> None:
@@ -102,8 +104,8 @@ def test_a_wrong_indicator_is_one_finding(spec: str, code: str) -> None:
 
 def test_an_objective_has_all_that_a_team_says_of_it() -> None:
     one = the(Objective, objective(
-        "description: d, rationale: r, policy: reference, sla: 99.5, exclusions: [probes], dependencies: [{service: db, "
-        "promise: 99.99, impact: all}], review: {every: month, last: 2026-01-01, participants: [a], agenda: [b]}"))
+        "description: d, rationale: r, policy: reference, sla: 99.5, exclusions: [probes], dependencies: [{service: db,"
+        " promise: 99.99, impact: all}], review: {every: month, last: 2026-01-01, participants: [a], agenda: [b]}"))
     assert (one.service, one.owner, one.description, one.rationale) == ("web", "me", "d", "r")
     assert (one.policy, one.sla, one.exclusions) == ("reference", Target.percent("99.5"), ("probes",))
     assert [(each.service, each.promise, each.impact) for each in one.dependencies] == [
@@ -136,7 +138,8 @@ def test_the_method_is_read_with_its_slice_and_what_an_idle_one_means(spec: str,
     ("sla: 99.95", "sla-above-target"), ("window: fortnight", "invalid-value"), ("timezone: Mars", "invalid-value"),
     ("method: slices", "unknown-value"), ("method: ratio_timeslices", "missing-field"),
     ("method: ratio_timeslices, slice: 7m", "invalid-value"), ("windows: [{window: 1h}]", "missing-field"),
-    ("windows: [{window: 1h, target: 9, alert: x}]", "unknown-value"), ("dependencies: [{promise: 9}]", "missing-field"),
+    ("windows: [{window: 1h, target: 9, alert: x}]", "unknown-value"),
+    ("dependencies: [{promise: 9}]", "missing-field"),
     ("review: {every: never}", "invalid-value"), ("indicatorRef: y", "one-of"), ("tagret: 9", "unknown-field"),
     ("policy: unheard", "unknown-reference"),
 ])

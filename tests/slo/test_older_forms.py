@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from catalogs import codes, declared, the, warnings
-from seeds import fenced
 
+from catalogs import codes, declared, the, warnings
 from mainstay.kernel.finding import errors_of
 from mainstay.kernel.ports import Condition, EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import Period, RollingWindow, Target
 from mainstay.slo.policy import Freeze, Notify, OpenIncident
 from mainstay.slo.policy import Review as ReviewAction
 from mainstay.slo.spec import ErrorBudgetPolicy, Indicator, Objective, Service
+from seeds import fenced
 
 
 def slo_v1(sli: str, objective: str = "99.9") -> str:
@@ -54,9 +54,12 @@ def test_an_slo_v1_may_name_a_histogram_or_counters() -> None:
 
 
 @pytest.mark.parametrize(("sli", "code"), [
-    ("type: latency", "missing-field"), ("threshold: 1s", "missing-field"), ("type: latncy, threshold: 1s", "unknown-value"),
-    ("type: latency, threshold: quick", "invalid-value"), ("type: latency, threshold: 1s, histogram: 'h['", "invalid-value"),
-    ("type: latency, threshold: 1s, percentile: 200", "out-of-range"), ("type: availability, goood: x", "unknown-field"),
+    ("type: latency", "missing-field"), ("threshold: 1s", "missing-field"),
+    ("type: latncy, threshold: 1s", "unknown-value"),
+    ("type: latency, threshold: quick", "invalid-value"),
+    ("type: latency, threshold: 1s, histogram: 'h['", "invalid-value"),
+    ("type: latency, threshold: 1s, percentile: 200", "out-of-range"),
+    ("type: availability, goood: x", "unknown-field"),
 ])
 def test_a_wrong_slo_v1_indicator_is_one_finding(sli: str, code: str) -> None:
     assert codes(slo_v1(sli)) == [code]
@@ -183,7 +186,8 @@ def test_an_objective_in_words_only_has_no_data_and_is_warned_of() -> None:
 
 
 @pytest.mark.parametrize(("right", "wrong", "code"), [
-    ("Speed (p95)", "Speed", "missing-field"), ('"< 300ms"', '"< fast"', "invalid-value"), ('"99.95%"', '"120%"', "invalid-value"),
+    ("Speed (p95)", "Speed", "missing-field"), ('"< 300ms"', '"< fast"', "invalid-value"),
+    ('"99.95%"', '"120%"', "invalid-value"),
     ("Quarterly", "Sometimes", "invalid-value"), ("consumption_50", "consumption_half", "unknown-field"),
     ("window: 30 days rolling\n      rationale", "window: a while\n      rationale", "invalid-value"),
     ("slo_dependency: 99.99%", "slo_dependency: 0", "invalid-value"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from catalogs import codes, the
 
+from catalogs import codes, the
 from mainstay.slo.policy import Freeze, Notify, OpenIncident, Policy, Review, zone_of
 from mainstay.slo.spec import ErrorBudgetPolicy
 
@@ -45,8 +45,8 @@ def test_a_zone_begins_beyond_the_budget_too() -> None:
 
 def test_every_kind_of_action_is_read() -> None:
     zone = policy(seed("{remaining: 0%, actions: [{type: notification, target: me, message: hello}, {type: review, "
-                       "description: look}, {type: freeze, scope: features}, {type: incident, priority: P2, description: "
-                       "gone}]}")).zones[-1]
+                       "description: look}, {type: freeze, scope: features}, {type: incident, priority: P2, "
+                       "description: gone}]}")).zones[-1]
     assert zone.actions == (Notify("me", "hello"), Review("look"), Freeze("features"), OpenIncident("P2", "gone"))
     assert zone.meaning == "me is told; review: look; features are frozen; a P2 incident is opened"
 
@@ -67,7 +67,8 @@ def test_the_service_is_kept() -> None:
     ("{left: 150%}", "invalid-value"), ("{spent: -1%}", "invalid-value"), ("{spent: nan}", "invalid-value"),
     ("{spent: 2000%}", "invalid-value"), ("{spent: 5%}, {left: 95%}", "duplicate-name"),
     ("{name: a, spent: 5%}, {name: a, spent: 6%}", "duplicate-name"),
-    ("{spent: 5%, actions: [{type: shout}]}", "unknown-value"), ("{spent: 5%, actions: [{type: notify}]}", "missing-field"),
+    ("{spent: 5%, actions: [{type: shout}]}", "unknown-value"),
+    ("{spent: 5%, actions: [{type: notify}]}", "missing-field"),
     ("{spent: 5%, actions: [{}]}", "missing-field"), ("{spent: 5%, action: x}", "unknown-field"), ("5", "wrong-type"),
 ])
 def test_a_wrong_zone_is_one_finding(zones: str, code: str) -> None:
