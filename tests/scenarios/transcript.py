@@ -12,7 +12,8 @@
     error: …
     [exit 2]
 
-Files between `==` lines are written into an empty folder in which every command runs through bash, one after the other,
+Files between lines that start with `==` are written into an empty folder in which every command runs through bash, one
+after the other,
 with standard error mixed into the output. `$SHARED` is the folder of shared data and `$REPO` the repository. In what is
 expected, `<time>`, `<number>`, `<path>`, `<any>` stand for what varies, and a line `<lines>` for any number of lines.
 `pytest tests/scenarios --update` writes what is printed now, and keeps lines whose placeholders still fit.
@@ -94,11 +95,9 @@ def _files(head: Sequence[str]) -> list[tuple[str, str]]:
     name, body = "", []
     for line in head:
         opened = _FILE.fullmatch(line)
-        if opened:
-            name, body = opened[1], []
-        elif line == "==":
-            files.append((name, "".join(f"{part}\n" for part in body)))
-            name = ""
+        if opened or line == "==":
+            files += [(name, "".join(f"{part}\n" for part in body))] if name else []
+            name, body = opened[1] if opened else "", []
         elif name:
             body.append(line)
     return files

@@ -125,7 +125,8 @@ class TokenStore:
             held = [record for record in records.values() if record.name == name and record.holds(now)]
             if not held:
                 known = [record.name for record in records.values() if record.holds(now)]
-                raise NotFound(f'no token in use is named "{name}"{did_you_mean(name, known)}')
+                raise NotFound(f'no token in use is named "{name}"{did_you_mean(name, known)}',
+                               "mainstay token list names them")
             for record in held:
                 records[record.id] = msgspec.structs.replace(record, revoked=now)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from mainstay.kernel.quantity import Span
+from mainstay.kernel.quantity import SLOT, Span
+from mainstay.kernel.series import floor_slot
 from mainstay.slo.spec import Maintenance, Objective
 
 
@@ -35,6 +37,21 @@ def occurrences(maintenance: Maintenance, span: Span) -> Iterable[Span]:
         if maintenance.every is None:
             return
         start += maintenance.every
+
+
+def outside(span: Span, left_out: Iterable[Excluded]) -> tuple[Span, ...]:
+    """What remains of the span without the slots that planned work touches, in order."""
+    out: list[Span] = []
+    start = span.start
+    for one in sorted(left_out, key=lambda one: one.span.start):
+        first = datetime.fromtimestamp(floor_slot(one.span.start), UTC)
+        last = datetime.fromtimestamp(floor_slot(one.span.end + timedelta(seconds=SLOT - 1)), UTC)
+        if last <= start or first >= span.end:
+            continue
+        if first > start:
+            out.append(Span(start, first))
+        start = last
+    return (*out, Span(start, span.end)) if start < span.end else tuple(out)
 
 
 def excluded(objective: Objective, declared: Iterable[Maintenance], span: Span) -> tuple[Excluded, ...]:

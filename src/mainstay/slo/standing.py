@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import assert_never
 
 import numpy as np
@@ -150,7 +151,11 @@ class Standing:
     simulated_until: datetime | None
     warnings: tuple[str, ...]
     spark: tuple[float | None, ...]
-    promise: Target
+
+    @property
+    def promise(self) -> Target:
+        """The target as people read it, exact again."""
+        return Target(Decimal(repr(self.target)))
 
     @property
     def spent(self) -> float | None:
@@ -237,8 +242,7 @@ def standing_of(objective: Objective, holdings: Holdings, now: datetime, *, zone
         exhaustion=exhaustion_reading(outlook(daily, objective.target, objective.window, now)),
         zone=zone, frozen=frozen, windows=(main, *(one for one, _ in measured[1:])), sla=_sla(objective, tally),
         title=objective.title or objective.name, owner=objective.owner, measured_until=holdings.until, stale=stale,
-        simulated_until=holdings.simulated_until, warnings=(*warnings, *unit_warnings), spark=_spark(objective, daily),
-        promise=objective.target)
+        simulated_until=holdings.simulated_until, warnings=(*warnings, *unit_warnings), spark=_spark(objective, daily))
 
 
 def _window_standing(one: ObjectiveWindow, holdings: Holdings, running: Running, now: datetime,

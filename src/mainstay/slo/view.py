@@ -29,6 +29,11 @@ def count(number: float) -> str:
     return f"{number:,.0f}" if abs(number - round(number)) < 1e-6 else f"{number:,.1f}"
 
 
+def many(number: int, noun: str) -> str:
+    """`1 slot`, `1,200 slots`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """A percentage that is already one, or a dash."""
     return "–" if value is None else f"{value:,.{digits}f} %"

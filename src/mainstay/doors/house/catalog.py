@@ -80,14 +80,14 @@ def checked_view(found: Checked) -> View:
     blocks: list[Block] = [Code("\n\n".join(one.shown for one in found.findings))] if found.findings else []
     errors = sum(one.severity == "error" for one in found.findings)
     warnings = sum(one.severity == "warning" for one in found.findings)
-    head = f"{len(found.files)} file{'s' if len(found.files) != 1 else ''}: {what or 'nothing is declared'}"
+    head = f"{_counted('file', len(found.files))}: {what or 'nothing is declared'}"
     if errors:
-        blocks.append(Text(f"{head} · {errors} error{'s' if errors != 1 else ''}, {warnings} warnings", "bad"))
+        blocks.append(Text(f"{head} · {_counted('error', errors)}, {_counted('warning', warnings)}", "bad"))
     else:
-        tail = f"no error, {warnings} warning{'s' if warnings != 1 else ''}" if warnings else "no mistake"
+        tail = f"no error, {_counted('warning', warnings)}" if warnings else "no mistake"
         blocks.append(Text(f"{head} · {tail}", "good"))
     if found.sources:
-        blocks.append(table("sources", ("source", "answers", "says"),
+        blocks.append(table("Sources", ("source", "answers", "says"),
                             [(one.name, "yes" if one.answers else "no", one.says) for one in found.sources]))
     return View("Catalog", (*blocks, Next(("mainstay slo report",) if found.valid else ())))
 

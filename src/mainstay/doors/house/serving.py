@@ -217,6 +217,8 @@ def serve(world: World, request: ServeRequest) -> Served:
     every = parse_duration(request.every)
     if every < timedelta(seconds=1):
         raise InvalidInput(f"--every {request.every} is too often", "write 10s, 60s or more")
+    if not 0 <= request.port <= 65_535:
+        raise InvalidInput(f"{request.port} is not a port", "write a port up to 65535; 0 takes a free one")
     settings = ServerSettings(
         request.host, request.port, request.beyond_loopback, request.allowed_host, token_file(request.tokens),
         Path(request.certificate) if request.certificate else None,

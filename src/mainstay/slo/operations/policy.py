@@ -281,7 +281,7 @@ def enforced_view(found: Enforced) -> View:
     if rows:
         blocks.append(Pairs(tuple(rows)))
     if due:
-        blocks.append(table("due", ("objective", "what"), due))
+        blocks.append(table("Due", ("objective", "what"), due))
     if found.left_out:
         blocks.append(Text(f"Left out, no fresh data: {', '.join(found.left_out)}", "warn"))
     return View("Policies enforced", (*blocks, Next(("mainstay slo gate",))))

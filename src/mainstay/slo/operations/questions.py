@@ -17,7 +17,8 @@ from mainstay.slo import attribution, suggestion
 from mainstay.slo.budget import acceptable_downtime
 from mainstay.slo.grammar import promises
 from mainstay.slo.journeys import JourneyReading, reading_of
-from mainstay.slo.operations.measuring import history, measure, request_for
+from mainstay.slo.maintenance import outside
+from mainstay.slo.operations.measuring import Measured, history, measure, request_for
 from mainstay.slo.operations.standings import choose, judge
 from mainstay.slo.queries import parse_where
 from mainstay.slo.spec import Journey, Objective
@@ -96,7 +97,7 @@ def suggested_view(found: Suggested) -> View:
             for one in found.candidates]
     return View("Target suggestion", (
         head, *(Text(reason) for reason in found.reasons), *(Text(warning, "warn") for warning in found.warnings),
-        table(f"Tried on {found.windows} past window{'s' if found.windows != 1 else ''}",
+        table(f"Tried on {many(found.windows, 'past window')}",
               ("target>", "kept in>", "with room in>", "failures allowed>"), rows),
         Next(("mainstay slo downtime", "mainstay check"))))
 
@@ -174,13 +175,25 @@ def attribute(world: World, request: AttributeRequest) -> Attributed:
         if isinstance(judged.measured.indicator.total, GaugeQuery) or judged.measured.indicator.derived is not None:
             raise InvalidInput(f'"{objective.name}" judges samples, not events: there are no labels to divide by',
                                "leave out --by")
-        question = request_for(judged.measured.indicator, objective.method, span)
-        spenders = world.source(judged.measured.indicator.source).breakdown(question, request.by, request.top)
-        found = attribution.by_label(by_cause.lost, ((one.labels, one.bad) for one in spenders))
+        found = attribution.by_label(by_cause.lost, _spenders(world, judged.measured, span, request))
         by_label = tuple(share_of(part, budget) for part in found.parts)
     return Attributed(objective.name, span.start, span.end, by_cause.lost,
                       by_cause.lost / budget * 100 if budget else None,
                       tuple(share_of(part, budget) for part in by_cause.parts), by_label, request.by, tuple(warnings))
+
+
+def _spenders(world: World, measured: Measured, span: Span, request: AttributeRequest,
+              ) -> Iterable[tuple[dict[str, str], float]]:
+    """Labels and what they lost in the span, planned work left out as the budget leaves it out."""
+    source = world.source(measured.indicator.source)
+    bad: dict[tuple[tuple[str, str], ...], float] = {}
+    for part in outside(span, measured.left_out):
+        asked = request_for(measured.indicator, measured.objective.method, part)
+        for one in source.breakdown(asked, request.by, request.top):
+            key = tuple(one.labels.items())
+            bad[key] = bad.get(key, 0.0) + one.bad
+    most = sorted(bad.items(), key=lambda item: (-item[1], item[0]))[:request.top]
+    return [(dict(labels), lost) for labels, lost in most]
 
 
 def causes(facts: Iterable[Fact], objective: Objective, span: Span) -> list[attribution.Fact]:

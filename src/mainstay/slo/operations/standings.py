@@ -18,7 +18,7 @@ from mainstay.slo.operations.measuring import Measured, measure
 from mainstay.slo.policy import PRESETS, TEMPLATE, Policy, zone_of
 from mainstay.slo.spec import ErrorBudgetPolicy, Objective
 from mainstay.slo.standing import Standing, standing_of
-from mainstay.slo.view import notes, standings_table, verdict, worst_first
+from mainstay.slo.view import many, notes, standings_table, verdict, worst_first
 
 STALE_AFTER = LATE + timedelta(minutes=10)
 """A source that gave nothing for this long is stale: two slots beyond what may be late."""
@@ -128,7 +128,7 @@ def report_view(found: Report) -> View:
     """The report, worst first."""
     standings = found.objectives
     worst = worst_first(standings)[0].name
-    head = Text(f"{len(standings)} objectives at {found.generated_at:%-d %b %Y %H:%M} UTC", "quiet")
+    head = Text(f"{many(len(standings), 'objective')} at {found.generated_at:%-d %b %Y %H:%M} UTC", "quiet")
     return View("Objectives", (head, verdict(standings), standings_table(standings), *notes(standings),
                                Next((f"mainstay slo show {worst}", f"mainstay slo attribute {worst}"))))
 

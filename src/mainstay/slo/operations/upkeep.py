@@ -18,6 +18,7 @@ from mainstay.slo.operations.measuring import request_for, slots_of, whole_slice
 from mainstay.slo.operations.standings import choose, judge
 from mainstay.slo.spec import ledger_key, resolved
 from mainstay.slo.standing import Standing, windows_start
+from mainstay.slo.view import many
 
 # -- export-metrics -----------------------------------------------------------------------------------------------
 
@@ -172,8 +173,8 @@ def recomputed_view(found: Recomputed) -> View:
     """What differed."""
     changed = sum(one.changed for one in found.objectives)
     head = Text("The ledger equals its sources.", "good") if not changed else \
-        Text(f"{changed:,} slots differed; " + ("corrected and recorded." if found.kept else "nothing was changed."),
-             "warn")
+        Text(f"{many(changed, 'slot')} differed; "
+             + ("corrected and recorded." if found.kept else "nothing was changed."), "warn")
     rows = [(one.name, f"{one.slots:,}", f"{one.changed:,}", f"{one.bad_before:,.0f} → {one.bad_after:,.0f}",
              f"{one.total_before:,.0f} → {one.total_after:,.0f}") for one in found.objectives]
     return View("Recomputed", (head, table("", ("objective", "slots>", "differ>", "bad>", "total>"), rows),

@@ -1,0 +1,75 @@
+"""Retakes the pictures of the README from a running demonstration: `tools/pictures.py`.
+
+Starts `mainstay demo` on a free port, lets a minute of traffic pass, and photographs the overview and the objective that
+is worst off. Needs Chromium: the one at CHROMIUM, else /usr/bin/chromium.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+_ROOT = Path(__file__).parents[1]
+_PICTURES = _ROOT / "docs" / "pictures"
+_LONGEST = 200_000
+"""Bytes of a picture; a README of megabytes is not read."""
+_WAIT = 60.0
+_SIZE = (1280, 900)
+
+
+def main() -> int:
+    """Take both pictures; 1 when one is larger than a README should carry."""
+    _PICTURES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, open(Path(folder, "said"), "w+", encoding="utf-8") as said:
+        demo = subprocess.Popen([Path(sys.executable).with_name("mainstay"), "demo", "--port", "0", "--run", folder],
+                                stderr=said, stdout=said)
+        try:
+            address = _address(Path(folder, "said"))
+            time.sleep(_WAIT)
+            taken = _photograph(address)
+        finally:
+            demo.terminate()
+            demo.wait(timeout=30)
+    for path in taken:
+        sys.stdout.write(f"{path.relative_to(_ROOT)}  {path.stat().st_size:,} bytes\n")
+    return int(any(path.stat().st_size > _LONGEST for path in taken))
+
+
+def _address(said: Path) -> str:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if found := re.search(r"the page: (http://\S+?);", said.read_text(encoding="utf-8")):
+            return found[1]
+        time.sleep(0.2)
+    raise SystemExit(f"the demonstration did not start:\n{said.read_text(encoding='utf-8')}")
+
+
+def _photograph(address: str) -> list[Path]:
+    with sync_playwright() as playwright:
+        chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": _SIZE[0], "height": _SIZE[1]}, color_scheme="light")
+        taken = [_picture(page, address, "overview"),
+                 _picture(page, f"{address}/slo/show?name=web-availability", "objective")]
+        browser.close()
+    return taken
+
+
+def _picture(page: Page, address: str, name: str) -> Path:
+    answer = page.goto(address, wait_until="load")
+    if answer is None or not answer.ok:
+        raise SystemExit(f"{address} answered {answer.status if answer else 'nothing'}")
+    path = _PICTURES / f"{name}.png"
+    page.screenshot(path=path)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())
