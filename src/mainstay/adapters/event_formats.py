@@ -272,9 +272,7 @@ def _usual(own: Mapping[str, Value], moment: Callable[[str], Value],
         fields[ours] = value
     named = [(name, found[1]) for name in own if (found := _DURATION_NAME.fullmatch(name))]
     for name, unit in sorted(named, key=lambda item: item[0].count(".")):
-        # Elasticsearch's `took` is in milliseconds; every other name without a unit means seconds.
-        default = "ms" if name.lower() == "took" else "s"
-        spelled = (unit or default).lower()
+        spelled = (unit or _unit_of(name)).lower()
         fields["duration"] = own[name].then(_in_seconds(spelled)) if name in numbers else _duration(own[name], spelled)
         break
     return fields, time_from
@@ -296,13 +294,25 @@ def _duration(value: Value, unit: str) -> Value:
     return value.then(lambda raw: _seconds(_text(raw), unit))
 
 
+_UNIT_AT_END = re.compile(r".*[_.](" + "|".join(_PER_SECOND) + r")", re.IGNORECASE)
+
+
+def _unit_of(name: str) -> str:
+    """The unit that a duration's name ends in, as `latency_ms` does; seconds when it names none."""
+    found = _UNIT_AT_END.fullmatch(name) or _DURATION_NAME.fullmatch(name)
+    if found is not None and found[1]:
+        return found[1].lower()
+    # Elasticsearch's `took` is in milliseconds.
+    return "ms" if name.lower() == "took" else "s"
+
+
 def _as_told(shape: Shape, wanted: FileSet) -> Shape:
     fields = dict(shape.fields)
     time_from, weight, bad_weight = shape.time_from, shape.weight, shape.bad_weight
     for ours, told in wanted.fields.items():
         name, _, unit = told.rpartition(":")
         if told in shape.fields or unit not in _PER_SECOND:
-            name, unit = told, "s"
+            name, unit = told, _unit_of(told)
         value = shape.fields.get(name) or (shape.elsewhere(name) if shape.elsewhere else None)
         if value is None:
             raise unknown_field(name, shape.fields)
