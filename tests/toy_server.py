@@ -19,7 +19,7 @@ from mainstay.doors.guard import AsgiApp
 from mainstay.doors.http import Server, build_app
 from mainstay.doors.web.pages import Page
 from mainstay.kernel.catalog import Catalog
-from mainstay.kernel.errors import NoData, NotFound
+from mainstay.kernel.errors import InvalidInput, NoData, NotFound
 from mainstay.kernel.finding import Finding, InvalidFiles, Position
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
@@ -120,6 +120,19 @@ def show_report(result: Report) -> View:
 
 
 @dataclass(frozen=True, slots=True)
+class SuggestRequest:
+    name: str = arg("an objective", "")
+    log: str = arg("or a log", "")
+
+
+def suggest(world: World, request: SuggestRequest) -> Report:
+    """A target that history supports."""
+    if not request.name and not request.log:
+        raise InvalidInput("nothing to suggest from", "name an objective or a log")
+    return Report(request.name, 30, (), None, "no_data")
+
+
+@dataclass(frozen=True, slots=True)
 class FreezeRequest:
     service: str = arg("the service to freeze", positional=True)
     reason: str = arg("why", "")
@@ -154,6 +167,8 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
               exit_codes=((0, "fine"), (1, "violated"), (3, "no data"))),
     Operation("slo", "freeze", FreezeRequest, freeze, show_frozen, scope="write"),
     Operation("slo", "thaw", FreezeRequest, thaw, show_frozen, scope="approve"),
+    Operation("slo", "suggest", SuggestRequest, suggest, show_report),
+    Operation("", "check", ReportRequest, report, show_report),
     Operation("slo", "try", ReportRequest, report, show_report, doors=("cli",)),
 )
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mainstay.adapters import event_formats
 from mainstay.adapters.event_files import opened
-from mainstay.adapters.events import duckdb, survey
+from mainstay.adapters.event_rows import duckdb
+from mainstay.adapters.events import survey
 from mainstay.kernel.ports import Condition, FileSet, Survey, Surveyed
 
 Write = Callable[..., str]

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mainstay.adapters.events import duckdb, survey
+from mainstay.adapters.event_rows import duckdb
+from mainstay.adapters.events import survey
 from mainstay.kernel.ports import Condition, FileSet, Survey, Surveyed
 
 Write = Callable[..., str]
@@ -292,3 +293,19 @@ def test_rows_equal_in_a_key_count_once_and_rows_without_it_all_count(write: Wri
     assert (found.lines, found.parsed, found.rejected) == (7, 6, 1)
     assert (found.repeated, found.left_out, found.total) == (2, 3, 1)
     assert found.first == NOON
+
+
+def test_a_told_field_may_first_appear_late(write: Write) -> None:
+    plain = {"time": 1772452800, "status": 200}
+    path = write(json_lines(*[plain] * 5000, {**plain, "in": {"result": "no"}}))
+    assert read(path, fields={"result": "in.result"}, bad=(Condition("result", "==", ("no",)),)).bad == 1
+
+
+@pytest.mark.parametrize("kind", ["TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_S", "TIMESTAMPTZ", "DATE", "BIGINT",
+                                  "VARCHAR"])
+def test_a_time_of_parquet_may_have_any_type(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.parquet"
+    value = "1772452800" if kind == "BIGINT" else "'2026-03-02 12:00:00'"
+    duckdb.execute(f"COPY (SELECT CAST({value} AS {kind}) AS time, 200 AS status) TO '{path}' (FORMAT parquet)")
+    assert read(str(path)).first == (NOON.replace(hour=0) if kind == "DATE" else NOON)
+    assert read(str(path), zone="Europe/Berlin").total == 1

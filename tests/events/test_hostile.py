@@ -6,6 +6,8 @@ import gzip
 import json
 import os
 import random
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -181,3 +183,18 @@ def test_tables_of_different_columns_are_not_read_as_one(write: Write) -> None:
 def test_files_without_a_status_need_to_be_told_what_is_bad(write: Write) -> None:
     with pytest.raises(InvalidInput, match="no status"):
         read(write("time,n\n1772452800,200\n"))
+
+
+def test_spenders_by_a_field_that_is_not_there_are_refused(write: Write) -> None:
+    for content in (GOOD, "time,status\n1772452800,200\n"):
+        with pytest.raises(InvalidInput, match='no field "pth"'):
+            survey(Survey(FileSet((write(content),)), spenders_by=("pth",)))
+
+
+def test_without_duckdb_the_extra_that_brings_it_is_named() -> None:
+    code = ("import sys; sys.modules['duckdb'] = None\n"
+            "from mainstay.kernel.errors import MissingExtra\n"
+            "try:\n    import mainstay.adapters.events\n"
+            "except MissingExtra as error:\n    print(error.way_out)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == 'pip install "mainstay[events]"'

@@ -92,7 +92,8 @@ def test_the_short_form_reads_back_exactly(length: timedelta) -> None:
 
 @pytest.mark.parametrize(("seconds", "shown"), [
     (0, "0 ms"), (0.25, "250 ms"), (1, "1 s"), (9.5, "9.5 s"), (43 * 60 + 12, "43 m 12 s"),
-    (3 * 86400 + 11 * 3600, "3 d 11 h"), (86400, "1 d"), (3600, "1 h"), (86399.7, "1 d"), (-90, "-1 m 30 s"), (0.9999, "1 s"), (9.96, "10 s"),
+    (3 * 86400 + 11 * 3600, "3 d 11 h"), (86400, "1 d"), (3600, "1 h"), (86399.7, "1 d"), (-90, "-1 m 30 s"),
+    (0.9999, "1 s"), (9.96, "10 s"),
 ])
 def test_a_duration_is_said_as_people_say_it(seconds: float, shown: str) -> None:
     assert format_duration(seconds) == shown
@@ -114,7 +115,7 @@ def test_a_duration_as_people_say_it_is_right_to_its_second_unit(seconds: float)
     ("30d", RollingWindow(timedelta(days=30))), ("4w", RollingWindow(timedelta(days=28))),
     ("5m", RollingWindow(timedelta(minutes=5))), ("month", CalendarWindow(Period.MONTH)),
     ("week", CalendarWindow(Period.WEEK)), ("1M", CalendarWindow(Period.MONTH)),
-    ("2Q", CalendarWindow(Period.QUARTER, count=2)), ("1Y", CalendarWindow(Period.YEAR)),
+    ("2Q", CalendarWindow(Period.QUARTER, periods=2)), ("1Y", CalendarWindow(Period.YEAR)),
     ("1000000 requests", RequestWindow(1_000_000)), ("10k events", RequestWindow(10_000)),
     ("1M requests", RequestWindow(1_000_000)),
 ])

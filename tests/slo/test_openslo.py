@@ -55,8 +55,8 @@ kind: DataSource
 metadata: {name: prom}
 spec:
   type: Prometheus
-  connectionDetails: {url: "https://prom:9090", username: u, password_env: PW, headers: {X-Scope-OrgID: 7}, verify: false,
-                      timeout: 5s, retries: 0, ca_file: ca.pem}
+  connectionDetails: {url: "https://prom:9090", username: u, password_env: PW, headers: {X-Scope-OrgID: 7},
+                      verify: false, timeout: 5s, retries: 0, ca_file: ca.pem}
 """)
     assert one.type == "prometheus"
     assert one.details == PrometheusDetails("https://prom:9090", "u", "PW", headers={"X-Scope-OrgID": "7"},
@@ -128,8 +128,8 @@ def test_bad_and_total_may_be_conditions_on_events() -> None:
 
 @pytest.mark.parametrize(("raw_type", "share"), [("success", "good"), ("failure", "bad")])
 def test_a_raw_ratio_is_a_share_already(raw_type: str, share: str) -> None:
-    indicator = objective(indicator=f"ratioMetric: {{raw: {{metricSource: {{spec: {{query: r}}}}}}, rawType: {raw_type}}}"
-                          ).indicator
+    raw = "{metricSource: {spec: {query: r}}}"
+    indicator = objective(indicator=f"ratioMetric: {{raw: {raw}, rawType: {raw_type}}}").indicator
     assert isinstance(indicator, Indicator)
     assert indicator.total == GaugeQuery("r", share=share)
 
@@ -165,7 +165,8 @@ def test_a_threshold_metric_declared_elsewhere_needs_op_and_value_too() -> None:
     assert codes(SLI + BY_NAME % "{target: 0.99}") == ["missing-field"]
 
 
-@pytest.mark.parametrize("written", ["target: 0.999", "targetPercent: 99.9", 'targetPercent: "99.90"', 'target: "0.9990"'])
+@pytest.mark.parametrize("written",
+                         ["target: 0.999", "targetPercent: 99.9", 'targetPercent: "99.90"', 'target: "0.9990"'])
 def test_a_target_is_a_ratio_or_a_percentage(written: str) -> None:
     assert objective(objectives=f"[{{{written}}}]").target == Target(Decimal("0.999"))
 
@@ -205,7 +206,9 @@ spec:
     - {displayName: api, target: 0.99, compositeWeight: 2, indicatorRef: a}
     - displayName: db
       target: 0.9
-      indicator: {metadata: {name: own}, spec: {ratioMetric: {raw: {metricSource: {spec: {query: r}}}, rawType: failure}}}
+      indicator:
+        metadata: {name: own}
+        spec: {ratioMetric: {raw: {metricSource: {spec: {query: r}}}, rawType: failure}}
 ---
 apiVersion: openslo/v1
 kind: SLI
@@ -253,7 +256,8 @@ def test_no_time_window_is_a_finding() -> None:
 
 @pytest.mark.parametrize(("name", "fields", "method"), [
     ("Occurrences", "", Occurrences()),
-    ("Timeslices", ", timeSliceTarget: 0.95, timeSliceWindow: 1m", Timeslices(timedelta(minutes=1), Target.percent(95))),
+    ("Timeslices", ", timeSliceTarget: 0.95, timeSliceWindow: 1m",
+     Timeslices(timedelta(minutes=1), Target.percent(95))),
     ("Timeslices", ", timeSliceTarget: 0.95, timeSliceWindow: 5", Timeslices(timedelta(minutes=5), Target.percent(95))),
     ("RatioTimeslices", ", timeSliceWindow: 1m", RatioTimeslices(timedelta(minutes=1))),
 ])
@@ -325,5 +329,6 @@ def test_without_a_name_the_rest_is_still_checked() -> None:
 
 @pytest.mark.parametrize("kind", ["AlertPolicy", "AlertCondition", "AlertNotificationTarget"])
 def test_alert_kinds_are_kept_whole(kind: str) -> None:
-    one = the(AlertDeclaration, f"apiVersion: openslo/v1\nkind: {kind}\nmetadata: {{name: OnCall}}\nspec: {{a: [1, x]}}\n")
+    one = the(AlertDeclaration,
+              f"apiVersion: openslo/v1\nkind: {kind}\nmetadata: {{name: OnCall}}\nspec: {{a: [1, x]}}\n")
     assert (one.name, one.kind, one.spec) == (f"{kind}/OnCall", kind, {"a": [1, "x"]})

@@ -80,7 +80,8 @@ def test_what_is_excluded_counts_neither_as_good_nor_as_bad() -> None:
 
 
 @pytest.mark.parametrize(("text", "query"), [
-    ("http_total", PromQuery("http_total", True)), (" sum ( http_total{a=\"b\"} ) ", PromQuery('http_total{a="b"}', True)),
+    ("http_total", PromQuery("http_total", True)),
+    (" sum ( http_total{a=\"b\"} ) ", PromQuery('http_total{a="b"}', True)),
     ('x{a="}"}', PromQuery('x{a="}"}', True)), ("x{a='\\'}'}", PromQuery("x{a='\\'}'}", True)),
     ("increase(http_total[5m])", PromQuery("increase(http_total[5m])")), ("a + b", PromQuery("a + b")),
     ('x{a="b"} or y', PromQuery('x{a="b"} or y')),

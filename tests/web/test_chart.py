@@ -119,3 +119,9 @@ def test_whatever_was_measured_gives_well_formed_drawings(values: list[float | N
             assert "nan" not in svg
             assert "inf" not in svg
     assert describe(drawn)
+
+
+def test_the_levels_of_the_axis_are_multiples_of_their_step_so_zero_is_one() -> None:
+    svg = draw_chart(chart(75.0, -3.0, 20.0, bounds=((0.0, "spent"),)))
+    levels = [float(text.replace("−", "-")) for text in re.findall(r'class="tick" x="0"[^>]*>([−\d.]+) %', svg)]
+    assert levels == [-20.0, 0.0, 20.0, 40.0, 60.0, 80.0]

@@ -97,6 +97,14 @@ def test_fields_left_empty_mean_their_defaults(client: Client) -> None:
     assert "Budget of checkout" in response.text
 
 
+def test_an_untouched_form_hints_at_what_it_needs_and_a_filled_one_is_refused(client: Client) -> None:
+    untouched = client.get("/slo/suggest")
+    assert untouched.status_code == 200
+    assert "nothing to suggest from: name an objective or a log" in untouched.text
+    assert 'role="alert"' not in untouched.text
+    assert client.get("/slo/suggest?name=&log=").status_code == 400
+
+
 def test_an_argument_for_the_command_line_alone_is_not_asked_for(client: Client) -> None:
     assert 'name="config"' not in client.get("/slo/report").text
 
@@ -115,6 +123,14 @@ def test_mistakes_in_files_are_shown_with_their_caret(client: Client) -> None:
 
 def test_an_empty_table_says_what_would_fill_it(client: Client) -> None:
     assert "run: mainstay slo try LOG" in client.get("/slo/report").text
+
+
+def test_a_command_of_the_house_has_a_page_and_a_route_of_its_own(client: Client) -> None:
+    html = client.get("/check?name=a").text
+    assert '<a href="/check"' in html
+    assert "//check" not in html
+    assert 'aria-current="page">check</a>' in html
+    assert client.get("/api/v1/check?name=a").json()["name"] == "a"
 
 
 def test_a_state_is_word_and_sign(client: Client) -> None:

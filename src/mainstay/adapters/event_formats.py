@@ -16,6 +16,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mainstay.adapters.event_fields import (
+    PER_SECOND,
+    Value,
+    as_number,
+    as_text,
+    by_usual_names,
+    duration_of_text,
+    moment_of_text,
+    moment_of_type,
+    plain_path,
+    unit_of,
+)
 from mainstay.adapters.event_files import (
     DELIMITER,
     LONGEST_LINE,
@@ -31,30 +43,6 @@ from mainstay.kernel.ports import Condition, FileSet
 
 FORMATS = ("combined", "common", "json", "csv", "tsv", "parquet", "spans-csv", "spans-json", "prometheus-matrix",
            "nginx-plus-status")
-
-
-def _same(text: str) -> str:
-    return text
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """The value of a field as SQL: what is in the row, and what is made of it.
-
-    The two are kept apart so that what is costly to find (a part of a JSON text) is named once and used often.
-    """
-
-    raw: str
-    made: Callable[[str], str] = _same
-
-    @property
-    def inline(self) -> str:
-        """Both in one expression."""
-        return self.made(self.raw)
-
-    def then(self, made: Callable[[str], str]) -> Value:
-        """What `made` makes of this value."""
-        return Value(self.raw, lambda raw: made(self.made(raw)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +139,7 @@ def recognised(head: bytes, name: str) -> str:
     """
     if head.startswith(b"PAR1"):
         return "parquet"
-    lines = [line for line in head[:1 << 16].decode("utf-8", "replace").removeprefix("\ufeff").splitlines() if line]
+    lines = [line for line in _head_lines(head[:1 << 16]) if line]
     if head.count(0) * 100 > len(head) or sum(line.count("\ufffd") for line in lines) * 4 > len(head[:1 << 16]):
         raise InvalidInput(f"{name} is a binary file", "name log files, tables or Parquet files")
     first = lines[0].lstrip() if lines else ""
@@ -163,11 +151,19 @@ def recognised(head: bytes, name: str) -> str:
         if sum(bool(fits.search(line)) for line in whole) * 2 >= len(whole):
             return log
     for delimiter, table in ((",", "csv"), ("\t", "tsv")):
-        rows = list(csv.reader(whole, delimiter=delimiter))
+        try:
+            rows = list(csv.reader(whole, delimiter=delimiter))
+        except csv.Error:
+            # No table with this delimiter; what it is instead is said below.
+            continue
         if len(rows[0]) > 1 and sum(len(row) == len(rows[0]) for row in rows) * 2 >= len(rows):
             return "spans-csv" if {cell.strip().lower() for cell in rows[0]} >= _SPAN_COLUMNS else table
     raise InvalidInput(f"the format of {name} was not recognised",
                        "name it with --format, one of: " + ", ".join(FORMATS))
+
+
+def _head_lines(head: bytes) -> list[str]:
+    return head.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
 
 
 def _recognised_json(lines: Sequence[str]) -> str:
@@ -181,156 +177,34 @@ def _recognised_json(lines: Sequence[str]) -> str:
     return "json"
 
 
-# -- values -------------------------------------------------------------------------------------------------------
-
-_ISO_MENDED = r"regexp_replace(replace({0}, ',', '.'), '[ ]+([+-]\d\d:?\d\d)( [A-Z]+)?( m=.*)?$', '\1')"
-
-
-def _moment(text: str, *, numbers_first: bool = False) -> str:
-    """Epoch seconds of a text: a number (seconds, ms, µs or ns by its size), ISO 8601, or as logs write it.
-
-    No text is both a number and a time in ISO 8601, so which is tried first is a matter of speed only.
-    """
-    usual = [f"epoch(TRY_CAST({text} AS TIMESTAMPTZ))", _epoch(_number(text))]
-    if numbers_first:
-        usual.reverse()
-    return (f"coalesce({', '.join(usual)}, epoch(TRY_CAST({_ISO_MENDED.format(text)} AS TIMESTAMPTZ)), "
-            f"epoch(try_strptime({text}, '%d/%b/%Y:%H:%M:%S %z')), "
-            f"epoch(try_strptime({text}, '%a, %d %b %Y %H:%M:%S %z')))")
-
-
-def _epoch(number: str) -> str:
-    # 1e11 s is the year 5138 and 1e11 ms is 1973: the units do not overlap for any plausible time.
-    return (f"(CASE WHEN {number} < 1e11 THEN {number} WHEN {number} < 1e14 THEN {number} / 1e3 "
-            f"WHEN {number} < 1e17 THEN {number} / 1e6 ELSE {number} / 1e9 END)")
-
-
-def _moment_of_type(value: str, type: str, zone: str) -> str:
-    if type.startswith(("TIMESTAMP", "DATE")):
-        # The cast asks for the session's zone at every row, which UTC and times that have a zone can do without.
-        without = zone == "UTC" or type == "TIMESTAMP WITH TIME ZONE"
-        return f"epoch({value})" if without else f"epoch(CAST({value} AS TIMESTAMPTZ))"
-    if type == "VARCHAR":
-        return _moment(value)
-    return _epoch(_number(value))
-
-
-_PER_SECOND = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e3, "msec": 1e3, "millis": 1e3, "milliseconds": 1e3,
-               "us": 1e6, "usec": 1e6, "micros": 1e6, "microseconds": 1e6, "ns": 1e9, "nanos": 1e9,
-               "nanoseconds": 1e9}
-_DURATION_NAME = re.compile(
-    r"(?:.*\.)?(?:duration|latency|elapsed|took|request_?time|response_?time|time_taken|upstream_response_time)"
-    r"(?:_time)?[_.]?(" + "|".join(sorted(_PER_SECOND, key=len, reverse=True)) + r")?", re.IGNORECASE)
-
-
-def _seconds(text: str, unit: str) -> str:
-    """A duration in seconds: a number in its unit, or a number with the unit behind it (`12ms`, `1.5 s`)."""
-    # No part of this is written twice: DuckDB would compute it for every row, needed or not.
-    spelled = ", ".join(f"TRY_CAST(regexp_extract({text}, '^([0-9.]+) ?{sign}$', 1) AS DOUBLE) / {per!r}"
-                        for sign, per in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("µs", 1e6), ("ns", 1e9)))
-    value = f"coalesce({_number(text)} / {_PER_SECOND[unit]!r}, {spelled})"
-    return f"(CASE WHEN isfinite({value}) THEN {value} END)"
-
-
-def _path(text: str) -> str:
-    return f"nullif(split_part(regexp_replace({text}, '^[a-z]+://[^/]*', ''), '?', 1), '')"
-
-
-# -- usual names --------------------------------------------------------------------------------------------------
-
-USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
-    "time": ("time", "@timestamp", "timestamp", "ts", "datetime", "time_iso8601", "time_local", "event_time",
-             "start_time", "starttime", "starttimeunixnano", "date"),
-    "status": ("status", "status_code", "statuscode", "http_status", "response_code", "http.response.status_code",
-               "http.status_code", "http.response.status", "response.status", "response.status_code", "res.statuscode",
-               "res.status", "response", "code"),
-    "method": ("method", "request_method", "http_method", "verb", "http.request.method", "http.method",
-               "request.method", "req.method"),
-    "path": ("path", "uri", "url", "request_uri", "request_path", "url.path", "http.target", "http.route", "http.url",
-             "request.path", "request.uri", "request.url", "req.url", "endpoint", "route"),
-    "client": ("client", "client_ip", "remote_addr", "remote_ip", "clientip", "client.ip", "client.address",
-               "source.ip"),
-    "bytes": ("bytes", "body_bytes_sent", "bytes_sent", "response_size", "http.response.body.bytes"),
-}
-
-
-def _usual(own: Mapping[str, Value], moment: Callable[[str], Value],
-           numbers: Container[str] = ()) -> tuple[dict[str, Value], str]:
-    """Our fields from the file's own by their usual names, and what the time is called there."""
-    lower = {name.lower(): name for name in reversed(list(own))}
-    fields = dict(own)
-    time_from = ""
-    for ours, names in USUAL_NAMES.items():
-        name = next((lower[name] for name in names if name in lower), None)
-        if name is None:
-            continue
-        value = own[name]
-        if ours == "time":
-            time_from, value = name, moment(name)
-        elif ours == "path":
-            value = value.then(_text).then(_path)
-        fields[ours] = value
-    named = [(name, found[1]) for name in own if (found := _DURATION_NAME.fullmatch(name))]
-    for name, unit in sorted(named, key=lambda item: item[0].count(".")):
-        spelled = (unit or _unit_of(name)).lower()
-        fields["duration"] = own[name].then(_in_seconds(spelled)) if name in numbers else _duration(own[name], spelled)
-        break
-    return fields, time_from
-
-
-def _text(value: str) -> str:
-    return f"CAST({value} AS VARCHAR)"
-
-
-def _number(value: str) -> str:
-    return f"TRY_CAST({value} AS DOUBLE)"
-
-
-def _in_seconds(unit: str) -> Callable[[str], str]:
-    return lambda number: f"(CASE WHEN isfinite({_number(number)}) THEN {_number(number)} / {_PER_SECOND[unit]!r} END)"
-
-
-def _duration(value: Value, unit: str) -> Value:
-    return value.then(lambda raw: _seconds(_text(raw), unit))
-
-
-_UNIT_AT_END = re.compile(r".*[_.](" + "|".join(_PER_SECOND) + r")", re.IGNORECASE)
-
-
-def _unit_of(name: str) -> str:
-    """The unit that a duration's name ends in, as `latency_ms` does; seconds when it names none."""
-    found = _UNIT_AT_END.fullmatch(name) or _DURATION_NAME.fullmatch(name)
-    if found is not None and found[1]:
-        return found[1].lower()
-    # Elasticsearch's `took` is in milliseconds.
-    return "ms" if name.lower() == "took" else "s"
-
-
 def _as_told(shape: Shape, wanted: FileSet) -> Shape:
     fields = dict(shape.fields)
     time_from, weight, bad_weight = shape.time_from, shape.weight, shape.bad_weight
+    origin = shape.origin
     for ours, told in wanted.fields.items():
         name, _, unit = told.rpartition(":")
-        if told in shape.fields or unit not in _PER_SECOND:
-            name, unit = told, _unit_of(told)
-        value = shape.fields.get(name) or (shape.elsewhere(name) if shape.elsewhere else None)
+        if told in shape.fields or unit not in PER_SECOND:
+            name, unit = told, unit_of(told)
+        value = shape.fields.get(name)
         if value is None:
-            raise unknown_field(name, shape.fields)
+            if shape.elsewhere is None:
+                raise unknown_field(name, shape.fields)
+            value, origin = shape.elsewhere(name), lambda _: shape.origin(True)
         if ours in ("total", "weight"):
-            weight = value.then(_text).then(_number)
+            weight = value.then(as_text).then(as_number)
         elif ours == "bad":
-            bad_weight = value.then(_text).then(_number)
+            bad_weight = value.then(as_text).then(as_number)
         if ours == "time":
-            time_from, value = name, value.then(_text).then(_moment)
+            time_from, value = name, value.then(as_text).then(moment_of_text)
         elif ours == "duration":
-            value = _duration(value, unit)
+            value = duration_of_text(value, unit)
         elif ours == "path":
-            value = value.then(_text).then(_path)
+            value = value.then(as_text).then(plain_path)
         fields[ours] = value
     if not time_from:
         raise InvalidInput("the files have no field that is a time", "name it, such as time=created_at; the fields "
                            "are: " + ", ".join(sorted(shape.fields)))
-    return replace(shape, fields=fields, time_from=time_from, weight=weight, bad_weight=bad_weight,
+    return replace(shape, origin=origin, fields=fields, time_from=time_from, weight=weight, bad_weight=bad_weight,
                    mend=None if shape.mend is None else lambda: _as_told(_mended(shape), wanted))
 
 
@@ -437,7 +311,7 @@ def _access_fields(format: str) -> dict[str, Value]:
         return f"epoch(try_strptime({text}, '%d/%b/%Y:%H:%M:%S %z'))"
 
     def seconds(last: str) -> str:
-        return f"(CASE WHEN contains({last}, '.') THEN {_number(last)} ELSE {_number(last)} / 1e6 END)"
+        return f"(CASE WHEN contains({last}, '.') THEN {as_number(last)} ELSE {as_number(last)} / 1e6 END)"
 
     request = Value(either("p2", "request"))
     tail = "p7" if format == "combined" else "split_part(p3, ' ', 4)"
@@ -450,7 +324,7 @@ def _access_fields(format: str) -> dict[str, Value]:
         "client": Value(either("split_part(p1, ' ', 1)", "client")),
         "user": Value("(CASE WHEN NOT plain THEN nullif(found.user, '-') END)"),
         "bytes": Value(f"TRY_CAST({either(_SIZE, 'bytes')} AS BIGINT)"),
-        "duration": Value(f"nullif(ltrim({either(tail, 'tail')}, ' '), '-')", seconds),
+        "duration": Value(f"nullif({either(tail, 'tail')}, '')", seconds),
     }
     if format == "combined":
         fields |= {"referer": Value(f"nullif({either('p4', 'referer')}, '-')"),
@@ -487,7 +361,7 @@ def _json_lines(files: Opened, head: bytes, *, mended: bool = False) -> Shape:
 
     def moment(name: str) -> Value:
         numeric = any(isinstance(_at(document, keys[name]), int | float) for document in sample)
-        return own[name].then(lambda raw: _moment(raw, numbers_first=numeric))
+        return own[name].then(lambda raw: moment_of_text(raw, numbers_first=numeric))
 
     def origin(numbered: bool) -> str:
         if whole or numbered:
@@ -501,7 +375,7 @@ def _json_lines(files: Opened, head: bytes, *, mended: bool = False) -> Shape:
     # `url` may be a text or hold `url.path`: what only ever holds others is not what a usual name means.
     texts = {name: value for name, value in own.items() if name not in holders
              or any(isinstance(_at(each, keys[name]), str | int | float) for each in sample)}
-    fields, time_from = _usual(texts, moment)
+    fields, time_from = by_usual_names(texts, moment)
     return Shape("json", origin, "line", "CASE WHEN NOT fits THEN 'not a JSON object' END", {**own, **fields},
                  time_from, elsewhere=lambda name: Value(
                      f"(CASE WHEN fits THEN json_extract_string(line, {literal(_pointer(name.split('.')))}) END)"),
@@ -534,7 +408,7 @@ def _at(document: Any, keys: Sequence[str]) -> Any:
 
 def _json_sample(head: bytes) -> list[dict[str, Any]]:
     out = []
-    for line in head.decode("utf-8", "replace").removeprefix("\ufeff").splitlines()[:200]:
+    for line in _head_lines(head)[:200]:
         try:
             document = json.loads(line)
         except (ValueError, RecursionError):
@@ -557,7 +431,7 @@ def _converted(format: str, files: Opened) -> Shape:
         head = stream.read(1 << 18)
     matrix = format == "prometheus-matrix"
     shape = _json_lines(files.replaced([out.file]), head)
-    weight = shape.fields["weight"].then(_number) if format == "nginx-plus-status" else None
+    weight = shape.fields["weight"].then(as_number) if format == "nginx-plus-status" else None
     return replace(shape, format=format, mend=None, counted=out, weight=weight, bad=_BAD.get(format, ()),
                    unique_by=("series", "time") if matrix else (), sampled=matrix)
 
@@ -586,12 +460,12 @@ def _table(format: str, files: Opened) -> Shape:
                        origin=lambda numbered: f"SELECT {_row_number(numbered)}* FROM "
                        + _read_table(out, [*cells, "reason", "text"], delimiter))
 
-    fields, time_from = _usual(own, lambda name: own[name].then(_moment))
+    fields, time_from = by_usual_names(own, lambda name: own[name].then(moment_of_text))
     if format == "spans-csv":
         lower = {name.lower(): cell for name, cell in zip(names, cells, strict=True)}
         # Nezha's Duration is (End - Start) / 1000: microseconds, while times are in nanoseconds.
         if "duration" in lower:
-            fields["duration"] = _duration(Value(lower["duration"]), "us")
+            fields["duration"] = duration_of_text(Value(lower["duration"]), "us")
         elif "endtimeunixnano" in lower:
             fields["duration"] = Value(f"((TRY_CAST({lower['endtimeunixnano']} AS BIGINT) - "
                                        f"TRY_CAST({lower['starttimeunixnano']} AS BIGINT)) / 1e9)")
@@ -620,9 +494,10 @@ def _parquet(files: Opened, zone: str, describe: Callable[[str], list[tuple[str,
             for key, inner in describe(f"SELECT unnest({_quoted(name)}) FROM {source} LIMIT 0"):
                 own[f"{name}.{key}"], types[f"{name}.{key}"] = Value(f"c{index}.{_quoted(key)}"), inner
     named = ", ".join(f"{_quoted(name)} AS c{index}" for index, (name, _) in enumerate(columns))
-    fields, time_from = _usual(own, lambda name: own[name].then(lambda raw: _moment_of_type(raw, types[name], zone)),
-                               {name for name, kind in types.items() if _NUMERIC.match(kind)})
-    raw = "concat_ws(', ', " + ", ".join(_text(f"c{index}") for index in range(len(columns))) + ")"
+    numbers = {name for name, kind in types.items() if _NUMERIC.match(kind)}
+    fields, time_from = by_usual_names(
+        own, lambda name: own[name].then(lambda raw: moment_of_type(raw, types[name], zone)), numbers)
+    raw = "concat_ws(', ', " + ", ".join(as_text(f"c{index}") for index in range(len(columns))) + ")"
     return Shape("parquet", lambda numbered: f"SELECT {_row_number(numbered)}{named} FROM {source}", raw, "NULL",
                  fields, time_from)
 

@@ -1,7 +1,8 @@
 """Files of events through DuckDB: a survey of files named on the spot, and a Source over files named in a catalog.
 
 One SELECT reads the files once and sums them into slots; nothing is held but sums, so memory does not grow with the
-files. What the formats are is in `event_formats`; how files are made safe to read, in `event_files`.
+files. `event_files` makes files safe to read, `event_formats` says what their rows are (with `event_fields` for
+times, durations and usual names, `event_records` for files whose lines are not events), `event_rows` asks about them.
 """
 # SQL is put together here from expressions of our own; words of the user get in as bound values or `literal` only.
 
@@ -20,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from mainstay.adapters.event_files import opened
-from mainstay.adapters.event_formats import FORMATS, Shape, Value, literal, shape_of, unknown_field
-from mainstay.adapters.event_records import LAST_MOMENT, SAMPLES
-from mainstay.kernel.errors import InvalidInput, MissingExtra, NoData
+from mainstay.adapters.event_formats import FORMATS, Shape, literal, shape_of, unknown_field
+from mainstay.adapters.event_records import SAMPLES
+from mainstay.adapters.event_rows import Rows, duckdb, first_line
+from mainstay.kernel.errors import InvalidInput, NoData
 from mainstay.kernel.ports import (
     Condition,
     CountRequest,
@@ -37,17 +39,12 @@ from mainstay.kernel.ports import (
 from mainstay.kernel.quantity import SLOT, zone_named
 from mainstay.kernel.series import Series, gap
 
-try:
-    import duckdb
-except ModuleNotFoundError as error:
-    raise MissingExtra("reading event files", "events") from error
-
 __all__ = ["FORMATS", "EventSource", "survey"]
 
 _MEMORY = "256MB"
 """What DuckDB may hold before it moves sums to disk; with interpreter and buffers the process stays < 400 MB."""
-_OPERATORS = {"==": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _BAD_BY_DEFAULT = Survey(FileSet(())).bad
+_SPENDERS_BY_DEFAULT = Survey(FileSet(())).spenders_by
 _LEFT_OUT, _REPEATED, _REJECTED = -1, -2, -3
 """What stands in the place of a slot for rows that have none."""
 _MOST_AT_ONCE = 3_000_000
@@ -55,148 +52,6 @@ _MOST_AT_ONCE = 3_000_000
 _SHOWN = 200
 _NOT_SAID = "(none)"
 _OTHER = "(other)"
-
-
-class _Rows:
-    """The rows of one file set as a SELECT that a question adds its columns to.
-
-    Conditions become SQL with bound values; a field reaches the text only as the expression its format gives.
-    """
-
-    def __init__(self, shape: Shape, files: FileSet) -> None:
-        self.shape = shape
-        self.files = files
-        self.values: dict[str, Any] = {}
-        self._raws: dict[str, str] = {}
-        self._columns: dict[str, str] = {}
-        self.doubtful: dict[str, Value] = {}
-        self._unique = tuple(self.column(name) for name in (files.unique_by or shape.unique_by))
-        self.counted = self.where(files.where)
-
-    def has(self, field: str) -> bool:
-        """Whether the rows are known to have the field."""
-        return field in self.shape.fields
-
-    def column(self, field: str) -> str:
-        """The name that the field's value has in `select`, where it is computed once for every row."""
-        return self._named(self._value(field))
-
-    def late(self, field: str) -> str:
-        """The field's value as an expression over `select`, for use where few rows need it."""
-        return self.column(field) if self._unique else self._value(field).inline
-
-    def _value(self, field: str) -> Value:
-        value = self.shape.fields.get(field)
-        if value is None:
-            if self.shape.elsewhere is None:
-                raise unknown_field(field, self.shape.fields)
-            value = self.shape.elsewhere(field)
-            self.doubtful[field] = value
-        return value
-
-    def _named(self, value: Value) -> str:
-        raw = self._raws.setdefault(value.raw, f"r{len(self._raws)}")
-        return self._columns.setdefault(value.made(raw), f"f{len(self._columns)}")
-
-    @property
-    def lost(self) -> str:
-        """How many events of a bad row were bad."""
-        return "bad_weight" if self.shape.bad_weight else "weight"
-
-    def bound(self, value: str | float) -> str:
-        """The value as a parameter."""
-        name = f"v{len(self.values)}"
-        self.values[name] = value
-        return f"${name}"
-
-    def where(self, conditions: Sequence[Condition]) -> str:
-        """True for the rows that satisfy every condition, false for the others; a null satisfies none but `absent`."""
-        if not conditions:
-            return "TRUE"
-        return f"coalesce({' AND '.join(self._holds(condition) for condition in conditions)}, FALSE)"
-
-    def _holds(self, condition: Condition) -> str:
-        value = self.column(condition.field)
-        operator, wanted = condition.operator, condition.values
-        if operator in ("present", "absent"):
-            _demand(condition, not wanted, "no value")
-            return f"({value} IS {'NOT ' if operator == 'present' else ''}NULL)"
-        if operator in ("in", "not in"):
-            _demand(condition, bool(wanted), "at least one value")
-            any_of = " OR ".join(self._compared(value, "==", one) for one in wanted)
-            return f"({any_of})" if operator == "in" else f"({value} IS NOT NULL AND NOT coalesce({any_of}, FALSE))"
-        _demand(condition, len(wanted) == 1, "exactly one value")
-        if operator in ("=~", "!~"):
-            _check_pattern(str(wanted[0]))
-            found = f"regexp_matches(CAST({value} AS VARCHAR), {self.bound(str(wanted[0]))})"
-            return found if operator == "=~" else f"(NOT {found})"
-        if operator not in _OPERATORS:
-            raise InvalidInput(f'"{operator}" is not an operator',
-                               "write one of: ==, !=, <, <=, >, >=, in, not in, =~, !~, present, absent")
-        return self._compared(value, operator, wanted[0])
-
-    def _compared(self, value: str, operator: str, wanted: str | float) -> str:
-        if isinstance(wanted, str):
-            return f"(CAST({value} AS VARCHAR) {_OPERATORS[operator]} {self.bound(wanted)})"
-        number = f"TRY_CAST({value} AS DOUBLE)"
-        if operator == "!=":
-            return f"({value} IS NOT NULL AND {number} IS DISTINCT FROM {self.bound(float(wanted))})"
-        return f"({number} {_OPERATORS[operator]} {self.bound(float(wanted))})"
-
-    def select(self, *, numbered: bool = False) -> str:
-        """Columns `why` (NULL for an event), `event`, `moment`, `weight`, `bad_weight`, `copy` (1 unless repeated),
-        those that were asked for, and unless rows are counted once by a key those of the format; with `numbered` also
-        `row` and `raw`."""
-        shape = self.shape
-        whole = numbered or bool(self.doubtful)
-        moment = self._named(shape.fields["time"])
-        weight = self._named(shape.weight) if shape.weight else "1"
-        bad_weight = self._named(shape.bad_weight) if shape.bad_weight else "NULL"
-        raws = "".join(f", {raw} AS {name}" for raw, name in self._raws.items())
-        values = "".join(f", {value} AS {name}" for value, name in self._columns.items())
-        named = f"SELECT *, {shape.unfit} AS unfit{raws} FROM ({shape.origin(whole)})"
-        renamed = f", {moment} AS moment, {weight} AS weight, {bad_weight} AS bad_weight"
-        text = f", {shape.raw} AS raw" if numbered else ""
-        judged = (f"SELECT *, {self._why()} AS why FROM (SELECT *{renamed}{text} "
-                  f"FROM (SELECT *{values} FROM ({named})))")
-        if not self._unique:
-            return f"SELECT *, why IS NULL AS event, 1 AS copy FROM ({judged})"
-        complete = " AND ".join(["why IS NULL", *(f"{name} IS NOT NULL" for name in self._unique)])
-        kept = ", ".join(["why", "moment", "weight", "bad_weight", *self._columns.values()])
-        order = ", ".join(["moment", *self._columns.values()])
-        copy = f"row_number() OVER (PARTITION BY why IS NULL, {', '.join(self._unique)} ORDER BY {order})"
-        return (f"SELECT {kept}, why IS NULL AS event, CASE WHEN {complete} THEN {copy} ELSE 1 END AS copy "
-                f"FROM ({judged})")
-
-    def _why(self) -> str:
-        reasons = ["WHEN unfit IS NOT NULL THEN unfit",
-                   f"WHEN moment IS NULL THEN {literal(f'no time that can be read in {self.shape.time_from}')}",
-                   f"WHEN NOT (moment >= 0 AND moment < {LAST_MOMENT}) THEN 'a time before 1970 or after 2099'"]
-        if self.shape.weight:
-            reasons.append("WHEN weight IS NULL OR NOT (weight >= 0 AND isfinite(weight)) "
-                           "THEN 'the number of events is missing or below zero'")
-        if self.shape.bad_weight:
-            reasons.append("WHEN bad_weight IS NULL OR NOT (bad_weight >= 0 AND bad_weight <= weight) "
-                           "THEN 'the number of bad events is missing, below zero or above all'")
-        return f"CASE {' '.join(reasons)} END"
-
-
-def _demand(condition: Condition, holds: bool, what: str) -> None:
-    if not holds:
-        raise InvalidInput(f'a condition on "{condition.field}" with {condition.operator} has '
-                           f"{len(condition.values)} values", f"{condition.operator} takes {what}")
-
-
-def _check_pattern(pattern: str) -> None:
-    try:
-        duckdb.execute("SELECT regexp_matches('', $pattern)", {"pattern": pattern}).fetchone()
-    except duckdb.Error as error:
-        raise InvalidInput(f'"{pattern}" is not a regular expression: {_first_line(error)}',
-                           "mend it; the syntax is that of RE2") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
 
 
 class _Reader:
@@ -227,17 +82,17 @@ class _Reader:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> InvalidInput:
-        message = _first_line(error).replace(str(self.opened.folder), "")
+        message = first_line(error).replace(str(self.opened.folder), "")
         return InvalidInput(f"{', '.join(self.opened.names[:5])} cannot be read: {message}",
                             "check that the files are whole, or name their format")
 
-    def rows(self, *, every: bool = False) -> _Rows:
+    def rows(self, *, every: bool = False) -> Rows:
         """A fresh SELECT over the files; with `every` nothing is left out and repeated rows are not looked for."""
         if every:
-            return _Rows(replace(self.shape, unique_by=()), replace(self.files, unique_by=(), where=()))
-        return _Rows(self.shape, self.files)
+            return Rows(replace(self.shape, unique_by=()), replace(self.files, unique_by=(), where=()))
+        return Rows(self.shape, self.files)
 
-    def run(self, ask: Callable[[_Rows], str], *, every: bool = False) -> duckdb.DuckDBPyConnection:
+    def run(self, ask: Callable[[Rows], str], *, every: bool = False) -> duckdb.DuckDBPyConnection:
         """The answer to a question about the rows; once more over mended files when their bytes are awkward.
 
         Args:
@@ -249,7 +104,7 @@ class _Reader:
         try:
             return self.connection.execute(text, rows.values or None)
         except duckdb.OutOfMemoryException as error:
-            raise InvalidInput(f"the question needs more than {_MEMORY} of memory: {_first_line(error)}",
+            raise InvalidInput(f"the question needs more than {_MEMORY} of memory: {first_line(error)}",
                                "ask by fewer fields") from error
         except duckdb.Error as error:
             if self.shape.mend is None or isinstance(error, duckdb.BinderException):
@@ -257,20 +112,26 @@ class _Reader:
         self.shape = self.shape.mend()
         return self.run(ask, every=every)
 
-    def _check_doubtful(self, rows: _Rows) -> None:
+    def _check_doubtful(self, rows: Rows) -> None:
         """A field that the first rows do not have must be in some later one: else it is a slip of the pen."""
         for name, value in rows.doubtful.items():
             text = f"SELECT 1 FROM ({self.shape.origin(True)}) WHERE {value.inline} IS NOT NULL LIMIT 1"
             try:
                 found = self.connection.execute(text).fetchone()
-            except duckdb.Error:
+            except duckdb.Error as error:
                 if self.shape.mend is None:
-                    raise
+                    raise self._unreadable(error) from error
                 self.shape = self.shape.mend()
                 self._check_doubtful(_again(rows, self.shape))
                 return
             if found is None:
                 raise unknown_field(name, self.shape.fields)
+
+    def told(self, text: str) -> str:
+        """A query with the files as the user calls them."""
+        for name, file in zip(self.opened.names, self.opened.files, strict=True):
+            text = text.replace(str(file), name)
+        return text
 
     def refuse_misfit(self, lines: int, rejected: int) -> None:
         """Raise when the format fits less than half of the lines: then it is not the format."""
@@ -283,7 +144,7 @@ class _Reader:
 
     def rejects(self) -> tuple[tuple[int, str, str], ...]:
         """The first rejected rows: number in the whole input, reason, text."""
-        def ask(rows: _Rows) -> str:
+        def ask(rows: Rows) -> str:
             return (f'SELECT "row", why, left(CAST(raw AS VARCHAR), {_SHOWN}) '
                     f"FROM ({rows.select(numbered=True)}) WHERE why IS NOT NULL LIMIT {SAMPLES}")
 
@@ -296,8 +157,8 @@ class _Reader:
         return tuple(sorted(found)[:SAMPLES])
 
 
-def _again(rows: _Rows, shape: Shape) -> _Rows:
-    out = _Rows(shape, replace(rows.files, where=(), unique_by=()))
+def _again(rows: Rows, shape: Shape) -> Rows:
+    out = Rows(shape, replace(rows.files, where=(), unique_by=()))
     for name in rows.doubtful:
         out.column(name)
     return out
@@ -322,6 +183,10 @@ def survey(survey: Survey) -> Surveyed:
     Rows count once by `unique_by` before `where` is applied. Files without a status are judged by what is bad in their
     format (spans: status ERROR; samples: value 0), else by the latency asked for: a slow event is a bad one. A table
     that says itself how many were bad (`fields` with `total` and `bad`) is believed.
+
+    Beyond our own names, `fields` knows `total` (or `weight`): how many events a row stands for, and `bad`: how many of
+    them were bad; a duration may carry its unit (`duration` → `cost:ms`; s, ms, us, ns). Lines that are wholly empty
+    are no lines. A record of spans, samples or snapshots counts as one line, whatever the file's own lines are.
 
     Raises:
         NoData: the files are empty.
@@ -352,10 +217,10 @@ def survey(survey: Survey) -> Surveyed:
             spenders=_spenders(reader, survey), latency=_latency(reader, survey), series=series)
 
 
-def _sums(rows: _Rows, survey: Survey) -> str:
+def _sums(rows: Rows, survey: Survey) -> str:
     """The one pass: rows summed by slot (or what else became of them), and the bad ones by who they belong to."""
     bad = _bad(rows, survey)
-    keys = [rows.late(name) for name in survey.spenders_by if rows.has(name)]
+    keys = [rows.late(name) for name in _spender_fields(rows.shape, survey)]
     timed, slow = "0", "0"
     if rows.has("duration"):
         timed = f"count({rows.column('duration')})"
@@ -373,7 +238,7 @@ def _sums(rows: _Rows, survey: Survey) -> str:
             f"{slow} AS slow FROM (SELECT *, {slot} AS slot, {bad} AS bad FROM ({rows.select()})) GROUP BY ALL")
 
 
-def _bad(rows: _Rows, survey: Survey) -> str:
+def _bad(rows: Rows, survey: Survey) -> str:
     """Whether a row is bad; of a table that counts itself, whether its bad ones are asked for."""
     conditions = survey.bad
     by_default = conditions == _BAD_BY_DEFAULT
@@ -413,8 +278,14 @@ def _by_day(series: Series) -> tuple[tuple[str, float, float], ...]:
                  for index, (total, bad) in enumerate(zip(days.total, days.bad, strict=True)) if total)
 
 
+def _spender_fields(shape: Shape, survey: Survey) -> list[str]:
+    """The usual ones as far as the files have them; those that were asked for must be there."""
+    usual = survey.spenders_by == _SPENDERS_BY_DEFAULT
+    return [name for name in survey.spenders_by if not usual or name in shape.fields]
+
+
 def _spenders(reader: _Reader, survey: Survey) -> tuple[tuple[tuple[str, ...], float], ...]:
-    known = [name for name in survey.spenders_by if name in reader.shape.fields]
+    known = _spender_fields(reader.shape, survey)
     found = reader.connection.execute(
         "SELECT spender, sum(bad) AS lost FROM sums WHERE spender IS NOT NULL GROUP BY spender "
         f"ORDER BY lost DESC, spender LIMIT {int(survey.top)}").fetchall()
@@ -426,6 +297,7 @@ def _spenders(reader: _Reader, survey: Survey) -> tuple[tuple[tuple[str, ...], f
 
 
 def _latency(reader: _Reader, survey: Survey) -> Latency | None:
+    """Of every row that has a duration; a row counts once, whatever it weighs."""
     if "duration" not in reader.shape.fields:
         return None
     total, slow = (int(value or 0) for value in
@@ -434,39 +306,46 @@ def _latency(reader: _Reader, survey: Survey) -> Latency | None:
         return None
     good = None if survey.latency is None else float(total - slow)
     few = total <= _MOST_AT_ONCE
-    return Latency(good, float(total), *(_percentiles if few else _percentiles_of_many)(reader, total))
+    p50, p95, p99 = (_percentiles if few else _percentiles_of_many)(reader, total)
+    return Latency(good, float(total), p50, p95, p99)
 
 
-def _durations(reader: _Reader) -> tuple[str, str, dict[str, Any]]:
-    rows = reader.rows()
+def _durations(rows: Rows) -> tuple[str, str]:
     duration = rows.column("duration")
-    return (duration, f"FROM ({rows.select()}) WHERE event AND copy = 1 AND {rows.counted} AND {duration} IS NOT NULL",
-            rows.values)
+    return duration, f"FROM ({rows.select()}) WHERE event AND copy = 1 AND {rows.counted} AND {duration} IS NOT NULL"
 
 
 def _percentiles(reader: _Reader, _: int) -> list[float]:
-    # quantile_disc takes element ceil(p · n); these three p times any n below 2**53 round to the right side.
-    duration, events, values = _durations(reader)
-    found = reader.connection.execute(f"SELECT quantile_disc({duration}, [0.5, 0.95, 0.99]) {events}",
-                                      values or None).fetchall()[0]
-    return [float(value) for value in found[0]]
+    def ask(rows: Rows) -> str:
+        # quantile_disc takes element ceil(p · n); these three p times any n below 2**53 round to the right side.
+        duration, events = _durations(rows)
+        return f"SELECT quantile_disc({duration}, [0.5, 0.95, 0.99]) {events}"
+
+    return [float(value) for value in reader.run(ask).fetchall()[0][0]]
 
 
 def _percentiles_of_many(reader: _Reader, total: int) -> list[float]:
     """The same numbers without holding every duration: rounded ones are counted first (rounding keeps the order),
     then only those that share their rounding with a wanted one."""
-    duration, events, values = _durations(reader)
-    ask = reader.connection.execute
-    rounded = (f"CASE WHEN {duration} < 1 THEN CAST({duration} * 10000 AS INTEGER) "
-               f"ELSE 10000 + CAST(least({duration}, 1e7) * 10 AS INTEGER) END")
-    steps = ask(f"SELECT {rounded} AS step, count(*) AS n {events} GROUP BY step ORDER BY step",
-                values or None).fetchnumpy()
+    def rounded(duration: str) -> str:
+        return (f"CASE WHEN {duration} < 1 THEN CAST({duration} * 10000 AS INTEGER) "
+                f"ELSE 10000 + CAST(least({duration}, 1e7) * 10 AS INTEGER) END AS step")
+
+    def ask_steps(rows: Rows) -> str:
+        duration, events = _durations(rows)
+        return f"SELECT {rounded(duration)}, count(*) AS n {events} GROUP BY step ORDER BY step"
+
+    def ask_near(rows: Rows) -> str:
+        duration, events = _durations(rows)
+        chosen = ", ".join(str(int(steps["step"][at])) for at in set(wanted))
+        return (f"SELECT {rounded(duration)}, {duration} AS value, count(*) AS n {events} AND step IN ({chosen}) "
+                "GROUP BY ALL ORDER BY value")
+
+    steps = reader.run(ask_steps).fetchnumpy()
     below = np.cumsum(steps["n"])
     ranks = [-(-total * percent // 100) for percent in (50, 95, 99)]
     wanted = np.searchsorted(below, ranks)
-    near = ask(f"SELECT {rounded} AS step, {duration} AS value, count(*) AS n {events} AND step IN "
-               f"({', '.join(str(int(steps['step'][at])) for at in set(wanted))}) "
-               "GROUP BY ALL ORDER BY value", values or None).fetchnumpy()
+    near = reader.run(ask_near).fetchnumpy()
     out = []
     for rank, at in zip(ranks, wanted, strict=True):
         here = near["step"] == steps["step"][at]
@@ -504,7 +383,8 @@ class EventSource:
         try:
             with _reading(self._files) as reader:
                 answer = reader.run(lambda rows: _counts(rows, requests, step))
-                return _readings(reader, answer.fetchnumpy(), requests, _counts(reader.rows(), requests, step))
+                asked = reader.told(_counts(reader.rows(), requests, step))
+                return _readings(reader, answer.fetchnumpy(), requests, asked)
         except NoData as error:
             return [Reading(_over(gap(0, 0), request), (error.message,)) for request in requests]
 
@@ -567,7 +447,7 @@ def _events_of(query: object, what: str) -> EventQuery:
     return query
 
 
-def _total_and_bad(rows: _Rows, request: CountRequest) -> tuple[str, str]:
+def _total_and_bad(rows: Rows, request: CountRequest) -> tuple[str, str]:
     total = f"(event AND copy = 1 AND {rows.counted} AND {rows.where(_events_of(request.total, 'total').where)})"
     if (request.bad is None) == (request.good is None):
         raise InvalidInput("an indicator over events says either which are bad or which are good",
@@ -583,7 +463,7 @@ def _total_and_bad(rows: _Rows, request: CountRequest) -> tuple[str, str]:
     return f"CASE WHEN {total} THEN weight ELSE 0 END", f"CASE WHEN {total} AND {chosen} THEN {weight} ELSE 0 END"
 
 
-def _counts(rows: _Rows, requests: Sequence[CountRequest], step: int) -> str:
+def _counts(rows: Rows, requests: Sequence[CountRequest], step: int) -> str:
     columns = []
     for index, request in enumerate(requests):
         total, bad = _total_and_bad(rows, request)
@@ -593,7 +473,7 @@ def _counts(rows: _Rows, requests: Sequence[CountRequest], step: int) -> str:
             f"GROUP BY ALL ORDER BY slot NULLS LAST")
 
 
-def _losses(rows: _Rows, request: CountRequest, by: Sequence[str]) -> str:
+def _losses(rows: Rows, request: CountRequest, by: Sequence[str]) -> str:
     _, bad = _total_and_bad(rows, request)
     keys = "".join(f", coalesce(CAST({rows.column(name)} AS VARCHAR), '{_NOT_SAID}') AS k{index}"
                    for index, name in enumerate(by))

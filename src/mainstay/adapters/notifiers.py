@@ -7,7 +7,7 @@ from typing import TextIO
 
 import httpx
 
-from mainstay.kernel.errors import SourceUnavailable
+from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 from mainstay.kernel.ports import Notice
 
 
@@ -19,8 +19,13 @@ class TerminalNotifier:
 
     def send(self, notice: Notice) -> None:
         """Write it and flush."""
-        self._stream.write(f"notice for {notice.target}: {notice.subject}\n")
+        self._stream.write(_one_line(f"notice for {notice.target}: {notice.subject}") + "\n")
         self._stream.flush()
+
+
+def _one_line(text: str) -> str:
+    """The text without line ends and control signs, so that nothing in a catalog can forge a line of the log."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 class WebhookNotifier:
@@ -28,9 +33,18 @@ class WebhookNotifier:
 
     Args:
         url: where to post; only 2xx means accepted. Redirects are not followed.
+        timeout: seconds until a silent receiver is given up.
+    Raises:
+        InvalidInput: the address is none; it is not in the message, it may hold a secret.
     """
 
     def __init__(self, url: str, timeout: float = 10.0) -> None:
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL:
+            parsed = httpx.URL()
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise InvalidInput("the webhook's address is not one", "write https://HOST/PATH in MAINSTAY_NOTIFY_URL")
         self._url = url
         self._client = httpx.Client(timeout=timeout)
 

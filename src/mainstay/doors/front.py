@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from mainstay.doors.names import name_of
 from mainstay.doors.security import COOKIE, Caller, Gate, NotKnown, TokenStore
 from mainstay.doors.sse import Feed
 from mainstay.kernel.catalog import Resource
@@ -209,7 +210,7 @@ class Front:
         if operation.scope == "read":
             caller.demand("read")
             return (await self.in_thread(work))[1]
-        name, summary = f"{operation.word} {operation.verb}", summarise(request)
+        name, summary = name_of(operation), summarise(request)
         try:
             caller.demand(operation.scope)
         except MainstayError as error:
@@ -224,7 +225,7 @@ class Front:
             await self.record(Act(caller.name, name, summary, f"failed: {code}"))
             raise
         await self.record(Act(caller.name, name, summary, f"done (exit {exit_code})"))
-        self.hooks.feed.publish(operation.word)
+        self.hooks.feed.publish(operation.word or operation.verb)
         return finished
 
     async def record(self, act: Act) -> None:

@@ -19,10 +19,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from mainstay.doors.as_json import encode
 from mainstay.doors.front import Front, Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp, Guard, error_document
 from mainstay.doors.inputs import from_json, from_query, read_request
-from mainstay.doors.openapi import PREFIX, describe, path_of
+from mainstay.doors.names import PREFIX, api_path
+from mainstay.doors.openapi import describe
 from mainstay.doors.sse import Feed
 from mainstay.doors.web.pages import Page, Site, page_routes
 from mainstay.kernel.errors import InvalidInput, MainstayError
@@ -90,17 +92,6 @@ def build_app(operations: Sequence[Operation[Any, Any]], world: Callable[[str], 
     return Guard(app, settings, front.clock)  # type: ignore[arg-type]  # Litestar narrows ASGI's plain mappings
 
 
-def to_json(value: object) -> bytes:
-    """A result as the stable JSON; numbers that are none become null."""
-    return msgspec.json.encode(value, enc_hook=_plain)
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "tolist"):  # numpy's arrays and scalars
-        return value.tolist()
-    raise NotImplementedError(f"{type(value).__name__} has no JSON form; give the operation an as_json")
-
-
 def answer_error(error: MainstayError) -> Response[bytes]:
     """The error as JSON, with its HTTP status and the exit code a command would have ended with."""
     headers = {"X-Mainstay-Exit": str(error.exit_code)}
@@ -134,7 +125,7 @@ def _operation_route(front: Front, operation: Operation[Any, Any]) -> HTTPRouteH
     reads = operation.scope == "read"
 
     def tell(result: Any) -> tuple[bytes, int]:
-        return to_json(operation.as_json(result) if operation.as_json else result), operation.exit_code(result)
+        return encode(operation.as_json(result) if operation.as_json else result), operation.exit_code(result)
 
     async def call(request: AnyRequest) -> Response[bytes]:
         scope = request.scope
@@ -149,7 +140,7 @@ def _operation_route(front: Front, operation: Operation[Any, Any]) -> HTTPRouteH
         told, exit_code = await front.perform(operation, read_request(operation.request, fields), caller, tell)
         return Response(told, media_type=MediaType.JSON, status_code=200, headers={"X-Mainstay-Exit": str(exit_code)})
 
-    return route(path_of(operation), http_method="GET" if reads else "POST", name=path_of(operation))(call)
+    return route(api_path(operation), http_method="GET" if reads else "POST", name=api_path(operation))(call)
 
 
 def _service_routes(front: Front) -> list[HTTPRouteHandler]:

@@ -9,15 +9,10 @@ import msgspec
 
 from mainstay import __version__
 from mainstay.doors.inputs import offered
+from mainstay.doors.names import api_path, name_of
 from mainstay.kernel.operation import Operation
 
-PREFIX = "/api/v1"
 _REFERENCE = "#/components/schemas/{name}"
-
-
-def path_of(operation: Operation[Any, Any]) -> str:
-    """The operation's route: `/api/v1/slo/report`."""
-    return f"{PREFIX}/{operation.word}/{operation.verb}"
 
 
 def result_type(operation: Operation[Any, Any]) -> Any:
@@ -33,7 +28,7 @@ def describe(operations: Sequence[Operation[Any, Any]]) -> dict[str, Any]:
     references, components = msgspec.json.schema_components(
         [*(operation.request for operation in listed), *results], ref_template=_REFERENCE)
     asked, answered = references[:len(listed)], references[len(listed):]
-    paths = {path_of(operation): {"get" if operation.scope == "read" else "post":
+    paths = {api_path(operation): {"get" if operation.scope == "read" else "post":
                                   _describe_one(operation, _fields(request, components, operation), result)}
              for operation, request, result in zip(listed, asked, answered, strict=True)}
     requests = {request["$ref"] for request in asked}
@@ -45,11 +40,15 @@ def describe(operations: Sequence[Operation[Any, Any]]) -> dict[str, Any]:
                  "description": "Every verb of Mainstay over HTTP. `X-Mainstay-Exit` carries the exit code that the "
                                 "command would have ended with."},
         "servers": [{"url": "/"}],
-        "tags": [{"name": word} for word in dict.fromkeys(operation.word for operation in listed)],
+        "tags": [{"name": word} for word in dict.fromkeys(_tag(operation) for operation in listed)],
         "paths": paths,
         "components": {"schemas": {**schemas, "Error": _ERROR}, "securitySchemes": _WAYS_IN},
         "security": [{"token": []}, {"session": []}],
     }
+
+
+def _tag(operation: Operation[Any, Any]) -> str:
+    return operation.word or "house"
 
 
 def _drawable(kind: Any) -> bool:
@@ -77,8 +76,8 @@ def _fields(reference: dict[str, Any], components: dict[str, Any], operation: Op
 
 def _describe_one(operation: Operation[Any, Any], fields: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {
-        "operationId": f"{operation.word}_{operation.verb}".replace("-", "_"),
-        "tags": [operation.word],
+        "operationId": name_of(operation).replace(" ", "_").replace("-", "_"),
+        "tags": [_tag(operation)],
         "summary": operation.summary,
         "description": "Exit codes: " + "; ".join(f"{code}: {text}" for code, text in operation.exit_codes),
         "responses": {"200": {"description": "the result", "headers": {"X-Mainstay-Exit": _EXIT},

@@ -10,6 +10,9 @@ from mainstay.kernel.ports import Survey, Surveyed
 from mainstay.kernel.quantity import State, Target
 from mainstay.slo.budget import NoBudget, Tally, consumption, status_of
 
+ABSENT = "(none)"
+"""What a survey says of a field that an event does not have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
@@ -113,7 +116,8 @@ def whole(number: float) -> float:
 def spender_key(values: tuple[str, ...]) -> str:
     """`GET /checkout → 500`: what was asked, and how it ended."""
     *asked, ended = values
-    return f"{' '.join(part for part in asked if part)} → {ended}" if any(asked) else ended
+    known = [part for part in asked if part and part != ABSENT]
+    return f"{' '.join(known)} → {ended}" if known else ended
 
 
 def _latency(survey: Survey, found: Surveyed) -> LatencyTrial | None:

@@ -23,7 +23,7 @@ from mainstay.doors.web.slo_content import pages, resource_link
 from mainstay.kernel.catalog import load
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
 from mainstay.kernel.finding import errors_of
-from mainstay.kernel.journal import Batch, Claim, NewFact, Retry
+from mainstay.kernel.journal import Batch, Claim, Message, NewFact, Retry
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import Notice, Notifier, World
 from mainstay.kernel.quantity import parse_duration
@@ -101,10 +101,14 @@ class Clockwork(threading.Thread):
         """One round."""
         self._reread_catalog()
         if self.world.catalog.of(Objective):
-            enforce(self.world, EnforceRequest(stale_ok=True))
+            enforced = enforce(self.world, EnforceRequest(stale_ok=True))
             react(self.world)
             self._notify()
-            self.latest = report(self.world, ReportRequest(offline=True))
+            found = report(self.world, ReportRequest(offline=True))
+            # The report asks no source again, so it cannot know which of them did not answer a moment ago.
+            self.latest = replace(found, objectives=tuple(
+                replace(one, stale=True, warnings=(*one.warnings, enforced.problems[one.name]))
+                if one.name in enforced.problems else one for one in found.objectives))
         else:
             self.latest = Report(self.world.clock.now(), ())
         self.problem, self.evaluations = "", self.evaluations + 1
@@ -123,19 +127,27 @@ class Clockwork(threading.Thread):
         self.world = replace(self.world, catalog=catalog, findings=tuple(findings))
 
     def _notify(self) -> None:
+        # One at a time, so that each is sent well inside its lease; what one receiver refuses, it would refuse again.
+        sent = True
+        while sent and (taken := self.world.journal.take_messages(
+                self.world.clock.now(), f"serve-{os.getpid()}", channel="notice", limit=1)):
+            sent = self._send(taken[0])
+
+    def _send(self, message: Message) -> bool:
+        """Deliver it, or put it back; whether it was delivered."""
         now = self.world.clock.now()
-        for message in self.world.journal.take_messages(now, f"serve-{os.getpid()}", channel="notice"):
-            notice = Notice(message.data["target"], message.data["subject"], message.data["body"], message.key)
-            try:
-                self.notifier.send(notice)
-            except SourceUnavailable as error:
-                wait = min(_FIRST_RETRY * 2 ** (message.attempts - 1), _LAST_RETRY)
-                log.warning("notice for %s not delivered (%s); again in %s", notice.target, error.message, wait)
-                self.world.journal.commit(Batch(messages_retry=[Retry(message.key, message.fence, now + wait)]))
-                continue
-            self.world.journal.commit(Batch(
-                [NewFact("notice.sent", notice.target, now, {"subject": notice.subject}, key=f"sent:{message.key}")],
-                messages_done=[Claim(message.key, message.fence)]))
+        notice = Notice(message.data["target"], message.data["subject"], message.data["body"], message.key)
+        try:
+            self.notifier.send(notice)
+        except SourceUnavailable as error:
+            wait = min(_FIRST_RETRY * 2 ** min(message.attempts - 1, 10), _LAST_RETRY)
+            log.warning("notice for %s not delivered (%s); again in %s", notice.target, error.message, wait)
+            self.world.journal.commit(Batch(messages_retry=[Retry(message.key, message.fence, now + wait)]))
+            return False
+        self.world.journal.commit(Batch(
+            [NewFact("notice.sent", notice.target, now, {"subject": notice.subject}, key=f"sent:{message.key}")],
+            messages_done=[Claim(message.key, message.fence)]))
+        return True
 
 
 def _stamp(files: tuple[str, ...]) -> tuple[tuple[str, int, int], ...]:

@@ -37,6 +37,7 @@ class _Scale:
 
     low: float
     high: float
+    step: float
     start: float
     end: float
 
@@ -154,7 +155,7 @@ def _scale(chart: Chart, values: Sequence[float]) -> _Scale:
     if low == high:
         low, high = (0.0, high) if high > 0 else (low - 1, high + 1)
     step = _nice((high - low) / 4)
-    return _Scale(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step,
+    return _Scale(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, step,
                   chart.times[0].timestamp(), chart.times[-1].timestamp())
 
 
@@ -164,22 +165,20 @@ def _nice(rough: float) -> float:
     return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))
 
 
-def _levels(scale: _Scale) -> tuple[list[float], float]:
-    step = _nice((scale.high - scale.low) / 4)
-    return [scale.low + index * step for index in range(round((scale.high - scale.low) / step) + 1)], step
+def _levels(scale: _Scale) -> list[float]:
+    return [scale.low + index * scale.step for index in range(round((scale.high - scale.low) / scale.step) + 1)]
 
 
 def _grid(scale: _Scale) -> Iterator[str]:
-    for value in _levels(scale)[0]:
+    for value in _levels(scale):
         y = scale.y(value)
         yield f'<line class="grid" x1="0" x2="100%" y1="{y}" y2="{y}"/>'
 
 
 def _value_axis(chart: Chart, scale: _Scale) -> Iterator[str]:
-    values, step = _levels(scale)
-    decimals = max(0, -math.floor(math.log10(step)) + (1 if f"{step:e}".startswith("2.5") else 0))
+    decimals = max(0, -math.floor(math.log10(scale.step)) + (1 if f"{scale.step:e}".startswith("2.5") else 0))
     unit = chart.unit if chart.unit == "×" else f" {chart.unit}"
-    for value in values:
+    for value in _levels(scale):
         text = f"{value:,.{decimals}f}{unit}".rstrip().replace("-", "−")
         yield f'<text class="tick" x="0" y="{scale.y(value) - 4}">{escape(text)}</text>'
 

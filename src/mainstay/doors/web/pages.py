@@ -14,12 +14,12 @@ from litestar.handlers import HTTPRouteHandler
 
 from mainstay.doors.front import Act, Front, cookie_of
 from mainstay.doors.inputs import from_query, offered, read_request
-from mainstay.doors.openapi import path_of
+from mainstay.doors.names import api_path, name_of, page_path
 from mainstay.doors.security import COOKIE, SESSION_LENGTH, Caller, NotKnown, Pace, TooMany
 from mainstay.doors.web.forms import Field, clean, draw_fields
 from mainstay.doors.web.links import address, local_path
 from mainstay.doors.web.render import render_template
-from mainstay.kernel.errors import MainstayError, NotFound
+from mainstay.kernel.errors import InvalidInput, MainstayError, NotFound
 from mainstay.kernel.operation import Operation
 from mainstay.kernel.ports import World
 from mainstay.kernel.view import View
@@ -82,13 +82,14 @@ class NavLink:
 
 @dataclass(frozen=True, slots=True)
 class NavWord:
-    """A word with its pages and the letter that leads there after `g`."""
+    """A word with its pages and the letter that leads there after `g`; `here` when it is itself the page shown."""
 
     word: str
     href: str
     letter: str
     current: bool
     links: tuple[NavLink, ...]
+    here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class Site:
         self.front, self.pages = front, tuple(pages)
         taken = {page.path for page in pages}
         self.verbs = tuple(operation for operation in front.operations
-                           if "page" in operation.doors and f"/{operation.word}/{operation.verb}" not in taken)
+                           if "page" in operation.doors and page_path(operation) not in taken)
         self.assets = load_assets()
         self.logins = Pace(front.settings.logins_per_minute / 60, front.settings.logins_per_minute, front.clock)
         self._letters = _letters([word for word, _ in self._by_word()])
@@ -149,7 +150,8 @@ class Site:
             if page.word and page.listed:
                 found.setdefault(page.word, []).append((page.title, page.path))
         for operation in self.verbs:
-            found.setdefault(operation.word, []).append((operation.verb, f"/{operation.word}/{operation.verb}"))
+            # A command of the house stands by itself, behind the words.
+            found.setdefault(operation.word or operation.verb, []).append((operation.verb, page_path(operation)))
         order = {word: index for index, word in enumerate(LOOP)}
         return sorted(found.items(), key=lambda item: (order.get(item[0], len(LOOP)), item[0]))
 
@@ -158,7 +160,8 @@ class Site:
         """The layout's part of a page; without a caller (login, errors) the navigation is left out."""
         words = tuple(
             NavWord(name, links[0][1], self._letters.get(name, ""), name == word,
-                    tuple(NavLink(text, href, href == path) for text, href in links))
+                    tuple(NavLink(text, href, href == path) for text, href in links if text != name),
+                    links == [(name, path)])
             for name, links in self._by_word()) if caller else ()
         ranges = tuple((value, text, value == query.range) for value, text in RANGES) if query else ()
         kept = tuple((name, value) for name, value in query.fields.items() if name != "range") if query else ()
@@ -273,24 +276,26 @@ def _page_route(site: Site, page: Page) -> HTTPRouteHandler:
 
 @dataclass(slots=True)
 class _Answer:
-    """What a generic page shows below its form."""
+    """What a generic page shows below its form; `asks` is what an untouched form still needs."""
 
+    asks: str = ""
     view: View | None = None
     error: MainstayError | None = None
     fields: tuple[Field, ...] = field(default_factory=tuple)
 
 
 def _operation_page(site: Site, operation: Operation[Any, Any]) -> HTTPRouteHandler:
-    path = f"/{operation.word}/{operation.verb}"
+    path = page_path(operation)
 
     async def answer(request: AnyRequest) -> Response[Any]:
         caller, cookie = site.visitor(request)
         acts = request.scope["method"] == "POST"
         sent = await request.body() if acts else request.scope["query_string"]
         answer = await _answer(site, operation, request, caller, sent)
-        values = {"frame": site.frame(f"{operation.word} {operation.verb}", path, caller, word=operation.word),
+        values = {"frame": site.frame(name_of(operation), path, caller, word=operation.word),
+                  "name": name_of(operation), "topic": operation.word or operation.verb,
                   "operation": operation, "answer": answer, "acts": operation.scope != "read",
-                  "api": f"{path_of(operation)}?{sent.decode('latin-1')}" if operation.scope == "read" else "",
+                  "api": f"{api_path(operation)}?{sent.decode('latin-1')}" if operation.scope == "read" else "",
                   "may": operation.scope in caller.scopes}
         status = answer.error.http_status if answer.error else 200
         body = await site.front.in_thread(lambda: render_template("operation.html", **values))
@@ -321,7 +326,11 @@ async def _answer(site: Site, operation: Operation[Any, Any], request: AnyReques
     except NotKnown:
         raise
     except MainstayError as error:
-        answer.error = error
+        # Nobody has typed anything yet: what the operation misses is a hint, not a refusal.
+        if type(error) is InvalidInput and not acts and not sent:
+            answer.asks = f"{error.message}: {error.way_out}" if error.way_out else error.message
+        else:
+            answer.error = error
     return answer
 
 
@@ -329,7 +338,7 @@ def _home_route(site: Site) -> HTTPRouteHandler:
     @route("/", http_method="GET", name="page /", before_request=_come_closer)
     async def home(request: AnyRequest) -> Response[Any]:
         caller, cookie = site.visitor(request)
-        verbs = [(f"{o.word} {o.verb}", f"/{o.word}/{o.verb}", o.summary) for o in site.verbs]
+        verbs = [(name_of(one), page_path(one), one.summary) for one in site.verbs]
         body = render_template("search.html", frame=site.frame("Everything", "/", caller), asked="", found=verbs)
         return site.with_cookie(_html(body), cookie)
 
@@ -355,8 +364,8 @@ def _find(site: Site, caller: Caller, asked: str) -> list[tuple[str, str, str]]:
         found += [(name, address(link), f"{kind.__name__}, {resource.origin}") for name, resource in resources.items()
                   if asked in name.lower() and (link := site.front.hooks.link(resource))]
     found += [(page.title, page.path, page.word) for page in site.pages if page.listed and asked in page.title.lower()]
-    found += [(f"{o.word} {o.verb}", f"/{o.word}/{o.verb}", o.summary) for o in site.verbs
-              if asked in f"{o.word} {o.verb} {o.summary}".lower()]
+    found += [(name_of(one), page_path(one), one.summary) for one in site.verbs
+              if asked in f"{name_of(one)} {one.summary}".lower()]
     return found[:MAX_FOUND]
 
 

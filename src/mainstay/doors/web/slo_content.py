@@ -22,7 +22,7 @@ from mainstay.kernel.catalog import Resource
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import SLOT, State, format_share
-from mainstay.kernel.view import SIGNS, Cell, Code, Pairs, Tone, cells, table
+from mainstay.kernel.view import Cell, Code, Pairs, Tone, cells, table
 from mainstay.slo.operations.policy import PolicyReading, PolicyRequest, policy
 from mainstay.slo.operations.show import Shown, ShowRequest, budget_chart, causes_table, exhaustion_text, show
 from mainstay.slo.operations.standings import Report
@@ -108,11 +108,10 @@ def objective_page(world: World, query: PageQuery) -> ObjectivePage:
     objective = world.catalog.get(Objective, name)
     one = found.standing
     promise = found.description or f"{one.promise} of {one.method} are good, over {one.window}."
-    word = SIGNS[one.status][1]
     stale = f"stale since {one.measured_until:%-d %b %H:%M} UTC" if one.stale and one.measured_until else ""
     return ObjectivePage(
         name=one.name, service=one.service, owner=one.owner, promise=promise, state=one.status,
-        verdict=_verdict(found, word), facts=_facts(found), budget=budget_chart(found), burn=_burn(found),
+        verdict=_verdict(found), facts=_facts(found), budget=budget_chart(found), burn=_burn(found),
         spenders=causes_table(found), policy=_policy(found, reading), todo=_todo(found),
         definition=_definition(found, objective), source=Code("\n".join(found.counted), title="Counted"),
         worst=table("Worst five minutes", ("from", "bad>", "of>", "share>"), [
@@ -122,11 +121,11 @@ def objective_page(world: World, query: PageQuery) -> ObjectivePage:
         measured_at=one.measured_until, stale=stale)
 
 
-def _verdict(found: Shown, word: str) -> str:
+def _verdict(found: Shown) -> str:
     one = found.standing
     if one.sli is None:
         return "No data: nothing was measured in this window."
-    says = f"{word.capitalize()}: {format_share(one.sli, one.promise)} against {one.promise}"
+    says = f"{format_share(one.sli, one.promise)} against {one.promise}"
     if one.simulated_until is not None:
         says += f"; history before {one.simulated_until:%-d %b %H:%M} UTC is simulated"
     return says + "."

@@ -11,7 +11,7 @@ from mainstay.kernel.view import Chart, Code, Pairs, Table, Tone
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of several ways to look at the page."""
+    """One of several ways to look at the page; without a link it is only named."""
 
     text: str
     link: str

@@ -213,12 +213,18 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Enforced:
-    """What was recorded (or, in a dry run, would be)."""
+    """What was recorded (or, in a dry run, would be).
+
+    Args:
+        left_out: objectives that nothing was decided about: no data, or none that is fresh.
+        problems: those of them whose source could not be asked, each with what it said.
+    """
 
     passages: tuple[Passage, ...]
     unchanged: int
     left_out: tuple[str, ...]
     recorded: bool
+    problems: dict[str, str]
 
 
 def enforce(world: World, request: EnforceRequest) -> Enforced:
@@ -242,7 +248,8 @@ def enforce(world: World, request: EnforceRequest) -> Enforced:
     if facts and not request.dry_run:
         world.journal.commit(Batch(facts))
     return Enforced(tuple(passages), len(judged) - len(passages) - len(left_out), tuple(left_out),
-                    bool(facts) and not request.dry_run)
+                    bool(facts) and not request.dry_run,
+                    {one.objective.name: one.measured.problem for one in judged if one.measured.problem})
 
 
 def _passage(one: Judged, spent: float, now: datetime) -> tuple[Passage, list[NewFact]] | None:

@@ -22,7 +22,7 @@ from mainstay.slo.operations.measuring import Measured, history, measure, reques
 from mainstay.slo.operations.standings import choose, judge
 from mainstay.slo.queries import parse_where
 from mainstay.slo.spec import Journey, Objective
-from mainstay.slo.view import count, many, percent
+from mainstay.slo.view import count, percent
 
 # -- suggest ------------------------------------------------------------------------------------------------------
 
@@ -212,9 +212,10 @@ def causes(facts: Iterable[Fact], objective: Objective, span: Span) -> list[attr
         end = datetime.fromisoformat(until) if until else fact.at + timedelta(hours=1)
         if end <= span.start or fact.at >= span.end:
             continue
-        kind = fact.kind.split(".")[0]
-        out.append(attribution.Fact(kind, fact.subject, Span(fact.at, end), str(fact.data.get("text", "")),
-                                    float(fact.data.get("weight", 1.0))))
+        weight = float(fact.data.get("weight", 1.0))
+        if weight > 0:
+            kind = fact.kind.split(".")[0]
+            out.append(attribution.Fact(kind, fact.subject, Span(fact.at, end), str(fact.data.get("text", "")), weight))
     return out
 
 

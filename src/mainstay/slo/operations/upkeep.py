@@ -172,9 +172,9 @@ def recompute(world: World, request: RecomputeRequest) -> Recomputed:
 def recomputed_view(found: Recomputed) -> View:
     """What differed."""
     changed = sum(one.changed for one in found.objectives)
-    done = "corrected and recorded." if found.kept else "nothing was changed."
-    head = Text(f"{many(changed, 'slot')} differed; {done}", "warn") if changed else \
-        Text("The ledger equals its sources.", "good")
+    head = Text("The ledger equals its sources.", "good") if not changed else \
+        Text(f"{many(changed, 'slot')} differed; "
+             + ("corrected and recorded." if found.kept else "nothing was changed."), "warn")
     rows = [(one.name, f"{one.slots:,}", f"{one.changed:,}", f"{one.bad_before:,.0f} → {one.bad_after:,.0f}",
              f"{one.total_before:,.0f} → {one.total_after:,.0f}") for one in found.objectives]
     return View("Recomputed", (head, table("", ("objective", "slots>", "differ>", "bad>", "total>"), rows),

@@ -1,0 +1,177 @@
+"""Telling people: a webhook against a real HTTP server, the terminal, and an outbox that tries again."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from mainstay.adapters.notifiers import TerminalNotifier, WebhookNotifier
+from mainstay.doors.house.serving import Clockwork
+from mainstay.doors.sse import Feed
+from mainstay.kernel.errors import InvalidInput, SourceUnavailable
+from mainstay.kernel.journal import Batch, NewMessage
+from mainstay.kernel.ports import Notice
+from slo.worlds import NOW, Room, busy_month, objective, room
+
+NOTICE = Notice("team-web", "web: half is spent", "web: half is spent (zone watch)", "notice:7")
+
+
+@dataclass
+class Receiver:
+    """A real HTTP server that takes notices and answers as told."""
+
+    url: str = ""
+    status: int = 200
+    silence: float = 0.0
+    got: list[tuple[dict[str, Any], dict[str, str]]] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def receiver(status: int = 200, silence: float = 0.0) -> Iterator[Receiver]:
+    here = Receiver(status=status, silence=silence)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            here.got.append((json.loads(body), {name.lower(): value for name, value in self.headers.items()}))
+            time.sleep(here.silence)
+            with contextlib.suppress(ConnectionError):
+                self.send_response(here.status)
+                if here.status == 302:
+                    self.send_header("Location", here.url + "/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    here.url = f"http://127.0.0.1:{server.server_port}/hook?secret=s3cret"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield here
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_a_webhook_takes_the_notice_with_its_key(status: int) -> None:
+    with receiver(status) as there:
+        WebhookNotifier(there.url).send(NOTICE)
+
+    (body, headers), = there.got
+    assert body == {"target": "team-web", "subject": "web: half is spent", "body": "web: half is spent (zone watch)",
+                    "key": "notice:7"}
+    assert headers["idempotency-key"] == "notice:7"
+    assert headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("status", [302, 400, 404, 500, 503])
+def test_a_webhook_that_refuses_is_an_error_that_keeps_the_address_secret(status: int) -> None:
+    with receiver(status) as there, pytest.raises(SourceUnavailable) as refused:
+        WebhookNotifier(there.url).send(NOTICE)
+
+    assert str(status) in refused.value.message
+    assert "s3cret" not in refused.value.message + refused.value.way_out
+    assert len(there.got) == 1
+
+
+def test_a_webhook_that_is_silent_is_given_up() -> None:
+    with receiver(silence=0.6) as there, pytest.raises(SourceUnavailable, match="did not answer"):
+        WebhookNotifier(there.url, timeout=0.2).send(NOTICE)
+
+
+def test_a_webhook_that_is_not_there_is_an_error() -> None:
+    with receiver() as there:
+        url = there.url
+    with pytest.raises(SourceUnavailable, match="did not answer"):
+        WebhookNotifier(url).send(NOTICE)
+
+
+@pytest.mark.parametrize("url", ["not an address", "ftp://127.0.0.1/", "http://", "http://[::1"])
+def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
+    with pytest.raises(InvalidInput):
+        WebhookNotifier(url)
+
+
+def test_the_terminal_shows_one_line() -> None:
+    out = io.StringIO()
+
+    TerminalNotifier(out).send(NOTICE)
+
+    assert out.getvalue() == "notice for team-web: web: half is spent\n"
+
+
+def test_a_line_cannot_be_forged_by_a_subject() -> None:
+    out = io.StringIO()
+
+    TerminalNotifier(out).send(Notice("team", "one\nnotice for boss: two\x1b[31m", "", "k"))
+
+    assert out.getvalue().count("\n") == 1
+    assert "\x1b" not in out.getvalue()
+
+
+# -- the outbox ---------------------------------------------------------------------------------------------------
+
+
+def _clockwork(here: Room, url: str) -> Clockwork:
+    here.journal.commit(Batch(messages=[NewMessage("notice:7", "notice", {
+        "target": "team", "subject": "half is spent", "body": "half is spent"}, NOW)]))
+    return Clockwork(here.world, Feed(), timedelta(seconds=60), WebhookNotifier(url))
+
+
+def test_a_notice_is_sent_once() -> None:
+    here = room(busy_month(), objective())
+    with receiver() as there:
+        work = _clockwork(here, there.url)
+        work.evaluate()
+        work.evaluate()
+
+    assert [body["key"] for body, _ in there.got] == ["notice:7"]
+    assert [one.data["subject"] for one in here.facts("notice.sent")] == ["half is spent"]
+
+
+def test_a_notice_that_was_refused_waits_and_is_tried_again_under_the_same_key() -> None:
+    here = room(busy_month(), objective())
+    with receiver(500) as there:
+        work = _clockwork(here, there.url)
+        work.evaluate()
+        work.evaluate()
+        assert len(there.got) == 1, "not before its time"
+        there.status = 200
+        here.clock.advance(timedelta(seconds=6))
+        work.evaluate()
+
+    assert [headers["idempotency-key"] for _, headers in there.got] == ["notice:7"] * 2
+    assert len(here.facts("notice.sent")) == 1
+
+
+def test_tries_grow_rarer_up_to_ten_minutes() -> None:
+    here = room(busy_month(), objective())
+    with receiver(500) as there:
+        work = _clockwork(here, there.url)
+        waits = []
+        for _ in range(10):
+            tried = len(there.got)
+            waited = 0
+            while len(there.got) == tried:
+                work._notify()
+                here.clock.advance(timedelta(seconds=5))
+                waited += 5
+            waits.append(waited)
+
+    assert waits == sorted(waits)
+    assert waits[-1] <= 605
