@@ -15,7 +15,7 @@ _SHOWN = [(path.relative_to(REPO).as_posix(), block) for path in documents()
           for block in blocks(path.read_text(encoding="utf-8"), "yaml")]
 
 
-@pytest.mark.parametrize(("name", "block"), _SHOWN, ids=lambda value: value if isinstance(value, str) else str(value.line))
+@pytest.mark.parametrize(("name", "block"), _SHOWN, ids=[f"{name}:{block.line}" for name, block in _SHOWN])
 def test_a_yaml_block_can_be_copied(name, block, tmp_path):
     path = Path(tmp_path, "shown.yaml")
     path.write_text(block.text, encoding="utf-8")

@@ -130,11 +130,14 @@ def test_the_workflow_stops_a_change_when_the_gate_is_closed_and_warns_without_d
         f"{now - age:%Y-%m-%dT%H:%M:%SZ},{500 if row < (failed or 0) else 200}\n" for row in range(10)),
         encoding="utf-8")
     job = workflow()["jobs"]["gate"]
-    script = "\n".join(step["run"] for step in job["steps"] if step.get("name") in ("Check the catalog", "Ask the gate"))
+    ours = ("Check the catalog", "Ask the gate")
+    script = "\n".join(step["run"] for step in job["steps"] if step.get("name") in ours)
     summary = tmp_path / "summary.md"
-    ended = subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, text=True, capture_output=True, check=False, env={
-        "PATH": f"{_BIN}:/usr/bin:/bin", "HOME": str(tmp_path), "MAINSTAY_CATALOG": job["env"]["MAINSTAY_CATALOG"],
-        "MAINSTAY_STORE_SECRET": f"sqlite:///{tmp_path}/store.db", "GITHUB_STEP_SUMMARY": str(summary)})
+    environ = {"PATH": f"{_BIN}:/usr/bin:/bin", "HOME": str(tmp_path), "GITHUB_STEP_SUMMARY": str(summary),
+               "MAINSTAY_CATALOG": job["env"]["MAINSTAY_CATALOG"],
+               "MAINSTAY_STORE_SECRET": f"sqlite:///{tmp_path}/store.db"}
+    ended = subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, text=True, capture_output=True, check=False,
+                           env=environ)
     assert ended.returncode == code, ended.stdout + ended.stderr
     assert said in ended.stdout
     assert "| api |" in summary.read_text(encoding="utf-8")
