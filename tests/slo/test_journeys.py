@@ -22,7 +22,7 @@ def standing(name: str, sli: float | None, target: float = 0.99, consumption: fl
     promise = Target.percent(target * 100)
     return Standing(name, "web", "healthy" if sli is not None else "no_data", float(promise.ratio), "30d rolling",
                     "Occurrences", 0, 0, sli, consumption, None, None, {}, UNKNOWN, "", False, (), None, "", "", None,
-                    False, None, (), (), promise)
+                    False, None, (), ())
 
 
 def reading(combine: str, slis: list[float | None], weights: tuple[float, ...] = (), target: float | None = None,

@@ -298,6 +298,6 @@ def _dangling(catalog: Catalog, grammar: Grammar) -> Iterator[tuple[str, Finding
 def _with_source(finding: Finding, lines: Mapping[str, tuple[str, ...]]) -> Finding:
     """Give findings made without a document at hand (duplicates, references) their line for the caret."""
     known = lines.get(finding.where.file, ())
-    if finding.source or finding.where.line > len(known):
+    if finding.source or finding.hidden or finding.where.line > len(known):
         return finding
     return replace(finding, source=known[finding.where.line - 1])

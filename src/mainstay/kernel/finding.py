@@ -38,6 +38,7 @@ class Finding:
         code: stable, kebab-case, e.g. `unknown-field`; documented in the reference.
         source: the text of the line, for the caret; empty when the file has no such line.
         mend: what to write instead.
+        hidden: the line holds a secret and is not shown: what a check prints ends in logs that others read.
     """
 
     code: str
@@ -46,6 +47,7 @@ class Finding:
     mend: str = ""
     source: str = ""
     severity: Severity = Severity.ERROR
+    hidden: bool = False
 
     def render(self) -> str:
         """The finding as people read it: place, message, the line with a caret, the mend."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from mainstay.kernel.finding import Finding
 from mainstay.kernel.ports import FileSet
 from mainstay.kernel.quantity import zone_named
 from mainstay.kernel.reader import Reader
@@ -58,13 +59,19 @@ def read_details(spec: Reader, kind: str) -> Details | None:
             return None
 
 
+def _report_secret(details: Reader, key: str, mend: str) -> None:
+    details.findings.append(Finding("secret-in-file", details.where_of(key), f"{details.field(key)} holds a secret",
+                                    f"{mend}, and take the secret out of the file's history", hidden=True))
+
+
 def _prometheus(details: Reader) -> PrometheusDetails | None:
     url = details.text("url", required=True)
     for key in ("password", "token", "bearerToken"):
         if details.has(key):
             details.ignore(key)
-            details.report("secret-in-file", f"{details.field(key)} holds a secret", f"write {key}_env: NAME or "
-                           f"{key}_file: PATH, and take the secret out of the file's history", key)
+            _report_secret(details, key, f"write {key}_env: NAME or {key}_file: PATH")
+    if url is not None and "@" in url.partition("://")[2].partition("/")[0]:
+        _report_secret(details, "url", "write username: and password_env: beside the url")
     retries = details.whole("retries", minimum=0, maximum=10)
     out = PrometheusDetails(
         url or "", details.text("username", default=""), details.text("password_env", default=""),

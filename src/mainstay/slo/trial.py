@@ -104,8 +104,8 @@ def trial_of(survey: Survey, found: Surveyed, target: Target) -> Trial:
         status=status_of(spent), by_day=tuple(Day(day, whole(total), whole(bad), (total - bad) / total)
                                               for day, total, bad in found.by_day if total > 0),
         latency=_latency(survey, found),
-        top_spenders=tuple(Spent(spender_key(values), whole(bad), bad / found.bad)
-                           for values, bad in found.spenders if bad > 0),
+        top_spenders=tuple(Spent(spender_key(values), whole(bad), bad / found.bad) for values, bad in found.spenders
+                           if bad),
         format=found.format, files=survey.files.paths, repeated=found.repeated, left_out=found.left_out)
 
 
