@@ -21,7 +21,7 @@ _PICTURES = _ROOT / "docs" / "pictures"
 _LONGEST = 200_000
 """Bytes of a picture; a README of megabytes is not read."""
 _WAIT = 60.0
-_SIZE = (1280, 900)
+_WIDTH = 1280
 
 
 def main() -> int:
@@ -55,14 +55,15 @@ def _photograph(address: str) -> list[Path]:
     with sync_playwright() as playwright:
         chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": _SIZE[0], "height": _SIZE[1]}, color_scheme="light")
-        taken = [_picture(page, address, "overview"),
-                 _picture(page, f"{address}/slo/show?name=web-availability", "objective")]
+        page = browser.new_page(viewport={"width": _WIDTH, "height": 900}, color_scheme="light")
+        taken = [_picture(page, address, "overview", 620),
+                 _picture(page, f"{address}/slo/show?name=web-availability", "objective", 900)]
         browser.close()
     return taken
 
 
-def _picture(page: Page, address: str, name: str) -> Path:
+def _picture(page: Page, address: str, name: str, height: int) -> Path:
+    page.set_viewport_size({"width": _WIDTH, "height": height})
     answer = page.goto(address, wait_until="load")
     if answer is None or not answer.ok:
         raise SystemExit(f"{address} answered {answer.status if answer else 'nothing'}")

@@ -243,6 +243,15 @@ def test_fields_are_told_where_the_file_has_names_of_its_own(write: Write) -> No
     assert found.latency.good == 1
 
 
+@pytest.mark.parametrize(("name", "told"), [("cost_ms", "cost_ms"), ("durationMs", "durationMs"), ("cost", "cost:ms"),
+                                            ("took", "took")])
+def test_a_duration_that_is_told_is_in_the_unit_its_name_ends_in(write: Write, name: str, told: str) -> None:
+    found = read(write(json_lines({"time": 1772452800, "status": 200, name: 250})), fields={"duration": told},
+                 latency=0.3)
+    assert found.latency is not None
+    assert found.latency.p50 == 0.25
+
+
 def test_a_table_that_counts_more_bad_than_all_events_is_rejected_there(write: Write) -> None:
     path = write("time,calls,errors\n1772452800,10,2\n1772452801,0,0\n1772452802,1,5\n1772452803,,0\n1772452804,-1,0\n"
                  "1772452805,5,1\n1772452806,5,1\n")

@@ -72,6 +72,18 @@ _DURATION_NAME = re.compile(
     r"(?:_time)?[_.]?(" + "|".join(sorted(PER_SECOND, key=len, reverse=True)) + r")?", re.IGNORECASE)
 
 
+_UNIT_AT_END = re.compile(r".*[_.](" + "|".join(PER_SECOND) + r")", re.IGNORECASE)
+
+
+def unit_of(name: str) -> str:
+    """The unit that a duration's name ends in, as `latency_ms` does; seconds when it names none."""
+    found = _UNIT_AT_END.fullmatch(name) or _DURATION_NAME.fullmatch(name)
+    if found is not None and found[1]:
+        return found[1].lower()
+    # Elasticsearch's `took` is in milliseconds.
+    return "ms" if name.lower() == "took" else "s"
+
+
 def _seconds(text: str, unit: str) -> str:
     """A duration in seconds: a number in its unit, or a number with the unit behind it (`12ms`, `1.5 s`)."""
     # No part of this is written twice: DuckDB would compute it for every row, needed or not.
@@ -122,9 +134,7 @@ def by_usual_names(own: Mapping[str, Value], moment: Callable[[str], Value],
         fields[ours] = value
     named = [(name, found[1]) for name in own if (found := _DURATION_NAME.fullmatch(name))]
     for name, unit in sorted(named, key=lambda item: item[0].count(".")):
-        # Elasticsearch's `took` is in milliseconds; every other name without a unit means seconds.
-        default = "ms" if name.lower() == "took" else "s"
-        spelled = (unit or default).lower()
+        spelled = (unit or unit_of(name)).lower()
         fields["duration"] = (own[name].then(seconds_of_number(spelled)) if name in numbers
                               else duration_of_text(own[name], spelled))
         break

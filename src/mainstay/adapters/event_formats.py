@@ -26,6 +26,7 @@ from mainstay.adapters.event_fields import (
     moment_of_text,
     moment_of_type,
     plain_path,
+    unit_of,
 )
 from mainstay.adapters.event_files import (
     DELIMITER,
@@ -183,7 +184,7 @@ def _as_told(shape: Shape, wanted: FileSet) -> Shape:
     for ours, told in wanted.fields.items():
         name, _, unit = told.rpartition(":")
         if told in shape.fields or unit not in PER_SECOND:
-            name, unit = told, "s"
+            name, unit = told, unit_of(told)
         value = shape.fields.get(name)
         if value is None:
             if shape.elsewhere is None:
