@@ -75,3 +75,9 @@ def test_durations_against_a_threshold_are_a_share() -> None:
     (("(none)", "(none)", "500"), "500"), (("500",), "500")])
 def test_a_spender_is_what_was_asked_and_how_it_ended(values: tuple[str, ...], key: str) -> None:
     assert spender_key(values) == key
+
+
+def test_who_lost_nothing_spent_nothing() -> None:
+    quiet = replace(FOUND, bad=0, spenders=((("GET", "/", "200"), 0.0),))
+
+    assert trial_of(ASKED, quiet, Target.percent(99.9)).top_spenders == ()

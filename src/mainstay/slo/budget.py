@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterable
 from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from mainstay.kernel.errors import InvalidInput
@@ -252,6 +253,7 @@ def burn_alerts(target: Target, window: timedelta, tiers: Iterable[Tier] = TIERS
     return tuple(_alert(tier, target, window) for tier in tiers)
 
 
+@lru_cache(maxsize=512)
 def _alert(tier: Tier, target: Target, window: timedelta) -> BurnAlert:
     factor = tier.spends * _seconds(window) / _seconds(tier.long)
     threshold = factor * target.budget
