@@ -41,8 +41,8 @@ def test_a_damaged_gzip_file_is_refused_as_a_whole(write: Write, content: bytes)
     assert caught.value.way_out
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"  \n", gzip.compress(b"", mtime=0), b"[]", b'{"resourceSpans": []}',
-                                     b"time,status\n", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"  \n", gzip.compress(b"", mtime=0), b"[]",
+                                     b'{"resourceSpans": []}', b"time,status\n", b"\xef\xbb\xbf"])
 def test_files_without_events_are_no_data(write: Write, content: bytes) -> None:
     with pytest.raises(NoData):
         read(write(content))
