@@ -30,6 +30,8 @@ if [ -z "$uv" ]; then
     uv=.venv/bin/uv
 fi
 
+# The system's certificates, not uv's own: behind a company's proxy only those know it. (Two names, by uv's version.)
+export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1
 # Byte code is written once here, so that every later start of the command is three to four times faster.
 export UV_COMPILE_BYTECODE=1 VIRTUAL_ENV="$PWD/.venv" UV_LINK_MODE=copy
 "$uv" pip install --quiet --require-hashes -r "$lock"
