@@ -338,10 +338,10 @@ def _latency(seen: _Seen) -> Latency | None:
         return None
     threshold = seen.survey.latency
     slow = "0" if threshold is None else f"count(*) FILTER (duration > {_double(threshold)})"
-    timed = f"{seen.counted} AND duration IS NOT NULL"
+    # With a condition that a duration is there, DuckDB would make each of them once more; so they are counted instead.
     steps = seen.ask(lambda events: (
-        f"SELECT {_ROUNDED} AS step, count(*) AS n, {slow} AS slow, min(duration) AS low, max(duration) AS high "
-        f"FROM {events} WHERE {timed} GROUP BY step ORDER BY step")).fetchnumpy()
+        f"SELECT {_ROUNDED} AS step, count(duration) AS n, {slow} AS slow, min(duration) AS low, max(duration) AS high "
+        f"FROM {events} WHERE {seen.counted} GROUP BY step HAVING n > 0 ORDER BY step")).fetchnumpy()
     below = np.cumsum(steps["n"])
     if not len(below):
         return None
@@ -353,7 +353,7 @@ def _latency(seen: _Seen) -> Latency | None:
     if any(lows[at] < highs[at] for at in wanted):
         chosen = " OR ".join(f"duration BETWEEN {_double(lows[at])} AND {_double(highs[at])}" for at in set(wanted))
         near = seen.ask(lambda events: (
-            f"SELECT duration AS value, count(*) AS n FROM {events} WHERE {timed} AND ({chosen}) "
+            f"SELECT duration AS value, count(*) AS n FROM {events} WHERE {seen.counted} AND ({chosen}) "
             "GROUP BY value ORDER BY value")).fetchnumpy()
     p50, p95, p99 = (_value_at(near, float(lows[at]), float(highs[at]), rank - int(below[at]) + int(steps["n"][at]))
                      for rank, at in zip(ranks, wanted, strict=True))
