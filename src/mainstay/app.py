@@ -164,9 +164,14 @@ def _prometheus(details: PrometheusDetails) -> Source:
 
 
 def _survey(asked: Survey) -> Surveyed:
-    from mainstay.adapters.events import survey  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.access_scan import scan  # noqa: PLC0415  (a lazy start)
 
-    return survey(asked)
+    found = scan(asked)
+    if found is None:
+        from mainstay.adapters.events import survey  # noqa: PLC0415  (a lazy start: DuckDB, which a plain log can spare)
+
+        found = survey(asked)
+    return found
 
 
 def _open_store(url: str, clock: Clock) -> Store:

@@ -13,15 +13,15 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mainstay.adapters.event_files import opened
-from mainstay.adapters.event_formats import FORMATS, Shape, Value, literal, shape_of, unknown_field
-from mainstay.adapters.event_records import LAST_MOMENT, SAMPLES
+from mainstay.adapters.event_formats import Shape, Value, literal, shape_of, unknown_field
+from mainstay.adapters.event_recognition import FORMATS
+from mainstay.adapters.event_sums import LAST_MOMENT, NOT_SAID, OUT_OF_TIME, SAMPLES, SHOWN, by_day, moment, no_time
 from mainstay.kernel.errors import InvalidInput, MissingExtra, NoData
 from mainstay.kernel.ports import (
     Condition,
@@ -52,8 +52,6 @@ _LEFT_OUT, _REPEATED, _REJECTED = -1, -2, -3
 """What stands in the place of a slot for rows that have none."""
 _MOST_AT_ONCE = 3_000_000
 """Durations that are sorted in memory; more are counted by their rounding first."""
-_SHOWN = 200
-_NOT_SAID = "(none)"
 _OTHER = "(other)"
 
 
@@ -170,8 +168,8 @@ class _Rows:
 
     def _why(self) -> str:
         reasons = ["WHEN unfit IS NOT NULL THEN unfit",
-                   f"WHEN moment IS NULL THEN {literal(f'no time that can be read in {self.shape.time_from}')}",
-                   f"WHEN NOT (moment >= 0 AND moment < {LAST_MOMENT}) THEN 'a time before 1970 or after 2099'"]
+                   f"WHEN moment IS NULL THEN {literal(no_time(self.shape.time_from))}",
+                   f"WHEN NOT (moment >= 0 AND moment < {LAST_MOMENT}) THEN {literal(OUT_OF_TIME)}"]
         if self.shape.weight:
             reasons.append("WHEN weight IS NULL OR NOT (weight >= 0 AND isfinite(weight)) "
                            "THEN 'the number of events is missing or below zero'")
@@ -284,7 +282,7 @@ class _Reader:
     def rejects(self) -> tuple[tuple[int, str, str], ...]:
         """The first rejected rows: number in the whole input, reason, text."""
         def ask(rows: _Rows) -> str:
-            return (f'SELECT "row", why, left(CAST(raw AS VARCHAR), {_SHOWN}) '
+            return (f'SELECT "row", why, left(CAST(raw AS VARCHAR), {SHOWN}) '
                     f"FROM ({rows.select(numbered=True)}) WHERE why IS NOT NULL LIMIT {SAMPLES}")
 
         # Only in the order of the file are the first ones the first.
@@ -346,9 +344,9 @@ def survey(survey: Survey) -> Surveyed:
         return Surveyed(
             format=reader.shape.format, lines=lines, parsed=lines - rejected, rejected=rejected,
             rejected_samples=reader.rejects() if rejected else (), repeated=repeated, left_out=left_out,
-            first=None if empty else _moment(slots["first"].min()),
-            last=None if empty else _moment(slots["last"].max()),
-            total=series.total_sum, bad=series.bad_sum, by_day=_by_day(series),
+            first=None if empty else moment(slots["first"].min()),
+            last=None if empty else moment(slots["last"].max()),
+            total=series.total_sum, bad=series.bad_sum, by_day=by_day(series),
             spenders=_spenders(reader, survey), latency=_latency(reader, survey), series=series)
 
 
@@ -407,12 +405,6 @@ def _dense(slots: Mapping[str, Any], step: int, *, sampled: bool) -> Series:
     return series
 
 
-def _by_day(series: Series) -> tuple[tuple[str, float, float], ...]:
-    days = series.coarser(86_400) if len(series) else series
-    return tuple((_moment(days.start + 86_400 * index).strftime("%Y-%m-%d"), float(total), float(bad))
-                 for index, (total, bad) in enumerate(zip(days.total, days.bad, strict=True)) if total)
-
-
 def _spenders(reader: _Reader, survey: Survey) -> tuple[tuple[tuple[str, ...], float], ...]:
     known = [name for name in survey.spenders_by if name in reader.shape.fields]
     found = reader.connection.execute(
@@ -421,7 +413,7 @@ def _spenders(reader: _Reader, survey: Survey) -> tuple[tuple[tuple[str, ...], f
     out = []
     for spender, lost in found:
         values = dict(zip(known, json.loads(spender), strict=True))
-        out.append((tuple(values.get(name) or _NOT_SAID for name in survey.spenders_by), float(lost)))
+        out.append((tuple(values.get(name) or NOT_SAID for name in survey.spenders_by), float(lost)))
     return tuple(out)
 
 
@@ -473,10 +465,6 @@ def _percentiles_of_many(reader: _Reader, total: int) -> list[float]:
         rest = rank - int(below[at]) + int(steps["n"][at])
         out.append(float(near["value"][here][int(np.searchsorted(np.cumsum(near["n"][here]), rest))]))
     return out
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(float(seconds), UTC)
 
 
 # -- the source ---------------------------------------------------------------------------------------------------
@@ -595,7 +583,7 @@ def _counts(rows: _Rows, requests: Sequence[CountRequest], step: int) -> str:
 
 def _losses(rows: _Rows, request: CountRequest, by: Sequence[str]) -> str:
     _, bad = _total_and_bad(rows, request)
-    keys = "".join(f", coalesce(CAST({rows.column(name)} AS VARCHAR), '{_NOT_SAID}') AS k{index}"
+    keys = "".join(f", coalesce(CAST({rows.column(name)} AS VARCHAR), '{NOT_SAID}') AS k{index}"
                    for index, name in enumerate(by))
     start, end = _edges(request)
     return (f"CREATE OR REPLACE TEMP TABLE losses AS SELECT CAST(floor(moment / {int(request.step)}) AS INTEGER) AS "
