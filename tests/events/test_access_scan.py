@@ -73,7 +73,9 @@ def test_the_real_log_reads_the_same(more: dict[str, object], block: int) -> Non
 
 
 PIECES = ["10.0.0.1", "::1", "-", " ", " - - [", "[", "]", '"', '" ', ' "', "\\", '\\"', "17/May/2015:10:05:03 +0000",
-          "GET /a HTTP/1.1", "200", " 200 12 ", "500", "0.5", "é", "\t", "] ", '"-"', " 7", "\r"]
+          "GET /a HTTP/1.1", "200", " 200 12 ", "500", "0.5", "é", "\t", "] ", '"-"', " 7"]
+# DuckDB ends a line at a carriage return alone, at times; the scan never does (see the test that says so).
+odd_bytes = st.binary(max_size=60).map(lambda raw: raw.replace(b"\r", b""))
 hostile = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 GOOD = [line(), line(user="bob"), line(tail=""), line(tail=' "-" "a" 0.5'), line(tail=" 7"), line(tail=" -"),
         line(tail=' "-" "a" 1234'), line(tail=' "-" "a" "f"'), line(client="a" * 40), line(client="b" * 60),
@@ -99,7 +101,7 @@ def test_hostile_lines_read_the_same(tmp_path: Path, odd: list[str], log: str, m
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(junk=st.lists(st.binary(max_size=60), max_size=20), at=st.integers(0, 60), put=st.binary(max_size=3))
+@given(junk=st.lists(odd_bytes, max_size=20), at=st.integers(0, 60), put=odd_bytes.map(lambda raw: raw[:3]))
 def test_bytes_that_are_no_text_read_the_same(tmp_path: Path, junk: list[bytes], at: int, put: bytes) -> None:
     path = tmp_path / "x.log"
     good = line().encode()
@@ -114,7 +116,7 @@ def test_one_byte_put_in_anywhere_is_judged_the_same(tmp_path: Path, data: st.Da
     for _ in range(length):
         text = data.draw(st.sampled_from(GOOD)).encode()
         at = data.draw(st.integers(0, len(text)))
-        lines.append(text[:at] + data.draw(st.sampled_from([bytes([code]) for code in range(9, 127) if code != 10]))
+        lines.append(text[:at] + data.draw(st.sampled_from([bytes([code]) for code in range(9, 127) if code not in b"\r\n"]))
                      + text[at + data.draw(st.integers(0, 1)):])
     path = tmp_path / "x.log"
     path.write_bytes(b"\n".join([*lines, *[line().encode()] * (length + 1)]))
@@ -183,6 +185,15 @@ def test_line_ends_of_any_kind_read_the_same(write: Write, ending: str, last: bo
     for tail in (' "-" "a"', ' "-" "a" 0.125', "", " 17"):
         text = ending.join([line(tail=tail), line(tail=tail, status="500")] * 20) + (ending if last else "")
         assert both(write(text)).total == 40
+
+
+def test_a_carriage_return_within_a_line_ends_no_line(write: Write) -> None:
+    odd = line(request="GET /a\rb HTTP/1.1")
+    path = write("\n".join([odd, " \r" + odd, odd.replace(" 200", "\r200"), *[line()] * 5]))
+    found = scan(Survey(FileSet((path,), format="combined")))
+    assert found is not None
+    assert (found.lines, found.parsed, found.rejected) == (8, 6, 2)
+    assert [sample[0] for sample in found.rejected_samples] == [2, 3]
 
 
 def _seconds(draw: random.Random) -> str:

@@ -275,7 +275,7 @@ _HUNDREDS = _pairs(100, 10)
 
 def _spaced(words: Numbers) -> Numbers:
     """Not zero where one of the eight bytes is a space."""
-    other = words ^ _SPACES
+    other: Numbers = words ^ _SPACES
     spaced: Numbers = (other - _ONES) & ~other & _HIGHS
     return spaced
 
@@ -320,7 +320,8 @@ def _first_after(buffer: bytearray, text: Bytes, at: Numbers, ends: Numbers) -> 
     window = _words(buffer, at, 2).view(np.uint8) == _SPACE
     spaces = window.argmax(1)
     has = window.any(1) & (at + spaces < out)
-    return np.where(has, at + spaces, out)
+    found: Numbers = np.where(has, at + spaces, out)
+    return found
 
 
 def _are_digits(words: Numbers) -> Flags:

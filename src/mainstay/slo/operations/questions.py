@@ -21,7 +21,7 @@ from mainstay.slo.operations.measuring import history, measure, request_for
 from mainstay.slo.operations.standings import choose, judge
 from mainstay.slo.queries import parse_where
 from mainstay.slo.spec import Journey, Objective
-from mainstay.slo.view import count, percent
+from mainstay.slo.wording import count, percent
 
 # -- suggest ------------------------------------------------------------------------------------------------------
 
