@@ -116,8 +116,8 @@ def test_one_byte_put_in_anywhere_is_judged_the_same(tmp_path: Path, data: st.Da
     for _ in range(length):
         text = data.draw(st.sampled_from(GOOD)).encode()
         at = data.draw(st.integers(0, len(text)))
-        lines.append(text[:at] + data.draw(st.sampled_from([bytes([code]) for code in range(9, 127) if code not in b"\r\n"]))
-                     + text[at + data.draw(st.integers(0, 1)):])
+        put = data.draw(st.sampled_from([bytes([code]) for code in range(9, 127) if code not in b"\r\n"]))
+        lines.append(text[:at] + put + text[at + data.draw(st.integers(0, 1)):])
     path = tmp_path / "x.log"
     path.write_bytes(b"\n".join([*lines, *[line().encode()] * (length + 1)]))
     same(str(path), bad=ALL_BAD, spenders_by=FOUR, top=100)

@@ -25,7 +25,7 @@ import numpy as np
 from mainstay.adapters.access_lines import PAD, BeyondScanError, Block, Durations, Numbers, Reader, Spender, shown
 from mainstay.adapters.event_files import is_gzip, named
 from mainstay.adapters.event_recognition import recognised
-from mainstay.adapters.event_sums import NOT_SAID, SAMPLES, by_day, moment
+from mainstay.adapters.event_sums import NOT_SAID, SAMPLES, by_day, dense, moment
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.ports import Condition, Latency, Survey, Surveyed
 from mainstay.kernel.quantity import SLOT
@@ -292,12 +292,8 @@ class _Sums:
     def series(self) -> Series:
         """Bad and total from the first to the last slot that has events."""
         used = np.flatnonzero(self._totals)
-        if not len(used):
-            return Series(0, SLOT, np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.bool_))
-        first, behind = int(used[0]), int(used[-1]) + 1
-        totals = self._totals[first:behind].astype(np.float64)
-        return Series((self._start + first) * SLOT, SLOT, self._bads[first:behind].astype(np.float64), totals,
-                      np.ones(len(totals), dtype=np.bool_))
+        return dense({"slot": used + self._start, "total": self._totals[used], "bad": self._bads[used]}, SLOT,
+                     sampled=False)
 
     def numbered_samples(self) -> tuple[tuple[int, str, str], ...]:
         """The first rejected lines with their numbers in the whole input, from one."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
-from mainstay.kernel.series import Series
+import numpy as np
+
+from mainstay.kernel.series import Series, gap
 
 SAMPLES = 20
 """Rejected records that are kept to be shown."""
@@ -25,6 +29,28 @@ def no_time(field: str) -> str:
 def misfit(format: str) -> str:
     """Why a line is rejected that is none of the format."""
     return f"not a {format} line"
+
+
+def dense(slots: Mapping[str, Any], step: int, *, sampled: bool) -> Series:
+    """A series from the first to the last slot that has events; in between a slot without any is a zero, or a gap
+    where events are samples.
+
+    Args:
+        slots: columns `slot` (numbers since the epoch, ascending), `total` and `bad`, one entry a slot with events.
+        step: seconds in a slot.
+    """
+    numbers = slots["slot"]
+    if not len(numbers):
+        return gap(0, 0, step)
+    first = int(numbers[0])
+    series = gap(first * step, int(numbers[-1]) - first + 1, step)
+    series.total[numbers - first] = slots["total"].astype(np.float64)
+    series.bad[numbers - first] = slots["bad"].astype(np.float64)
+    if sampled:
+        series.known[numbers - first] = True
+    else:
+        series.known[:] = True
+    return series
 
 
 def by_day(series: Series) -> tuple[tuple[str, float, float], ...]:

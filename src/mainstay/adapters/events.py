@@ -21,7 +21,17 @@ import numpy as np
 from mainstay.adapters.event_files import opened
 from mainstay.adapters.event_formats import Shape, Value, literal, shape_of, unknown_field
 from mainstay.adapters.event_recognition import FORMATS
-from mainstay.adapters.event_sums import LAST_MOMENT, NOT_SAID, OUT_OF_TIME, SAMPLES, SHOWN, by_day, moment, no_time
+from mainstay.adapters.event_sums import (
+    LAST_MOMENT,
+    NOT_SAID,
+    OUT_OF_TIME,
+    SAMPLES,
+    SHOWN,
+    by_day,
+    dense,
+    moment,
+    no_time,
+)
 from mainstay.kernel.errors import InvalidInput, MissingExtra, NoData
 from mainstay.kernel.ports import (
     Condition,
@@ -339,7 +349,7 @@ def survey(survey: Survey) -> Surveyed:
         reader.refuse_misfit(lines, rejected)
         slots = ask("SELECT slot, sum(total) AS total, sum(bad) AS bad, min(first) AS first, max(last) AS last "
                     "FROM sums WHERE slot >= 0 GROUP BY slot ORDER BY slot").fetchnumpy()
-        series = _dense(slots, SLOT, sampled=reader.shape.sampled)
+        series = dense(slots, SLOT, sampled=reader.shape.sampled)
         empty = len(series) == 0
         return Surveyed(
             format=reader.shape.format, lines=lines, parsed=lines - rejected, rejected=rejected,
@@ -386,23 +396,6 @@ def _bad(rows: _Rows, survey: Survey) -> str:
                                + ", ".join(sorted(rows.shape.fields)))
         conditions = (Condition("duration", ">", (float(survey.latency),)),)
     return rows.where(conditions)
-
-
-def _dense(slots: Mapping[str, Any], step: int, *, sampled: bool) -> Series:
-    """A series from the first to the last slot that has events; in between a slot without any is a zero, or a gap
-    where events are samples."""
-    numbers = slots["slot"]
-    if not len(numbers):
-        return gap(0, 0, step)
-    first = int(numbers[0])
-    series = gap(first * step, int(numbers[-1]) - first + 1, step)
-    series.total[numbers - first] = slots["total"].astype(np.float64)
-    series.bad[numbers - first] = slots["bad"].astype(np.float64)
-    if sampled:
-        series.known[numbers - first] = True
-    else:
-        series.known[:] = True
-    return series
 
 
 def _spenders(reader: _Reader, survey: Survey) -> tuple[tuple[tuple[str, ...], float], ...]:
@@ -542,7 +535,7 @@ def _readings(reader: _Reader, table: Mapping[str, Any], requests: Sequence[Coun
     for index, request in enumerate(requests):
         slots = {"slot": np.asarray(numbers[events]), "total": np.ma.filled(table[f"total{index}"], 0)[events],
                  "bad": np.ma.filled(table[f"bad{index}"], 0)[events]}
-        series = _dense(slots, step, sampled=False)
+        series = dense(slots, step, sampled=False)
         if reader.shape.sampled:
             series.known[:] = series.total > 0
         out.append(Reading(_over(series, request), warnings, (asked,)))
