@@ -37,7 +37,7 @@ def defer() -> None:
     """Importing numpy costs nothing from here on, until it is used; nothing happens when it is already imported."""
     if _HEAVY in sys.modules:
         return
-    # Numpy starts a thread of linear algebra for every processor, which spins for 60 ms and is never asked for anything.
+    # Numpy starts a thread of linear algebra for every processor; it spins for 60 ms, and nobody asks it for anything.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     spec = importlib.util.find_spec(_HEAVY)
     if spec is None:
