@@ -8,7 +8,7 @@ from typing import Any
 
 from mainstay.adapters.event_fields import Value
 from mainstay.adapters.event_formats import Shape, literal, unknown_field
-from mainstay.adapters.event_records import LAST_MOMENT
+from mainstay.adapters.event_sums import LAST_MOMENT, OUT_OF_TIME, no_time
 from mainstay.kernel.errors import InvalidInput, MissingExtra
 from mainstay.kernel.ports import Condition, FileSet
 
@@ -135,8 +135,8 @@ class Rows:
     def _judged(self, reasons: bool) -> str:
         """Whether a row is an `event`, or with `reasons` `why` it is none; a text for every row costs too much."""
         faults = [("unfit IS NOT NULL", "unfit"),
-                  ("moment IS NULL", literal(f"no time that can be read in {self.shape.time_from}")),
-                  (f"NOT (moment >= 0 AND moment < {LAST_MOMENT})", "'a time before 1970 or after 2099'")]
+                  ("moment IS NULL", literal(no_time(self.shape.time_from))),
+                  (f"NOT (moment >= 0 AND moment < {LAST_MOMENT})", literal(OUT_OF_TIME))]
         if self.shape.weight:
             faults.append(("(weight IS NULL OR NOT (weight >= 0 AND isfinite(weight)))",
                            "'the number of events is missing or below zero'"))

@@ -15,16 +15,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mainstay.adapters.event_files import opened
-from mainstay.adapters.event_formats import FORMATS, Shape, literal, shape_of, unknown_field
-from mainstay.adapters.event_records import SAMPLES
+from mainstay.adapters.event_formats import Shape, literal, shape_of, unknown_field
+from mainstay.adapters.event_recognition import FORMATS
 from mainstay.adapters.event_rows import Rows, duckdb, first_line
+from mainstay.adapters.event_sums import NOT_SAID, SAMPLES, SHOWN, by_day, dense, moment
 from mainstay.kernel.errors import InvalidInput, NoData
 from mainstay.kernel.ports import (
     Condition,
@@ -48,8 +48,6 @@ _BAD_BY_DEFAULT = Survey(FileSet(())).bad
 _SPENDERS_BY_DEFAULT = Survey(FileSet(())).spenders_by
 _LEFT_OUT, _REPEATED, _REJECTED = -1, -2, -3
 """What stands in the place of a slot for rows that have none."""
-_SHOWN = 200
-_NOT_SAID = "(none)"
 _OTHER = "(other)"
 
 
@@ -149,7 +147,7 @@ class _Reader:
     def rejects(self) -> tuple[tuple[int, str, str], ...]:
         """The first rejected rows: number in the whole input, reason, text."""
         def ask(rows: Rows) -> str:
-            return (f'SELECT "row", why, left(CAST(raw AS VARCHAR), {_SHOWN}) '
+            return (f'SELECT "row", why, left(CAST(raw AS VARCHAR), {SHOWN}) '
                     f"FROM ({rows.select(numbered=True)}) WHERE why IS NOT NULL LIMIT {SAMPLES}")
 
         # Only in the order of the file are the first ones the first.
@@ -208,14 +206,14 @@ def survey(survey: Survey) -> Surveyed:
             raise NoData("the files hold no rows: " + ", ".join(reader.opened.names[:5]), "name files that hold events")
         reader.refuse_misfit(lines, rejected)
         events = {name: column[slots["slot"] >= 0] for name, column in slots.items()}
-        series = _dense(events, SLOT, sampled=reader.shape.sampled)
+        series = dense(events, SLOT, sampled=reader.shape.sampled)
         empty = len(series) == 0
         return Surveyed(
             format=reader.shape.format, lines=lines, parsed=lines - rejected, rejected=rejected,
             rejected_samples=reader.rejects() if rejected else (), repeated=repeated, left_out=left_out,
-            first=None if empty else _moment(events["first"].min()),
-            last=None if empty else _moment(events["last"].max()),
-            total=series.total_sum, bad=series.bad_sum, by_day=_by_day(series),
+            first=None if empty else moment(events["first"].min()),
+            last=None if empty else moment(events["last"].max()),
+            total=series.total_sum, bad=series.bad_sum, by_day=by_day(series),
             spenders=_spenders(seen), latency=_latency(seen), series=series)
 
 
@@ -285,29 +283,6 @@ def _bad(rows: Rows, survey: Survey) -> str:
     return rows.where(conditions)
 
 
-def _dense(slots: Mapping[str, Any], step: int, *, sampled: bool) -> Series:
-    """A series from the first to the last slot that has events; in between a slot without any is a zero, or a gap
-    where events are samples."""
-    numbers = slots["slot"]
-    if not len(numbers):
-        return gap(0, 0, step)
-    first = int(numbers[0])
-    series = gap(first * step, int(numbers[-1]) - first + 1, step)
-    series.total[numbers - first] = slots["total"].astype(np.float64)
-    series.bad[numbers - first] = slots["bad"].astype(np.float64)
-    if sampled:
-        series.known[numbers - first] = True
-    else:
-        series.known[:] = True
-    return series
-
-
-def _by_day(series: Series) -> tuple[tuple[str, float, float], ...]:
-    days = series.coarser(86_400) if len(series) else series
-    return tuple((_moment(days.start + 86_400 * index).strftime("%Y-%m-%d"), float(total), float(bad))
-                 for index, (total, bad) in enumerate(zip(days.total, days.bad, strict=True)) if total)
-
-
 def _spender_fields(shape: Shape, survey: Survey) -> list[str]:
     """The usual ones as far as the files have them; those that were asked for must be there."""
     usual = survey.spenders_by == _SPENDERS_BY_DEFAULT
@@ -324,7 +299,7 @@ def _spenders(seen: _Seen) -> tuple[tuple[tuple[str, ...], float], ...]:
     out = []
     for spender, lost_here in found:
         values = dict(zip(known, json.loads(spender), strict=True))
-        out.append((tuple(values.get(name) or _NOT_SAID for name in survey.spenders_by), float(lost_here)))
+        out.append((tuple(values.get(name) or NOT_SAID for name in survey.spenders_by), float(lost_here)))
     return tuple(out)
 
 
@@ -375,10 +350,6 @@ def _value_at(counted: Mapping[str, Any], low: float, high: float, rank: int) ->
     """The value of that rank, from 1, among the counted values from low to high."""
     within = (counted["value"] >= low) & (counted["value"] <= high)
     return float(counted["value"][within][int(np.searchsorted(np.cumsum(counted["n"][within]), rank))])
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(float(seconds), UTC)
 
 
 # -- the source ---------------------------------------------------------------------------------------------------
@@ -457,7 +428,7 @@ def _readings(reader: _Reader, table: Mapping[str, Any], requests: Sequence[Coun
     for index, request in enumerate(requests):
         slots = {"slot": np.asarray(numbers[events]), "total": np.ma.filled(table[f"total{index}"], 0)[events],
                  "bad": np.ma.filled(table[f"bad{index}"], 0)[events]}
-        series = _dense(slots, step, sampled=False)
+        series = dense(slots, step, sampled=False)
         if reader.shape.sampled:
             series.known[:] = series.total > 0
         out.append(Reading(_over(series, request), warnings, (asked,)))
@@ -498,7 +469,7 @@ def _counts(rows: Rows, requests: Sequence[CountRequest], step: int) -> str:
 
 def _losses(rows: Rows, request: CountRequest, by: Sequence[str]) -> str:
     _, bad = _total_and_bad(rows, request)
-    keys = "".join(f", coalesce(CAST({rows.column(name)} AS VARCHAR), '{_NOT_SAID}') AS k{index}"
+    keys = "".join(f", coalesce(CAST({rows.column(name)} AS VARCHAR), '{NOT_SAID}') AS k{index}"
                    for index, name in enumerate(by))
     start, end = _edges(request)
     return (f"CREATE OR REPLACE TEMP TABLE losses AS SELECT CAST(floor(moment / {int(request.step)}) AS INTEGER) AS "

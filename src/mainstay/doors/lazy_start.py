@@ -12,6 +12,7 @@ LazyLoader's is before 3.12): `load_now` must be called before an operation runs
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import types
 from typing import Any
@@ -36,6 +37,8 @@ def defer() -> None:
     """Importing numpy costs nothing from here on, until it is used; nothing happens when it is already imported."""
     if _HEAVY in sys.modules:
         return
+    # Numpy starts a thread of linear algebra for every processor; it spins for 60 ms, and nobody asks it for anything.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     spec = importlib.util.find_spec(_HEAVY)
     if spec is None:
         return
