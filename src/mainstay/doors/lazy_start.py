@@ -1,8 +1,8 @@
 """Numpy and PyYAML are loaded when they are first used, so that reading help, or one log, stays light.
 
 The words' rooms import numpy at their top, as they should; `mainstay slo --help` imports those rooms to know their
-verbs, and would pay 60 ms for numbers nobody asked for. `defer` puts an empty module in a heavy one's place that becomes
-the real one when something looks for an attribute in it.
+verbs, and would pay 60 ms for numbers nobody asked for. `defer` puts an empty module in a heavy one's place that
+becomes the real one when something looks for an attribute in it.
 
 `importlib.util.LazyLoader` is meant for this, but before Python 3.13 the import statement itself looks for `__spec__`
 and so loads the module at once. The load here is not safe when two threads ask for it at once (no more than
