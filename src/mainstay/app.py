@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -99,16 +99,16 @@ def build_world(settings: Settings) -> World:
     clock: Clock = SystemClock() if settings.as_of is None else FixedClock(settings.as_of)
     catalog, findings = read_catalog(settings)
     opened = _OnFirstUse(lambda: _open_store(settings.store, clock))
-    sources: dict[str, Source] = {}
-
-    def source(name: str) -> Source:
-        if name not in sources:
-            sources[name] = open_source(catalog, name)
-        return sources[name]
-
     return World(clock=clock, catalog=catalog, journal=_Part(opened, "journal"), ledger=_Part(opened, "ledger"),
-                 source=source, survey=_survey, findings=tuple(findings), actor=settings.actor,
+                 source=Sources(catalog), survey=_survey, findings=tuple(findings), actor=settings.actor,
                  progress=settings.progress)
+
+
+def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -> World:
+    """The same world under another catalog, whose sources are asked from now on."""
+    # A world that was put together by hand brings sources of its own, which no catalog declares.
+    source = world.source.under(catalog) if isinstance(world.source, Sources) else world.source
+    return replace(world, catalog=catalog, findings=tuple(findings), source=source)
 
 
 def read_catalog(settings: Settings) -> tuple[Catalog, list[Finding]]:
@@ -186,6 +186,41 @@ def _open_store(url: str, clock: Clock) -> Store:
     from mainstay.adapters.store import open_store  # noqa: PLC0415  (a lazy start)
 
     return open_store(url, clock)
+
+
+class Sources:
+    """The sources that a catalog declares, each opened once, by the first thread that asks for it."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._lock = threading.Lock()
+        self._opened: dict[str, tuple[object, Source]] = {}
+
+    def __call__(self, name: str) -> Source:
+        """The source of that name.
+
+        Raises:
+            NotFound: the catalog declares none of that name.
+            InvalidInput: its type is not one that can be asked.
+        """
+        with self._lock:
+            if name not in self._opened:
+                self._opened[name] = _details(self._catalog, name), open_source(self._catalog, name)
+            return self._opened[name][1]
+
+    def under(self, catalog: Catalog) -> Sources:
+        """The sources of another catalog; one that it declares with the same details stays open."""
+        others = Sources(catalog)
+        with self._lock:
+            others._opened = {name: kept for name, kept in self._opened.items() if _details(catalog, name) == kept[0]}
+        return others
+
+
+def _details(catalog: Catalog, name: str) -> object:
+    from mainstay.slo.spec import DataSource  # noqa: PLC0415  (a lazy start)
+
+    declared = catalog.find(DataSource, name)
+    return declared.details if declared is not None else None
 
 
 class Store(Protocol):

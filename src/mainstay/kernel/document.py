@@ -30,7 +30,6 @@ class Node:
     line: int
     column: int
     keys: dict[str, tuple[int, int]] = field(default_factory=dict)
-    end_line: int = 0
     written: str = ""
 
     def plain(self) -> object:
@@ -128,13 +127,12 @@ class _Builder:
                             "write the value out instead of an anchor that holds itself")
             self.count = self.most + 1
             return Node(None, line, column)
-        end = node.end_mark.line + 1
         if isinstance(node, yaml.ScalarNode):
             # The C composer calls a plain scalar's style "", the Python one None.
             value = node.value if node.style else resolve(node.value)
-            return Node(value, line, column, end_line=end, written=node.value)
+            return Node(value, line, column, written=node.value)
         if isinstance(node, yaml.SequenceNode):
-            return Node([self.build(item, depth + 1) for item in node.value], line, column, end_line=end)
+            return Node([self.build(item, depth + 1) for item in node.value], line, column)
         values: dict[str, Node] = {}
         keys: dict[str, tuple[int, int]] = {}
         for key_node, value_node in node.value:
@@ -148,7 +146,7 @@ class _Builder:
                 continue
             keys[key] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             values[key] = self.build(value_node, depth + 1)
-        return Node(values, line, column, keys, end)
+        return Node(values, line, column, keys)
 
 
 def read_documents(text: str, file: str) -> tuple[list[Document], list[Finding]]:

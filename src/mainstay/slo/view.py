@@ -18,9 +18,6 @@ from mainstay.kernel.view import (
 from mainstay.slo.standing import Standing, WindowStanding
 from mainstay.slo.wording import burn_words, count, percent
 
-NO_DATA = Cell("no data", "quiet")
-
-
 # -- standings ----------------------------------------------------------------------------------------------------
 
 _ORDER = {"violated": 0, "at_risk": 1, "no_data": 2, "healthy": 3}

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.adapters.notifiers import TerminalNotifier, WebhookNotifier
-from mainstay.app import MAINSTAY, grammar
+from mainstay.app import MAINSTAY, declared_anew, grammar
 from mainstay.doors.front import Act, Hooks, ServerSettings
 from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
 from mainstay.doors.sse import Feed
 from mainstay.doors.web.slo_content import pages, resource_link
-from mainstay.kernel.catalog import load
+from mainstay.kernel.catalog import find_files, load
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
 from mainstay.kernel.finding import errors_of
 from mainstay.kernel.journal import Batch, Claim, Message, NewFact, Retry
@@ -76,7 +76,7 @@ class Clockwork(threading.Thread):
         self.problem = "the first evaluation is not done yet"
         self.evaluations = 0
         self._stop_asked = threading.Event()
-        self._catalog_seen = _stamp(world.catalog.files)
+        self._catalog_seen = _stamp(world.catalog.root)
 
     def run(self) -> None:
         """Until `end` is called."""
@@ -115,8 +115,8 @@ class Clockwork(threading.Thread):
         self.feed.publish("slo")
 
     def _reread_catalog(self) -> None:
-        stamp = _stamp(self.world.catalog.files)
-        if stamp == self._catalog_seen or not self.world.catalog.root:
+        stamp = _stamp(self.world.catalog.root)
+        if stamp == self._catalog_seen:
             return
         catalog, findings = load([self.world.catalog.root], grammar())
         self._catalog_seen = stamp
@@ -124,7 +124,7 @@ class Clockwork(threading.Thread):
             log.error("the catalog was changed and has %d mistakes; the old one stays in force\n%s", len(wrong),
                       wrong[0].render())
             return
-        self.world = replace(self.world, catalog=catalog, findings=tuple(findings))
+        self.world = declared_anew(self.world, catalog, findings)
 
     def _notify(self) -> None:
         # One at a time, so that each is sent well inside its lease; what one receiver refuses, it would refuse again.
@@ -150,12 +150,15 @@ class Clockwork(threading.Thread):
         return True
 
 
-def _stamp(files: tuple[str, ...]) -> tuple[tuple[str, int, int], ...]:
+def _stamp(root: str) -> tuple[tuple[str, int, int], ...]:
+    """Every file that the catalog would be read from, with when it was changed; nothing where there is no folder."""
+    if not root:
+        return ()
     out = []
-    for file in files:
+    for file in find_files(Path(root)) if os.path.isdir(root) else [Path(root)]:
         with suppress(OSError):
             stat = os.stat(file)
-            out.append((file, stat.st_mtime_ns, stat.st_size))
+            out.append((str(file), stat.st_mtime_ns, stat.st_size))
     return tuple(out)
 
 

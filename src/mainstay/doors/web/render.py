@@ -11,7 +11,7 @@ from markupsafe import Markup
 from mainstay.doors.web import chart as charts
 from mainstay.doors.web.links import address
 from mainstay.kernel.quantity import State
-from mainstay.kernel.view import SIGNS, View
+from mainstay.kernel.view import SIGNS
 
 
 def when(at: datetime, form: str = "full") -> Markup:
@@ -58,11 +58,6 @@ def make_environment() -> Environment:
 
 
 ENVIRONMENT = make_environment()
-
-
-def render_view(view: View) -> Markup:
-    """A view's blocks as HTML, without its title, which the page around them shows."""
-    return render_template("view.html", view=view)
 
 
 def render_template(template: str, **values: Any) -> Markup:

@@ -88,8 +88,8 @@ def judge(world: World, objectives: Sequence[Objective], *, refresh: bool = True
         warnings = (*one.warnings, *((one.problem,) if one.problem else ()))
         standing = standing_of(one.objective, one.holdings, now, zone=record.zone, frozen=bool(record.frozen),
                                warnings=warnings, stale=stale)
-        if not standing.zone and standing.consumption_percent is not None:
-            standing = standing.in_zone(zone_of(policy, standing.consumption_percent / 100).name)
+        if not standing.zone and standing.spent is not None:
+            standing = standing.in_zone(zone_of(policy, standing.spent).name)
         out.append(Judged(one, standing, policy, record))
     return out
 
