@@ -81,11 +81,20 @@ class Application:
         words: each a command group, a route and a guide.
         house: commands that belong to no word, such as `check` and `serve`.
         build_world: called once an operation is about to run.
+        react: called after a word's operation that records something, so that what follows from it follows at once.
     """
 
     words: tuple[WordEntry, ...]
     house: tuple[WordEntry, ...]
     build_world: Callable[[Settings], World]
+    react: Callable[[World], object] = lambda _: None
+
+
+def follow(world: World) -> int:
+    """Follow the facts that were not followed yet; how many were."""
+    from mainstay.reactions import react  # noqa: PLC0415  (a lazy start: reading needs no reactions)
+
+    return react(world)
 
 
 def build_world(settings: Settings) -> World:
@@ -276,5 +285,5 @@ MAINSTAY = Application(
            WordEntry("serve", "Serve the page, the API and the metrics.", _HOUSE),
            WordEntry("token", "Create, list or revoke a token of the server.", _HOUSE),
            WordEntry("demo", "Run a small real shop and show its budgets.", _HOUSE)),
-    build_world=build_world)
+    build_world=build_world, react=follow)
 """Mainstay itself: its words in the order of the loop, then the commands of the house."""

@@ -157,6 +157,8 @@ def _run_operation(operation: Operation[Any, Any], tokens: Sequence[str], applic
     with _world(application, settings) as world:
         try:
             result = operation.run(world, request)
+            if operation.word and operation.scope != "read":
+                application.react(world)
         finally:
             progress.clear()
         if everywhere.json:
