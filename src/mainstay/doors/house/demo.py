@@ -232,7 +232,7 @@ def demo_view(found: Demonstration) -> View:
     """The last report, and what was seen."""
     last = report_view(found.report)
     said = (f"The demonstration saw {found.requests:,} requests, {found.failed_requests:,} of them failed, and "
-            f"evaluated {found.evaluations} times.")
+            f"evaluated {found.evaluations} {'time' if found.evaluations == 1 else 'times'}.")
     return replace(last, blocks=(Text(said, "quiet"), *last.blocks))
 
 
