@@ -29,7 +29,7 @@ class WordEntry:
     Args:
         name: the word (`slo`), or for the house the command itself (`check`).
         summary: one line: for a word the first line of its card, for a command its operation's summary.
-        module: dotted path of the module that ends in `OPERATIONS`.
+        module: dotted path of the module that offers `OPERATIONS`.
     """
 
     name: str
@@ -42,6 +42,14 @@ class WordEntry:
         if all(operation.word for operation in offered):
             return offered
         return tuple(operation for operation in offered if not operation.word and operation.verb == self.name)
+
+    def operation(self, verb: str) -> Operation[Any, Any] | None:
+        """The verb of that name; nothing is loaded of the others where the word keeps its verbs in VERBS."""
+        module = importlib.import_module(self.module)
+        if verb in getattr(module, "VERBS", ()):
+            found: Operation[Any, Any] = module.operation(verb)
+            return found
+        return next((operation for operation in self.operations() if operation.verb == verb), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +172,14 @@ def _prometheus(details: PrometheusDetails) -> Source:
 
 
 def _survey(asked: Survey) -> Surveyed:
-    from mainstay.adapters.events import survey  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.access_scan import scan  # noqa: PLC0415  (a lazy start)
 
-    return survey(asked)
+    found = scan(asked)
+    if found is None:
+        from mainstay.adapters.events import survey  # noqa: PLC0415  (a lazy start: DuckDB, which a plain log can spare)
+
+        found = survey(asked)
+    return found
 
 
 def _open_store(url: str, clock: Clock) -> Store:

@@ -15,8 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mainstay.adapters import events
-from mainstay.adapters.event_rows import duckdb
 from mainstay.adapters.events import EventSource, survey
 from mainstay.kernel.ports import Condition, CountRequest, EventQuery, FileSet, Survey
 from mainstay.kernel.quantity import Span
@@ -157,13 +155,3 @@ def test_the_busiest_minute_of_the_llm_trace_has_585_requests() -> None:
         [CountRequest(EventQuery(), span, bad=EventQuery((Condition("ContextTokens", ">", (1e9,)),)), step=60)])
     busiest = int(reading.series.total.argmax())
     assert (busiest, reading.series.total[busiest]) == (31, 585)
-
-
-def test_percentiles_of_many_are_those_of_few(tmp_path: Path) -> None:
-    path = tmp_path / "x.parquet"
-    duckdb.execute("COPY (SELECT 1772452800 AS time, 200 AS status, (i * 7919 % 30011) / 10007.0 AS duration "
-                          f"FROM range(0, 20000) t(i)) TO '{path}' (FORMAT parquet)")
-    with events._reading(FileSet((str(path),))) as reader:
-        expected = sorted(i * 7919 % 30011 / 10007 for i in range(20_000))
-        nearest = [expected[math.ceil(Fraction(p) * 20_000) - 1] for p in ("0.5", "0.95", "0.99")]
-        assert events._percentiles(reader, 20_000) == events._percentiles_of_many(reader, 20_000) == nearest

@@ -14,7 +14,7 @@ from mainstay.kernel.series import gap
 from mainstay.kernel.view import Next, Pairs, Text
 from mainstay.slo.budget import NoBudget
 from mainstay.slo.trial import spender_key, trial_of
-from mainstay.slo.view import trial_view
+from mainstay.slo.trial_view import trial_view
 
 ASKED = Survey(FileSet(("access.log",)))
 FOUND = Surveyed(

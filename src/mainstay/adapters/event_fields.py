@@ -39,12 +39,22 @@ def moment_of_text(text: str, *, numbers_first: bool = False) -> str:
 
     No text is both a number and a time in ISO 8601, so which is tried first is a matter of speed only.
     """
-    usual = [f"epoch(TRY_CAST({text} AS TIMESTAMPTZ))", _epoch(as_number(text))]
+    usual = [_epoch_of_plain(text), f"epoch(TRY_CAST({text} AS TIMESTAMPTZ))", _epoch(as_number(text))]
     if numbers_first:
-        usual.reverse()
+        usual.insert(0, usual.pop())
     return (f"coalesce({', '.join(usual)}, epoch(TRY_CAST({_ISO_MENDED.format(text)} AS TIMESTAMPTZ)), "
             f"epoch(try_strptime({text}, '%d/%b/%Y:%H:%M:%S %z')), "
             f"epoch(try_strptime({text}, '%a, %d %b %Y %H:%M:%S %z')))")
+
+
+def _epoch_of_plain(text: str) -> str:
+    """Of a text without a zone where the session's is UTC: asking a calendar for the zone takes three times as long.
+
+    The form is held to exactly, because the cast to TIMESTAMP passes over a zone that it finds.
+    """
+    plain = " OR ".join(f"{text} LIKE '____-__-__{between}__:__:__'" for between in " T")
+    return (f"epoch(CASE WHEN current_setting('TimeZone') = 'UTC' AND length({text}) = 19 AND ({plain}) "
+            f"THEN TRY_CAST({text} AS TIMESTAMP) END)")
 
 
 def _epoch(number: str) -> str:

@@ -69,22 +69,33 @@ def opened(paths: Sequence[str], folder: Path) -> Opened:
     Raises:
         InvalidInput: a path that is not there, is a folder, cannot be read, or is packed in a damaged or unknown way.
     """
-    names: list[str] = []
+    names = named(paths)
     files: list[Path] = []
+    for name in names:
+        files.append(folder / f"input-{len(files):05}")
+        _place(name, files[-1])
+    return Opened(["standard input" if name == "-" else name for name in names], files, folder)
+
+
+def named(paths: Sequence[str]) -> list[str]:
+    """Every file that the paths mean, each once, and `-` as often as it was said.
+
+    Raises:
+        InvalidInput: no file is meant, or a path is not there or a folder.
+    """
+    names: list[str] = []
     seen: set[Path] = set()
     for name in (found for path in paths for found in _expanded(path)):
-        target = folder / f"input-{len(files):05}"
         if name != "-":
+            _refuse_unreadable(Path(name))
             real = Path(name).resolve()
             if real in seen:
                 continue
             seen.add(real)
-        _place(name, target)
-        names.append("standard input" if name == "-" else name)
-        files.append(target)
-    if not files:
+        names.append(name)
+    if not names:
         raise InvalidInput("no file was named", "name one or more files, or - for standard input")
-    return Opened(names, files, folder)
+    return names
 
 
 def _expanded(path: str) -> list[str]:
@@ -103,7 +114,6 @@ def _place(name: str, target: Path) -> None:
         source = target
     else:
         source = Path(name)
-        _refuse_unreadable(source)
     try:
         if not source.is_file():
             # A pipe can be read once only (`slo try <(zcat x.gz)`).
@@ -114,15 +124,24 @@ def _place(name: str, target: Path) -> None:
             magic = stream.read(8)
     except OSError as error:
         raise InvalidInput(f"{name} cannot be read: {error.strerror}", "check its permissions") from error
-    if magic.startswith(_GZIP):
+    if is_gzip(name, magic):
         _unpack(name, source, target)
         return
+    if source != target:
+        target.symlink_to(source.resolve())
+
+
+def is_gzip(name: str, magic: bytes) -> bool:
+    """Whether the file that begins so is packed with gzip, the one packer that is read.
+
+    Raises:
+        InvalidInput: it is packed with another.
+    """
     for mark, packer in _OTHER_PACKERS.items():
         if magic.startswith(mark):
             raise InvalidInput(f"{name} is packed with {packer}, which is not read here",
                                "unpack it and pipe it in, with - as the file")
-    if source != target:
-        target.symlink_to(source.resolve())
+    return magic.startswith(_GZIP)
 
 
 def _refuse_unreadable(path: Path) -> None:

@@ -8,7 +8,6 @@ A wholly empty line is no line; every other line is an event or is rejected with
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -36,13 +35,12 @@ from mainstay.adapters.event_files import (
     table_header,
     table_mended,
 )
+from mainstay.adapters.event_recognition import ACCESS_GROUPS, ACCESS_PATTERNS, FORMATS, head_lines, recognised
 from mainstay.adapters.event_records import Converted, converted
+from mainstay.adapters.event_sums import misfit
 from mainstay.kernel.errors import InvalidInput, NoData
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.ports import Condition, FileSet
-
-FORMATS = ("combined", "common", "json", "csv", "tsv", "parquet", "spans-csv", "spans-json", "prometheus-matrix",
-           "nginx-plus-status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,63 +116,6 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-# -- recognition --------------------------------------------------------------------------------------------------
-
-_ACCESS_HEAD = r'^([^ ]+) ([^ ]+) (.+?) \[([^\]"]*)\] "((?:[^"\\]|\\.)*)" (\d{3}) (\d+|-)'
-_TAIL = r"(?: (\d+(?:\.\d+)?|-))?$"
-_QUOTED = r' "((?:[^"\\]|\\.)*)"'
-_ACCESS = {"combined": _ACCESS_HEAD + _QUOTED + _QUOTED + f"(?:{_QUOTED})?" + _TAIL, "common": _ACCESS_HEAD + _TAIL}
-_COMMON_GROUPS = ("client", "ident", "user", "time", "request", "status", "bytes")
-_ACCESS_GROUPS = {"combined": (*_COMMON_GROUPS, "referer", "agent", "forwarded", "tail"),
-                  "common": (*_COMMON_GROUPS, "tail")}
-_SIZE = "split_part(p3, ' ', 3)"
-_SPAN_COLUMNS = {"spanid", "starttimeunixnano"}
-
-
-def recognised(head: bytes, name: str) -> str:
-    """The format whose first bytes these are.
-
-    Raises:
-        InvalidInput: binary, or like none of them.
-    """
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    lines = [line for line in _head_lines(head[:1 << 16]) if line]
-    if head.count(0) * 100 > len(head) or sum(line.count("\ufffd") for line in lines) * 4 > len(head[:1 << 16]):
-        raise InvalidInput(f"{name} is a binary file", "name log files, tables or Parquet files")
-    first = lines[0].lstrip() if lines else ""
-    if first[:1] in ("{", "["):
-        return _recognised_json(lines)
-    whole = lines[:100]
-    for log, pattern in _ACCESS.items():
-        fits = re.compile(pattern)
-        if sum(bool(fits.search(line)) for line in whole) * 2 >= len(whole):
-            return log
-    for delimiter, table in ((",", "csv"), ("\t", "tsv")):
-        try:
-            rows = list(csv.reader(whole, delimiter=delimiter))
-        except csv.Error:
-            # No table with this delimiter; what it is instead is said below.
-            continue
-        if len(rows[0]) > 1 and sum(len(row) == len(rows[0]) for row in rows) * 2 >= len(rows):
-            return "spans-csv" if {cell.strip().lower() for cell in rows[0]} >= _SPAN_COLUMNS else table
-    raise InvalidInput(f"the format of {name} was not recognised",
-                       "name it with --format, one of: " + ", ".join(FORMATS))
-
-
-def _head_lines(head: bytes) -> list[str]:
-    return head.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
-
-
-def _recognised_json(lines: Sequence[str]) -> str:
-    start = "".join(lines[:50])[:4000]
-    if '"resourceSpans"' in start or ('"traceId"' in start and re.search('"(parentId|startTimeUnixNano)"', start)):
-        return "spans-json"
-    if '"server_zones"' in "".join(lines[:1]):
-        return "nginx-plus-status"
-    if re.search(r'"metric"\s*:\s*\{', start) and re.search(r'"values?"\s*:\s*\[|"resultType"', "".join(lines)):
-        return "prometheus-matrix"
-    return "json"
 
 
 def _as_told(shape: Shape, wanted: FileSet) -> Shape:
@@ -253,6 +194,7 @@ def _lines_mended(files: Opened) -> Opened:
     return files.replaced(out)
 
 
+_SIZE = "split_part(p3, ' ', 3)"
 _PARTS = 16
 """Pieces a line of an access log is cut into at its quotes; a line with more makes the files be read otherwise."""
 
@@ -280,12 +222,12 @@ def _access_log(format: str, files: Opened, *, mended: bool = False) -> Shape:
                     f"delim = '\"', null_padding = true, nullstr = {literal(DELIMITER)}, {_RAW_LINES})")
             read = f"SELECT * FROM ({read}) WHERE p2 IS NOT NULL OR p1 <> ''"
         sorted_out = f"SELECT *, {_plain(format)} AS plain FROM ({read})"
-        groups = "[" + ", ".join(map(literal, _ACCESS_GROUPS[format])) + "]"
-        return (f"SELECT *, CASE WHEN NOT plain THEN regexp_extract({glued}, {literal(_ACCESS[format])}, {groups}) END "
-                f"AS found FROM ({sorted_out})")
+        groups = "[" + ", ".join(map(literal, ACCESS_GROUPS[format])) + "]"
+        found = f"regexp_extract({glued}, {literal(ACCESS_PATTERNS[format])}, {groups})"
+        return f"SELECT *, CASE WHEN NOT plain THEN {found} END AS found FROM ({sorted_out})"
 
-    return Shape(format, origin, "line", f"CASE WHEN NOT plain AND found.status = '' THEN 'not a {format} line' END",
-                 _access_fields(format),
+    unfit = f"CASE WHEN NOT plain AND found.status = '' THEN {literal(misfit(format))} END"
+    return Shape(format, origin, "line", unfit, _access_fields(format),
                  mend=None if mended else lambda: _access_log(format, _lines_mended(files), mended=True))
 
 
@@ -408,7 +350,7 @@ def _at(document: Any, keys: Sequence[str]) -> Any:
 
 def _json_sample(head: bytes) -> list[dict[str, Any]]:
     out = []
-    for line in _head_lines(head)[:200]:
+    for line in head_lines(head)[:200]:
         try:
             document = json.loads(line)
         except (ValueError, RecursionError):

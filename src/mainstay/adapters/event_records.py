@@ -15,15 +15,12 @@ from typing import Any
 import msgspec
 
 from mainstay.adapters.event_files import Opened
+from mainstay.adapters.event_sums import LAST_MOMENT, SAMPLES, SHOWN
 from mainstay.kernel.errors import InvalidInput
 
-SAMPLES = 20
-"""Rejected records that are kept to be shown."""
 _SPAN_STATUS = {0: "UNSET", 1: "OK", 2: "ERROR", "STATUS_CODE_UNSET": "UNSET", "STATUS_CODE_OK": "OK",
                 "STATUS_CODE_ERROR": "ERROR"}
 _NANOS = 1e9
-LAST_MOMENT = 4_102_444_800
-"""2100-01-01 UTC. Later times are mistakes, and one of them would stretch a series over millions of slots."""
 _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 
@@ -42,7 +39,7 @@ class Converted:
         self.rejected += 1
         if len(self.samples) < SAMPLES:
             shown = text if isinstance(text, str) else msgspec.json.encode(text).decode()
-            self.samples.append((self.lines, why, shown[:200]))
+            self.samples.append((self.lines, why, shown[:SHOWN]))
 
 
 class _NotARecordError(ValueError):

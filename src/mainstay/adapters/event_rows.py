@@ -8,7 +8,7 @@ from typing import Any
 
 from mainstay.adapters.event_fields import Value
 from mainstay.adapters.event_formats import Shape, literal, unknown_field
-from mainstay.adapters.event_records import LAST_MOMENT
+from mainstay.adapters.event_sums import LAST_MOMENT, OUT_OF_TIME, no_time
 from mainstay.kernel.errors import InvalidInput, MissingExtra
 from mainstay.kernel.ports import Condition, FileSet
 
@@ -109,9 +109,9 @@ class Rows:
         return f"({number} {_OPERATORS[operator]} {self.bound(float(wanted))})"
 
     def select(self, *, numbered: bool = False) -> str:
-        """Columns `why` (NULL for an event), `event`, `moment`, `weight`, `bad_weight`, `copy` (1 unless repeated),
-        those that were asked for, and unless rows are counted once by a key those of the format; with `numbered` also
-        `row` and `raw`."""
+        """Columns `event`, `moment`, `weight`, `bad_weight`, `copy` (1 unless repeated), those that were asked for, and
+        unless rows are counted once by a key those of the format; with `numbered` also `row` and `raw`, and in place of
+        `event` the reason `why` it is none."""
         shape = self.shape
         whole = numbered or bool(self.doubtful)
         moment = self._named(shape.fields["time"])
@@ -122,28 +122,31 @@ class Rows:
         named = f"SELECT *, {shape.unfit} AS unfit{raws} FROM ({shape.origin(whole)})"
         renamed = f", {moment} AS moment, {weight} AS weight, {bad_weight} AS bad_weight"
         text = f", {shape.raw} AS raw" if numbered else ""
-        judged = (f"SELECT *, {self._why()} AS why FROM (SELECT *{renamed}{text} "
+        judged = (f"SELECT *, {self._judged(numbered)} FROM (SELECT *{renamed}{text} "
                   f"FROM (SELECT *{values} FROM ({named})))")
         if not self._unique:
-            return f"SELECT *, why IS NULL AS event, 1 AS copy FROM ({judged})"
-        complete = " AND ".join(["why IS NULL", *(f"{name} IS NOT NULL" for name in self._unique)])
-        kept = ", ".join(["why", "moment", "weight", "bad_weight", *self._columns.values()])
+            return f"SELECT *, 1 AS copy FROM ({judged})"
+        complete = " AND ".join(["event", *(f"{name} IS NOT NULL" for name in self._unique)])
+        kept = ", ".join(["event", "moment", "weight", "bad_weight", *self._columns.values()])
         order = ", ".join(["moment", *self._columns.values()])
-        copy = f"row_number() OVER (PARTITION BY why IS NULL, {', '.join(self._unique)} ORDER BY {order})"
-        return (f"SELECT {kept}, why IS NULL AS event, CASE WHEN {complete} THEN {copy} ELSE 1 END AS copy "
-                f"FROM ({judged})")
+        copy = f"row_number() OVER (PARTITION BY event, {', '.join(self._unique)} ORDER BY {order})"
+        return f"SELECT {kept}, CASE WHEN {complete} THEN {copy} ELSE 1 END AS copy FROM ({judged})"
 
-    def _why(self) -> str:
-        reasons = ["WHEN unfit IS NOT NULL THEN unfit",
-                   f"WHEN moment IS NULL THEN {literal(f'no time that can be read in {self.shape.time_from}')}",
-                   f"WHEN NOT (moment >= 0 AND moment < {LAST_MOMENT}) THEN 'a time before 1970 or after 2099'"]
+    def _judged(self, reasons: bool) -> str:
+        """Whether a row is an `event`, or with `reasons` `why` it is none; a text for every row costs too much."""
+        faults = [("unfit IS NOT NULL", "unfit"),
+                  ("moment IS NULL", literal(no_time(self.shape.time_from))),
+                  (f"NOT (moment >= 0 AND moment < {LAST_MOMENT})", literal(OUT_OF_TIME))]
         if self.shape.weight:
-            reasons.append("WHEN weight IS NULL OR NOT (weight >= 0 AND isfinite(weight)) "
-                           "THEN 'the number of events is missing or below zero'")
+            faults.append(("(weight IS NULL OR NOT (weight >= 0 AND isfinite(weight)))",
+                           "'the number of events is missing or below zero'"))
         if self.shape.bad_weight:
-            reasons.append("WHEN bad_weight IS NULL OR NOT (bad_weight >= 0 AND bad_weight <= weight) "
-                           "THEN 'the number of bad events is missing, below zero or above all'")
-        return f"CASE {' '.join(reasons)} END"
+            faults.append(("(bad_weight IS NULL OR NOT (bad_weight >= 0 AND bad_weight <= weight))",
+                           "'the number of bad events is missing, below zero or above all'"))
+        if reasons:
+            return f"CASE {' '.join(f'WHEN {fault} THEN {reason}' for fault, reason in faults)} END AS why"
+        # Never null: where a comparison is, the fault that something is missing holds.
+        return f"NOT ({' OR '.join(fault for fault, _ in faults)}) AS event"
 
 
 def _demand(condition: Condition, holds: bool, what: str) -> None:

@@ -1,8 +1,9 @@
 """Files of events through DuckDB: a survey of files named on the spot, and a Source over files named in a catalog.
 
-One SELECT reads the files once and sums them into slots; nothing is held but sums, so memory does not grow with the
-files. `event_files` makes files safe to read, `event_formats` says what their rows are (with `event_fields` for
-times, durations and usual names, `event_records` for files whose lines are not events), `event_rows` asks about them.
+The files are read as they are asked and summed into slots; what is held beyond sums, DuckDB moves to disk, so memory
+does not grow with the files. `event_files` makes files safe to read, `event_formats` says what their rows are (with
+`event_fields` for times, durations and usual names, `event_records` for files whose lines are not events), `event_rows`
+asks about them.
 """
 # SQL is put together here from expressions of our own; words of the user get in as bound values or `literal` only.
 
@@ -14,16 +15,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mainstay.adapters.event_files import opened
-from mainstay.adapters.event_formats import FORMATS, Shape, literal, shape_of, unknown_field
-from mainstay.adapters.event_records import SAMPLES
+from mainstay.adapters.event_formats import Shape, literal, shape_of, unknown_field
+from mainstay.adapters.event_recognition import FORMATS
 from mainstay.adapters.event_rows import Rows, duckdb, first_line
+from mainstay.adapters.event_sums import NOT_SAID, SAMPLES, SHOWN, by_day, dense, moment
 from mainstay.kernel.errors import InvalidInput, NoData
 from mainstay.kernel.ports import (
     Condition,
@@ -47,10 +48,6 @@ _BAD_BY_DEFAULT = Survey(FileSet(())).bad
 _SPENDERS_BY_DEFAULT = Survey(FileSet(())).spenders_by
 _LEFT_OUT, _REPEATED, _REJECTED = -1, -2, -3
 """What stands in the place of a slot for rows that have none."""
-_MOST_AT_ONCE = 3_000_000
-"""Durations that are sorted in memory; more are counted by their rounding first."""
-_SHOWN = 200
-_NOT_SAID = "(none)"
 _OTHER = "(other)"
 
 
@@ -102,15 +99,20 @@ class _Reader:
         text = ask(rows)
         self._check_doubtful(rows)
         try:
-            return self.connection.execute(text, rows.values or None)
-        except duckdb.OutOfMemoryException as error:
-            raise InvalidInput(f"the question needs more than {_MEMORY} of memory: {first_line(error)}",
-                               "ask by fewer fields") from error
+            return self.execute(text, rows.values or None)
         except duckdb.Error as error:
             if self.shape.mend is None or isinstance(error, duckdb.BinderException):
                 raise self._unreadable(error) from error
         self.shape = self.shape.mend()
         return self.run(ask, every=every)
+
+    def execute(self, text: str, values: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
+        """The answer of DuckDB. Raises InvalidInput when it takes too much memory, else what DuckDB raises."""
+        try:
+            return self.connection.execute(text, values)
+        except duckdb.OutOfMemoryException as error:
+            raise InvalidInput(f"the question needs more than {_MEMORY} of memory: {first_line(error)}",
+                               "ask by fewer fields") from error
 
     def _check_doubtful(self, rows: Rows) -> None:
         """A field that the first rows do not have must be in some later one: else it is a slip of the pen."""
@@ -145,7 +147,7 @@ class _Reader:
     def rejects(self) -> tuple[tuple[int, str, str], ...]:
         """The first rejected rows: number in the whole input, reason, text."""
         def ask(rows: Rows) -> str:
-            return (f'SELECT "row", why, left(CAST(raw AS VARCHAR), {_SHOWN}) '
+            return (f'SELECT "row", why, left(CAST(raw AS VARCHAR), {SHOWN}) '
                     f"FROM ({rows.select(numbered=True)}) WHERE why IS NOT NULL LIMIT {SAMPLES}")
 
         # Only in the order of the file are the first ones the first.
@@ -193,49 +195,75 @@ def survey(survey: Survey) -> Surveyed:
         InvalidInput: files that cannot be read, a field that is not there, a format that fits less than half of them.
     """
     with _reading(survey.files) as reader:
-        reader.run(lambda rows: _sums(rows, survey))
-        ask = reader.connection.execute
-        lines, rejected, repeated, left_out = (int(value or 0) for value in ask(
-            f"SELECT sum(rows), sum(rows) FILTER (slot = {_REJECTED}), sum(rows) FILTER (slot = {_REPEATED}), "
-            f"sum(rows) FILTER (slot = {_LEFT_OUT}) FROM sums").fetchall()[0])
+        seen = _Seen(reader, survey)
+        slots = seen.by_slot()
+        lines, rejected, repeated, left_out = (int(slots["rows"][chosen].sum()) for chosen in (
+            slice(None), *(slots["slot"] == number for number in (_REJECTED, _REPEATED, _LEFT_OUT))))
         if reader.shape.counted:
             lines = reader.shape.counted.lines
             rejected += reader.shape.counted.rejected
         if not lines:
             raise NoData("the files hold no rows: " + ", ".join(reader.opened.names[:5]), "name files that hold events")
         reader.refuse_misfit(lines, rejected)
-        slots = ask("SELECT slot, sum(total) AS total, sum(bad) AS bad, min(first) AS first, max(last) AS last "
-                    "FROM sums WHERE slot >= 0 GROUP BY slot ORDER BY slot").fetchnumpy()
-        series = _dense(slots, SLOT, sampled=reader.shape.sampled)
+        events = {name: column[slots["slot"] >= 0] for name, column in slots.items()}
+        series = dense(events, SLOT, sampled=reader.shape.sampled)
         empty = len(series) == 0
         return Surveyed(
             format=reader.shape.format, lines=lines, parsed=lines - rejected, rejected=rejected,
             rejected_samples=reader.rejects() if rejected else (), repeated=repeated, left_out=left_out,
-            first=None if empty else _moment(slots["first"].min()),
-            last=None if empty else _moment(slots["last"].max()),
-            total=series.total_sum, bad=series.bad_sum, by_day=_by_day(series),
-            spenders=_spenders(reader, survey), latency=_latency(reader, survey), series=series)
+            first=None if empty else moment(events["first"].min()),
+            last=None if empty else moment(events["last"].max()),
+            total=series.total_sum, bad=series.bad_sum, by_day=by_day(series),
+            spenders=_spenders(seen), latency=_latency(seen), series=series)
 
 
-def _sums(rows: Rows, survey: Survey) -> str:
-    """The one pass: rows summed by slot (or what else became of them), and the bad ones by who they belong to."""
+class _Seen:
+    """The rows of the files as a survey sees them, to be asked several questions.
+
+    Columns of Parquet cost little to read, so every question reads those it needs. Lines are taken apart once only, and
+    copies looked for once: then the little that matters of every row stays in a table, which DuckDB may spill.
+    """
+
+    def __init__(self, reader: _Reader, survey: Survey) -> None:
+        self.reader = reader
+        self.survey = survey
+        self.counted = "slot >= 0"
+        """Holds for a row that is an event and counts."""
+        self._kept = reader.shape.format != "parquet" or bool(reader.files.unique_by)
+        if self._kept:
+            reader.run(lambda rows: f"CREATE TEMP TABLE events AS {_events(rows, survey)}")
+
+    def ask(self, question: Callable[[str], str]) -> duckdb.DuckDBPyConnection:
+        """The answer to a question about a relation with the columns of `_events`."""
+        if self._kept:
+            return self.reader.execute(question("events"))
+        return self.reader.run(lambda rows: question(f"({_events(rows, self.survey)})"))
+
+    def by_slot(self) -> Mapping[str, Any]:
+        """Rows, events, bad ones, and the first and last moment, by slot or by what else became of the rows."""
+        total, lost = ("sum(weight)", "coalesce(sum(lost) FILTER (bad), 0)") if self.reader.shape.weight \
+            else ("count(*)", "count(*) FILTER (bad)")
+        slots = self.ask(lambda events: (
+            f"SELECT slot, count(*) AS rows, {total} AS total, {lost} AS bad, min(moment) AS first, "
+            f"max(moment) AS last FROM {events} GROUP BY slot ORDER BY slot")).fetchnumpy()
+        if (slots["slot"] >= 0).all():
+            # Later questions then need not read the time.
+            self.counted = "TRUE"
+        return slots
+
+
+def _events(rows: Rows, survey: Survey) -> str:
+    """What a survey needs of every row; `spender` of the bad ones only."""
     bad = _bad(rows, survey)
     keys = [rows.late(name) for name in _spender_fields(rows.shape, survey)]
-    timed, slow = "0", "0"
-    if rows.has("duration"):
-        timed = f"count({rows.column('duration')})"
-        if survey.latency is not None:
-            slow = f"count(*) FILTER ({rows.column('duration')} > {rows.bound(float(survey.latency))})"
     slot = (f"CASE WHEN NOT event THEN {_REJECTED} WHEN copy > 1 THEN {_REPEATED} WHEN NOT {rows.counted} "
             f"THEN {_LEFT_OUT} ELSE CAST(floor(moment / {SLOT}) AS INTEGER) END")
     named = ", ".join(f"CAST({key} AS VARCHAR)" for key in keys)
-    # One text of all keys: a row that is not bad then costs the grouping next to nothing.
-    spender = f"CASE WHEN bad AND slot >= 0 THEN CAST(to_json([{named}]) AS VARCHAR) END" if keys else "NULL"
-    total, lost = ("sum(weight)", f"sum({rows.lost}) FILTER (bad)") if rows.shape.weight \
-        else ("count(*)", "count(*) FILTER (bad)")
-    return (f"CREATE OR REPLACE TEMP TABLE sums AS SELECT slot, {spender} AS spender, count(*) AS rows, "
-            f"{total} AS total, {lost} AS bad, min(moment) AS first, max(moment) AS last, {timed} AS timed, "
-            f"{slow} AS slow FROM (SELECT *, {slot} AS slot, {bad} AS bad FROM ({rows.select()})) GROUP BY ALL")
+    spender = f"CASE WHEN bad THEN CAST(to_json([{named}]) AS VARCHAR) END" if keys else "NULL"
+    weighed = f", weight, {rows.lost} AS lost" if rows.shape.weight else ""
+    duration = f", {rows.column('duration')} AS duration" if rows.has("duration") else ""
+    return (f"SELECT {slot} AS slot, bad, {spender} AS spender, moment{weighed}{duration} "
+            f"FROM (SELECT *, {bad} AS bad FROM ({rows.select()}))")
 
 
 def _bad(rows: Rows, survey: Survey) -> str:
@@ -255,107 +283,73 @@ def _bad(rows: Rows, survey: Survey) -> str:
     return rows.where(conditions)
 
 
-def _dense(slots: Mapping[str, Any], step: int, *, sampled: bool) -> Series:
-    """A series from the first to the last slot that has events; in between a slot without any is a zero, or a gap
-    where events are samples."""
-    numbers = slots["slot"]
-    if not len(numbers):
-        return gap(0, 0, step)
-    first = int(numbers[0])
-    series = gap(first * step, int(numbers[-1]) - first + 1, step)
-    series.total[numbers - first] = slots["total"].astype(np.float64)
-    series.bad[numbers - first] = slots["bad"].astype(np.float64)
-    if sampled:
-        series.known[numbers - first] = True
-    else:
-        series.known[:] = True
-    return series
-
-
-def _by_day(series: Series) -> tuple[tuple[str, float, float], ...]:
-    days = series.coarser(86_400) if len(series) else series
-    return tuple((_moment(days.start + 86_400 * index).strftime("%Y-%m-%d"), float(total), float(bad))
-                 for index, (total, bad) in enumerate(zip(days.total, days.bad, strict=True)) if total)
-
-
 def _spender_fields(shape: Shape, survey: Survey) -> list[str]:
     """The usual ones as far as the files have them; those that were asked for must be there."""
     usual = survey.spenders_by == _SPENDERS_BY_DEFAULT
     return [name for name in survey.spenders_by if not usual or name in shape.fields]
 
 
-def _spenders(reader: _Reader, survey: Survey) -> tuple[tuple[tuple[str, ...], float], ...]:
-    known = _spender_fields(reader.shape, survey)
-    found = reader.connection.execute(
-        "SELECT spender, sum(bad) AS lost FROM sums WHERE spender IS NOT NULL GROUP BY spender "
-        f"ORDER BY lost DESC, spender LIMIT {int(survey.top)}").fetchall()
+def _spenders(seen: _Seen) -> tuple[tuple[tuple[str, ...], float], ...]:
+    survey, shape = seen.survey, seen.reader.shape
+    known = _spender_fields(shape, survey)
+    lost = "sum(lost)" if shape.weight else "count(*)"
+    found = seen.ask(lambda events: (
+        f"SELECT spender, {lost} AS lost FROM {events} WHERE bad AND {seen.counted} AND spender IS NOT NULL "
+        f"GROUP BY spender ORDER BY lost DESC, spender LIMIT {int(survey.top)}")).fetchall()
     out = []
-    for spender, lost in found:
+    for spender, lost_here in found:
         values = dict(zip(known, json.loads(spender), strict=True))
-        out.append((tuple(values.get(name) or _NOT_SAID for name in survey.spenders_by), float(lost)))
+        out.append((tuple(values.get(name) or NOT_SAID for name in survey.spenders_by), float(lost_here)))
     return tuple(out)
 
 
-def _latency(reader: _Reader, survey: Survey) -> Latency | None:
-    """Of every row that has a duration; a row counts once, whatever it weighs."""
-    if "duration" not in reader.shape.fields:
+def _latency(seen: _Seen) -> Latency | None:
+    """Of every event that has a duration; a row counts once, whatever it weighs.
+
+    The percentiles are exact without holding or sorting durations: rounded ones are counted first (rounding keeps the
+    order), then only those that share their rounding with a wanted one.
+    """
+    if "duration" not in seen.reader.shape.fields:
         return None
-    total, slow = (int(value or 0) for value in
-                   reader.connection.execute("SELECT sum(timed), sum(slow) FROM sums WHERE slot >= 0").fetchall()[0])
-    if not total:
+    threshold = seen.survey.latency
+    slow = "0" if threshold is None else f"count(*) FILTER (duration > {_double(threshold)})"
+    # With a condition that a duration is there, DuckDB would make each of them once more; so they are counted instead.
+    steps = seen.ask(lambda events: (
+        f"SELECT {_ROUNDED} AS step, count(duration) AS n, {slow} AS slow, min(duration) AS low, max(duration) AS high "
+        f"FROM {events} WHERE {seen.counted} GROUP BY step HAVING n > 0 ORDER BY step")).fetchnumpy()
+    below = np.cumsum(steps["n"])
+    if not len(below):
         return None
-    good = None if survey.latency is None else float(total - slow)
-    few = total <= _MOST_AT_ONCE
-    p50, p95, p99 = (_percentiles if few else _percentiles_of_many)(reader, total)
+    total = int(below[-1])
+    ranks = [-(-total * percent // 100) for percent in (50, 95, 99)]
+    wanted = np.searchsorted(below, ranks)
+    lows, highs = steps["low"], steps["high"]
+    near: Mapping[str, Any] = {"value": lows, "n": steps["n"]}
+    if any(lows[at] < highs[at] for at in wanted):
+        chosen = " OR ".join(f"duration BETWEEN {_double(lows[at])} AND {_double(highs[at])}" for at in set(wanted))
+        near = seen.ask(lambda events: (
+            f"SELECT duration AS value, count(*) AS n FROM {events} WHERE {seen.counted} AND ({chosen}) "
+            "GROUP BY value ORDER BY value")).fetchnumpy()
+    p50, p95, p99 = (_value_at(near, float(lows[at]), float(highs[at]), rank - int(below[at]) + int(steps["n"][at]))
+                     for rank, at in zip(ranks, wanted, strict=True))
+    good = None if threshold is None else float(total - int(steps["slow"].sum()))
     return Latency(good, float(total), p50, p95, p99)
 
 
-def _durations(rows: Rows) -> tuple[str, str]:
-    duration = rows.column("duration")
-    return duration, f"FROM ({rows.select()}) WHERE event AND copy = 1 AND {rows.counted} AND {duration} IS NOT NULL"
+_ROUNDED = ("CASE WHEN duration < 1 THEN CAST(greatest(duration, -1e5) * 10000 AS INTEGER) "
+            "ELSE 10000 + CAST(least(duration, 1e7) * 10 AS INTEGER) END")
+"""Tenths of milliseconds, from a second on tenths of seconds; all below -1e5 s is one step, as is all above 1e7 s."""
 
 
-def _percentiles(reader: _Reader, _: int) -> list[float]:
-    def ask(rows: Rows) -> str:
-        # quantile_disc takes element ceil(p · n); these three p times any n below 2**53 round to the right side.
-        duration, events = _durations(rows)
-        return f"SELECT quantile_disc({duration}, [0.5, 0.95, 0.99]) {events}"
-
-    return [float(value) for value in reader.run(ask).fetchall()[0][0]]
+def _double(number: float) -> str:
+    # A plain number with a point would be read as a decimal, which has fewer digits.
+    return f"CAST('{float(number)!r}' AS DOUBLE)"
 
 
-def _percentiles_of_many(reader: _Reader, total: int) -> list[float]:
-    """The same numbers without holding every duration: rounded ones are counted first (rounding keeps the order),
-    then only those that share their rounding with a wanted one."""
-    def rounded(duration: str) -> str:
-        return (f"CASE WHEN {duration} < 1 THEN CAST({duration} * 10000 AS INTEGER) "
-                f"ELSE 10000 + CAST(least({duration}, 1e7) * 10 AS INTEGER) END AS step")
-
-    def ask_steps(rows: Rows) -> str:
-        duration, events = _durations(rows)
-        return f"SELECT {rounded(duration)}, count(*) AS n {events} GROUP BY step ORDER BY step"
-
-    def ask_near(rows: Rows) -> str:
-        duration, events = _durations(rows)
-        chosen = ", ".join(str(int(steps["step"][at])) for at in set(wanted))
-        return (f"SELECT {rounded(duration)}, {duration} AS value, count(*) AS n {events} AND step IN ({chosen}) "
-                "GROUP BY ALL ORDER BY value")
-
-    steps = reader.run(ask_steps).fetchnumpy()
-    below = np.cumsum(steps["n"])
-    ranks = [-(-total * percent // 100) for percent in (50, 95, 99)]
-    wanted = np.searchsorted(below, ranks)
-    near = reader.run(ask_near).fetchnumpy()
-    out = []
-    for rank, at in zip(ranks, wanted, strict=True):
-        here = near["step"] == steps["step"][at]
-        rest = rank - int(below[at]) + int(steps["n"][at])
-        out.append(float(near["value"][here][int(np.searchsorted(np.cumsum(near["n"][here]), rest))]))
-    return out
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(float(seconds), UTC)
+def _value_at(counted: Mapping[str, Any], low: float, high: float, rank: int) -> float:
+    """The value of that rank, from 1, among the counted values from low to high."""
+    within = (counted["value"] >= low) & (counted["value"] <= high)
+    return float(counted["value"][within][int(np.searchsorted(np.cumsum(counted["n"][within]), rank))])
 
 
 # -- the source ---------------------------------------------------------------------------------------------------
@@ -434,7 +428,7 @@ def _readings(reader: _Reader, table: Mapping[str, Any], requests: Sequence[Coun
     for index, request in enumerate(requests):
         slots = {"slot": np.asarray(numbers[events]), "total": np.ma.filled(table[f"total{index}"], 0)[events],
                  "bad": np.ma.filled(table[f"bad{index}"], 0)[events]}
-        series = _dense(slots, step, sampled=False)
+        series = dense(slots, step, sampled=False)
         if reader.shape.sampled:
             series.known[:] = series.total > 0
         out.append(Reading(_over(series, request), warnings, (asked,)))
@@ -475,7 +469,7 @@ def _counts(rows: Rows, requests: Sequence[CountRequest], step: int) -> str:
 
 def _losses(rows: Rows, request: CountRequest, by: Sequence[str]) -> str:
     _, bad = _total_and_bad(rows, request)
-    keys = "".join(f", coalesce(CAST({rows.column(name)} AS VARCHAR), '{_NOT_SAID}') AS k{index}"
+    keys = "".join(f", coalesce(CAST({rows.column(name)} AS VARCHAR), '{NOT_SAID}') AS k{index}"
                    for index, name in enumerate(by))
     start, end = _edges(request)
     return (f"CREATE OR REPLACE TEMP TABLE losses AS SELECT CAST(floor(moment / {int(request.step)}) AS INTEGER) AS "

@@ -129,11 +129,10 @@ def _dispatch(argv: list[str], application: Application) -> int:
     else:
         between, rest = commands.split_leading(rest[1:])
         leading += between
-        operations = [operation for operation in entry.operations() if "cli" in operation.doors]
         if not rest:
             _refuse_flags_alone(leading)
-            return _say(cli_help.word_help(entry, operations))
-        operation, tokens = _find_verb(entry, operations, rest[0]), rest[1:]
+            return _say(cli_help.word_help(entry, _offered(entry)))
+        operation, tokens = _find_verb(entry, rest[0]), rest[1:]
     if wants_help:
         return _say(cli_help.operation_help(operation))
     return _run_operation(operation, [*leading, *tokens], application)
@@ -164,11 +163,15 @@ def _find_word(name: str, application: Application) -> WordEntry:
     raise NotFound(f'there is no command "{name}"{hint}', "mainstay --help lists every command")
 
 
-def _find_verb(entry: WordEntry, operations: Sequence[Operation[Any, Any]], verb: str) -> Operation[Any, Any]:
-    for operation in operations:
-        if operation.verb == verb:
-            return operation
-    hint = did_you_mean(verb, [operation.verb for operation in operations])
+def _offered(entry: WordEntry) -> list[Operation[Any, Any]]:
+    return [operation for operation in entry.operations() if "cli" in operation.doors]
+
+
+def _find_verb(entry: WordEntry, verb: str) -> Operation[Any, Any]:
+    found = entry.operation(verb)
+    if found is not None and "cli" in found.doors:
+        return found
+    hint = did_you_mean(verb, [operation.verb for operation in _offered(entry)])
     raise NotFound(f'{entry.name} has no verb "{verb}"{hint}', f"mainstay {entry.name} --help lists its verbs")
 
 

@@ -1,8 +1,8 @@
-"""Numpy is loaded when it is first used, so that reading help stays light.
+"""Numpy and PyYAML are loaded when they are first used, so that reading help, or one log, stays light.
 
 The words' rooms import numpy at their top, as they should; `mainstay slo --help` imports those rooms to know their
-verbs, and would pay 80 ms for numbers nobody asked for. `defer` puts an empty module in numpy's place that becomes the
-real one when something looks for an attribute in it.
+verbs, and would pay 60 ms for numbers nobody asked for. `defer` puts an empty module in a heavy one's place that
+becomes the real one when something looks for an attribute in it.
 
 `importlib.util.LazyLoader` is meant for this, but before Python 3.13 the import statement itself looks for `__spec__`
 and so loads the module at once. The load here is not safe when two threads ask for it at once (no more than
@@ -12,11 +12,12 @@ LazyLoader's is before 3.12): `load_now` must be called before an operation runs
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import types
 from typing import Any
 
-_HEAVY = "numpy"
+_HEAVY = ("numpy", "yaml")
 
 
 class _Deferred(types.ModuleType):
@@ -33,22 +34,26 @@ class _Deferred(types.ModuleType):
 
 
 def defer() -> None:
-    """Importing numpy costs nothing from here on, until it is used; nothing happens when it is already imported."""
-    if _HEAVY in sys.modules:
-        return
-    spec = importlib.util.find_spec(_HEAVY)
-    if spec is None:
-        return
-    module = importlib.util.module_from_spec(spec)
-    # Without a path, importing one of its submodules looks for it, and so runs the parent first as it must.
-    del module.__path__
-    module.__class__ = _Deferred
-    sys.modules[_HEAVY] = module
+    """Importing these costs nothing from here on, until they are used; what is already imported stays as it is."""
+    # Numpy starts a thread of linear algebra for every processor; it spins for 60 ms, and nobody asks it for anything.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for name in _HEAVY:
+        spec = importlib.util.find_spec(name) if name not in sys.modules else None
+        if spec is None:
+            continue
+        module = importlib.util.module_from_spec(spec)
+        # Without a path, importing one of its submodules looks for it, and so runs the parent first as it must.
+        del module.__path__
+        module.__class__ = _Deferred
+        sys.modules[name] = module
 
 
 def load_now() -> None:
-    """Numpy, when somebody imported it, is really loaded; call it before there is a second thread."""
-    module = sys.modules.get(_HEAVY)
+    """Numpy, when somebody imported it, is really loaded; call it before there is a second thread.
+
+    YAML is not: whoever reads a catalog loads it, and that is done before an operation runs.
+    """
+    module = sys.modules.get("numpy")
     if isinstance(module, _Deferred):
         # Any attribute that only running gives will do; this one exists in every version.
         _ = module.ndarray

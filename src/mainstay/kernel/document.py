@@ -15,11 +15,6 @@ import yaml
 
 from mainstay.kernel.finding import Finding, Position
 
-try:
-    from yaml import CSafeLoader as _Loader
-except ImportError:  # PyYAML built without libyaml: slower, same answers
-    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
-
 Scalar = str | int | float | bool | None
 
 
@@ -189,7 +184,7 @@ def _where_too_deep(text: str, lines: tuple[str, ...]) -> tuple[int, int] | None
     block = max((line.count("-") + line.count("?") + len(line) - len(line.lstrip(" ")) for line in lines), default=0)
     if flow + block < _COMPOSED_DEPTH:
         return None
-    loader = _Loader(text)
+    loader = _loader(text)
     depth = 0
     try:
         while loader.check_event():
@@ -205,8 +200,13 @@ def _where_too_deep(text: str, lines: tuple[str, ...]) -> tuple[int, int] | None
     return None
 
 
+def _loader(text: str) -> yaml.CSafeLoader | yaml.SafeLoader:
+    """PyYAML on libyaml, or without it where it was built so: slower, same answers."""
+    return yaml.CSafeLoader(text) if yaml.__with_libyaml__ else yaml.SafeLoader(text)
+
+
 def _compose(text: str) -> Iterator[yaml.Node]:
-    loader = _Loader(text)
+    loader = _loader(text)
     try:
         while loader.check_node():
             node = loader.get_node()

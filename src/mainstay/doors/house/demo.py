@@ -88,8 +88,13 @@ def demo(world: World, request: DemoRequest) -> Demonstration:
                 timer.append(threading.Timer(length.total_seconds(), server.stop))
                 timer[0].start()
 
-        served = run_server(own, ServerSettings(port=request.port, catalog="the example shop"),
-                            timedelta(seconds=10), started=started)
+        try:
+            served = run_server(own, ServerSettings(port=request.port, catalog="the example shop"),
+                                timedelta(seconds=10), started=started)
+        finally:
+            # Ended before its time: the timer would keep the process until then.
+            for one in timer:
+                one.cancel()
         last = report(own, ReportRequest())
         seen, failed = _traffic_seen(run)
         own.journal.close()

@@ -33,7 +33,7 @@ from mainstay.slo.operations.policy import EnforceRequest, enforce
 from mainstay.slo.operations.standings import Report, ReportRequest, report
 from mainstay.slo.operations.upkeep import metrics_text
 from mainstay.slo.spec import Objective
-from mainstay.slo.view import many
+from mainstay.slo.wording import many
 
 log = logging.getLogger("mainstay.server")
 _FIRST_RETRY, _LAST_RETRY = timedelta(seconds=5), timedelta(minutes=10)

@@ -28,7 +28,8 @@ from mainstay.slo.operations.show import Shown, ShowRequest, budget_chart, cause
 from mainstay.slo.operations.standings import Report
 from mainstay.slo.spec import Objective
 from mainstay.slo.standing import Standing
-from mainstay.slo.view import burn_words, count, exhausts, percent, verdict, windows_table, worst_first
+from mainstay.slo.view import exhausts, verdict, windows_table, worst_first
+from mainstay.slo.wording import burn_words, count, percent
 
 _TONES: dict[State, Tone] = {"healthy": "good", "at_risk": "warn", "violated": "bad", "no_data": "quiet"}
 _ORDER: tuple[State, ...] = ("violated", "at_risk", "no_data", "healthy")

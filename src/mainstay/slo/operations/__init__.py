@@ -1,13 +1,29 @@
-"""The verbs of the word slo."""
+"""The verbs of the word slo, each loaded when it is asked for: one verb must not pay for the others."""
 
 from __future__ import annotations
 
-from mainstay.slo.operations.policy import ENFORCE, GATE, POLICY
-from mainstay.slo.operations.questions import ATTRIBUTE, DOWNTIME, JOURNEY, REVIEW, REVIEWED, SUGGEST
-from mainstay.slo.operations.show import SHOW
-from mainstay.slo.operations.standings import REPORT
-from mainstay.slo.operations.try_log import TRY
-from mainstay.slo.operations.upkeep import EXPORT_METRICS, RECOMPUTE
+import importlib
+from typing import Any
 
-OPERATIONS = (TRY, REPORT, SHOW, GATE, SUGGEST, ATTRIBUTE, JOURNEY, POLICY, ENFORCE, DOWNTIME, REVIEW, REVIEWED,
-              RECOMPUTE, EXPORT_METRICS)
+from mainstay.kernel.operation import Operation
+
+VERBS = {
+    "try": ("try_log", "TRY"), "report": ("standings", "REPORT"), "show": ("show", "SHOW"), "gate": ("policy", "GATE"),
+    "suggest": ("questions", "SUGGEST"), "attribute": ("questions", "ATTRIBUTE"), "journey": ("questions", "JOURNEY"),
+    "policy": ("policy", "POLICY"), "enforce": ("policy", "ENFORCE"), "downtime": ("questions", "DOWNTIME"),
+    "review": ("questions", "REVIEW"), "reviewed": ("questions", "REVIEWED"), "recompute": ("upkeep", "RECOMPUTE"),
+    "export-metrics": ("upkeep", "EXPORT_METRICS")}
+"""Every verb in the order of help, with the room and the name of its operation."""
+
+
+def operation(verb: str) -> Operation[Any, Any]:
+    """The operation of that verb, which is one of VERBS."""
+    room, name = VERBS[verb]
+    found: Operation[Any, Any] = getattr(importlib.import_module(f"{__name__}.{room}"), name)
+    return found
+
+
+def __getattr__(name: str) -> Any:
+    if name == "OPERATIONS":
+        return tuple(operation(verb) for verb in VERBS)
+    raise AttributeError(f"module {__name__} has no attribute {name}")

@@ -14,7 +14,7 @@ from mainstay.kernel.view import Block, Cell, Next, Pairs, Text, View, cells, st
 from mainstay.slo.lifecycle import facts_of, zone_named
 from mainstay.slo.operations.standings import Judged, choose, judge
 from mainstay.slo.policy import frozen_in, transition, zone_of
-from mainstay.slo.view import percent
+from mainstay.slo.wording import percent
 
 # -- gate ---------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from mainstay.slo.operations.measuring import Measured, history, measure, reques
 from mainstay.slo.operations.standings import choose, judge
 from mainstay.slo.queries import parse_where
 from mainstay.slo.spec import Journey, Objective
-from mainstay.slo.view import count, many, percent
+from mainstay.slo.wording import count, many, percent
 
 # -- suggest ------------------------------------------------------------------------------------------------------
 

@@ -36,7 +36,8 @@ from mainstay.slo.operations.standings import Judged, choose, judge
 from mainstay.slo.policy import zone_of
 from mainstay.slo.spec import Indicator, Objective
 from mainstay.slo.standing import ExhaustionReading, Standing, exhaustion_reading
-from mainstay.slo.view import burn_words, count, notes, percent, windows_table
+from mainstay.slo.view import notes, windows_table
+from mainstay.slo.wording import burn_words, count, percent
 
 POINTS = 180
 """Points of the budget curve: one a terminal column or so, four hours each for 30 days."""

@@ -18,7 +18,8 @@ from mainstay.slo.operations.measuring import Measured, measure
 from mainstay.slo.policy import PRESETS, TEMPLATE, Policy, zone_of
 from mainstay.slo.spec import ErrorBudgetPolicy, Objective
 from mainstay.slo.standing import Standing, standing_of
-from mainstay.slo.view import many, notes, standings_table, verdict, worst_first
+from mainstay.slo.view import notes, standings_table, verdict, worst_first
+from mainstay.slo.wording import many
 
 STALE_AFTER = LATE + timedelta(minutes=10)
 """A source that gave nothing for this long is stale: two slots beyond what may be late."""

@@ -10,7 +10,7 @@ from mainstay.kernel.ports import FileSet, Survey, World
 from mainstay.kernel.quantity import Target, parse_duration, zone_named
 from mainstay.slo.queries import parse_where
 from mainstay.slo.trial import Trial, trial_of
-from mainstay.slo.view import trial_view
+from mainstay.slo.trial_view import trial_view
 
 
 @dataclass(frozen=True)

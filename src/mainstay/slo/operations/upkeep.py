@@ -18,7 +18,7 @@ from mainstay.slo.operations.measuring import request_for, slots_of, whole_slice
 from mainstay.slo.operations.standings import choose, judge
 from mainstay.slo.spec import ledger_key, resolved
 from mainstay.slo.standing import Standing, windows_start
-from mainstay.slo.view import many
+from mainstay.slo.wording import many
 
 # -- export-metrics -----------------------------------------------------------------------------------------------
 
