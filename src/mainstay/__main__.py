@@ -19,8 +19,10 @@ def main() -> None:
     # fifth of a large report.
     gc.set_threshold(50_000, 20, 100)
     lazy_start.defer()
-    from mainstay.doors.cli import run  # noqa: PLC0415  (a lazy start: after numpy was deferred)
-
+    try:
+        from mainstay.doors.cli import run  # noqa: PLC0415  (a lazy start: after numpy was deferred)
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -188,12 +188,26 @@ def test_an_interrupt_is_exit_130_without_a_traceback(tea):
     assert tea("tea", "drink", "interrupt") == (130, "", "\n")
 
 
+def test_an_interrupt_that_a_library_turns_into_an_error_of_its_own_is_an_interrupt(tea):
+    assert tea("tea", "drink", "muffled") == (130, "", "\n")
+
+
 def test_a_reader_that_goes_away_is_met_with_silence():
     command = f"{sys.executable} {_TOY} tea drink flood | head -1; echo ${{PIPESTATUS[0]}}"
     # Unbuffered, Python 3.11 takes a write that the pipe cut short for a whole one and never meets the closed pipe.
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(_TESTS)}
     ended = subprocess.run(["bash", "-c", command], env=environ, text=True, capture_output=True, check=True, timeout=60)
     assert (ended.stdout, ended.stderr) == ("drunk\n141\n", "")
+
+
+def test_a_full_disk_behind_the_output_is_no_bug_of_ours():
+    for more in ("", "--json"):
+        command = f"{sys.executable} {_TOY} tea brew assam {more} > /dev/full"
+        ended = subprocess.run(["bash", "-c", command], env={"PATH": os.environ["PATH"], "PYTHONPATH": str(_TESTS)},
+                               text=True, capture_output=True, check=False, timeout=60)
+        assert ended.returncode == 2
+        assert "the output cannot be written: No space left on device" in ended.stderr
+        assert "bug" not in ended.stderr
 
 
 # -- help ------------------------------------------------------------------------------------------------------------
@@ -216,6 +230,14 @@ def test_help_shows_no_section_meant_for_programmers(tea):
 @pytest.mark.parametrize("argv", [["--help"], ["tea", "--help"], ["tea", "brew", "--help"], ["completion", "--help"]])
 def test_help_fits_80_columns(tea, argv):
     assert max(map(len, tea(*argv)[1].splitlines())) <= 80
+
+
+@pytest.mark.parametrize("verb", ["try", "downtime", "suggest"])
+def test_the_help_of_slo_fits_80_columns_and_shows_defaults_as_they_are_typed(capsys, verb):
+    assert run(["slo", "--help"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+    assert run(["slo", verb, "--help"]) == 0
+    assert "default (" not in capsys.readouterr().out
 
 
 def test_help_may_be_asked_in_front(tea):

@@ -16,11 +16,13 @@ from mainstay.kernel.view import (
     Cell,
     Chart,
     Code,
+    Column,
     Entry,
     Line,
     Mark,
     Next,
     Pairs,
+    Table,
     Text,
     Timeline,
     View,
@@ -140,6 +142,25 @@ def test_a_person_gets_tables_that_fit_and_a_pipe_gets_whole_lines():
     assert max(map(display_width, person.splitlines())) == 60
     assert person.splitlines()[1].endswith("…  12.5 %")
     assert ("word " * 30).strip() in piped
+
+
+def test_what_gives_way_is_left_out_whole_and_named_before_a_name_is_cut():
+    columns = (Column("objective"), Column("service", gives_way=2), Column("spark", gives_way=3),
+               Column("left", right=True, gives_way=1), Column("status"))
+    row = cells("checkout-availability", "web", "x" * 40, "19.4 %", "at risk")
+    narrow = shown(Table(columns, (row,)), style=Style(50, cut=True))
+    assert narrow == ("  objective              service    left  status\n"
+                      "  checkout-availability  web      19.4 %  at risk\n"
+                      "  in a wider terminal also: spark\n")
+    assert "wider" not in shown(Table(columns, (row,)), style=Style(120, cut=True))
+    assert "x" * 40 in shown(Table(columns, (row,)), style=Style(50))
+
+
+def test_what_is_worth_most_comes_back_where_room_is_left():
+    columns = (Column("name"), Column("long", gives_way=1), Column("short", gives_way=2))
+    row = cells("x" * 30, "y" * 20, "z")
+    drawn = shown(Table(columns, (row,)), style=Style(40, cut=True))
+    assert drawn.splitlines()[-1] == "  in a wider terminal also: long"
 
 
 def test_a_cut_cell_gives_its_colour_back():

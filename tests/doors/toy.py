@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -79,7 +80,7 @@ class Drink:
     """How to fail."""
 
     how: str = arg("what goes wrong", positional=True, choices=(
-        "empty", "hot", "files", "bug", "interrupt", "spent", "flood"))
+        "empty", "hot", "files", "bug", "interrupt", "muffled", "spent", "flood"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,11 @@ def drink(world: World, request: Drink) -> Mapping[str, Any]:
             raise KeyError("spoon")
         case "interrupt":
             raise KeyboardInterrupt
+        case "muffled":
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                raise RuntimeError("Query interrupted") from None
         case _:
             return {"how": request.how, "lines": 100_000 if request.how == "flood" else 1}
 

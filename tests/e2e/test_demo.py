@@ -47,15 +47,15 @@ def test_the_demonstration_ends_by_itself_with_a_summary_and_leaves_nothing_behi
     assert _alive(run) == []
 
 
-@pytest.mark.parametrize("how", ["terminate", "interrupt"])
-def test_the_demonstration_serves_its_page_and_ends_when_told(tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize(("how", "more"), [("terminate", ["--for", "10m"]), ("interrupt", [])])
+def test_the_demonstration_serves_its_page_and_ends_when_told(tmp_path: Path, how: str, more: list[str]) -> None:
     import re
     import signal
     import threading
 
     run = tmp_path / "run"
-    process = subprocess.Popen(command_line("demo", "--port", "0", "--run", str(run)), cwd=tmp_path, text=True,
-                               env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command_line("demo", "--port", "0", "--run", str(run), *more), cwd=tmp_path,
+                               text=True, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stderr is not None
     said: list[str] = []
     reader = threading.Thread(target=lambda: said.extend(process.stderr or ()), daemon=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import command
 from docs.markdown import blocks
 from mainstay.app import grammar
 from mainstay.kernel.catalog import Catalog, load
@@ -39,6 +40,16 @@ def test_an_example_catalog_has_no_finding(name):
 def test_the_log_of_the_first_example_can_be_made_again():
     made = runpy.run_path(str(_EXAMPLES / "01-first-slo" / "make_log.py"))["lines"]()
     assert (_EXAMPLES / "01-first-slo" / "access.log").read_text(encoding="utf-8") == "\n".join(made) + "\n"
+
+
+def test_a_log_that_ended_before_the_window_says_so_and_how_to_look_back(tmp_path):
+    shutil.copytree(_EXAMPLES / "01-first-slo", tmp_path, dirs_exist_ok=True)
+    done = command.mainstay(tmp_path, "slo", "report", "-c", "catalog", "--as-of", "2026-11-21T09:50:00Z")
+    said = " ".join(done.out.split())
+    assert done.code == 3
+    assert ("shop-log was read, and no event of it is between 14 Nov 2026 09:50 and 21 Nov 2026 09:50 UTC; "
+            "--as-of looks from an earlier moment") in said
+    assert "next: mainstay check --sources" in said
 
 
 # -- the SLO document and the policies -------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from mainstay.app import grammar
 from mainstay.doors.house.catalog import CHECK, Checked, CheckRequest, check
 from mainstay.kernel.catalog import load
 from mainstay.kernel.errors import SourceUnavailable
+from mainstay.kernel.view import Next
 from slo.worlds import busy_month, objective, room
 
 GOOD = """apiVersion: openslo/v1
@@ -40,6 +41,12 @@ def test_a_good_catalog_is_valid_and_counted_by_kind(tmp_path: Path) -> None:
     assert (found.valid, found.findings, CHECK.exit_code(found)) == (True, (), 0)
     assert (found.declared["Objective"], found.declared["DataSource"]) == (1, 1)
     assert [Path(file).name for file in found.files] == ["slos.yaml"]
+
+
+def test_a_folder_without_a_catalog_is_told_what_to_write_and_what_to_run(tmp_path: Path) -> None:
+    view = CHECK.view(_checked(tmp_path, "# nothing yet\n"))
+
+    assert view.blocks[-1] == Next(("mainstay slo try LOG",))
 
 
 def test_every_mistake_is_found_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:

@@ -179,6 +179,11 @@ def test_help_has_examples_and_exit_codes() -> None:
     assert "exit codes" in text
 
 
+def test_a_config_that_is_not_there_is_said_in_words() -> None:
+    assert "/nonexistent/slo.json cannot be read: no such file or directory\n" in run(
+        "--config", "/nonexistent/slo.json", code=2)
+
+
 def test_nothing_outside_the_standard_library_is_loaded() -> None:
     probe = ("import runpy, sys; sys.argv = ['x', '--slo', '99.9', '--json']\n"
              f"try: runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"

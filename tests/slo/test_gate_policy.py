@@ -11,8 +11,19 @@ import pytest
 
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable, StoreUnavailable
 from mainstay.kernel.journal import Batch, Fact, FactQuery, Journal, Message, NewFact, Timer
+from mainstay.kernel.view import Next
 from mainstay.reactions import react
-from mainstay.slo.operations.policy import GATE, EnforceRequest, Gate, GateRequest, PolicyRequest, enforce, gate, policy
+from mainstay.slo.operations.policy import (
+    GATE,
+    EnforceRequest,
+    Gate,
+    GateRequest,
+    PolicyRequest,
+    enforce,
+    gate,
+    gate_view,
+    policy,
+)
 from mainstay.slo.policy import Freeze, Notify, OpenIncident, Policy, Review, Zone
 from mainstay.slo.spec import ErrorBudgetPolicy
 from slo.worlds import DAYS, HERE, HOURS, NOW, Room, busy_month, indicator, objective, room
@@ -70,6 +81,7 @@ def test_without_data_the_gate_says_three() -> None:
     found = gate(here.world, GateRequest())
 
     assert (exit_code(found), found.verdict, found.objectives[0].reason) == (3, "unknown", "no data")
+    assert gate_view(found).blocks[-1] == Next(("mainstay check --sources",))
 
 
 def test_a_spent_budget_outweighs_one_without_data() -> None:

@@ -11,8 +11,10 @@ from mainstay.kernel.errors import NoData
 from mainstay.kernel.ports import FileSet, Latency, Survey, Surveyed
 from mainstay.kernel.quantity import Target
 from mainstay.kernel.series import gap
+from mainstay.kernel.view import Next, Pairs, Text
 from mainstay.slo.budget import NoBudget
 from mainstay.slo.trial import spender_key, trial_of
+from mainstay.slo.trial_view import trial_view
 
 ASKED = Survey(FileSet(("access.log",)))
 FOUND = Surveyed(
@@ -81,3 +83,28 @@ def test_who_lost_nothing_spent_nothing() -> None:
     quiet = replace(FOUND, bad=0, spenders=((("GET", "/", "200"), 0.0),))
 
     assert trial_of(ASKED, quiet, Target.percent(99.9)).top_spenders == ()
+
+
+@pytest.mark.parametrize(("bad", "says"), [(3, "1 failure too many"), (4, "2 failures too many"),
+                                           (3.9, "1.9 failures too many")])
+def test_failures_have_their_plural(bad: float, says: str) -> None:
+    view = trial_view(trial_of(ASKED, replace(FOUND, total=2000, bad=bad), Target.percent(99.9)), rejects=False)
+
+    pairs = next(block for block in view.blocks if isinstance(block, Pairs))
+    assert dict(pairs.rows)["budget"][0].text.endswith(f"spent, {says}")
+
+
+def test_too_few_events_for_a_single_failure_say_how_many_are_needed() -> None:
+    view = trial_view(trial_of(ASKED, replace(FOUND, total=5, bad=0, spenders=()), Target.percent(99.9)), rejects=False)
+
+    assert Text("5 events are few for 99.9 %: 1,000 are needed for one failure to be allowed", "quiet") in view.blocks
+
+
+@pytest.mark.parametrize(("files", "commands"), [
+    (("my log",), ("mainstay slo suggest --from 'my log'",)),
+    (("a.log", "b.log"), ("mainstay slo suggest --from a.log --from b.log",)),
+    (("-",), ("mainstay slo downtime",))])
+def test_the_next_command_can_be_pasted_as_it_is(files: tuple[str, ...], commands: tuple[str, ...]) -> None:
+    view = trial_view(trial_of(Survey(FileSet(files)), FOUND, Target.percent(99.9)), rejects=False)
+
+    assert view.blocks[-1] == Next(commands)

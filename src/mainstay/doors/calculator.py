@@ -20,6 +20,7 @@ from mainstay.slo import budget
 
 Answer = dict[str, Any]
 
+_ABOUT = "Error budgets by arithmetic alone: what a target allows, what is spent, how fast, and when it runs out."
 EXAMPLES = """\
 examples:
   %(prog)s --slo 99.9 --window 30
@@ -82,7 +83,7 @@ class _Parser(ArgumentParser):
 
 
 def _parser() -> ArgumentParser:
-    parser = _Parser(prog="calculate_slo_budget.py", description=(__doc__ or "").splitlines()[0], epilog=EXAMPLES,
+    parser = _Parser(prog="calculate_slo_budget.py", description=_ABOUT, epilog=EXAMPLES,
                      formatter_class=_Formatter, allow_abbrev=False)
     parser.add_argument("--slo", metavar="PERCENT", help="the target, such as 99.9; 100 leaves no budget")
     parser.add_argument("--window", metavar="DAYS", default="30", help="length of the SLO window in days (30)")
@@ -317,7 +318,9 @@ def _loaded(path: str) -> Any:
         with open(path, encoding="utf-8") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read: {error}", "check the path; the file is UTF-8 text") from None
+        reason = (error.strerror or "unknown") if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidInput(f"{path} cannot be read: {reason[0].lower()}{reason[1:]}",
+                           "check the path; the file is UTF-8 text") from None
     if path.endswith(".json"):
         try:
             import json  # noqa: PLC0415  (a lazy start: only a JSON config needs it)

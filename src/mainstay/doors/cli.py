@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import getpass
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, TextIO
 
 from mainstay import __version__
@@ -34,9 +37,12 @@ _HELP = ("-h", "--help")
 def run(argv: Sequence[str], application: Application = MAINSTAY) -> int:
     """The process's exit code for these arguments, after everything was printed."""
     asked = _before_dashes(argv)
+    interrupts = _Interrupts()
     try:
-        code = _dispatch(list(argv), application)
-        sys.stdout.flush()
+        with interrupts:
+            code = _dispatch(list(argv), application)
+        with _written():
+            sys.stdout.flush()
     except KeyboardInterrupt:
         sys.stderr.write("\n")
         return INTERRUPTED
@@ -44,17 +50,54 @@ def run(argv: Sequence[str], application: Application = MAINSTAY) -> int:
         # The interpreter flushes standard output once more at its end; it must not meet the closed pipe again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_LEFT
+    except _OutputRefused as error:
+        # As with a closed pipe: what is still in the buffer would be refused again at the interpreter's end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_error(error, json_wanted="--json" in asked, colour="--no-color" not in asked)
+        return error.exit_code
     except MainstayError as error:
         if "--debug" in asked:
             traceback.print_exc()
+        if interrupts.seen:
+            sys.stderr.write("\n")
+            return INTERRUPTED
         _print_error(error, json_wanted="--json" in asked, colour="--no-color" not in asked)
         return error.exit_code
     except Exception as error:  # the last line of defence: our bug becomes one sentence, not a page
         if "--debug" in asked:
             traceback.print_exc()
+        if interrupts.seen:
+            sys.stderr.write("\n")
+            return INTERRUPTED
         _print_error(_Bug(error), json_wanted="--json" in asked, colour="--no-color" not in asked)
         return OUR_BUG
     return code
+
+
+class _Interrupts:
+    """Remembers Ctrl-C: DuckDB for one, interrupted in a query, raises an error of its own instead."""
+
+    seen = False
+
+    def __enter__(self) -> None:
+        self._ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler and \
+            threading.current_thread() is threading.main_thread()
+        if self._ours:
+            signal.signal(signal.SIGINT, self._note)
+
+    def __exit__(self, *_: object) -> None:
+        if self._ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.seen = True
+        signal.default_int_handler(number, frame)
+
+
+class _OutputRefused(MainstayError):
+    """Standard output does not take what it is given, as on a full disk."""
+
+    code = "output-refused"
 
 
 class _Bug(MainstayError):
@@ -219,14 +262,28 @@ class _Progress:
 
 def _say(text: str) -> int:
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    with _written():
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
     return 0
 
 
 def _say_bytes(data: bytes) -> None:
     # JSON is UTF-8 whatever the terminal's encoding is.
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
+    with _written():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """A full disk behind `> file` is not our bug; a reader that left is not an error at all."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _OutputRefused(f"the output cannot be written: {error.strerror}",
+                            "make room where it goes, then run it again; what was recorded stays recorded") from error
 
 
 def _print_error(error: MainstayError, *, json_wanted: bool, colour: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import textwrap
 import types
 from collections.abc import Sequence
@@ -44,9 +45,18 @@ def word_help(entry: WordEntry, operations: Sequence[Operation[Any, Any]]) -> st
              _listed("verbs", [(operation.verb, operation.summary) for operation in operations])]
     card = (importlib.import_module(entry.module.removesuffix(".operations")).__doc__ or "").strip().splitlines()[1:]
     if any(card):
-        parts.append("\n".join(["the word", *(f"  {line}".rstrip() for line in card if line.strip())]))
+        parts.append("\n".join(["the word", *_card(card)]))
     parts.append(f"next: mainstay {entry.name} VERB --help")
     return "\n\n".join(parts) + "\n"
+
+
+def _card(lines: Sequence[str]) -> list[str]:
+    """The card's `Name: text` entries, each wrapped under its own text."""
+    entries = re.findall(r"^(\w+):\s+(.*(?:\n\s+.*)*)", "\n".join(line for line in lines if line.strip()), re.MULTILINE)
+    column = max((len(name) for name, _ in entries), default=0) + 3
+    return [line for name, text in entries
+            for line in textwrap.wrap(" ".join(text.split()), WIDTH, initial_indent=f"  {name + ':':<{column - 1}}",
+                                      subsequent_indent=" " * (column + 1))]
 
 
 def operation_help(operation: Operation[Any, Any]) -> str:
@@ -58,7 +68,7 @@ def operation_help(operation: Operation[Any, Any]) -> str:
     usage = " ".join([name, *(_placeholder(a) for a in positional),
                       *(_flag(a) for a in flags if a.required),
                       *(["[OPTIONS]"] if any(not a.required for a in flags) else [])])
-    parts = [f"{name} – {operation.summary}", f"usage: {usage}"]
+    parts = [textwrap.fill(f"{name} – {operation.summary}", WIDTH, subsequent_indent="  "), f"usage: {usage}"]
     about = _rest_of_docstring(operation)
     if about:
         parts.append(about)
@@ -124,7 +134,9 @@ def _explained(argument: Argument) -> str:
         notes.append("on unless said")
     elif argument.default not in (None, False, "", ()):
         default = argument.default
-        notes.append(f"default {format_duration(default) if isinstance(default, timedelta) else default}")
+        shown = default if isinstance(default, tuple) else (default,)
+        notes.append("default " + " ".join(format_duration(one) if isinstance(one, timedelta) else str(one)
+                                           for one in shown))
     if argument.env:
         notes.append(f"env {argument.env}")
     return argument.help + (f" ({'; '.join(notes)})" if notes else "")

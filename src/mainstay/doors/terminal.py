@@ -19,7 +19,7 @@ from mainstay.doors import terminal_chart
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.finding import InvalidFiles
 from mainstay.kernel.quantity import State
-from mainstay.kernel.view import SIGNS, Block, Cell, Chart, Code, Next, Pairs, Table, Text, Timeline, Tone, View
+from mainstay.kernel.view import SIGNS, Block, Cell, Chart, Code, Column, Next, Pairs, Table, Text, Timeline, Tone, View
 
 PIPED_WIDTH = 100
 _NARROWEST = 40
@@ -226,16 +226,43 @@ def _table(block: Table, style: Style) -> list[str]:
     drawn = [[_cell(cell, style) for cell in row] for row in block.rows]
     widths = [max(display_width(text) for text in (column.title, *(row[index] for row in drawn)))
               for index, column in enumerate(block.columns)]
+    kept = list(range(len(widths)))
     if style.cut:
-        widths = _fitted(widths, [column.right for column in block.columns], style.width - 2)
-    heading = "  ".join(_padded(_shortened(column.title, width, style), width, right=column.right)
-                        for column, width in zip(block.columns, widths, strict=True))
+        kept = _with_room(block.columns, widths, style.width - 2)
+        fitted = _fitted([widths[index] for index in kept], [block.columns[index].right for index in kept],
+                         style.width - 2)
+        widths = [dict(zip(kept, fitted, strict=True)).get(index, 0) for index in range(len(widths))]
+
+    def line(texts: Sequence[str]) -> str:
+        return "  ".join(_padded(_shortened(texts[index], widths[index], style), widths[index],
+                                 right=block.columns[index].right) for index in kept)
+
+    heading = line([column.title for column in block.columns])
     if heading.strip():
         lines.append("  " + style.paint(heading.rstrip(), _TONES["quiet"]))
-    for row in drawn:
-        lines.append("  " + "  ".join(_padded(_shortened(text, width, style), width, right=column.right)
-                                      for text, column, width in zip(row, block.columns, widths, strict=True)))
+    lines += ["  " + line(row) for row in drawn]
+    left_out = [column.title for index, column in enumerate(block.columns) if index not in kept]
+    if left_out:
+        lines += [style.paint(f"  {text}", _TONES["quiet"])
+                  for text in _wrapped(f"in a wider terminal also: {' · '.join(left_out)}", style.width - 2)]
     return lines
+
+
+def _with_room(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
+    """The columns that are shown: what gives way goes until the rest fits, and comes back where there is room."""
+    kept = set(range(len(columns)))
+
+    def wide(some: set[int]) -> int:
+        return sum(widths[index] for index in some) + 2 * (len(some) - 1)
+
+    ranked = sorted((index for index in kept if columns[index].gives_way), key=lambda one: -columns[one].gives_way)
+    for index in ranked:
+        if wide(kept) > room:
+            kept.discard(index)
+    for index in reversed(ranked):
+        if wide(kept | {index}) <= room:
+            kept.add(index)
+    return sorted(kept)
 
 
 def _fitted(widths: Sequence[int], right: Sequence[bool], room: int) -> list[int]:

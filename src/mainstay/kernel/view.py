@@ -59,10 +59,15 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's heading and side."""
+    """A column's heading and side.
+
+    Args:
+        gives_way: where all columns have no room, those with the highest number are left out first; 0 never is.
+    """
 
     title: str
     right: bool = False
+    gives_way: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from datetime import datetime
 
 from mainstay.kernel.quantity import Target, format_share
@@ -23,9 +25,10 @@ def trial_view(trial: Trial, *, rejects: bool) -> View:
         read += f", {trial.left_out:,} left out"
     allowed = trial.total * float(target.budget)
     left = allowed - trial.bad
-    word = "failure" if round(allowed) == 1 else "failures"
+    word = "failure" if _failures(allowed) == "1" else "failures"
+    over = round(trial.bad - allowed, 1)
     says = f"{_failures(left)} of {_failures(allowed)} {word} left" if left >= 0 else \
-        f"{count(round(trial.bad - allowed, 1))} {word} too many"
+        f"{count(over)} {'failure' if over == 1 else 'failures'} too many"
     rows: list[tuple[str, tuple[Cell, ...]]] = [
         ("availability", cells(format_share(trial.sli, digits=target_digits(target) + 1), f"target {target}",
                                state_cell(trial.status))),
@@ -47,10 +50,21 @@ def trial_view(trial: Trial, *, rejects: bool) -> View:
     if rejects and trial.rejected_samples:
         blocks.append(table("Rejected lines", ("line>", "why", "text"),
                             [(f"{one.line:,}", one.reason, one.text) for one in trial.rejected_samples]))
-    file = trial.files[0] if len(trial.files) == 1 else "FILES"
-    hints = (f"mainstay slo try {file} --latency 300ms",) if one_needs_threshold(trial) else ()
-    blocks.append(Next((*hints, f"mainstay slo suggest --from {file}")))
+    if allowed < 1:
+        needed = math.ceil(1 / float(target.budget) - 1e-9)
+        blocks.append(Text(f"{count(trial.total)} events are few for {target}: "
+                           f"{count(needed)} are needed for one failure to be allowed", "quiet"))
+    blocks.append(Next(_next_of(trial)))
     return View("", tuple(blocks))
+
+
+def _next_of(trial: Trial) -> tuple[str, ...]:
+    """Commands on the same files that can be pasted as they are; nothing for standard input, which is used up."""
+    if "-" in trial.files:
+        return ("mainstay slo downtime",)
+    files = [shlex.quote(file) for file in trial.files]
+    hints = (f"mainstay slo try {' '.join(files)} --latency 300ms",) if one_needs_threshold(trial) else ()
+    return (*hints, "mainstay slo suggest " + " ".join(f"--from {file}" for file in files))
 
 
 def one_needs_threshold(trial: Trial) -> bool:

@@ -68,9 +68,10 @@ def standings_table(standings: tuple[Standing, ...]) -> Table:
             Cell("–", "quiet") if one.sli is None else format_share(one.sli, one.promise),
             str(one.promise), one.window, left, burn_words(one.burn_rates.get("1h")), exhausts(one),
             Cell("", spark=one.spark)))
-    headings = (Column("objective"), Column("service"), Column("status"), Column("now", True), Column("target", True),
-                Column("window"), Column("budget left"), Column("burn 1 h", True), Column("spent in"),
-                Column("left, 30 days"))
+    headings = (Column("objective"), Column("service", gives_way=4), Column("status"), Column("now", True),
+                Column("target", True), Column("window", gives_way=3), Column("budget left"),
+                Column("burn 1 h", True, gives_way=2), Column("spent in", gives_way=1),
+                Column("left, 30 days", gives_way=5))
     return Table(headings, tuple(rows), empty="no objective is declared: write one, or start with mainstay slo try LOG")
 
 

@@ -89,6 +89,9 @@ def checked_view(found: Checked) -> View:
     if found.sources:
         blocks.append(table("Sources", ("source", "answers", "says"),
                             [(one.name, "yes" if one.answers else "no", one.says) for one in found.sources]))
+    if not found.declared and found.valid:
+        blocks.append(Text("Write an objective (docs/guides/slo.md shows how), or name its folder: -c DIR", "quiet"))
+        return View("Catalog", (*blocks, Next(("mainstay slo try LOG",))))
     return View("Catalog", (*blocks, Next(("mainstay slo report",) if found.valid else ())))
 
 

@@ -88,8 +88,13 @@ def demo(world: World, request: DemoRequest) -> Demonstration:
                 timer.append(threading.Timer(length.total_seconds(), server.stop))
                 timer[0].start()
 
-        served = run_server(own, ServerSettings(port=request.port, catalog="the example shop"),
-                            timedelta(seconds=10), started=started)
+        try:
+            served = run_server(own, ServerSettings(port=request.port, catalog="the example shop"),
+                                timedelta(seconds=10), started=started)
+        finally:
+            # Ended before its time: the timer would keep the process until then.
+            for one in timer:
+                one.cancel()
         last = report(own, ReportRequest())
         seen, failed = _traffic_seen(run)
         own.journal.close()
@@ -232,7 +237,7 @@ def demo_view(found: Demonstration) -> View:
     """The last report, and what was seen."""
     last = report_view(found.report)
     said = (f"The demonstration saw {found.requests:,} requests, {found.failed_requests:,} of them failed, and "
-            f"evaluated {found.evaluations} times.")
+            f"evaluated {found.evaluations} {'time' if found.evaluations == 1 else 'times'}.")
     return replace(last, blocks=(Text(said, "quiet"), *last.blocks))
 
 

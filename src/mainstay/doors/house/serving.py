@@ -33,6 +33,7 @@ from mainstay.slo.operations.policy import EnforceRequest, enforce
 from mainstay.slo.operations.standings import Report, ReportRequest, report
 from mainstay.slo.operations.upkeep import metrics_text
 from mainstay.slo.spec import Objective
+from mainstay.slo.wording import many
 
 log = logging.getLogger("mainstay.server")
 _FIRST_RETRY, _LAST_RETRY = timedelta(seconds=5), timedelta(minutes=10)
@@ -229,7 +230,7 @@ def serve(world: World, request: ServeRequest) -> Served:
 
     def started(url: str, *_: object) -> None:
         objectives = len(world.catalog.of(Objective))
-        sys.stderr.write(f"serving {objectives} objectives of {world.catalog.root} at {url} · Ctrl-C stops\n")
+        sys.stderr.write(f"serving {many(objectives, 'objective')} of {world.catalog.root} at {url} · Ctrl-C stops\n")
         sys.stderr.flush()
 
     return run_server(world, settings, every, started=started)
@@ -237,7 +238,7 @@ def serve(world: World, request: ServeRequest) -> Served:
 
 SERVE = Operation(
     "", "serve", ServeRequest, serve,
-    lambda found: View("Stopped", (Text(f"Stopped after {found.evaluations} evaluations.", "quiet"),)),
+    lambda found: View("Stopped", (Text(f"Stopped after {many(found.evaluations, 'evaluation')}.", "quiet"),)),
     scope="write", doors=("cli",),
     exit_codes=((0, "stopped as asked"), (2, "the catalog, a flag or the address cannot be used")),
     examples=("mainstay serve", "mainstay serve -c slos --port 9000 --every 30s",

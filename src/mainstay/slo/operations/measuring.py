@@ -188,6 +188,11 @@ def _read(world: World, source: str, questions: Sequence[_Question], now: dateti
         for plan in question.plans:
             plan.warnings += [warning for warning in reading.warnings if warning not in plan.warnings]
         key, slots = question.key, slots_of(question.indicator, question.method, reading, span)
+        if isinstance(question.indicator.total, EventQuery) and not slots.known.any():
+            # A log that ended long ago: without a word, "no data" would look like a file that was not found.
+            for plan in question.plans:
+                plan.warnings.append(f"{source} was read, and no event of it is between {span.start:%-d %b %Y %H:%M} "
+                                     f"and {span.end:%-d %b %Y %H:%M} UTC; --as-of looks from an earlier moment")
         entries[key] = merged(entries[key], slots) if key in entries else slots
         if span == question.spans[0]:
             facts[key] = NewFact("slo.back-filled", key, now, {

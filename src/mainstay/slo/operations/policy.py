@@ -97,7 +97,14 @@ def gate_view(found: Gate) -> View:
             for one in sorted(found.objectives, key=lambda one: (one.passes, one.name))]
     closed = [one.name for one in found.objectives if not one.passes]
     return View("Gate", (says, table("", ("objective", "status", "because"), rows),
-                         Next((f"mainstay slo attribute {closed[0]}",) if closed else ("mainstay slo report",))))
+                         Next(_next_of(found, closed))))
+
+
+def _next_of(found: Gate, closed: list[str]) -> tuple[str, ...]:
+    """Who closed it; or, where nothing was measured, whether the sources answer."""
+    if found.verdict == "unknown":
+        return ("mainstay check --sources",)
+    return (f"mainstay slo attribute {closed[0]}",) if closed else ("mainstay slo report",)
 
 
 GATE = Operation(

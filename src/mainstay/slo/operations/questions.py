@@ -12,7 +12,7 @@ from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import FileSet, GaugeQuery, Survey, World
 from mainstay.kernel.quantity import Period, Span, Target, format_duration, format_share, parse_duration
 from mainstay.kernel.series import Series
-from mainstay.kernel.view import Block, Cell, Next, Pairs, Text, View, cells, table
+from mainstay.kernel.view import Block, Cell, Column, Next, Pairs, Table, Text, View, cells, table
 from mainstay.slo import attribution, suggestion
 from mainstay.slo.budget import acceptable_downtime
 from mainstay.slo.grammar import promises
@@ -348,7 +348,10 @@ def downtime_view(found: DowntimeTable) -> View:
     """Targets down, windows across."""
     windows = list(found.targets[0].windows) if found.targets else []
     rows = [[f"{row.target * 100:.6g} %", *(_range(*row.windows[name]) for name in windows)] for row in found.targets]
-    return View("Acceptable downtime", (table("", ["target>", *(f"{name}>" for name in windows)], rows),
+    # In a narrow terminal the quarter goes first, then the week and the day: the month and the year are asked for most.
+    given = {"calendar quarter": 3, "1 week": 2, "1 day": 1}
+    headings = [Column("target", True), *(Column(name, True, given.get(name.partition(",")[0], 0)) for name in windows)]
+    return View("Acceptable downtime", (Table(tuple(headings), tuple(cells(*row) for row in rows)),
                                         Next(("mainstay slo suggest NAME",))))
 
 

@@ -129,9 +129,11 @@ def report_view(found: Report) -> View:
     """The report, worst first."""
     standings = found.objectives
     worst = worst_first(standings)[0].name
+    commands = ("mainstay check --sources", f"mainstay slo show {worst}") if report_exit(found) else \
+        (f"mainstay slo show {worst}", f"mainstay slo attribute {worst}")
     head = Text(f"{many(len(standings), 'objective')} at {found.generated_at:%-d %b %Y %H:%M} UTC", "quiet")
     return View("Objectives", (head, verdict(standings), standings_table(standings), *notes(standings),
-                               Next((f"mainstay slo show {worst}", f"mainstay slo attribute {worst}"))))
+                               Next(commands)))
 
 
 def report_exit(found: Report) -> int:
