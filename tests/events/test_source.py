@@ -81,7 +81,7 @@ def test_the_conditions_of_the_file_set_hold_for_every_request(write: Write) -> 
 def test_rejected_lines_are_warned_of(write: Write) -> None:
     path = write(events((0, 200, "/a"), (1, 200, "/a")) + "broken\n")
     (reading,) = EventSource(FileSet((path,))).count([CountRequest(EventQuery(), HOUR, bad=ERRORS)])
-    assert reading.warnings == ("1 of 3 lines were rejected",)
+    assert reading.warnings == ("1 of 3 lines was rejected",)
     assert reading.series.total_sum == 2
 
 

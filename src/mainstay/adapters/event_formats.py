@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -157,7 +157,13 @@ def _mended(shape: Shape) -> Shape:
 def unknown_field(name: str, known: Mapping[str, object]) -> InvalidInput:
     """The error for a field that no row has."""
     return InvalidInput(f'the files have no field "{name}"{did_you_mean(name, known)}',
-                        "the fields are: " + ", ".join(sorted(known)))
+                        "the fields are: " + listed(known))
+
+
+def listed(fields: Iterable[str]) -> str:
+    """The names, the first twelve of many."""
+    names = sorted(fields)
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 # -- whole lines --------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from mainstay.adapters.event_files import opened
-from mainstay.adapters.event_formats import Shape, literal, shape_of, unknown_field
+from mainstay.adapters.event_formats import Shape, listed, literal, shape_of, unknown_field
 from mainstay.adapters.event_recognition import FORMATS
 from mainstay.adapters.event_rows import Rows, duckdb, first_line
 from mainstay.adapters.event_sums import NOT_SAID, SAMPLES, SHOWN, by_day, dense, moment
@@ -277,8 +277,8 @@ def _bad(rows: Rows, survey: Survey) -> str:
     elif by_default and not rows.has("status"):
         if survey.latency is None or not rows.has("duration"):
             raise InvalidInput("the files have no status, so nothing says which events are bad",
-                               "say what is bad, or how slow is too slow; the fields are: "
-                               + ", ".join(sorted(rows.shape.fields)))
+                               "say what is bad (--bad 'FIELD=VALUE') or how slow is too slow (--latency 300ms); the "
+                               "fields are: " + listed(rows.shape.fields))
         conditions = (Condition("duration", ">", (float(survey.latency),)),)
     return rows.where(conditions)
 
@@ -421,7 +421,7 @@ def _readings(reader: _Reader, table: Mapping[str, Any], requests: Sequence[Coun
     if reader.shape.counted:
         lines, rejected = reader.shape.counted.lines, rejected + reader.shape.counted.rejected
     reader.refuse_misfit(lines, rejected)
-    warnings = (f"{rejected:,} of {lines:,} lines were rejected",) if rejected else ()
+    warnings = (f"{rejected:,} of {lines:,} lines {'was' if rejected == 1 else 'were'} rejected",) if rejected else ()
     numbers = table["slot"]
     events = ~np.ma.getmaskarray(numbers)
     out = []
