@@ -94,10 +94,19 @@ def listens(page: Any, shop: Shop) -> None:
     raise AssertionError("the page does not listen")
 
 
+def _wait_until(page: Any, condition: str) -> None:
+    """Until the condition holds. Playwright's own waiting uses `eval`, which the page's policy forbids."""
+    for _ in range(100):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"it never was so: {condition}")
+
+
 def test_the_first_paint_is_fast(open_page: Opener) -> None:
     open_page("/").close()  # the browser itself is warm
     page = open_page("/")
-    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
+    _wait_until(page, "performance.getEntriesByName('first-contentful-paint').length > 0")
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     print(f"\nfirst contentful paint of the overview: {paint:.0f} ms")
     assert paint < 1000  # FACES asks for 300 ms; a test must hold on a busy machine too
@@ -148,7 +157,7 @@ def test_the_keys_lead_where_the_help_says(open_page: Opener, shop: Shop) -> Non
     assert page.locator("dialog[open]").count() == 1
     page.keyboard.press("Escape")
     page.locator("dialog[open]").wait_for(state="detached")
-    page.wait_for_function("document.activeElement === document.body")
+    _wait_until(page, "document.activeElement === document.body")
     page.keyboard.press("g")
     page.keyboard.press("o")
     page.wait_for_url(shop.url + "/")
