@@ -34,4 +34,6 @@ def test_an_enforced_policy_opens_its_incident_at_once(tmp_path: Path) -> None:
     assert answer.code == 0, answer.err
     with open_store(f"sqlite:///{tmp_path}/store.db", SystemClock()) as store:
         [opened] = store.journal.facts(FactQuery(kinds=("incident.opened",)))
+        [entered] = store.journal.facts(FactQuery(kinds=("slo.zone-entered",)))
     assert opened.data["objective"] == "shop"
+    assert entered.actor != "system", "the audit names who ran it"

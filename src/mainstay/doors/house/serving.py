@@ -102,7 +102,7 @@ class Clockwork(threading.Thread):
         """One round."""
         self._reread_catalog()
         if self.world.catalog.of(Objective):
-            enforced = enforce(self.world, EnforceRequest(stale_ok=True))
+            enforced = enforce(replace(self.world, actor="system"), EnforceRequest(stale_ok=True))
             react(self.world)
             self._notify()
             found = report(self.world, ReportRequest(offline=True))

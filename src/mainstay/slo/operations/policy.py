@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mainstay.kernel.errors import InvalidInput
@@ -253,7 +253,7 @@ def enforce(world: World, request: EnforceRequest) -> Enforced:
             passages.append(made[0])
             facts += made[1]
     if facts and not request.dry_run:
-        world.journal.commit(Batch(facts))
+        world.journal.commit(Batch([replace(fact, actor=world.actor) for fact in facts]))
     return Enforced(tuple(passages), len(judged) - len(passages) - len(left_out), tuple(left_out),
                     bool(facts) and not request.dry_run,
                     {one.objective.name: one.measured.problem for one in judged if one.measured.problem})
