@@ -24,9 +24,9 @@ SETTINGS = ServerSettings(port=0)
 
 PROGRAM = """
 from toy_server import *
-from mainstay.doors.http import serve
+from mainstay.doors.http import Server
 settings, hooks = ServerSettings(port=0), Hooks()
-serve(toy_app(settings, hooks=hooks), settings, hooks, lambda url: print(url, flush=True))
+Server(toy_app(settings, hooks=hooks), settings, hooks.feed, lambda url: print(url, flush=True)).run()
 print("stopped", flush=True)
 """
 

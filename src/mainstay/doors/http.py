@@ -274,15 +274,3 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Ask the server to stop, from any thread."""
         self.handle_exit(signal.SIGTERM, None)
-
-
-def serve(app: AsgiApp, settings: ServerSettings, hooks: Hooks,
-          started: Callable[[str], None] = lambda _: None) -> None:
-    """Run the app until SIGTERM or SIGINT, then let requests in flight end.
-
-    Args:
-        started: called with the URL when the server answers.
-    Raises:
-        InvalidInput: the address cannot be bound.
-    """
-    Server(app, settings, hooks.feed, started).run()
