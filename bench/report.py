@@ -24,8 +24,8 @@ from mainstay.adapters.clock import SystemClock
 from mainstay.adapters.store import open_store
 from mainstay.app import grammar
 from mainstay.kernel.catalog import load
+from mainstay.kernel.objective import Objective, ledger_key, resolved
 from mainstay.kernel.series import Series, floor_slot
-from mainstay.slo.spec import Objective, ledger_key, resolved
 
 BOUND = 2.0
 """Seconds a report may take (issue: figures)."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from mainstay.kernel.quantity import Target
 from mainstay.kernel.series import Series
-from mainstay.slo.compliance import BURN_WINDOWS, Running, budget_curve, burn_curve, moments
+from mainstay.stats.compliance import BURN_WINDOWS, Running, budget_curve, burn_curve, moments
 
 STEP = 30
 POINTS = 365 * 86_400 // STEP

@@ -2,7 +2,7 @@
 """Error budgets on a bare Python: how much may fail, how fast it is being spent, and when it will be gone.
 
 Nothing needs to be installed (a YAML --config needs PyYAML; a JSON one does not). What it does is in
-src/mainstay/doors/calculator.py, where Python keeps it compiled; the arithmetic is src/mainstay/slo/budget.py.
+src/mainstay/doors/calculator.py, where Python keeps it compiled; the arithmetic is src/mainstay/stats/budget.py.
 """
 
 import os

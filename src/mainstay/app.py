@@ -17,9 +17,9 @@ from mainstay.kernel.catalog import Catalog, Grammar
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import Journal
+from mainstay.kernel.objective import PrometheusDetails
 from mainstay.kernel.operation import Operation
 from mainstay.kernel.ports import Clock, FileSet, Ledger, Source, Survey, Surveyed, World
-from mainstay.slo.sources import PrometheusDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def open_source(catalog: Catalog, name: str) -> Source:
         NotFound: the catalog declares none of that name.
         InvalidInput: its type is not one that can be asked.
     """
-    from mainstay.slo.spec import DataSource  # noqa: PLC0415  (a lazy start)
+    from mainstay.kernel.objective import DataSource  # noqa: PLC0415  (a lazy start)
 
     declared = catalog.get(DataSource, name)
     match declared.details:
@@ -226,7 +226,7 @@ class Sources:
 
 
 def _details(catalog: Catalog, name: str) -> object:
-    from mainstay.slo.spec import DataSource  # noqa: PLC0415  (a lazy start)
+    from mainstay.kernel.objective import DataSource  # noqa: PLC0415  (a lazy start)
 
     declared = catalog.find(DataSource, name)
     return declared.details if declared is not None else None

@@ -18,8 +18,9 @@ from docs.markdown import blocks
 from mainstay.app import grammar
 from mainstay.kernel.catalog import Catalog, load
 from mainstay.kernel.finding import Finding
+from mainstay.kernel.objective import Objective
 from mainstay.slo.policy import REFERENCE, TEMPLATE, zone_of
-from mainstay.slo.spec import ErrorBudgetPolicy, Objective
+from mainstay.slo.spec import ErrorBudgetPolicy
 from programs import need
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -12,7 +12,7 @@ from mainstay.app import Settings, Sources, build_world, read_catalog
 from mainstay.doors.house.serving import Clockwork
 from mainstay.doors.sse import Feed
 from mainstay.kernel.catalog import Catalog
-from mainstay.slo.spec import DataSource
+from mainstay.kernel.objective import DataSource
 
 _SOURCE = """\
 apiVersion: openslo/v1

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mainstay.kernel.objective import FreshWithin, PerSecond
 from mainstay.kernel.series import slots
 from mainstay.slo.derived import judged, look_back, slice_seconds
-from mainstay.slo.spec import FreshWithin, PerSecond
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -11,10 +11,10 @@ from datetime import timedelta
 import pytest
 
 from mainstay.kernel.finding import Position
+from mainstay.kernel.method import Method, Occurrences, RatioTimeslices, Timeslices
+from mainstay.kernel.objective import FreshWithin, Indicator, IndicatorType, PerSecond, ledger_key
 from mainstay.kernel.ports import Condition, EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import Target
-from mainstay.slo.method import Method, Occurrences, RatioTimeslices, Timeslices
-from mainstay.slo.spec import FreshWithin, Indicator, IndicatorType, PerSecond, ledger_key
 
 ONE = Indicator("a", Position("a.yaml", 3), IndicatorType.AVAILABILITY, "prom", PromQuery("t", True),
                 bad=PromQuery("b", True))
@@ -23,8 +23,8 @@ MINUTE = timedelta(minutes=1)
 _PRINT = """
 from mainstay.kernel.finding import Position
 from mainstay.kernel.ports import PromQuery
-from mainstay.slo.method import Occurrences
-from mainstay.slo.spec import Indicator, IndicatorType, ledger_key
+from mainstay.kernel.method import Occurrences
+from mainstay.kernel.objective import Indicator, IndicatorType, ledger_key
 print(ledger_key(Indicator("a", Position("a.yaml", 3), IndicatorType.AVAILABILITY, "prom", PromQuery("t", True),
                            bad=PromQuery("b", True)), Occurrences()))
 """

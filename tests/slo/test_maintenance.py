@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.kernel.finding import Position
+from mainstay.kernel.objective import Indicator, IndicatorType, Objective, ObjectiveWindow
 from mainstay.kernel.ports import EventQuery
 from mainstay.kernel.quantity import RollingWindow, Span, Target
 from mainstay.slo.maintenance import Excluded, concerns, excluded, occurrences
-from mainstay.slo.spec import Indicator, IndicatorType, Maintenance, Objective, ObjectiveWindow
+from mainstay.slo.spec import Maintenance
 
 HERE = Position("a.yaml")
 T0 = datetime(2026, 1, 1, tzinfo=UTC)

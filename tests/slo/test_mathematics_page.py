@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mainstay.kernel.quantity import Target
-from mainstay.slo import budget
-from mainstay.slo.budget import Tally
+from mainstay.stats import budget
+from mainstay.stats.budget import Tally
 
 PAGE = (Path(__file__).parents[2] / "docs" / "explain" / "mathematics.md").read_text(encoding="utf-8")
 T999 = Target.percent("99.9")

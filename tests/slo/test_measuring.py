@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
+from mainstay.kernel.method import RatioTimeslices, Timeslices
+from mainstay.kernel.objective import FreshWithin, Indicator, IndicatorType, PerSecond
 from mainstay.kernel.ports import GaugeQuery, PromQuery
 from mainstay.kernel.quantity import Span, Target
-from mainstay.slo.method import RatioTimeslices, Timeslices
 from mainstay.slo.operations.measuring import history, measure
 from mainstay.slo.operations.standings import ReportRequest, choose, judge, report
 from mainstay.slo.operations.upkeep import RecomputeRequest, recompute
-from mainstay.slo.spec import FreshWithin, Indicator, IndicatorType, Maintenance, PerSecond
+from mainstay.slo.spec import Maintenance
 from mainstay.slo.standing import Standing
 from slo.worlds import (
     DAYS,

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from catalogs import codes, the
+from mainstay.kernel.method import RatioTimeslices, Timeslices
+from mainstay.kernel.objective import FreshWithin, Indicator, IndicatorType, Objective, PerSecond
 from mainstay.kernel.ports import Condition, EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import CalendarWindow, Period, RequestWindow, RollingWindow, Target
-from mainstay.slo.method import RatioTimeslices, Timeslices
-from mainstay.slo.spec import FreshWithin, Indicator, IndicatorType, Journey, Maintenance, Objective, PerSecond
+from mainstay.slo.spec import Journey, Maintenance
 
 FAILED = Condition("status", ">=", (500.0,))
 MINUTE = timedelta(minutes=1)

@@ -8,11 +8,12 @@ import pytest
 
 from catalogs import codes, declared, the, warnings
 from mainstay.kernel.finding import errors_of
+from mainstay.kernel.objective import Indicator, Objective, Service
 from mainstay.kernel.ports import Condition, EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import Period, RollingWindow, Target
 from mainstay.slo.policy import Freeze, Notify, OpenIncident
 from mainstay.slo.policy import Review as ReviewAction
-from mainstay.slo.spec import ErrorBudgetPolicy, Indicator, Objective, Service
+from mainstay.slo.spec import ErrorBudgetPolicy
 from seeds import fenced
 
 

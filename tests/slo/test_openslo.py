@@ -10,11 +10,19 @@ import pytest
 
 from catalogs import codes, declared, the, warnings
 from mainstay.kernel.finding import errors_of
+from mainstay.kernel.method import Occurrences, RatioTimeslices, Timeslices
+from mainstay.kernel.objective import (
+    AlertDeclaration,
+    DataSource,
+    Indicator,
+    Objective,
+    PrometheusDetails,
+    Service,
+    resolved,
+)
 from mainstay.kernel.ports import Condition, EventQuery, FileSet, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import CalendarWindow, Period, RequestWindow, RollingWindow, Target
-from mainstay.slo.method import Occurrences, RatioTimeslices, Timeslices
-from mainstay.slo.sources import PrometheusDetails
-from mainstay.slo.spec import AlertDeclaration, DataSource, Indicator, Journey, Objective, Service, resolved
+from mainstay.slo.spec import Journey
 
 GOOD_TOTAL = """ratioMetric:
         counter: true

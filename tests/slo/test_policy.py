@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.slo.budget import status_of
 from mainstay.slo.policy import (
     PRESETS,
     REFERENCE,
@@ -24,6 +23,7 @@ from mainstay.slo.policy import (
     transition,
     zone_of,
 )
+from mainstay.stats.budget import status_of
 
 
 @pytest.mark.parametrize(("policy", "spent", "name"), [

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from catalogs import codes, the
 from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.objective import Indicator
 from mainstay.kernel.ports import Condition, EventQuery, PromQuery
 from mainstay.slo.queries import condition, counter_query, histogram_queries, negated, parse_where, split_ratio
-from mainstay.slo.spec import Indicator
 
 
 @pytest.mark.parametrize(("written", "operator", "value"), [

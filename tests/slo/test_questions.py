@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mainstay.doors.house.happenings import RecordRequest, record
 from mainstay.kernel.errors import InvalidInput, NoData, NotFound
 from mainstay.kernel.journal import Batch, NewFact
+from mainstay.kernel.objective import Dependency, Indicator, IndicatorType, Review
 from mainstay.kernel.ports import FileSet, GaugeQuery, Spender, Survey, Surveyed
 from mainstay.kernel.quantity import Period, Target
 from mainstay.kernel.series import Series
@@ -37,15 +38,7 @@ from mainstay.slo.operations.questions import (
 from mainstay.slo.operations.standings import ReportRequest, report
 from mainstay.slo.policy import Policy, Zone
 from mainstay.slo.policy import Review as ReviewAction
-from mainstay.slo.spec import (
-    Dependency,
-    ErrorBudgetPolicy,
-    Indicator,
-    IndicatorType,
-    Journey,
-    Review,
-    Step,
-)
+from mainstay.slo.spec import ErrorBudgetPolicy, Journey, Step
 from slo.worlds import DAYS, HERE, HOURS, MINUTES, NOW, SLOT, Events, Room, busy_month, indicator, objective, room
 
 # -- suggest ------------------------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from mainstay.kernel.ports import FileSet, Latency, Survey, Surveyed
 from mainstay.kernel.quantity import Target
 from mainstay.kernel.series import gap
 from mainstay.kernel.view import Next, Pairs, Text
-from mainstay.slo.budget import NoBudget
 from mainstay.slo.trial import spender_key, trial_of
 from mainstay.slo.trial_view import trial_view
+from mainstay.stats.budget import NoBudget
 
 ASKED = Survey(FileSet(("access.log",)))
 FOUND = Surveyed(

@@ -18,11 +18,12 @@ from mainstay.kernel.catalog import Catalog, Resource
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotFound
 from mainstay.kernel.finding import Position
 from mainstay.kernel.journal import Fact, FactQuery
+from mainstay.kernel.method import Method, Occurrences
+from mainstay.kernel.objective import DataSource, Indicator, IndicatorType, Objective, ObjectiveWindow
 from mainstay.kernel.ports import CountRequest, PromQuery, Reading, Source, Spender, Survey, Surveyed, World
 from mainstay.kernel.quantity import Target, Window, parse_window
 from mainstay.kernel.series import Series
-from mainstay.slo.method import Method, Occurrences
-from mainstay.slo.spec import DataSource, Indicator, IndicatorType, Maintenance, Objective, ObjectiveWindow
+from mainstay.slo.spec import Maintenance
 
 SLOT = 300
 DAY = 86_400

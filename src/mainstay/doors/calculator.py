@@ -1,4 +1,4 @@
-"""What `scripts/calculate_slo_budget.py` does: reads its command line, asks `slo.budget`, prints.
+"""What `scripts/calculate_slo_budget.py` does: reads its command line, asks `stats.budget`, prints.
 
 Standard library only, and little of it: the script must start within three times of `python -c pass`. It stands here
 and not in the script because Python keeps a module compiled, and a script not.
@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from mainstay.kernel.errors import InvalidInput, MainstayError
 from mainstay.kernel.quantity import Target, format_duration, parse_duration, plain
-from mainstay.slo import budget
+from mainstay.stats import budget
 
 Answer = dict[str, Any]
 

@@ -7,8 +7,8 @@ from typing import assert_never
 
 import numpy as np
 
+from mainstay.kernel.objective import FreshWithin, PerSecond
 from mainstay.kernel.series import BoolArray, Series
-from mainstay.slo.spec import FreshWithin, PerSecond
 
 
 def slice_seconds(derived: PerSecond | FreshWithin) -> int:

@@ -8,12 +8,13 @@ from decimal import ROUND_FLOOR, Decimal
 from mainstay.kernel.catalog import Catalog, Grammar
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.finding import Finding, Position, Severity, did_you_mean
+from mainstay.kernel.objective import DataSource, Indicator, Objective, resolved
 from mainstay.kernel.ports import EventQuery, GaugeQuery
 from mainstay.kernel.quantity import Target, plain
 from mainstay.slo import native, older_forms, openslo
-from mainstay.slo.budget import dependency_ceiling
 from mainstay.slo.policy import PRESETS
-from mainstay.slo.spec import DataSource, ErrorBudgetPolicy, Indicator, Objective, links, resolved
+from mainstay.slo.spec import ErrorBudgetPolicy, links
+from mainstay.stats.budget import dependency_ceiling
 
 
 def promises(objective: Objective, catalog: Catalog) -> list[tuple[str, Target]]:

@@ -12,9 +12,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mainstay.slo.budget import weighted
 from mainstay.slo.spec import Journey
 from mainstay.slo.standing import Standing
+from mainstay.stats.budget import weighted
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from mainstay.kernel.objective import Objective
 from mainstay.kernel.quantity import SLOT, Span
 from mainstay.kernel.series import floor_slot
-from mainstay.slo.spec import Maintenance, Objective
+from mainstay.slo.spec import Maintenance
 
 
 @dataclass(frozen=True, slots=True)

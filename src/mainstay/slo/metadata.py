@@ -9,9 +9,9 @@ from datetime import date
 
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position, did_you_mean
+from mainstay.kernel.objective import Dependency, Review
 from mainstay.kernel.quantity import Period, Target
 from mainstay.kernel.reader import Reader
-from mainstay.slo.spec import Dependency, Review
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?")
 """RFC 1123 with the dots and underscores that real catalogs use."""

@@ -9,11 +9,21 @@ from math import isfinite
 from mainstay.kernel.catalog import Form
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
+from mainstay.kernel.method import Idle, Method, Occurrences, RatioTimeslices, Timeslices, step_of
+from mainstay.kernel.objective import (
+    Dependency,
+    FreshWithin,
+    Indicator,
+    IndicatorType,
+    Objective,
+    ObjectiveWindow,
+    PerSecond,
+    Review,
+)
 from mainstay.kernel.ports import Condition, EventQuery, PromQuery
 from mainstay.kernel.quantity import SLOT, RollingWindow, Window, parse_duration, parse_window, zone_named
 from mainstay.kernel.reader import Reader
 from mainstay.slo.metadata import parse_date, parse_period, read_metadata
-from mainstay.slo.method import Idle, Method, Occurrences, RatioTimeslices, Timeslices, step_of
 from mainstay.slo.policy_forms import read_native_policy
 from mainstay.slo.queries import (
     compared,
@@ -23,19 +33,7 @@ from mainstay.slo.queries import (
     read_conditions,
     read_exclusions,
 )
-from mainstay.slo.spec import (
-    Dependency,
-    FreshWithin,
-    Indicator,
-    IndicatorType,
-    Journey,
-    Maintenance,
-    Objective,
-    ObjectiveWindow,
-    PerSecond,
-    Review,
-    Step,
-)
+from mainstay.slo.spec import Journey, Maintenance, Step
 
 _TYPES = tuple(str(kind) for kind in IndicatorType)
 _IDLE: dict[str, Idle] = {"left out": "left out", "good": "good", "bad": "bad"}

@@ -15,6 +15,16 @@ from decimal import Decimal, InvalidOperation
 from mainstay.kernel.catalog import Form
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
+from mainstay.kernel.method import Method, Occurrences, RatioTimeslices, Timeslices, step_of
+from mainstay.kernel.objective import (
+    AlertDeclaration,
+    DataSource,
+    Indicator,
+    IndicatorType,
+    Objective,
+    ObjectiveWindow,
+    Service,
+)
 from mainstay.kernel.ports import EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import (
     CalendarWindow,
@@ -28,20 +38,9 @@ from mainstay.kernel.quantity import (
 )
 from mainstay.kernel.reader import Reader
 from mainstay.slo.metadata import Metadata, read_annotations, read_metadata
-from mainstay.slo.method import Method, Occurrences, RatioTimeslices, Timeslices, step_of
 from mainstay.slo.queries import compared, counter_query, events_that, read_conditions
 from mainstay.slo.sources import KINDS, read_details
-from mainstay.slo.spec import (
-    AlertDeclaration,
-    DataSource,
-    Indicator,
-    IndicatorType,
-    Journey,
-    Objective,
-    ObjectiveWindow,
-    Service,
-    Step,
-)
+from mainstay.slo.spec import Journey, Step
 
 _METHODS = ("Occurrences", "Timeslices", "RatioTimeslices")
 _OPERATORS = {"lte": "<=", "gte": ">=", "lt": "<", "gt": ">"}

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
 
 from mainstay.kernel.finding import Finding
+from mainstay.kernel.objective import SOURCE_RETRIES, SOURCE_TIMEOUT, Details, PrometheusDetails
 from mainstay.kernel.ports import FileSet
 from mainstay.kernel.quantity import zone_named
 from mainstay.kernel.reader import Reader
@@ -16,32 +14,6 @@ from mainstay.slo.queries import read_conditions
 KINDS = {"prometheus": "prometheus", "thanos": "prometheus", "mimir": "prometheus", "victoriametrics": "prometheus",
          "events": "events", "files": "events", "logs": "events"}
 """What a DataSource may be called, and which adapter it means: they all speak the Prometheus HTTP API."""
-
-
-_TIMEOUT = timedelta(seconds=30)
-_RETRIES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class PrometheusDetails:
-    """How to reach a Prometheus HTTP API. Secrets are named by file or environment variable, never written out."""
-
-    url: str
-    username: str = ""
-    password_env: str = ""
-    password_file: str = ""
-    token_env: str = ""
-    token_file: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    verify: bool = True
-    timeout: timedelta = _TIMEOUT
-    retries: int = _RETRIES
-
-
-Details = PrometheusDetails | FileSet
 
 
 def read_details(spec: Reader, kind: str) -> Details | None:
@@ -78,8 +50,8 @@ def _prometheus(details: Reader) -> PrometheusDetails | None:
         details.text("password_file", default=""), details.text("token_env", default=""),
         details.text("token_file", default=""), details.labels("headers"), details.text("ca_file", default=""),
         details.text("cert_file", default=""), details.text("key_file", default=""),
-        details.flag("verify", default=True), details.duration("timeout") or _TIMEOUT,
-        _RETRIES if retries is None else retries)
+        details.flag("verify", default=True), details.duration("timeout") or SOURCE_TIMEOUT,
+        SOURCE_RETRIES if retries is None else retries)
     details.done()
     if url is None:
         return None

@@ -11,6 +11,8 @@ from typing import assert_never
 
 import numpy as np
 
+from mainstay.kernel.method import Method, Occurrences, RatioTimeslices, Timeslices
+from mainstay.kernel.objective import Objective, ObjectiveWindow
 from mainstay.kernel.ports import DaySums
 from mainstay.kernel.quantity import (
     CalendarWindow,
@@ -24,7 +26,8 @@ from mainstay.kernel.quantity import (
     short_duration,
 )
 from mainstay.kernel.series import Series, floor_slot
-from mainstay.slo.budget import (
+from mainstay.slo.exhaustion import Band, Exhausted, NotWithin, Outlook, Unforeseeable, outlook
+from mainstay.stats.budget import (
     Tally,
     allowed,
     burn_alerts,
@@ -33,10 +36,7 @@ from mainstay.slo.budget import (
     status_of,
     sum_of,
 )
-from mainstay.slo.compliance import Running, budget_curve, burn_rates, span_of, split_days
-from mainstay.slo.exhaustion import Band, Exhausted, NotWithin, Outlook, Unforeseeable, outlook
-from mainstay.slo.method import Method, Occurrences, RatioTimeslices, Timeslices
-from mainstay.slo.spec import Objective, ObjectiveWindow
+from mainstay.stats.compliance import Running, budget_curve, burn_rates, span_of, split_days
 
 DAY = 86400
 RECENT = timedelta(days=3)

@@ -19,8 +19,8 @@ import numpy as np
 
 from mainstay.kernel.quantity import Target, format_duration, format_share, plain
 from mainstay.kernel.series import FloatArray, Series
-from mainstay.slo.budget import dependency_ceiling, requests_so_one_failure_costs_at_most
-from mainstay.slo.compliance import Running
+from mainstay.stats.budget import dependency_ceiling, requests_so_one_failure_costs_at_most
+from mainstay.stats.compliance import Running
 
 CANDIDATES = tuple(Target.percent(text) for text in (
     "90", "95", "97", "98", "99", "99.25", "99.5", "99.75", "99.9", "99.925", "99.95", "99.975", "99.99", "99.995",

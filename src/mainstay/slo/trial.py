@@ -8,7 +8,7 @@ from datetime import datetime
 from mainstay.kernel.errors import NoData
 from mainstay.kernel.ports import Survey, Surveyed
 from mainstay.kernel.quantity import State, Target
-from mainstay.slo.budget import NoBudget, Tally, consumption, status_of
+from mainstay.stats.budget import NoBudget, Tally, consumption, status_of
 
 ABSENT = "(none)"
 """What a survey says of a field that an event does not have."""

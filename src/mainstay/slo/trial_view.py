@@ -8,8 +8,8 @@ from datetime import datetime
 
 from mainstay.kernel.quantity import Target, format_share
 from mainstay.kernel.view import Block, Cell, Next, Pairs, Text, View, cells, state_cell, table
+from mainstay.kernel.wording import count, span_words, target_digits
 from mainstay.slo.trial import Trial
-from mainstay.slo.wording import count, span_words, target_digits
 
 
 def trial_view(trial: Trial, *, rejects: bool) -> View:

@@ -15,8 +15,8 @@ from mainstay.kernel.view import (
     state_cell,
     table,
 )
+from mainstay.kernel.wording import burn_words, count, percent
 from mainstay.slo.standing import Standing, WindowStanding
-from mainstay.slo.wording import burn_words, count, percent
 
 # -- standings ----------------------------------------------------------------------------------------------------
 

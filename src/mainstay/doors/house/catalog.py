@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.finding import Severity, errors_of
+from mainstay.kernel.objective import DataSource
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.view import Block, Code, Next, Text, View, table
-from mainstay.slo.spec import DataSource
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,14 @@ from mainstay.doors.house.serving import Clockwork, run_server
 from mainstay.doors.http import Server
 from mainstay.kernel.errors import InvalidInput, MainstayError
 from mainstay.kernel.journal import Batch, NewFact
+from mainstay.kernel.method import counted, step_of
+from mainstay.kernel.objective import Indicator, IndicatorType, Objective, ledger_key, resolved
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import Condition, CountRequest, EventQuery, FileSet, World
 from mainstay.kernel.quantity import SLOT, Span, parse_duration
 from mainstay.kernel.series import floor_slot
 from mainstay.kernel.view import Text, View
-from mainstay.slo.method import counted, step_of
 from mainstay.slo.operations.standings import Report, ReportRequest, report, report_view
-from mainstay.slo.spec import Indicator, IndicatorType, Objective, ledger_key, resolved
 
 _READY_WITHIN = 30.0
 _HISTORY_FIELDS = {"status": "code", "total": "total"}

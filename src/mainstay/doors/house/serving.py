@@ -24,16 +24,16 @@ from mainstay.kernel.catalog import find_files, load
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
 from mainstay.kernel.finding import errors_of
 from mainstay.kernel.journal import Batch, Claim, Message, NewFact, Retry
+from mainstay.kernel.objective import Objective
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import Notice, Notifier, World
 from mainstay.kernel.quantity import parse_duration
 from mainstay.kernel.view import Text, View
+from mainstay.kernel.wording import many
 from mainstay.reactions import react
 from mainstay.slo.operations.policy import EnforceRequest, enforce
 from mainstay.slo.operations.standings import Report, ReportRequest, report
 from mainstay.slo.operations.upkeep import metrics_text
-from mainstay.slo.spec import Objective
-from mainstay.slo.wording import many
 
 log = logging.getLogger("mainstay.server")
 _FIRST_RETRY, _LAST_RETRY = timedelta(seconds=5), timedelta(minutes=10)

@@ -20,16 +20,16 @@ from mainstay.doors.web.slo_pages import (
 )
 from mainstay.kernel.catalog import Resource
 from mainstay.kernel.errors import NotFound
+from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import SLOT, State, format_share
 from mainstay.kernel.view import Cell, Code, Pairs, Tone, cells, table
+from mainstay.kernel.wording import burn_words, count, percent
 from mainstay.slo.operations.policy import PolicyReading, PolicyRequest, policy
 from mainstay.slo.operations.show import Shown, ShowRequest, budget_chart, causes_table, exhaustion_text, show
 from mainstay.slo.operations.standings import Report
-from mainstay.slo.spec import Objective
 from mainstay.slo.standing import Standing
 from mainstay.slo.view import exhausts, verdict, windows_table, worst_first
-from mainstay.slo.wording import burn_words, count, percent
 
 _TONES: dict[State, Tone] = {"healthy": "good", "at_risk": "warn", "violated": "bad", "no_data": "quiet"}
 _ORDER: tuple[State, ...] = ("violated", "at_risk", "no_data", "healthy")

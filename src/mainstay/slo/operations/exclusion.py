@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from mainstay.kernel.journal import Batch, FactQuery, NewFact
+from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import DaySums, World
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.series import floor_slot
 from mainstay.slo.maintenance import Excluded, excluded
-from mainstay.slo.spec import Maintenance, Objective
+from mainstay.slo.spec import Maintenance
 from mainstay.slo.standing import DAY, Holdings, windows_start
 
 LATE = timedelta(minutes=15)

@@ -10,16 +10,17 @@ import numpy as np
 
 from mainstay.kernel.errors import MainstayError, SourceUnavailable, StoreUnavailable
 from mainstay.kernel.journal import Batch, FactQuery, NewFact
+from mainstay.kernel.method import Method, RatioTimeslices, Timeslices, counted, step_of
+from mainstay.kernel.objective import Indicator, Objective, ledger_key, resolved
 from mainstay.kernel.ports import CountRequest, DaySums, EventQuery, GaugeQuery, Reading, World
 from mainstay.kernel.quantity import SLOT, RequestWindow, Span
 from mainstay.kernel.series import Series, floor_slot, gap, merged
-from mainstay.slo.compliance import split_days
 from mainstay.slo.derived import judged, look_back, slice_seconds
 from mainstay.slo.maintenance import Excluded, excluded
-from mainstay.slo.method import Method, RatioTimeslices, Timeslices, counted, step_of
 from mainstay.slo.operations.exclusion import LATE, Held, record_exclusions, without_planned_work
-from mainstay.slo.spec import Indicator, Maintenance, Objective, ledger_key, resolved
+from mainstay.slo.spec import Maintenance
 from mainstay.slo.standing import DAY, RECENT, Holdings, day_of_first, windows_start
+from mainstay.stats.compliance import split_days
 
 GAUGE_STEP = 60
 """Seconds between two looks at a gauge, unless the method slices finer."""

@@ -11,10 +11,10 @@ from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import State
 from mainstay.kernel.view import Block, Cell, Next, Pairs, Text, View, cells, state_cell, table
+from mainstay.kernel.wording import percent
 from mainstay.slo.lifecycle import facts_of, zone_named
 from mainstay.slo.operations.standings import Judged, choose, judge
 from mainstay.slo.policy import frozen_in, transition, zone_of
-from mainstay.slo.wording import percent
 
 # -- gate ---------------------------------------------------------------------------------------------------------
 

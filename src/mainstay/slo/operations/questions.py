@@ -8,21 +8,22 @@ from datetime import date, datetime, timedelta
 
 from mainstay.kernel.errors import InvalidInput, NoData
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact
+from mainstay.kernel.objective import Objective
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import FileSet, GaugeQuery, Survey, World
 from mainstay.kernel.quantity import Period, Span, Target, format_duration, format_share, parse_duration
 from mainstay.kernel.series import Series
 from mainstay.kernel.view import Block, Cell, Column, Next, Pairs, Table, Text, View, cells, table
+from mainstay.kernel.wording import count, many, percent
 from mainstay.slo import attribution, suggestion
-from mainstay.slo.budget import acceptable_downtime
 from mainstay.slo.grammar import promises
 from mainstay.slo.journeys import JourneyReading, reading_of
 from mainstay.slo.maintenance import outside
 from mainstay.slo.operations.measuring import Measured, history, measure, request_for
 from mainstay.slo.operations.standings import choose, judge
 from mainstay.slo.queries import parse_where
-from mainstay.slo.spec import Journey, Objective
-from mainstay.slo.wording import count, many, percent
+from mainstay.slo.spec import Journey
+from mainstay.stats.budget import acceptable_downtime
 
 # -- suggest ------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainstay.kernel.journal import FactQuery
+from mainstay.kernel.objective import Indicator, Objective
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import EventQuery, GaugeQuery, PromQuery, World
 from mainstay.kernel.quantity import CalendarWindow, RollingWindow, Span, calendar_span, format_duration, format_share
@@ -26,18 +27,17 @@ from mainstay.kernel.view import (
     state_cell,
     table,
 )
+from mainstay.kernel.wording import burn_words, count, percent
 from mainstay.slo import attribution
-from mainstay.slo.budget import BurnAlert, burn_alerts
-from mainstay.slo.compliance import Curve, Running, budget_curve, burn_down, moments, worst_slots
 from mainstay.slo.exhaustion import LONG_RUN, RECENT, outlook
 from mainstay.slo.operations.measuring import history
 from mainstay.slo.operations.questions import CAUSES, Share, causes, share_of
 from mainstay.slo.operations.standings import Judged, choose, judge
 from mainstay.slo.policy import zone_of
-from mainstay.slo.spec import Indicator, Objective
 from mainstay.slo.standing import ExhaustionReading, Standing, exhaustion_reading
 from mainstay.slo.view import notes, windows_table
-from mainstay.slo.wording import burn_words, count, percent
+from mainstay.stats.budget import BurnAlert, burn_alerts
+from mainstay.stats.compliance import Curve, Running, budget_curve, burn_down, moments, worst_slots
 
 POINTS = 180
 """Points of the budget curve: one a terminal column or so, four hours each for 30 days."""

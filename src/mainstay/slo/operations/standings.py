@@ -9,17 +9,18 @@ from datetime import datetime, timedelta
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.finding import InvalidFiles, did_you_mean, errors_of
 from mainstay.kernel.journal import FactQuery
+from mainstay.kernel.objective import Objective
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.view import Next, Text, View
+from mainstay.kernel.wording import many
 from mainstay.slo.lifecycle import RECORD_KINDS, Record, records
 from mainstay.slo.operations.exclusion import LATE
 from mainstay.slo.operations.measuring import Measured, measure
 from mainstay.slo.policy import PRESETS, TEMPLATE, Policy, zone_of
-from mainstay.slo.spec import ErrorBudgetPolicy, Objective
+from mainstay.slo.spec import ErrorBudgetPolicy
 from mainstay.slo.standing import Standing, standing_of
 from mainstay.slo.view import notes, standings_table, verdict, worst_first
-from mainstay.slo.wording import many
 
 STALE_AFTER = LATE + timedelta(minutes=10)
 """A source that gave nothing for this long is stale: two slots beyond what may be late."""

@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 import numpy as np
 
 from mainstay.kernel.journal import Batch, NewFact
+from mainstay.kernel.objective import ledger_key, resolved
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.series import floor_slot
 from mainstay.kernel.view import Code, Next, Text, View, table
+from mainstay.kernel.wording import many
 from mainstay.slo.operations.measuring import request_for, slots_of, whole_slices
 from mainstay.slo.operations.standings import choose, judge
-from mainstay.slo.spec import ledger_key, resolved
 from mainstay.slo.standing import Standing, windows_start
-from mainstay.slo.wording import many
 
 # -- export-metrics -----------------------------------------------------------------------------------------------
 

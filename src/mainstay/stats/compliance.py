@@ -26,7 +26,7 @@ from mainstay.kernel.quantity import (
     calendar_span,
 )
 from mainstay.kernel.series import BoolArray, FloatArray, Series, floor_slot
-from mainstay.slo.budget import Tally, burn_rate
+from mainstay.stats.budget import Tally, burn_rate
 
 Moments: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 """Epoch seconds."""

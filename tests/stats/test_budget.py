@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.quantity import Target
-from mainstay.slo import budget
-from mainstay.slo.budget import NoBudget, Tally
+from mainstay.stats import budget
+from mainstay.stats.budget import NoBudget, Tally
 
 T999 = Target.percent("99.9")
 MONTH = timedelta(days=30)

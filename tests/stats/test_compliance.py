@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mainstay.kernel.quantity import SLOT, CalendarWindow, Period, RequestWindow, RollingWindow, Span, Target
 from mainstay.kernel.series import Series, gap, merged, slots
-from mainstay.slo.budget import Tally, sum_of
-from mainstay.slo.compliance import (
+from mainstay.stats.budget import Tally, sum_of
+from mainstay.stats.compliance import (
     BURN_WINDOWS,
     Running,
     budget_curve,

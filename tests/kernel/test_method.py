@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.method import Idle, Method, Occurrences, RatioTimeslices, Timeslices, counted, step_of
 from mainstay.kernel.quantity import Target
 from mainstay.kernel.series import Series, slots
-from mainstay.slo.budget import Tally, allowed_time, consumption
-from mainstay.slo.method import Idle, Method, Occurrences, RatioTimeslices, Timeslices, counted, step_of
+from mainstay.stats.budget import Tally, allowed_time, consumption
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
