@@ -139,9 +139,10 @@ def catalog_folder(settings: Settings) -> str:
 
 def grammar() -> Grammar:
     """What all words can read."""
-    from mainstay.slo.grammar import GRAMMAR  # noqa: PLC0415  (a lazy start)
+    from mainstay.monitoring.grammar import GRAMMAR as MONITORING  # noqa: PLC0415  (a lazy start, like below)
+    from mainstay.slo.grammar import GRAMMAR as SLO  # noqa: PLC0415  (a lazy start)
 
-    return GRAMMAR
+    return SLO + MONITORING
 
 
 def open_source(catalog: Catalog, name: str) -> Source:
@@ -279,7 +280,9 @@ class _Part:
 _HOUSE = "mainstay.doors.house.operations"
 
 MAINSTAY = Application(
-    words=(WordEntry("slo", "Objectives and error budgets.", "mainstay.slo.operations"),),
+    words=(WordEntry("slo", "Objectives and error budgets.", "mainstay.slo.operations"),
+           WordEntry("monitoring", "Rules, alerts and dashboards as code, proven before they run.",
+                     "mainstay.monitoring.operations")),
     house=(WordEntry("check", "Check the catalog: every mistake at once, with its line.", _HOUSE),
            WordEntry("record", "Record something that happened, so that lost budget can be explained.", _HOUSE),
            WordEntry("serve", "Serve the page, the API and the metrics.", _HOUSE),

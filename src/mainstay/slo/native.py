@@ -9,6 +9,7 @@ from math import isfinite
 from mainstay.kernel.catalog import Form
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
+from mainstay.kernel.metadata import parse_date, parse_period, read_metadata
 from mainstay.kernel.method import Idle, Method, Occurrences, RatioTimeslices, Timeslices, step_of
 from mainstay.kernel.objective import (
     Dependency,
@@ -23,7 +24,6 @@ from mainstay.kernel.objective import (
 from mainstay.kernel.ports import Condition, EventQuery, PromQuery
 from mainstay.kernel.quantity import SLOT, RollingWindow, Window, parse_duration, parse_window, zone_named
 from mainstay.kernel.reader import Reader
-from mainstay.slo.metadata import parse_date, parse_period, read_metadata
 from mainstay.slo.policy_forms import read_native_policy
 from mainstay.slo.queries import (
     compared,

@@ -13,11 +13,11 @@ from datetime import timedelta
 from mainstay.kernel.catalog import Form
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, Position, Severity
+from mainstay.kernel.metadata import parse_date, parse_period, read_metadata
 from mainstay.kernel.objective import Dependency, Indicator, IndicatorType, Objective, ObjectiveWindow, Review, Service
 from mainstay.kernel.ports import Condition, EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import RollingWindow, Target, Window, parse_duration, parse_window
 from mainstay.kernel.reader import Reader
-from mainstay.slo.metadata import parse_date, parse_period, read_metadata
 from mainstay.slo.policy_forms import document_policy, read_seed_policy
 from mainstay.slo.queries import compared, counter_query, events_that, histogram_queries, read_conditions, split_ratio
 from mainstay.slo.spec import ErrorBudgetPolicy

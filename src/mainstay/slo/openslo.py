@@ -15,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 from mainstay.kernel.catalog import Form
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
+from mainstay.kernel.metadata import Metadata, read_metadata
 from mainstay.kernel.method import Method, Occurrences, RatioTimeslices, Timeslices, step_of
 from mainstay.kernel.objective import (
     AlertDeclaration,
@@ -37,7 +38,7 @@ from mainstay.kernel.quantity import (
     zone_named,
 )
 from mainstay.kernel.reader import Reader
-from mainstay.slo.metadata import Metadata, read_annotations, read_metadata
+from mainstay.slo.annotations import read_annotations
 from mainstay.slo.queries import compared, counter_query, events_that, read_conditions
 from mainstay.slo.sources import KINDS, read_details
 from mainstay.slo.spec import Journey, Step

@@ -8,8 +8,8 @@ from typing import Literal
 
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
+from mainstay.kernel.metadata import read_metadata
 from mainstay.kernel.reader import Reader
-from mainstay.slo.metadata import read_metadata
 from mainstay.slo.policy import Action, Freeze, Notify, OpenIncident, Policy, Review, Zone
 from mainstay.slo.spec import ErrorBudgetPolicy
 

@@ -1,0 +1,8 @@
+"""Other tools' formats, in and out: each format is one module here, and `FORMATS` lists them."""
+
+from __future__ import annotations
+
+from mainstay.monitoring.exchange.form import Format
+
+FORMATS: tuple[Format, ...] = ()
+"""Every format, in the order in which `--from auto` asks them."""

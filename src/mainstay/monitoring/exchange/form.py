@@ -1,0 +1,72 @@
+"""What a format is: how its documents are recognised, read into a catalog's resources, and written from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mainstay.kernel.document import Document
+from mainstay.kernel.finding import Finding, Position
+from mainstay.kernel.objective import DataSource, Objective, Service
+from mainstay.monitoring.spec import Alerting
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Something that the other side cannot say, named as the file that loses it names it.
+
+    Args:
+        what: the field or object that is lost: `slos[0].alerting.annotations`.
+        why: what Mainstay (or the format written) has no word for, or says otherwise.
+        where: where it stands in the file that was read; None when it is lost in writing.
+    """
+
+    what: str
+    why: str
+    where: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What passes between formats: a catalog's resources."""
+
+    objectives: tuple[Objective, ...] = ()
+    services: tuple[Service, ...] = ()
+    sources: tuple[DataSource, ...] = ()
+    alertings: tuple[Alerting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a file held: its resources, what of it is lost, and its mistakes (then nothing is written)."""
+
+    bundle: Bundle
+    losses: tuple[Loss, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was written: files by relative name, and what of the catalog they cannot say."""
+
+    files: tuple[tuple[str, str], ...]
+    losses: tuple[Loss, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format of another tool.
+
+    Args:
+        name: as `--from` and `--to` take it: `sloth`.
+        title: the tool and the form, for people.
+        fits: whether the document is of this format.
+        read: the documents of one file, all of which fit; None for a format that is only written.
+        write: a bundle as files; None for a format that is only read.
+    """
+
+    name: str
+    title: str
+    fits: Callable[[Document], bool]
+    read: Callable[[Sequence[Document]], Taken] | None
+    write: Callable[[Bundle], Given] | None

@@ -1,0 +1,85 @@
+"""What a team writes about alerting, as frozen types: which objectives alert whom, when, and under which labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import Literal
+
+from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.finding import Position
+from mainstay.kernel.objective import Objective
+from mainstay.stats.budget import TIERS, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class LowTraffic:
+    """With few events an alert trips only when chance alone would hardly explain the failures.
+
+    Args:
+        gate: the interval whose lower bound the share of failures must show: Wilson's score or the beta-binomial.
+        confidence: one-sided, 0..1.
+    """
+
+    gate: Literal["wilson", "beta-binomial"]
+    confidence: Decimal = Decimal("0.95")
+
+
+@dataclass(frozen=True, slots=True)
+class Alerting:
+    """How objectives are turned into rules and alerts.
+
+    Args:
+        objectives, services: whom it is about; both empty means every objective nobody else speaks of.
+        group_by: labels that tell apart what is judged apart, such as `cluster`.
+        tiers: rungs of multi-window burn-rate alerting; None chooses them for the objective's window.
+        budget_spent: shares of the budget, 0..1, at which a budget alert fires.
+        absent_for: how long no data is put up with before an alert says so; None never says so.
+        interval: how often the rules are evaluated.
+        scrape: how often the counters are scraped.
+        retention: how far back the rules' Prometheus keeps samples; None is not known.
+        runbook: a URL, `$slo` and `$service` in it filled in.
+        labels: put on every alert.
+        annotations: put on every alert, beside summary and description.
+    """
+
+    name: str
+    origin: Position
+    objectives: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ()
+    tiers: tuple[Tier, ...] | None = None
+    budget_spent: tuple[Decimal, ...] = (Decimal("0.75"), Decimal("1"))
+    absent_for: timedelta | None = timedelta(minutes=15)
+    interval: timedelta = timedelta(seconds=30)
+    scrape: timedelta = timedelta(seconds=30)
+    retention: timedelta | None = None
+    low_traffic: LowTraffic | None = None
+    runbook: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+DEFAULT = Alerting("default", Position(""))
+"""Holds for objectives that no declared alerting is about."""
+
+
+def alerting_of(objective: Objective, catalog: Catalog) -> Alerting:
+    """The alerting that is about the objective: the one that names it, else its service, else everything, else the
+    default.
+    """
+    declared = catalog.of(Alerting)
+    for one in declared:
+        if objective.name in one.objectives:
+            return one
+    for one in declared:
+        if objective.service in one.services:
+            return one
+    return next((one for one in declared if not one.objectives and not one.services), DEFAULT)
+
+
+def tiers_of(alerting: Alerting) -> tuple[Tier, ...]:
+    """The tiers as written, or the workbook's."""
+    return alerting.tiers if alerting.tiers is not None else TIERS
