@@ -1,0 +1,204 @@
+"""What can be read: `mainstay/v1` Rotation, Schedule and Person."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta, tzinfo
+
+from mainstay.kernel.catalog import Form
+from mainstay.kernel.document import Node
+from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.metadata import parse_date, read_metadata
+from mainstay.kernel.quantity import Span, zone_named
+from mainstay.kernel.reader import Reader, parse_moment
+from mainstay.kernel.wallclock import (
+    EVERY_DAY,
+    WeeklyHours,
+    instant_of,
+    parse_clock,
+    parse_day,
+    parse_wall_time,
+)
+from mainstay.oncall.spec import Absence, Contact, Override, Person, Reach, Rotation, Schedule, Turn, Unit
+
+_TURN = re.compile(r"(\d{1,4})\s*(mo|[mhdwM])")
+_UNITS: dict[str, Unit] = {"m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "M": "month"}
+NOBODY = "nobody"
+"""Stands among the members for a turn that nobody has, and as an override's `who` for taking somebody away."""
+CHANNELS = ("slack", "email", "webhook", "pagerduty", "terminal")
+URGENCIES = ("high", "low")
+
+
+def parse_turn(text: str) -> Turn:
+    """`12h`, `1d`, `1w`, `2w`, `1mo` as a turn.
+
+    Raises:
+        InvalidInput: not a turn.
+    """
+    found = _TURN.fullmatch(text.strip())
+    if found is None or int(found[1]) == 0:
+        raise InvalidInput(f'"{text}" is not a turn', "write 12h, 1d, 1w, 2w or 1mo")
+    turn = Turn(int(found[1]), _UNITS[found[2]])
+    if turn.unit == "minute" and turn.every < 5:
+        raise InvalidInput(f'turns of "{text}" are too short to hand anything over', "write 5m or more")
+    return turn
+
+
+def read_rotation(reader: Reader) -> Iterator[Rotation]:
+    """mainstay/v1 Rotation."""
+    meta = read_metadata(reader)
+    spec = reader.child("spec", required=True)
+    reader.done()
+    if spec is None:
+        return
+    zone = spec.parsed("timezone", zone_named, required=True)
+    start = spec.parsed("start", parse_wall_time, required=True)
+    turn = spec.parsed("turn", parse_turn, required=True)
+    members = spec.texts("members", required=True)
+    if spec.has("members") and not members:
+        spec.report("missing-field", f"{spec.path}.members is empty: nobody would ever be on call",
+                    "write at least one name", "members")
+    restrictions = tuple(filter(None, map(_restriction, spec.children("restrictions"))))
+    overrides = tuple(filter(None, (_override(child, zone, members) for child in spec.children("overrides"))))
+    spec.done()
+    if zone is None or start is None or turn is None or not members or not meta.name:
+        return
+    yield Rotation(meta.name, meta.origin, str(zone), start, turn,
+                   tuple(None if name == NOBODY else name for name in members), restrictions, overrides, meta.title,
+                   meta.labels)
+
+
+def _restriction(reader: Reader) -> WeeklyHours | None:
+    days = _days(reader)
+    start, end = reader.parsed("from", parse_clock), reader.parsed("to", parse_clock)
+    reader.done()
+    if days is None:
+        return None
+    return WeeklyHours(days, start if start is not None else 0, end if end is not None else 24 * 60)
+
+
+def _days(reader: Reader) -> frozenset[int] | None:
+    written = reader.texts("days")
+    try:
+        return frozenset(map(parse_day, written)) or EVERY_DAY
+    except InvalidInput as error:
+        reader.report("invalid-value", f"{reader.field('days')}: {error.message}", error.way_out, "days")
+        return None
+
+
+def _override(reader: Reader, zone: tzinfo | None, members: tuple[str, ...]) -> Override | None:
+    span = _span(reader, zone)
+    who = reader.text("who", required=True)
+    replaces = reader.text("replaces")
+    note = reader.text("note", default="")
+    reader.done()
+    if replaces is not None and members and replaces not in members:
+        reader.report("unknown-reference", f'{reader.field("replaces")} names "{replaces}", who takes no turns here',
+                      "write one of: " + ", ".join(members), "replaces")
+        return None
+    if span is None or who is None:
+        return None
+    return Override(span, None if who == NOBODY else who, replaces, "override", note)
+
+
+def _span(reader: Reader, zone: tzinfo | None) -> Span | None:
+    """`from` and `to` by the zone's wall clock, or with a zone of their own."""
+    def moment(text: str) -> datetime:
+        try:
+            wall = parse_wall_time(text)
+        except InvalidInput:
+            return parse_moment(text)  # it says a zone, or is wrong in a way that this says better
+        return instant_of(wall, zone) if zone is not None else parse_moment(f"{text.strip()}Z")
+
+    start, end = reader.parsed("from", moment, required=True), reader.parsed("to", moment, required=True)
+    if start is None or end is None:
+        return None
+    if start >= end:
+        reader.report("out-of-range", f"{reader.path} ends before it begins", "write a `to` after `from`", "to")
+        return None
+    return Span(start, end)
+
+
+def read_schedule(reader: Reader) -> Iterator[Schedule]:
+    """mainstay/v1 Schedule: rotations in layers."""
+    meta = read_metadata(reader)
+    spec = reader.child("spec", required=True)
+    reader.done()
+    if spec is None:
+        return
+    layers = spec.texts("layers", required=True)
+    if spec.has("layers") and not layers:
+        spec.report("missing-field", f"{spec.path}.layers is empty", "name at least one rotation", "layers")
+    spec.done()
+    if layers and meta.name:
+        yield Schedule(meta.name, meta.origin, layers, meta.title)
+
+
+def read_person(reader: Reader) -> Iterator[Person]:
+    """mainstay/v1 Person."""
+    meta = read_metadata(reader)
+    spec = reader.child("spec", required=True)
+    reader.done()
+    if spec is None:
+        return
+    zone = spec.parsed("timezone", zone_named)
+    team = spec.text("team", default="")
+    contacts = tuple(Contact(channel, _written(node)) for channel, node in _contacts(spec))
+    rules = tuple(filter(None, (_reach(child, contacts) for child in spec.children("notify"))))
+    absences = tuple(filter(None, (_absence(child, zone) for child in spec.children("time_off"))))
+    holidays = []
+    for text in spec.texts("holidays"):
+        try:
+            holidays.append(parse_date(text))
+        except InvalidInput as error:
+            spec.report("invalid-value", f"{spec.path}.holidays: {error.message}", error.way_out, "holidays")
+    spec.done()
+    if meta.name:
+        yield Person(meta.name, meta.origin, meta.title, str(zone) if zone is not None else "UTC", contacts, rules,
+                     absences, tuple(holidays), team)
+
+
+def _contacts(spec: Reader) -> Iterator[tuple[str, Node]]:
+    child = spec.child("contacts")
+    if child is None:
+        return
+    for channel, node in child.entries():
+        if channel not in CHANNELS:
+            child.report("unknown-value", f"{child.field(channel)} is not a channel",
+                         "write one of: " + ", ".join(CHANNELS), channel)
+        elif isinstance(node.value, (dict, list)) or node.value is None:
+            child.report("wrong-type", f"{child.field(channel)} must be an address", "", channel)
+        else:
+            yield channel, node
+
+
+def _written(node: Node) -> str:
+    return node.written or str(node.value)
+
+
+def _reach(reader: Reader, contacts: tuple[Contact, ...]) -> Reach | None:
+    after = reader.duration("after")
+    known = [contact.channel for contact in contacts]
+    channel = reader.text("channel", required=True, one_of=known)
+    urgency = reader.text("urgency", one_of=URGENCIES, default="high")
+    reader.done()
+    if channel is None:
+        return None
+    return Reach(after or _AT_ONCE, channel, "low" if urgency == "low" else "high")
+
+
+def _absence(reader: Reader, zone: tzinfo | None) -> Absence | None:
+    span = _span(reader, zone)
+    reason = reader.text("reason", default="")
+    reader.done()
+    return Absence(span, reason) if span is not None else None
+
+
+_AT_ONCE = timedelta()
+
+FORMS = (
+    Form("mainstay/v1 Rotation", read_rotation, "mainstay/v1", "Rotation"),
+    Form("mainstay/v1 Schedule", read_schedule, "mainstay/v1", "Schedule"),
+    Form("mainstay/v1 Person", read_person, "mainstay/v1", "Person"),
+)

@@ -1,0 +1,34 @@
+"""All that the word reads, and what is checked across it: names that lead nowhere, people who are away on duty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mainstay.kernel.catalog import Catalog, Grammar, Reference, Resource
+from mainstay.kernel.finding import Finding, Severity, did_you_mean
+from mainstay.oncall.forms import FORMS
+from mainstay.oncall.spec import Person, Rotation, Schedule
+
+
+def links(resource: Resource) -> Iterable[Reference]:
+    """The rotations that a schedule is made of."""
+    if isinstance(resource, Schedule):
+        for name in resource.layers:
+            yield Reference(Rotation, name, resource.origin)
+
+
+def check(catalog: Catalog) -> Iterator[Finding]:
+    """A catalog that declares people at all declares everybody who takes turns or stands in."""
+    people = {person.name for person in catalog.of(Person)}
+    if not people:
+        return
+    for rotation in catalog.of(Rotation):
+        named = dict.fromkeys([*rotation.members, *(one.who for one in rotation.overrides)])
+        for name in named:
+            if name is not None and name not in people:
+                yield Finding("unknown-person", rotation.origin, f'"{name}" takes turns in "{rotation.name}" and no '
+                              f"person of that name is declared{did_you_mean(name, people)}",
+                              "declare the person: a page to somebody unknown reaches nobody", "", Severity.WARNING)
+
+
+GRAMMAR = Grammar(FORMS, (links,), (check,))

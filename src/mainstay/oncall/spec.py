@@ -1,0 +1,126 @@
+"""What a team writes about being on call, as frozen types: people, rotations, schedules, holidays, time off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Literal, NamedTuple
+
+from mainstay.kernel.finding import Position
+from mainstay.kernel.quantity import Span
+from mainstay.kernel.wallclock import WeeklyHours
+
+Unit = Literal["minute", "hour", "day", "week", "month"]
+
+
+class Turn(NamedTuple):
+    """How long one person keeps the pager: days, weeks and months by the wall clock, hours and minutes elapsed."""
+
+    every: int
+    unit: Unit
+
+    def __str__(self) -> str:
+        return f"{self.every}{'mo' if self.unit == 'month' else self.unit[0]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Somebody else, or nobody, for a while.
+
+    Args:
+        who: None takes whoever is on call away.
+        replaces: only where this person would be on call; None covers the time, whoever holds it.
+        via: what made it: `override`, or `swap`.
+    """
+
+    span: Span
+    who: str | None
+    replaces: str | None = None
+    via: str = "override"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """People who take turns.
+
+    Args:
+        zone: IANA name; turns and restrictions follow its wall clock.
+        start: the first hand-off, a wall-clock time, naive.
+        members: in the order of their turns; None is a turn that nobody has.
+        restrictions: the only hours that are covered; none means all. A turn without any covered time is skipped and
+            uses up nobody's turn.
+        overrides: in the order they were made; a later one wins.
+    """
+
+    name: str
+    origin: Position
+    zone: str
+    start: datetime
+    turn: Turn
+    members: tuple[str | None, ...]
+    restrictions: tuple[WeeklyHours, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    title: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Layers of rotations: the first layer in which somebody is on call answers."""
+
+    name: str
+    origin: Position
+    layers: tuple[str, ...]
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A way to reach a person: `slack` U123, `email` ana@example.com, `webhook` https://…, `terminal`."""
+
+    channel: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """One rung of a person's own notification rules.
+
+    Args:
+        after: since the page reached the person.
+        urgency: of the pages it holds for: `high` wakes, `low` waits.
+    """
+
+    after: timedelta
+    channel: str
+    urgency: Literal["high", "low"]
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Time off, by the person's wall clock made instants."""
+
+    span: Span
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who can be paged.
+
+    Args:
+        zone: where the person lives: nights and weekends are judged there.
+        holidays: days that count as weekend for this person.
+    """
+
+    name: str
+    origin: Position
+    title: str = ""
+    zone: str = "UTC"
+    contacts: tuple[Contact, ...] = ()
+    rules: tuple[Reach, ...] = ()
+    time_off: tuple[Absence, ...] = ()
+    holidays: tuple[date, ...] = ()
+    team: str = ""
