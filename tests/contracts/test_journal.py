@@ -20,6 +20,7 @@ from mainstay.adapters.clock import FakeClock, SystemClock
 from mainstay.adapters.store import PAGE, open_store
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import (
+    AlreadyRecorded,
     Batch,
     Claim,
     Fact,
@@ -87,6 +88,22 @@ def test_a_key_twice_in_one_batch_is_recorded_once(opened: Opened) -> None:
     first, second = opened.journal.commit(Batch(facts=[fact("first", key="once"), fact("second", key="once")]))
     assert first == second
     assert subjects(opened.journal) == ["first"]
+
+
+def test_a_fresh_batch_with_a_known_key_commits_nothing_at_all(opened: Opened) -> None:
+    opened.journal.commit(Batch(facts=[fact("first", key="once")], fresh=True))
+    with pytest.raises(AlreadyRecorded):
+        opened.journal.commit(Batch(facts=[fact("new"), fact("second", key="once")], set_timers=[timer()], fresh=True))
+    assert subjects(opened.journal) == ["first"]
+    assert opened.journal.next_due() is None
+
+
+def test_of_two_fresh_batches_submitted_together_the_first_stands(opened: Opened) -> None:
+    futures = [opened.journal.submit(Batch(facts=[fact(str(i), key="once")], fresh=True)) for i in range(5)]
+    refused = [future.exception() for future in futures]
+    assert refused[0] is None
+    assert all(isinstance(error, AlreadyRecorded) for error in refused[1:])
+    assert subjects(opened.journal) == ["0"]
 
 
 def test_facts_without_a_key_are_each_recorded(opened: Opened) -> None:

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from mainstay.adapters.record import check_names, data_of, micros_of, moment_of, text_of
+from mainstay.adapters.record import already_recorded, check_names, data_of, micros_of, moment_of, text_of
 from mainstay.kernel.errors import InvalidInput, MainstayError
 from mainstay.kernel.journal import (
     Batch,
@@ -116,7 +116,7 @@ class MemoryJournal:
         self._fence = 0
 
     def commit(self, batch: Batch) -> tuple[Fact, ...]:
-        """Record the whole batch, or raise StaleClaim and record nothing of it."""
+        """Record the whole batch, or raise StaleClaim or AlreadyRecorded and record nothing of it."""
         check_names(batch)
         facts = [replace(fact, data=_at_rest(fact.data)) for fact in batch.facts]
         timers = [replace(timer, data=_at_rest(timer.data)) for timer in batch.set_timers]
@@ -126,6 +126,8 @@ class MemoryJournal:
                     not self._messages.held([*batch.messages_done, *batch.messages_retry]):
                 raise StaleClaim("a timer or message of this work was meanwhile set anew, cleared or taken by another",
                                  "drop this work; whoever holds it now does it")
+            if batch.fresh and (taken := next((new.key for new in batch.facts if new.key in self._by_key), "")):
+                raise already_recorded(taken)
             self._settle(batch)
             for timer in timers:
                 self._timers.put(timer.key, _Place(timer, timer.due))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from mainstay.kernel.errors import InvalidInput
-from mainstay.kernel.journal import Batch, Data
+from mainstay.kernel.journal import AlreadyRecorded, Batch, Data
 
 LONGEST = 500
 """Characters in a key or name. PostgreSQL indexes at most 2,704 bytes an entry; 500 characters fit in any script."""
@@ -45,6 +45,11 @@ def text_of(data: Data) -> str:
 def data_of(text: str) -> Data:
     """The data of a JSON text."""
     return _decode(text)
+
+
+def already_recorded(key: str) -> AlreadyRecorded:
+    """What a store answers a fresh batch that comes second."""
+    return AlreadyRecorded(f'"{key}" is already recorded', "read what was recorded since, and decide again")
 
 
 def check_names(batch: Batch) -> None:

@@ -18,10 +18,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mainstay.adapters.record import check_names, data_of, micros_of, moment_of, text_of
+from mainstay.adapters.record import already_recorded, check_names, data_of, micros_of, moment_of, text_of
 from mainstay.adapters.store_database import Database, open_database
 from mainstay.adapters.store_ledger import SqlLedger
 from mainstay.kernel.journal import (
+    AlreadyRecorded,
     Batch,
     Claim,
     Fact,
@@ -124,6 +125,10 @@ def _recorded(seq: int, kind: str, subject: str, at: int, data: str, key: str, a
     return Fact(seq, kind, subject, moment_of(at), data_of(data), key, actor, moment_of(recorded_at))
 
 
+_Answer = tuple[Fact, ...] | StaleClaim | AlreadyRecorded
+"""The recorded facts of a batch, or why the whole of it was refused."""
+
+
 class _Plan:
     """What a run of batches changes, decided one after the other.
 
@@ -144,9 +149,11 @@ class _Plan:
         self.sent: list[dict[str, Any]] = []
         self.put_back: list[dict[str, Any]] = []
 
-    def add(self, prepared: _Prepared) -> tuple[Fact, ...] | StaleClaim:
+    def add(self, prepared: _Prepared) -> _Answer:
         """Take the whole batch in, or refuse the whole batch."""
         batch = prepared.batch
+        if batch.fresh and (taken := next((new.key for new in batch.facts if new.key in self._known), "")):
+            return already_recorded(taken)
         if not _held(batch.timers_done, self._timer_fences) or \
                 not _held([*batch.messages_done, *batch.messages_retry], self._message_fences):
             return StaleClaim("a timer or message of this work was meanwhile set anew, cleared or taken by another",
@@ -255,6 +262,7 @@ class SqlJournal:
 
         Raises:
             StaleClaim: a claim is no longer ours; nothing was committed.
+            AlreadyRecorded: the batch is fresh and one of its keys is not; nothing was committed.
             InvalidInput: something in the batch cannot be stored.
             StoreUnavailable: the database failed; nothing was committed, or the connection was lost and only the
                 server knows. Repeating is safe for facts and messages that carry a key.
@@ -268,7 +276,7 @@ class SqlJournal:
         """
         return self._database.submit(self._commit, _prepared(batch))
 
-    def _commit(self, connection: sa.Connection, run: Sequence[_Prepared]) -> list[tuple[Fact, ...] | StaleClaim]:
+    def _commit(self, connection: sa.Connection, run: Sequence[_Prepared]) -> list[_Answer]:
         batches = [prepared.batch for prepared in run]
         known = {row.key: _recorded(*row) for row in _in_parts(
             connection, _KNOWN, {fact.key for batch in batches for fact in batch.facts if fact.key})}

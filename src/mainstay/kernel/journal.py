@@ -5,6 +5,8 @@ What a store promises (`tests/contracts/test_journal.py` holds every store to it
 * `commit` returns only when the whole batch is durable, or raises and nothing of it is.
 * A fact whose `key` is already recorded is not recorded again; the recorded one is returned instead.
 * `seq` grows with commit order and is never reused; a reader that asks `after=n` never misses a later fact.
+* A batch that is `fresh` is refused whole (`AlreadyRecorded`) when one of its keys is already recorded: who decided on
+  what another has meanwhile changed must look again.
 * A timer or message is taken by one worker at a time, with a fence. Work done under a lost fence is refused whole
   (`StaleClaim`), so a worker that was stopped and resumed cannot act for the one that took over.
 """
@@ -27,6 +29,12 @@ class StaleClaim(Conflict):
     """The timer or message was meanwhile taken by another worker; nothing was committed."""
 
     code = "stale-claim"
+
+
+class AlreadyRecorded(Conflict):
+    """A fact of a fresh batch carries a key that is already recorded; nothing was committed."""
+
+    code = "already-recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +135,11 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is committed together or not at all."""
+    """What is committed together or not at all.
+
+    Args:
+        fresh: refused when a key of its facts is already recorded, instead of giving the recorded fact.
+    """
 
     facts: Sequence[NewFact] = ()
     set_timers: Sequence[NewTimer] = ()
@@ -136,6 +148,7 @@ class Batch:
     timers_done: Sequence[Claim] = ()
     messages_done: Sequence[Claim] = ()
     messages_retry: Sequence[Retry] = ()
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +168,12 @@ class Journal(Protocol):
     """The port. Stores: memory (tests), SQLite, PostgreSQL."""
 
     def commit(self, batch: Batch) -> tuple[Fact, ...]:
-        """Make the batch durable; the recorded facts in the batch's order (earlier ones for known keys)."""
+        """Make the batch durable; the recorded facts in the batch's order (earlier ones for known keys).
+
+        Raises:
+            StaleClaim: a claim is no longer ours.
+            AlreadyRecorded: the batch is fresh and a key is not.
+        """
         ...
 
     def submit(self, batch: Batch) -> Future[tuple[Fact, ...]]:

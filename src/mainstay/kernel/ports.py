@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
 
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.finding import Finding
@@ -268,6 +268,44 @@ class Notice:
     subject: str
     body: str
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A way to reach a person: `slack` U123, `email` ana@example.com, `webhook` https://…, `terminal`."""
+
+    channel: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """One rung of how a person is reached.
+
+    Args:
+        after: since the page was made.
+        urgency: of the pages it holds for: `high` wakes, `low` waits for the morning.
+    """
+
+    after: timedelta
+    contact: Contact
+    urgency: Literal["high", "low"] = "high"
+
+
+class Responders(Protocol):
+    """Who is there to be paged; made of rotations, schedules and people."""
+
+    def on_call(self, name: str, at: datetime) -> tuple[str, ...]:
+        """Who is on call by the rotation or schedule of that name; nobody when it is empty.
+
+        Raises:
+            NotFound: there is no rotation or schedule of that name.
+        """
+        ...
+
+    def reach(self, person: str) -> tuple[Reach, ...]:
+        """How the person wants to be reached, soonest first; empty when nobody said."""
+        ...
 
 
 class Notifier(Protocol):

@@ -10,6 +10,7 @@ from mainstay.kernel.catalog import Form
 from mainstay.kernel.document import Node
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.metadata import parse_date, read_metadata
+from mainstay.kernel.ports import Contact, Reach
 from mainstay.kernel.quantity import Span, zone_named
 from mainstay.kernel.reader import Reader, parse_moment
 from mainstay.kernel.wallclock import (
@@ -20,7 +21,7 @@ from mainstay.kernel.wallclock import (
     parse_day,
     parse_wall_time,
 )
-from mainstay.oncall.spec import Absence, Contact, Override, Person, Reach, Rotation, Schedule, Turn, Unit
+from mainstay.oncall.spec import Absence, Override, Person, Rotation, Schedule, Turn, Unit
 
 _TURN = re.compile(r"(\d{1,4})\s*(mo|[mhdwM])")
 _UNITS: dict[str, Unit] = {"m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "M": "month"}
@@ -179,13 +180,13 @@ def _written(node: Node) -> str:
 
 def _reach(reader: Reader, contacts: tuple[Contact, ...]) -> Reach | None:
     after = reader.duration("after")
-    known = [contact.channel for contact in contacts]
-    channel = reader.text("channel", required=True, one_of=known)
+    known = {contact.channel: contact for contact in contacts}
+    channel = reader.text("channel", required=True, one_of=tuple(known))
     urgency = reader.text("urgency", one_of=URGENCIES, default="high")
     reader.done()
     if channel is None:
         return None
-    return Reach(after or _AT_ONCE, channel, "low" if urgency == "low" else "high")
+    return Reach(after or _AT_ONCE, known[channel], "low" if urgency == "low" else "high")
 
 
 def _absence(reader: Reader, zone: tzinfo | None) -> Absence | None:

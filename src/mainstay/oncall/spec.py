@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Literal, NamedTuple
 
 from mainstay.kernel.finding import Position
+from mainstay.kernel.ports import Contact, Reach
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.wallclock import WeeklyHours
 
@@ -74,28 +75,6 @@ class Schedule:
     origin: Position
     layers: tuple[str, ...]
     title: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """A way to reach a person: `slack` U123, `email` ana@example.com, `webhook` https://…, `terminal`."""
-
-    channel: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """One rung of a person's own notification rules.
-
-    Args:
-        after: since the page reached the person.
-        urgency: of the pages it holds for: `high` wakes, `low` waits.
-    """
-
-    after: timedelta
-    channel: str
-    urgency: Literal["high", "low"]
 
 
 @dataclass(frozen=True, slots=True)
