@@ -303,6 +303,14 @@ class Responders(Protocol):
         """
         ...
 
+    def members(self, name: str) -> tuple[str, ...]:
+        """Everybody who takes turns there, for when nobody is on call and somebody must hear of it.
+
+        Raises:
+            NotFound: there is no rotation or schedule of that name.
+        """
+        ...
+
     def reach(self, person: str) -> tuple[Reach, ...]:
         """How the person wants to be reached, soonest first; empty when nobody said."""
         ...

@@ -1,0 +1,123 @@
+"""One batch in the making: what is decided is written down here and folded into the draft at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from mainstay.incident.spec import Addressee, EscalationPolicy, Heartbeat, Kind, Routing
+from mainstay.incident.state import State
+from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.finding import Position
+from mainstay.kernel.journal import Batch, Claim, NewFact, NewMessage, NewTimer
+from mainstay.kernel.ports import Responders
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the catalog says about alerts and whom they reach."""
+
+    routing: Routing
+    policies: Mapping[str, EscalationPolicy] = field(default_factory=dict)
+    heartbeats: Mapping[str, Heartbeat] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> Plan:
+        """The catalog's routing; without one every alert is its own incident, paged by the only policy there is."""
+        policies = {one.name: one for one in catalog.of(EscalationPolicy)}
+        declared = catalog.of(Routing)
+        routing = declared[0] if declared else Routing("default", Position(""))
+        return cls(routing, policies, {one.name: one for one in catalog.of(Heartbeat)})
+
+    def policy(self, name: str) -> EscalationPolicy | None:
+        """The policy of that name; the only one there is where no name was given."""
+        if name:
+            return self.policies.get(name)
+        return next(iter(self.policies.values())) if len(self.policies) == 1 else None
+
+
+class Act:
+    """Decisions of one moment, not durable yet.
+
+    Args:
+        state: a draft; what is recorded here shows in it at once.
+        now: the wall clock.
+    """
+
+    def __init__(self, plan: Plan, responders: Responders, state: State, now: datetime) -> None:
+        self.plan, self.responders, self.state, self.now = plan, responders, state, now
+        self._facts: list[NewFact] = []
+        self._timers: dict[str, NewTimer | None] = {}
+        self._messages: list[NewMessage] = []
+        self._claims: list[Claim] = []
+
+    def record(self, kind: str, subject: str, data: Mapping[str, Any], *, at: datetime | None = None,
+               actor: str = "system") -> None:
+        """It happened. The key counts the facts of its subject, so that nobody decides on what has changed since."""
+        fact = NewFact(kind, subject, at or self.now, data, f"{subject}:{self._version(subject) + 1}", actor)
+        self._facts.append(fact)
+        self.state.apply(fact)
+
+    def _version(self, subject: str) -> int:
+        held = self.state.incidents.get(subject) or self.state.alerts.get(subject)
+        return held.version if held is not None else 0
+
+    def say(self, kind: str, subject: str, data: Mapping[str, Any], key: str, *, actor: str = "system") -> None:
+        """It happened, to something that is neither an alert nor an incident."""
+        fact = NewFact(kind, subject, self.now, data, key, actor)
+        self._facts.append(fact)
+        self.state.apply(fact)
+
+    def set_timer(self, key: str, after: timedelta, subject: str, data: Mapping[str, Any] | None = None) -> None:
+        """Ring then; the kind is what stands before the key's first colon."""
+        kind = key.partition(":")[0]
+        self._timers[key] = NewTimer(key, self.now + after, f"incident.{kind}", subject, data or {})
+
+    def clear_timers(self, *keys: str) -> None:
+        """Do not ring."""
+        for key in keys:
+            self._timers[key] = None
+
+    def send(self, key: str, channel: str, data: Mapping[str, Any]) -> None:
+        """Put it into the outbox."""
+        self._messages.append(NewMessage(key, channel, data, self.now))
+
+    def settle(self, claim: Claim) -> None:
+        """This batch is what the timer rang for."""
+        self._claims.append(claim)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was decided."""
+        return not (self._facts or self._timers or self._messages or self._claims)
+
+    def batch(self) -> Batch:
+        """What is to be committed, all or nothing."""
+        return Batch(self._facts, [timer for timer in self._timers.values() if timer is not None],
+                     [key for key, timer in self._timers.items() if timer is None], self._messages, self._claims,
+                     fresh=True)
+
+
+def snapshot(policy: EscalationPolicy) -> dict[str, Any]:
+    """The policy as an incident keeps it, whatever is edited later; `version` tells two texts of it apart."""
+    written: dict[str, Any] = {
+        "name": policy.name, "loops": policy.loops,
+        "ack_timeout": policy.ack_timeout.total_seconds() if policy.ack_timeout is not None else None,
+        "fallback": [str(one) for one in policy.fallback],
+        "steps": [{"page": [str(one) for one in step.addressees], "wait": step.delay.total_seconds(),
+                   "round_robin": step.round_robin} for step in policy.steps]}
+    text = json.dumps(written, sort_keys=True, separators=(",", ":"))
+    return {**written, "version": hashlib.sha256(text.encode()).hexdigest()[:8]}
+
+
+def addressees(written: Iterable[str]) -> list[Addressee]:
+    """Addressees as a snapshot keeps them."""
+    out = []
+    for text in written:
+        kind, _, name = text.partition(":")
+        out.append(Addressee(cast(Kind, kind), name))
+    return out

@@ -1,0 +1,225 @@
+"""What can be read: `mainstay/v1` EscalationPolicy, Routing and Heartbeat."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Literal, cast
+
+from mainstay.incident.severity import WORDS, Severity
+from mainstay.incident.spec import (
+    Addressee,
+    EscalationPolicy,
+    Flapping,
+    Heartbeat,
+    Inhibition,
+    Kind,
+    Matcher,
+    Matchers,
+    Route,
+    Routing,
+    Step,
+    Storm,
+)
+from mainstay.kernel.catalog import Form
+from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.metadata import read_metadata
+from mainstay.kernel.quantity import parse_duration
+from mainstay.kernel.reader import Reader
+
+_MATCHER = re.compile(r'\s*([a-zA-Z_][\w.:/-]*)\s*(=~|!~|!=|=)\s*"?(.*?)"?\s*')
+_KINDS: dict[str, Kind] = {"rotation": "rotation", "schedule": "rotation", "person": "person", "channel": "channel"}
+_MOST_LOOPS = 100
+
+
+def parse_matcher(text: str) -> Matcher:
+    """`severity="page"`, `service=~web|api`, `env!=test` as a matcher.
+
+    Raises:
+        InvalidInput: no label or no operator, or a broken regular expression.
+    """
+    found = _MATCHER.fullmatch(text)
+    if found is None:
+        raise InvalidInput(f'"{text}" is not a matcher', 'write LABEL="value", or =~, != and !~ in between')
+    operator = cast(Literal["=", "!=", "=~", "!~"], found[2])
+    if operator in ("=~", "!~"):
+        try:
+            re.compile(found[3])
+        except re.error as error:
+            raise InvalidInput(f'"{found[3]}" is not a regular expression: {error}',
+                               "check brackets and stars") from None
+    return Matcher(found[1], operator, found[3])
+
+
+def parse_addressee(text: str) -> Addressee:
+    """`rotation:web-primary`, `schedule:web`, `person:ana`, `channel:slack:#ops` as an addressee.
+
+    Raises:
+        InvalidInput: not of these kinds.
+    """
+    kind, _, name = text.partition(":")
+    if kind.strip() not in _KINDS or not name.strip():
+        raise InvalidInput(f'"{text}" is nobody to page', "write rotation:NAME, schedule:NAME, person:NAME or "
+                           "channel:slack:#NAME")
+    return Addressee(_KINDS[kind.strip()], name.strip())
+
+
+# -- escalation ---------------------------------------------------------------------------------------------------
+
+
+def read_escalation_policy(reader: Reader) -> Iterator[EscalationPolicy]:
+    """mainstay/v1 EscalationPolicy."""
+    meta = read_metadata(reader)
+    spec = reader.child("spec", required=True)
+    reader.done()
+    if spec is None:
+        return
+    steps = tuple(filter(None, map(_step, spec.children("steps", required=True))))
+    if spec.has("steps") and not spec.children("steps"):
+        spec.report("missing-field", f"{spec.path}.steps is empty: nobody would be paged", "write at least one step",
+                    "steps")
+    loops = spec.whole("loops", minimum=0, maximum=_MOST_LOOPS)
+    timeout = spec.duration("ack_timeout")
+    fallback = _addressees(spec, "fallback")
+    spec.done()
+    if steps and meta.name:
+        yield EscalationPolicy(meta.name, meta.origin, steps, loops or 0, timeout, fallback, meta.title)
+
+
+def _step(reader: Reader) -> Step | None:
+    addressees = _addressees(reader, "page", required=True)
+    delay = reader.duration("wait")
+    round_robin = reader.flag("round_robin")
+    reader.done()
+    return Step(addressees, delay or _WAIT, round_robin) if addressees else None
+
+
+_WAIT = timedelta(minutes=15)
+"""How long a step is given when it does not say: the secondary is paged after fifteen minutes."""
+
+
+def _addressees(reader: Reader, key: str, *, required: bool = False) -> tuple[Addressee, ...]:
+    out = []
+    for text in reader.texts(key, required=required):
+        try:
+            out.append(parse_addressee(text))
+        except InvalidInput as error:
+            reader.report("invalid-value", f"{reader.field(key)}: {error.message}", error.way_out, key)
+    return tuple(out)
+
+
+# -- routing ------------------------------------------------------------------------------------------------------
+
+
+def read_routing(reader: Reader) -> Iterator[Routing]:
+    """mainstay/v1 Routing."""
+    meta = read_metadata(reader)
+    spec = reader.child("spec", required=True)
+    reader.done()
+    if spec is None:
+        return
+    tree = spec.child("route", required=True)
+    route = _route(tree, Route()) if tree is not None else Route()
+    inhibitions = tuple(map(_inhibition, spec.children("inhibit")))
+    flapping, storm = _flapping(spec.child("flapping")), _storm(spec.child("storm"))
+    spec.done()
+    if meta.name:
+        yield Routing(meta.name, meta.origin, route, inhibitions, flapping, storm)
+
+
+def _route(reader: Reader, parent: Route) -> Route:
+    matchers = _matchers(reader, "match")
+    policy = reader.text("policy", default=parent.policy)
+    group_by = reader.texts("group_by") if reader.has("group_by") else parent.group_by
+    wait = _or(reader.parsed("wait", _wait), parent.wait)
+    reopen = _or(reader.parsed("reopen", _wait), parent.reopen)
+    severity = _severity(reader) or parent.severity
+    page = reader.flag("page", default=parent.page)
+    own = Route(matchers, policy, group_by, wait, reopen, severity, page)
+    children = tuple(_route(child, own) for child in reader.children("routes"))
+    reader.done()
+    return replace(own, routes=children)
+
+
+def _wait(text: str) -> timedelta:
+    return timedelta(0) if text.strip() in ("0", "0s") else parse_duration(text)
+
+
+def _or(value: timedelta | None, otherwise: timedelta) -> timedelta:
+    return otherwise if value is None else value
+
+
+def _severity(reader: Reader) -> Severity | None:
+    word = reader.text("severity")
+    if word is None:
+        return None
+    found = WORDS.get(word.lower())
+    if found is None:
+        reader.report("unknown-value", f'{reader.field("severity")} is "{word}"', "write SEV1, SEV2, SEV3 or SEV4",
+                      "severity")
+    return found
+
+
+def _matchers(reader: Reader, key: str) -> Matchers:
+    out = []
+    for text in reader.texts(key):
+        try:
+            out.append(parse_matcher(text))
+        except InvalidInput as error:
+            reader.report("invalid-value", f"{reader.field(key)}: {error.message}", error.way_out, key)
+    return tuple(out)
+
+
+def _inhibition(reader: Reader) -> Inhibition:
+    out = Inhibition(_matchers(reader, "source"), _matchers(reader, "target"), reader.texts("equal"))
+    if not out.source or not out.target:
+        reader.report("missing-field", f"{reader.path} needs source and target",
+                      'write source: [severity="page"] and target: [severity="ticket"]')
+    reader.done()
+    return out
+
+
+def _flapping(reader: Reader | None) -> Flapping:
+    if reader is None:
+        return Flapping()
+    opens = reader.whole("opens", minimum=2)
+    within, quiet = reader.duration("within"), reader.duration("quiet")
+    reader.done()
+    default = Flapping()
+    return Flapping(opens or default.opens, within or default.within, quiet or default.quiet)
+
+
+def _storm(reader: Reader | None) -> Storm:
+    if reader is None:
+        return Storm()
+    pages, within = reader.whole("pages", minimum=1), reader.duration("within")
+    reader.done()
+    default = Storm()
+    return Storm(pages or default.pages, within or default.within)
+
+
+# -- heartbeats ---------------------------------------------------------------------------------------------------
+
+
+def read_heartbeat(reader: Reader) -> Iterator[Heartbeat]:
+    """mainstay/v1 Heartbeat."""
+    meta = read_metadata(reader)
+    spec = reader.child("spec", required=True)
+    reader.done()
+    if spec is None:
+        return
+    every, grace = spec.duration("every", required=True), spec.duration("grace")
+    severity = _severity(spec) or Severity.SEV2
+    service = spec.text("service", default=meta.service)
+    spec.done()
+    if every is not None and meta.name:
+        yield Heartbeat(meta.name, meta.origin, every, grace or timedelta(minutes=1), severity, service, meta.labels)
+
+
+FORMS = (
+    Form("mainstay/v1 EscalationPolicy", read_escalation_policy, "mainstay/v1", "EscalationPolicy"),
+    Form("mainstay/v1 Routing", read_routing, "mainstay/v1", "Routing"),
+    Form("mainstay/v1 Heartbeat", read_heartbeat, "mainstay/v1", "Heartbeat"),
+)

@@ -1,0 +1,272 @@
+"""From an event about an alert to an incident: sorting out repeats, late ones, groups, silence, flapping.
+
+Events are ordered by the sender's clock, and by arrival where it says the same. An event older than what is known
+changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from mainstay.incident import paging
+from mainstay.incident.act import Act, snapshot
+from mainstay.incident.lifecycle import Status
+from mainstay.incident.routing import group_of, route_of, with_service
+from mainstay.incident.severity import Severity, severity_of
+from mainstay.incident.spec import Route
+from mainstay.incident.state import Alert, Incident, Key
+from mainstay.kernel.journal import Timer
+
+Outcome = Literal["opened", "joined", "reopened", "repeated", "raised", "muted", "gathering", "recorded", "closed",
+                  "flapping", "late", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEvent:
+    """What a sender says of an alert.
+
+    Args:
+        at: by the sender's clock.
+        key: tells the alert from others of its service.
+        severity: the sender's word; empty when it has none.
+    """
+
+    at: datetime
+    firing: bool
+    key: str
+    service: str = ""
+    severity: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    summary: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of an event: which alert it is about, and the incident that alert is part of."""
+
+    outcome: Outcome
+    alert: str = ""
+    incident: str = ""
+
+
+def take(act: Act, event: AlertEvent) -> Taken:
+    """Take an event in."""
+    return _fires(act, event) if event.firing else _stops(act, event)
+
+
+def _fires(act: Act, event: AlertEvent) -> Taken:
+    key = Key(event.service, event.key)
+    held = act.state.firing.get(key)
+    if held is not None:
+        return _again(act, act.state.alerts[held], event)
+    closed = act.state.closed.get(key)
+    if closed is not None and event.at < closed:
+        return Taken("late")
+    labels = with_service(event.labels, key, event.severity)
+    route = route_of(act.plan.routing.route, labels)
+    severity = route.severity or severity_of(event.severity)
+    silence = act.state.silenced(labels, act.now)
+    muted = f"silence {silence}" if silence else "inhibited" if act.state.inhibited(labels) else ""
+    alert = f"A-{act.state.counts['alert'] + 1}"
+    act.record("alert.opened", alert, {
+        "key": key.key, "service": key.service, "severity": severity, "summary": event.summary or event.key,
+        "labels": labels, "group": group_of(route, key, labels), "muted": muted, "source": event.source}, at=event.at)
+    if muted:
+        return Taken("muted", alert)
+    return _gather(act, act.state.alerts[alert], route)
+
+
+def _again(act: Act, alert: Alert, event: AlertEvent) -> Taken:
+    count, last = act.state.repeats.get(alert.id) or (0, alert.last)
+    act.state.repeats[alert.id] = count + 1, max(last, event.at)
+    if alert.settled is not None:
+        act.clear_timers(f"calm:{alert.id}")
+        _note_repeats(act, alert, settled=None)
+    route = route_of(act.plan.routing.route, alert.labels)
+    severity = route.severity or severity_of(event.severity, alert.severity)
+    if not severity.worse_than(alert.severity):
+        return Taken("flapping" if alert.settled is not None else "repeated", alert.id, alert.incident)
+    _note_repeats(act, alert, severity=severity)
+    one = act.state.incidents.get(alert.incident)
+    if one is not None and severity.worse_than(one.severity):
+        paging.raise_severity(act, one.id, severity, f"{alert.id} says {severity}")
+    return Taken("raised", alert.id, alert.incident)
+
+
+def _note_repeats(act: Act, alert: Alert, *, severity: Severity | None = None,
+                  settled: datetime | None = None) -> None:
+    count, last = act.state.repeats.get(alert.id) or (0, alert.last)
+    act.state.repeats.drop(alert.id)
+    act.record("alert.changed", alert.id, {
+        "count": count, "severity": severity or alert.severity, "settled": settled.isoformat() if settled else None},
+        at=last)
+
+
+def note_repeats(act: Act) -> None:
+    """Record how often alerts said again what was known; done now and then, not at every event of a storm."""
+    for alert in [act.state.alerts[name] for name in list(act.state.repeats.keys())]:
+        _note_repeats(act, alert, settled=alert.settled)
+
+
+# -- groups -------------------------------------------------------------------------------------------------------
+
+
+def _gather(act: Act, alert: Alert, route: Route) -> Taken:
+    """The alert joins its group's incident, reopens it, opens one, or waits for others."""
+    group = act.state.groups[alert.group]
+    one = act.state.incidents.get(group.incident)
+    if one is not None and one.merged_into:
+        one = act.state.incidents.get(one.merged_into)
+    if one is not None and one.status is not Status.RESOLVED:
+        act.record("incident.joined", one.id, {"alerts": [alert.id]})
+        if alert.severity.worse_than(one.severity):
+            paging.raise_severity(act, one.id, alert.severity, f"{alert.id} says {alert.severity}")
+        return Taken("joined", alert.id, one.id)
+    if one is not None and one.resolved is not None and alert.opened - one.resolved < route.reopen:
+        return _reopen(act, one, alert)
+    if not route.page and not route.policy:
+        return Taken("recorded", alert.id)
+    if route.wait:
+        if len(group.waiting) == 1:
+            act.set_timer(f"gather:{alert.group}", route.wait, alert.group)
+        return Taken("gathering", alert.id)
+    return Taken("opened", alert.id, _open(act, alert.group, route))
+
+
+def _reopen(act: Act, one: Incident, alert: Alert) -> Taken:
+    act.record("incident.reopened", one.id, {"alert": alert.id})
+    act.record("incident.joined", one.id, {"alerts": [alert.id]})
+    paging.remind(act, one.id)
+    if one.policy:
+        paging.begin(act, one.id, "reopened")
+    return Taken("reopened", alert.id, one.id)
+
+
+def gathered(act: Act, timer: Timer) -> None:
+    """A new group has waited long enough: what of it still fires becomes an incident."""
+    group = act.state.groups.get(timer.subject)
+    first = next((alert for name in (group.waiting if group is not None else ())
+                  if (alert := act.state.alerts.get(name)) is not None), None)
+    if first is not None:
+        _open(act, timer.subject, route_of(act.plan.routing.route, first.labels))
+
+
+def _open(act: Act, group: str, route: Route) -> str:
+    alerts = [alert for name in act.state.groups[group].waiting if (alert := act.state.alerts.get(name)) is not None]
+    worst = min(alerts, key=lambda alert: alert.severity.rank)
+    title = worst.summary if len(alerts) == 1 else f"{worst.summary} (and {len(alerts) - 1} more)"
+    services = tuple(dict.fromkeys(alert.key.service for alert in alerts if alert.key.service))
+    return open_incident(act, Opening(title, worst.severity, services, group, route.policy, route.page,
+                                      tuple(alert.id for alert in alerts)))
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What an incident starts with."""
+
+    title: str
+    severity: Severity
+    services: tuple[str, ...] = ()
+    group: str = ""
+    policy: str = ""
+    page: bool = True
+    alerts: tuple[str, ...] = ()
+    by: str = "system"
+
+
+def open_incident(act: Act, opening: Opening) -> str:
+    """A new incident, paged by its policy; its id. Ids count up and are never given twice."""
+    number = act.state.counts["incident"] + 1
+    name = f"INC-{number}"
+    policy = act.plan.policy(opening.policy) if opening.page else None
+    act.record("incident.opened", name, {
+        "number": number, "title": opening.title, "text": opening.title, "severity": opening.severity,
+        "service": opening.services[0] if opening.services else "", "services": list(opening.services),
+        "group": opening.group, "alerts": list(opening.alerts),
+        "policy": snapshot(policy) if policy is not None else {}}, actor=opening.by)
+    paging.remind(act, name)
+    if policy is not None:
+        paging.begin(act, name, "opened")
+    elif opening.page:
+        act.record("incident.unreached", name, {
+            "why": f'no escalation policy is named "{opening.policy}"' if opening.policy
+            else "no escalation policy says whom to page"})
+    return name
+
+
+# -- closing ------------------------------------------------------------------------------------------------------
+
+
+def _stops(act: Act, event: AlertEvent) -> Taken:
+    held = act.state.firing.get(Key(event.service, event.key))
+    if held is None:
+        return Taken("unknown")
+    alert = act.state.alerts[held]
+    _, last = act.state.repeats.get(alert.id) or (0, alert.last)
+    if event.at < last:
+        return Taken("late", alert.id, alert.incident)
+    if _flaps(act, alert):
+        quiet = act.plan.routing.flapping.quiet
+        _note_repeats(act, alert, settled=act.now + quiet)
+        act.set_timer(f"calm:{alert.id}", quiet, alert.id)
+        return Taken("flapping", alert.id, alert.incident)
+    close(act, alert, event.at, "resolved")
+    return Taken("closed", alert.id, alert.incident)
+
+
+def _flaps(act: Act, alert: Alert) -> bool:
+    flapping = act.plan.routing.flapping
+    opens = act.state.opens.get(alert.key) or ()
+    return sum(moment > alert.opened - flapping.within for moment in opens) > flapping.opens
+
+
+def calmed(act: Act, timer: Timer) -> None:
+    """An alert that flapped has been quiet for long enough."""
+    alert = act.state.alerts.get(timer.subject)
+    if alert is not None and alert.settled is not None:
+        close(act, alert, act.now, "quiet after flapping")
+
+
+def close(act: Act, alert: Alert, at: datetime, why: str) -> None:
+    """The alert is over; its incident too when no other of its alerts fires."""
+    count, _ = act.state.repeats.get(alert.id) or (0, alert.last)
+    act.state.repeats.drop(alert.id)
+    act.record("alert.closed", alert.id, {
+        "why": why, "key": alert.key.key, "service": alert.key.service, "incident": alert.incident,
+        "count": alert.count + count, "seconds": max((at - alert.opened) / timedelta(seconds=1), 0.0)}, at=at)
+    group = act.state.groups.get(alert.group)
+    if group is not None and not group.waiting and not group.incident:
+        act.clear_timers(f"gather:{alert.group}")
+    one = act.state.incidents.get(alert.incident)
+    if one is not None and one.firing == 0 and one.status is not Status.RESOLVED:
+        paging.resolve(act, one.id, "system", "its alerts are over")
+    if any(all(matcher.holds(alert.labels) for matcher in rule.source) for rule in act.state.inhibitions):
+        hear(act)
+
+
+def hear(act: Act) -> None:
+    """Alerts that were muted and no longer are: they go their way as if they had just opened."""
+    for alert in [act.state.alerts[name] for name in _muted(act)]:
+        if act.state.silenced(alert.labels, act.now) or act.state.inhibited(alert.labels):
+            continue
+        act.record("alert.heard", alert.id, {"was": alert.muted})
+        _gather(act, act.state.alerts[alert.id], route_of(act.plan.routing.route, alert.labels))
+
+
+def _muted(act: Act) -> list[str]:
+    return [alert.id for alert in act.state.alerts.values() if alert.muted]
+
+
+def resolve_by_hand(act: Act, incident: str, by: str) -> None:
+    """Somebody says that it is over; alerts of it that still fire are closed with it.
+
+    Raises:
+        IllegalStep: it was over already.
+    """
+    paging.resolve(act, incident, by, "by hand")
+    for alert in act.state.alerts_of(incident):
+        close(act, alert, max(act.now, alert.last), f"{incident} was resolved")

@@ -1,0 +1,74 @@
+"""A mapping in two layers, so that what is decided can be seen before it is durable, and dropped if it never is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Table(Generic[K, V]):
+    """A mapping in layers: what a draft changes lies over what the state has."""
+
+    def __init__(self, under: Table[K, V] | None = None) -> None:
+        self._under = under
+        self._own: dict[K, V | None] = {}
+
+    def get(self, key: K) -> V | None:
+        """The value, or None."""
+        if key in self._own:
+            return self._own[key]
+        return self._under.get(key) if self._under is not None else None
+
+    def __getitem__(self, key: K) -> V:
+        found = self.get(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._own[key] = value
+
+    def drop(self, key: K) -> None:
+        """Take the entry away."""
+        if self._under is None:
+            self._own.pop(key, None)
+        else:
+            self._own[key] = None
+
+    def keys(self) -> Iterator[K]:
+        """Every key that has a value, in the order in which they first came."""
+        if self._under is not None:
+            for key, value in self._under._items():
+                if self._own.get(key, value) is not None:
+                    yield key
+        for key, own in self._own.items():
+            if own is not None and (self._under is None or self._under.get(key) is None):
+                yield key
+
+    def values(self) -> Iterator[V]:
+        """Every value, in the order in which the keys first came."""
+        if self._under is not None:
+            for key, value in self._under._items():
+                mine = self._own.get(key, value)
+                if mine is not None:
+                    yield mine
+        for key, own in self._own.items():
+            if own is not None and (self._under is None or self._under.get(key) is None):
+                yield own
+
+    def _items(self) -> Iterator[tuple[K, V]]:
+        assert self._under is None, "drafts are one layer deep"
+        return ((key, value) for key, value in self._own.items() if value is not None)
+
+    def keep(self) -> None:
+        """Fold this layer into the one below."""
+        assert self._under is not None, "only a draft is kept"
+        for key, value in self._own.items():
+            if value is None:
+                self._under.drop(key)
+            else:
+                self._under[key] = value
+        self._own.clear()

@@ -1,0 +1,288 @@
+"""Whom an incident pages and when: steps, loops, acknowledgements, each person's own rules, and the storm guard.
+
+Every delay counts from when the step before really fired, so a stretch in which nothing ran is followed by one step and
+not by all that were missed. A page is decided in the same batch as the step that makes it; an acknowledgement clears
+the timers in its own batch, so that of the two exactly one is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from mainstay.incident.act import Act, addressees
+from mainstay.incident.lifecycle import Phase, Status, next_phase, next_status
+from mainstay.incident.severity import DEMANDS, Severity
+from mainstay.incident.spec import Addressee
+from mainstay.incident.state import Incident, Pager
+from mainstay.kernel.errors import NotFound
+from mainstay.kernel.journal import Timer
+from mainstay.kernel.ports import Contact, Reach
+
+_LATE = timedelta(seconds=1)
+"""A timer that rings later than this says so in the timeline."""
+
+
+def begin(act: Act, incident: str, reason: str) -> None:
+    """Start paging from the first step: a new incident, one that was reopened, or whose acknowledgement lapsed."""
+    one = act.state.incidents[incident]
+    loop = one.loop if reason == "opened" else one.loop + 1
+    _enter(act, incident, (loop, 0, loop + int(one.policy["loops"])), reason)
+
+
+def rung(act: Act, timer: Timer) -> None:
+    """The time of a step is over: the next step, the next loop, or nothing is left to try."""
+    one = act.state.incidents.get(timer.subject)
+    if one is None or one.phase is not Phase.TRIGGERED or (one.loop, one.step) != (timer.data["loop"],
+                                                                                 timer.data["step"]):
+        return
+    hushed = _hushed(act, one)
+    if hushed:
+        act.record("incident.hushed", one.id, {"why": hushed})
+        act.set_timer(timer.key, _wait(one, one.step), one.id, timer.data)
+        return
+    if one.step + 1 < len(one.policy["steps"]):
+        _enter(act, one.id, (one.loop, one.step + 1, one.until), "not acknowledged", timer.due)
+    elif one.loop < one.until:
+        _enter(act, one.id, (one.loop + 1, 0, one.until), "not acknowledged", timer.due)
+    else:
+        act.record("incident.exhausted", one.id, {"loops": one.until + 1})
+
+
+def _hushed(act: Act, one: Incident) -> str:
+    """Why every alert of the incident is quiet by now, or the empty text."""
+    alerts = act.state.alerts_of(one.id)
+    reasons = [act.state.silenced(alert.labels, act.now) or ("inhibited" if act.state.inhibited(alert.labels) else "")
+               for alert in alerts]
+    return reasons[0] if reasons and all(reasons) else ""
+
+
+def _wait(one: Incident, step: int) -> timedelta:
+    return timedelta(seconds=float(one.policy["steps"][step]["wait"]))
+
+
+def _enter(act: Act, incident: str, place: tuple[int, int, int], reason: str, due: datetime | None = None) -> None:
+    """Page a step. `place` is the loop, the step, and the last loop."""
+    loop, step, until = place
+    late = act.now - due if due is not None and act.now - due > _LATE else timedelta(0)
+    act.record("incident.stepped", incident, {"loop": loop, "step": step, "until": until, "reason": reason,
+                                              "late_seconds": late.total_seconds()})
+    one = act.state.incidents[incident]
+    written = one.policy["steps"][step]
+    wanted = addressees(written["page"])
+    if written["round_robin"]:
+        wanted = [wanted[one.number % len(wanted)]]
+    for to in _somebody(act, one, wanted):
+        _page(act, incident, to, reason)
+    act.set_timer(f"escalate:{incident}", _wait(one, step), incident, {"loop": loop, "step": step})
+
+
+def _somebody(act: Act, one: Incident, wanted: list[Addressee]) -> list[Addressee]:
+    """The people and channels behind the addressees; never nobody: the fallback, else everybody who takes turns."""
+    found = _people(act, wanted)
+    if found:
+        return found
+    who = ", ".join(map(str, wanted))
+    found = _people(act, addressees(one.policy["fallback"]))
+    if found:
+        act.record("incident.unreached", one.id, {"why": f"nobody is on call in {who}; the fallback was paged"})
+        return found
+    members = dict.fromkeys(name for to in wanted if to.kind == "rotation"
+                            for name in _known(act.responders.members, to.name))
+    act.record("incident.unreached", one.id, {
+        "why": f"nobody is on call in {who} and there is no fallback; "
+               + (f"all {len(members)} who take turns were paged" if members else "nobody could be paged")})
+    return [Addressee("person", name) for name in members]
+
+
+def _people(act: Act, wanted: list[Addressee]) -> list[Addressee]:
+    found: dict[Addressee, None] = {}
+    for to in wanted:
+        if to.kind == "rotation":
+            on_call = _known(lambda name: act.responders.on_call(name, act.now), to.name)
+            found |= dict.fromkeys(Addressee("person", name) for name in on_call)
+        else:
+            found[to] = None
+    return list(found)
+
+
+def _known(ask: Any, name: str) -> tuple[str, ...]:
+    try:
+        answer: tuple[str, ...] = ask(name)
+    except NotFound:
+        return ()  # a rotation that the catalog no longer has is a step that finds nobody, which is said
+    return answer
+
+
+# -- one page -----------------------------------------------------------------------------------------------------
+
+
+def _page(act: Act, incident: str, to: Addressee, reason: str) -> None:
+    one = act.state.incidents[incident]
+    if to.kind == "channel":
+        channel, _, name = to.name.partition(":")
+        _send(act, one, name or channel, Reach(timedelta(0), Contact(channel, name)), {"reason": reason, "rungs": []})
+        return
+    if _held(act, one, to.name, reason):
+        return
+    rungs = _rungs(act, one, to.name)
+    keys = [f"reach:{incident}:{to.name}:{one.loop}:{one.step}:{number}"
+            for number, rung_ in enumerate(rungs) if rung_.after]
+    now = [rung_ for rung_ in rungs if not rung_.after]
+    for number, rung_ in enumerate(rungs):
+        if rung_.after:
+            act.set_timer(f"reach:{incident}:{to.name}:{one.loop}:{one.step}:{number}", rung_.after, incident,
+                          {"to": to.name, "channel": rung_.contact.channel, "address": rung_.contact.address,
+                           "reason": reason})
+    if not now:
+        act.record("incident.waits", incident, {"to": to.name, "rungs": keys, "reason": reason})
+    for number, rung_ in enumerate(now):
+        _send(act, act.state.incidents[incident], to.name, rung_, {"reason": reason, "rungs": [] if number else keys})
+
+
+def _rungs(act: Act, one: Incident, person: str) -> tuple[Reach, ...]:
+    """How to reach the person for this incident; whoever said nothing is shown it on the terminal."""
+    wanted = DEMANDS[one.severity].urgency
+    rungs = act.responders.reach(person)
+    return tuple(rung_ for rung_ in rungs if rung_.urgency == wanted) or rungs[:1] or (
+        Reach(timedelta(0), Contact("terminal", person)),)
+
+
+def _send(act: Act, one: Incident, to: str, how: Reach, more: Mapping[str, Any]) -> None:
+    number = one.version + 1
+    act.record("incident.paged", one.id, {
+        "to": to, "channel": how.contact.channel, "loop": one.loop, "step": one.step, **more})
+    act.send(f"page:{one.id}:{one.policy.get('version', '')}:{one.loop}:{one.step}:{to}:{how.contact.channel}:{number}",
+             how.contact.channel, {
+                 "what": "page", "incident": one.id, "to": to, "address": how.contact.address, "title": one.title,
+                 "severity": one.severity, "service": one.service, "urgency": DEMANDS[one.severity].urgency,
+                 "opened": one.opened.isoformat(), "reason": more["reason"]})
+
+
+def reached_again(act: Act, timer: Timer) -> None:
+    """A later rung of somebody's own rules; acknowledging would have cleared it."""
+    one = act.state.incidents.get(timer.subject)
+    if one is None or one.phase not in (Phase.TRIGGERED, Phase.EXHAUSTED):
+        return
+    how = Reach(timedelta(0), Contact(timer.data["channel"], timer.data["address"]))
+    _send(act, one, timer.data["to"], how, {"reason": timer.data["reason"], "rungs": []})
+
+
+# -- storms -------------------------------------------------------------------------------------------------------
+
+
+def _held(act: Act, one: Incident, person: str, reason: str) -> bool:
+    """Whether the person was paged so often lately that this one is told together with others."""
+    storm = act.plan.routing.storm
+    pager = act.state.pagers.get(person) or Pager()
+    lately = [moment for moment in pager.went if moment > act.now - storm.within]
+    if len(lately) < storm.pages and not pager.held:
+        return False
+    if not pager.held:
+        act.set_timer(f"told:{person}", lately[-storm.pages] + storm.within - act.now, person)
+    act.record("incident.held", one.id, {"to": person, "until": "the storm guard", "reason": reason})
+    return True
+
+
+def told_together(act: Act, timer: Timer) -> None:
+    """What the storm guard held back, in one page."""
+    pager = act.state.pagers.get(timer.subject) or Pager()
+    open_ones = [one for name in dict.fromkeys(pager.held) if (one := act.state.incidents.get(name)) is not None
+                 and one.phase in (Phase.TRIGGERED, Phase.EXHAUSTED)]
+    names = [one.id for one in open_ones]
+    act.say("pager.told", timer.subject, {"incidents": names}, f"told:{timer.subject}:{act.now.isoformat()}")
+    if not open_ones:
+        return
+    worst = min(open_ones, key=lambda one: (one.severity.rank, one.number))
+    how = _rungs(act, worst, timer.subject)[0]
+    act.send(f"told:{timer.subject}:{act.now.isoformat()}", how.contact.channel, {
+        "what": "page", "incident": worst.id, "to": timer.subject, "address": how.contact.address,
+        "title": f"{len(names)} more incidents, first {worst.id}: {worst.title}", "severity": worst.severity,
+        "service": worst.service, "urgency": DEMANDS[worst.severity].urgency, "opened": worst.opened.isoformat(),
+        "reason": "told together", "incidents": names})
+
+
+# -- what people answer -------------------------------------------------------------------------------------------
+
+
+def acknowledge(act: Act, incident: str, by: str) -> None:
+    """Somebody has it: nothing more is paged until the acknowledgement lapses.
+
+    Raises:
+        IllegalStep: the incident is over.
+    """
+    one = act.state.incidents[incident]
+    next_phase(one.phase, "acknowledged")
+    act.clear_timers(f"escalate:{incident}", *one.reaching)
+    act.record("incident.acknowledged", incident, {"by": by}, actor=by)
+    if one.status is Status.OPEN:
+        act.record("incident.status-changed", incident, {"from": one.status, "to": Status.INVESTIGATING}, actor=by)
+    timeout = one.policy.get("ack_timeout")
+    if timeout is not None:
+        act.set_timer(f"lapse:{incident}", timedelta(seconds=float(timeout)), incident)
+
+
+def lapsed(act: Act, timer: Timer) -> None:
+    """Nobody resolved it in the time that an acknowledgement is trusted: page anew."""
+    one = act.state.incidents.get(timer.subject)
+    if one is None or one.phase is not Phase.ACKNOWLEDGED:
+        return
+    act.record("incident.lapsed", one.id, {"by": one.acknowledged_by})
+    if one.policy:
+        begin(act, one.id, "acknowledgement lapsed")
+
+
+def raise_severity(act: Act, incident: str, to: Severity, why: str, *, by: str = "system") -> None:
+    """It is worse, or less bad, than was thought: reminders are timed anew, and whoever has it hears of a worse one."""
+    one = act.state.incidents[incident]
+    if one.severity is to:
+        return
+    worse = to.worse_than(one.severity)
+    act.record("incident.severity-changed", incident, {"from": one.severity, "to": to, "why": why}, actor=by)
+    remind(act, incident)
+    if worse and one.policy and one.phase in (Phase.ACKNOWLEDGED, Phase.EXHAUSTED):
+        holder = one.acknowledged_by
+        known = holder and act.responders.reach(holder)
+        first = [Addressee("person", holder)] if known else addressees(one.policy["steps"][0]["page"])
+        for person in _somebody(act, one, first):
+            _page(act, incident, person, "severity raised")
+
+
+def remind(act: Act, incident: str) -> None:
+    """Set when stakeholders must hear of it next, by its severity."""
+    one = act.state.incidents[incident]
+    cadence = DEMANDS[one.severity].update
+    if cadence is None or one.status is Status.RESOLVED:
+        act.clear_timers(f"update:{incident}")
+    else:
+        act.set_timer(f"update:{incident}", cadence, incident)
+
+
+def update_missed(act: Act, timer: Timer) -> None:
+    """Stakeholders should have heard by now: one reminder a period, to whoever speaks for the incident."""
+    one = act.state.incidents.get(timer.subject)
+    if one is None or one.status is Status.RESOLVED:
+        return
+    act.record("incident.update-missed", one.id, {"due": timer.due.isoformat()})
+    remind(act, one.id)
+    to = one.roles.get("communications") or one.roles.get("commander") or one.acknowledged_by
+    if to:
+        how = _rungs(act, one, to)[0]
+        act.send(f"remind:{one.id}:{timer.due.isoformat()}:{to}", how.contact.channel, {
+            "what": "reminder", "incident": one.id, "to": to, "address": how.contact.address, "severity": one.severity,
+            "title": f"stakeholders wait for an update on {one.id}", "service": one.service, "urgency": "low",
+            "opened": one.opened.isoformat(), "reason": "update due"})
+
+
+def resolve(act: Act, incident: str, by: str, how: str) -> None:
+    """It is over: nothing rings any more.
+
+    Raises:
+        IllegalStep: it was over already.
+    """
+    one = act.state.incidents[incident]
+    next_status(one.status, Status.RESOLVED)
+    act.clear_timers(f"escalate:{incident}", f"lapse:{incident}", f"update:{incident}", *one.reaching)
+    act.record("incident.resolved", incident, {
+        "by": by, "how": how, "seconds": (act.now - one.opened).total_seconds(), "severity": one.severity}, actor=by)

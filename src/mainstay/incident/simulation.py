@@ -1,0 +1,122 @@
+"""Events of a simulation: what they look like in a file, and what a run of them gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from mainstay.incident.engine import Acknowledge, Resolve
+from mainstay.incident.intake import AlertEvent
+from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.finding import Finding, InvalidFiles, Position
+from mainstay.kernel.quantity import parse_duration
+from mainstay.kernel.reader import parse_moment
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The engine dies at once and comes back after a while, knowing only what was durable."""
+
+    down: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happens at a moment."""
+
+    at: datetime
+    what: AlertEvent | Acknowledge | Resolve | Restart
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a run; the field names are its stable JSON. `step` counts from 1, `loop` from 0."""
+
+    at: datetime
+    to: str
+    channel: str
+    step: int
+    loop: int
+    incident: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of state in a run: the kind of fact, what it is about, and its data."""
+
+    at: datetime
+    kind: str
+    subject: str
+    data: dict[str, Any]
+
+
+def read_events(lines: Iterable[str], file: str) -> list[Event]:
+    """Events of a JSON-lines file, in the order in which they happen.
+
+    Raises:
+        InvalidFiles: lines that are no events, all of them at once.
+    """
+    events: list[Event] = []
+    findings: list[Finding] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            events.append(_event(line))
+        except InvalidInput as error:
+            findings.append(Finding("invalid-event", Position(file, number), error.message, error.way_out,
+                                    line.rstrip("\n")[:200]))
+    if findings:
+        raise InvalidFiles(findings)
+    return sorted(events, key=lambda event: event.at)
+
+
+_KNOWN = {"alert": {"status", "key", "service", "severity", "labels", "summary"}, "ack": {"key", "by"},
+          "resolve": {"key", "by"}, "restart": {"down"}}
+
+
+def _event(line: str) -> Event:
+    try:
+        data = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InvalidInput(f"not JSON: {error.msg} at column {error.colno}", "write one JSON object a line") from None
+    if not isinstance(data, dict):
+        raise InvalidInput("not a JSON object", 'write {"at": "2026-03-02T09:00:00Z", "type": "alert", …}')
+    kind = data.get("type")
+    if kind not in _KNOWN:
+        raise InvalidInput(f'type is "{kind}"', "write alert, ack, resolve or restart")
+    unknown = sorted(set(data) - _KNOWN[kind] - {"at", "type"})
+    if unknown:
+        raise InvalidInput(f"{kind} has no field {unknown[0]}", "known: at, type, " + ", ".join(sorted(_KNOWN[kind])))
+    at = parse_moment(_text(data, "at"))
+    match kind:
+        case "alert":
+            return Event(at, _alert(at, data))
+        case "ack":
+            return Event(at, Acknowledge(_text(data, "key"), _text(data, "by")))
+        case "resolve":
+            return Event(at, Resolve(_text(data, "key"), _text(data, "by")))
+        case _:
+            return Event(at, Restart(parse_duration(_text(data, "down"))))
+
+
+def _alert(at: datetime, data: dict[str, Any]) -> AlertEvent:
+    status = data.get("status", "firing")
+    if status not in ("firing", "resolved"):
+        raise InvalidInput(f'status is "{status}"', "write firing or resolved")
+    labels = data.get("labels", {})
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        raise InvalidInput("labels must be a mapping of text to text", 'write {"team": "web"}')
+    return AlertEvent(at, status == "firing", _text(data, "key"), str(data.get("service", "")),
+                      str(data.get("severity", "")), labels, str(data.get("summary", "")), "simulation")
+
+
+def _text(data: dict[str, Any], key: str) -> str:
+    value = data.get(key)
+    if not isinstance(value, str) or not value:
+        raise InvalidInput(f"{key} is missing" if value is None else f"{key} must be text", f'write "{key}": "…"')
+    return value

@@ -1,0 +1,159 @@
+"""What a team writes about alerts and whom they reach, as frozen types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal, NamedTuple
+
+from mainstay.incident.severity import Severity
+from mainstay.kernel.finding import Position
+
+Kind = Literal["rotation", "person", "channel"]
+
+
+class Addressee(NamedTuple):
+    """Whom a step pages: whoever a rotation (or schedule) has on call, a person, or a channel such as `slack:#ops`."""
+
+    kind: Kind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung of an escalation.
+
+    Args:
+        delay: how long it is given before the next rung, from when it really fired.
+        round_robin: each incident pages one of the addressees, the next incident the next.
+    """
+
+    addressees: tuple[Addressee, ...]
+    delay: timedelta
+    round_robin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationPolicy:
+    """Who is paged, in which order, for how long.
+
+    Args:
+        loops: how often the steps are gone through again after the first time.
+        ack_timeout: an acknowledged incident that is not resolved by then is paged anew; None trusts for ever.
+        fallback: paged when a step finds nobody; a step that reaches nobody at all is said out loud.
+    """
+
+    name: str
+    origin: Position
+    steps: tuple[Step, ...]
+    loops: int = 0
+    ack_timeout: timedelta | None = None
+    fallback: tuple[Addressee, ...] = ()
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """A label compared as Alertmanager compares it: a label that is absent is the empty text."""
+
+    label: str
+    operator: Literal["=", "!=", "=~", "!~"]
+    value: str
+
+    def holds(self, labels: Mapping[str, str]) -> bool:
+        """Whether the labels fit; regular expressions are anchored at both ends."""
+        found = labels.get(self.label, "")
+        match self.operator:
+            case "=":
+                return found == self.value
+            case "!=":
+                return found != self.value
+            case "=~":
+                return re.fullmatch(self.value, found) is not None
+            case "!~":
+                return re.fullmatch(self.value, found) is None
+
+    def __str__(self) -> str:
+        return f'{self.label}{self.operator}"{self.value}"'
+
+
+Matchers = tuple[Matcher, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where alerts go. A child inherits what it does not say.
+
+    Args:
+        policy: the name of an EscalationPolicy; empty inherits, and at the root means nobody is paged.
+        group_by: alerts with equal values of these labels are one incident; None makes every alert its own.
+        wait: how long a new group gathers before anybody is told.
+        reopen: an incident takes a new alert of its group again within this time after it was resolved.
+        severity: overrides what senders say.
+        page: False records without telling anybody.
+    """
+
+    matchers: Matchers = ()
+    policy: str = ""
+    group_by: tuple[str, ...] | None = None
+    wait: timedelta = timedelta(0)
+    reopen: timedelta = timedelta(0)
+    severity: Severity | None = None
+    page: bool = True
+    routes: tuple[Route, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inhibition:
+    """While an alert that fits `source` fires, those that fit `target` and agree in the `equal` labels stay quiet."""
+
+    source: Matchers
+    target: Matchers
+    equal: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flapping:
+    """An alert that opens more than `opens` times within `within` is held open until it was quiet for `quiet`."""
+
+    opens: int = 5
+    within: timedelta = timedelta(minutes=30)
+    quiet: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """After `pages` pages to one person within `within`, what follows is told together when that time is over."""
+
+    pages: int = 10
+    within: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """All that happens between an alert and an incident; a catalog has at most one."""
+
+    name: str
+    origin: Position
+    route: Route = field(default_factory=Route)
+    inhibitions: tuple[Inhibition, ...] = ()
+    flapping: Flapping = field(default_factory=Flapping)
+    storm: Storm = field(default_factory=Storm)
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A sender that must be heard of: silence for longer than `every` and `grace` together is an alert."""
+
+    name: str
+    origin: Position
+    every: timedelta
+    grace: timedelta = timedelta(minutes=1)
+    severity: Severity = Severity.SEV2
+    service: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)

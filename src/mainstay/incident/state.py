@@ -1,0 +1,430 @@
+"""What is going on, as a fold over facts: alerts, groups, incidents, silences, heartbeats, who was paged lately.
+
+Decisions are made on a draft: a layer over the state that what was decided is folded into at once, so that the next
+decision of the same batch sees it. When the batch is durable the draft is kept; when it is refused the draft is dropped
+and nothing was changed.
+
+The objects in here are replaced, never changed, so a draft costs what it touches and readers never see half a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from mainstay.incident.layers import Table
+from mainstay.incident.lifecycle import Phase, Status, next_phase, next_status
+from mainstay.incident.severity import Severity
+from mainstay.incident.spec import Inhibition, Matcher
+from mainstay.kernel.journal import Fact, NewFact
+from mainstay.kernel.quantity import Span
+
+
+class Key(NamedTuple):
+    """What tells an alert from another: the sender's key, within a service."""
+
+    service: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something that a sender says is wrong, from when it opened to when it closed.
+
+    Args:
+        muted: why nobody hears of it: `silence S-3`, `inhibited`; empty when it is heard.
+        last: the latest event about it, by the sender's clock; an older one changes nothing.
+        settled: while it flaps, when it will be closed if it stays quiet.
+        count: events that said it fires.
+    """
+
+    id: str
+    key: Key
+    severity: Severity
+    summary: str
+    labels: Mapping[str, str]
+    opened: datetime
+    last: datetime
+    group: str
+    incident: str = ""
+    muted: str = ""
+    count: int = 1
+    settled: datetime | None = None
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that people work on.
+
+    Args:
+        group: alerts of this group belong to it.
+        policy: the escalation policy as it was when the incident opened: {name, version, steps, loops, ack_timeout,
+            fallback}; empty when nobody is paged.
+        loop, step: where the escalation is, both from 0; step 0 is the first.
+        until: the last loop that is gone through.
+        reaching: timers that will page the same people again by their own rules.
+        firing: how many of its alerts fire.
+        roles: role → person.
+        updated: when stakeholders last heard of it.
+    """
+
+    id: str
+    number: int
+    title: str
+    service: str
+    services: tuple[str, ...]
+    severity: Severity
+    group: str
+    opened: datetime
+    policy: Mapping[str, Any]
+    status: Status = Status.OPEN
+    phase: Phase = Phase.TRIGGERED
+    loop: int = 0
+    step: int = 0
+    until: int = 0
+    reaching: tuple[str, ...] = ()
+    firing: int = 0
+    acknowledged_by: str = ""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    resolved: datetime | None = None
+    merged_into: str = ""
+    updated: datetime | None = None
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Alerts that belong together: those that wait to be told of, and the incident they became."""
+
+    waiting: tuple[str, ...] = ()
+    incident: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Alerts that fit all matchers are not heard for a while.
+
+    Args:
+        span: when it holds.
+    """
+
+    id: str
+    matchers: tuple[Matcher, ...]
+    span: Span
+    by: str
+    comment: str
+
+    def holds(self, labels: Mapping[str, str], at: datetime) -> bool:
+        """Whether an alert with these labels is silenced at that moment."""
+        return self.span.holds(at) and all(matcher.holds(labels) for matcher in self.matchers)
+
+
+@dataclass(frozen=True, slots=True)
+class Pager:
+    """One person's pager lately: when it went, and the incidents that wait to be told together."""
+
+    went: tuple[datetime, ...] = ()
+    held: tuple[str, ...] = ()
+
+
+class State:
+    """Everything that goes on, or a draft over it."""
+
+    def __init__(self, inhibitions: Sequence[Inhibition] = (), under: State | None = None) -> None:
+        self.inhibitions = inhibitions
+        self._under: State | None = under
+        self.alerts: Table[str, Alert] = Table(under.alerts if under else None)
+        """Those that fire, by id."""
+        self.firing: Table[Key, str] = Table(under.firing if under else None)
+        """The id of the alert that fires under a key."""
+        self.by_key: Table[str, tuple[str, ...]] = Table(under.by_key if under else None)
+        """Ids of the alerts that fire under a sender's key, whatever the service."""
+        self.closed: Table[Key, datetime] = Table(under.closed if under else None)
+        """When the last alert under a key closed, by the sender's clock."""
+        self.opens: Table[Key, tuple[datetime, ...]] = Table(under.opens if under else None)
+        """When the last few alerts under a key opened, for flapping."""
+        self.incidents: Table[str, Incident] = Table(under.incidents if under else None)
+        self.groups: Table[str, Group] = Table(under.groups if under else None)
+        self.silences: Table[str, Silence] = Table(under.silences if under else None)
+        self.pagers: Table[str, Pager] = Table(under.pagers if under else None)
+        self.sources: Table[tuple[int, tuple[str, ...]], tuple[int, int]] = Table(under.sources if under else None)
+        """(inhibition, values of its equal labels) → alerts that fire as a source, and those of them that are no
+        target."""
+        self.muted: Table[str, str] = Table(under.muted if under else None)
+        self.repeats: Table[str, tuple[int, datetime]] = Table(under.repeats if under else None)
+        """Alert → events that only said again what was known, and the latest of them: counted, not recorded yet."""
+        self.counts: dict[str, int] = dict(under.counts) if under else {"alert": 0, "incident": 0, "silence": 0}
+        """The greatest number given so far."""
+
+    def draft(self) -> State:
+        """A layer to decide on."""
+        return State(self.inhibitions, self)
+
+    def keep(self) -> None:
+        """Make the draft part of the state below."""
+        assert self._under is not None, "only a draft is kept"
+        tables: tuple[Table[Any, Any], ...] = (
+            self.alerts, self.firing, self.by_key, self.closed, self.opens, self.incidents, self.groups, self.silences,
+            self.pagers, self.sources, self.muted, self.repeats)
+        for table in tables:
+            table.keep()
+        self._under.counts.update(self.counts)
+
+    # -- questions -----------------------------------------------------------------------------------------------
+
+    def open_incidents(self) -> Iterator[Incident]:
+        """Those that are not resolved."""
+        return (one for one in self.incidents.values() if one.status is not Status.RESOLVED)
+
+    def alerts_of(self, incident: str) -> list[Alert]:
+        """The incident's alerts that fire."""
+        return [one for one in self.alerts.values() if one.incident == incident]
+
+    def inhibited(self, labels: Mapping[str, str]) -> bool:
+        """Whether an alert with these labels is inhibited by one that fires.
+
+        One that is a source itself is only inhibited by sources that are no targets, so that nothing inhibits itself.
+        """
+        for number, rule in enumerate(self.inhibitions):
+            if all(matcher.holds(labels) for matcher in rule.target):
+                every, pure = self.sources.get((number, _equal(rule, labels))) or (0, 0)
+                if (pure if all(matcher.holds(labels) for matcher in rule.source) else every) > 0:
+                    return True
+        return False
+
+    def silenced(self, labels: Mapping[str, str], at: datetime) -> str:
+        """The id of a silence that holds for these labels, or the empty text."""
+        return next((one.id for one in self.silences.values() if one.holds(labels, at)), "")
+
+    # -- the fold ------------------------------------------------------------------------------------------------
+
+    def apply(self, fact: Fact | NewFact) -> None:
+        """What the fact changes; kinds of other words change nothing."""
+        change = _CHANGES.get(fact.kind)
+        if change is not None:
+            change(self, fact)
+
+    def _count_source(self, labels: Mapping[str, str], by: int) -> None:
+        for number, rule in enumerate(self.inhibitions):
+            if all(matcher.holds(labels) for matcher in rule.source):
+                key = number, _equal(rule, labels)
+                every, pure = self.sources.get(key) or (0, 0)
+                target = all(matcher.holds(labels) for matcher in rule.target)
+                self.sources[key] = every + by, pure + (0 if target else by)
+
+    def _changed(self, incident: str, **changes: Any) -> None:
+        one = self.incidents[incident]
+        self.incidents[incident] = replace(one, version=one.version + 1, **changes)
+
+
+def _equal(rule: Inhibition, labels: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(labels.get(name, "") for name in rule.equal)
+
+
+_KEPT_OPENS = 20
+"""Openings of one key that are remembered: more than any flapping rule asks for."""
+_KEPT_PAGES = 60
+
+
+def _alert_opened(state: State, fact: Fact | NewFact) -> None:
+    data = fact.data
+    key = Key(data["service"], data["key"])
+    alert = Alert(fact.subject, key, Severity(data["severity"]), data["summary"], data["labels"], fact.at, fact.at,
+                  data["group"], muted=data.get("muted", ""))
+    state.alerts[fact.subject] = alert
+    state.firing[key] = fact.subject
+    state.by_key[key.key] = (*(state.by_key.get(key.key) or ()), fact.subject)
+    state.opens[key] = (*(state.opens.get(key) or ()), fact.at)[-_KEPT_OPENS:]
+    state.counts["alert"] = max(state.counts["alert"], int(fact.subject.partition("-")[2]))
+    if alert.muted:
+        state.muted[alert.id] = alert.muted
+    elif alert.group:
+        group = state.groups.get(alert.group) or Group()
+        state.groups[alert.group] = replace(group, waiting=(*group.waiting, alert.id))
+    state._count_source(alert.labels, +1)
+
+
+def _alert_changed(state: State, fact: Fact | NewFact) -> None:
+    alert, data = state.alerts[fact.subject], fact.data
+    settled = data.get("settled")
+    state.alerts[fact.subject] = replace(
+        alert, severity=Severity(data.get("severity", alert.severity)), count=alert.count + int(data.get("count", 0)),
+        last=max(alert.last, fact.at), settled=datetime.fromisoformat(settled) if settled else None,
+        version=alert.version + 1)
+
+
+def _alert_heard(state: State, fact: Fact | NewFact) -> None:
+    alert = state.alerts[fact.subject]
+    state.alerts[fact.subject] = replace(alert, muted="", version=alert.version + 1)
+    state.muted.drop(alert.id)
+    if alert.group:
+        group = state.groups.get(alert.group) or Group()
+        state.groups[alert.group] = replace(group, waiting=(*group.waiting, alert.id))
+
+
+def _alert_closed(state: State, fact: Fact | NewFact) -> None:
+    alert = state.alerts[fact.subject]
+    state.alerts.drop(alert.id)
+    state.muted.drop(alert.id)
+    state.firing.drop(alert.key)
+    others = tuple(one for one in state.by_key.get(alert.key.key) or () if one != alert.id)
+    if others:
+        state.by_key[alert.key.key] = others
+    else:
+        state.by_key.drop(alert.key.key)
+    state.closed[alert.key] = fact.at
+    group = state.groups.get(alert.group)
+    if group is not None and alert.id in group.waiting:
+        state.groups[alert.group] = replace(group, waiting=tuple(one for one in group.waiting if one != alert.id))
+    state._count_source(alert.labels, -1)
+    incident = state.incidents.get(alert.incident)
+    if incident is not None:
+        state.incidents[incident.id] = replace(incident, firing=incident.firing - 1)
+
+
+def _incident_opened(state: State, fact: Fact | NewFact) -> None:
+    data = fact.data
+    if "number" not in data:
+        return  # recorded by hand (`mainstay record incident`), for attribution only
+    incident = Incident(fact.subject, int(data["number"]), data["title"], data["service"], tuple(data["services"]),
+                        Severity(data["severity"]), data["group"], fact.at, data["policy"],
+                        phase=Phase.TRIGGERED if data["policy"] else Phase.QUIET)
+    state.incidents[incident.id] = incident
+    state.counts["incident"] = max(state.counts["incident"], incident.number)
+    if incident.group:
+        state.groups[incident.group] = Group((), incident.id)
+    for alert in data["alerts"]:
+        _join(state, incident.id, alert)
+
+
+def _join(state: State, incident: str, alert: str) -> None:
+    one = state.alerts.get(alert)
+    if one is not None:
+        left = state.incidents.get(one.incident)
+        if left is not None:
+            state.incidents[left.id] = replace(left, firing=left.firing - 1)
+        state.alerts[alert] = replace(one, incident=incident)
+        state.incidents[incident] = replace(state.incidents[incident], firing=state.incidents[incident].firing + 1)
+
+
+def _incident_joined(state: State, fact: Fact | NewFact) -> None:
+    state._changed(fact.subject)
+    for alert in fact.data["alerts"]:
+        _join(state, fact.subject, alert)
+    group = state.groups.get(state.incidents[fact.subject].group)
+    if group is not None:
+        joined = set(fact.data["alerts"])
+        state.groups[state.incidents[fact.subject].group] = replace(
+            group, waiting=tuple(one for one in group.waiting if one not in joined))
+
+
+def _incident_stepped(state: State, fact: Fact | NewFact) -> None:
+    state._changed(fact.subject, loop=fact.data["loop"], step=fact.data["step"], until=fact.data["until"])
+
+
+def _incident_paged(state: State, fact: Fact | NewFact) -> None:
+    state._changed(fact.subject, reaching=(*state.incidents[fact.subject].reaching, *fact.data.get("rungs", ())))
+    person = fact.data["to"]
+    pager = state.pagers.get(person) or Pager()
+    state.pagers[person] = replace(pager, went=(*pager.went, fact.at)[-_KEPT_PAGES:])
+
+
+def _incident_waits(state: State, fact: Fact | NewFact) -> None:
+    state._changed(fact.subject, reaching=(*state.incidents[fact.subject].reaching, *fact.data["rungs"]))
+
+
+def _incident_held(state: State, fact: Fact | NewFact) -> None:
+    state._changed(fact.subject)
+    person = fact.data["to"]
+    pager = state.pagers.get(person) or Pager()
+    state.pagers[person] = replace(pager, held=(*pager.held, fact.subject))
+
+
+def _pager_told(state: State, fact: Fact | NewFact) -> None:
+    pager = state.pagers.get(fact.subject) or Pager()
+    state.pagers[fact.subject] = Pager((*pager.went, fact.at)[-_KEPT_PAGES:], ())
+
+
+def _phase_after(event: str) -> Any:
+    def change(state: State, fact: Fact | NewFact) -> None:
+        phase = next_phase(state.incidents[fact.subject].phase, event)
+        by = fact.data["by"] if event == "acknowledged" else ""
+        state._changed(fact.subject, phase=phase, acknowledged_by=by, reaching=())
+
+    return change
+
+
+def _incident_resolved(state: State, fact: Fact | NewFact) -> None:
+    one = state.incidents.get(fact.subject)
+    if one is not None:
+        state._changed(fact.subject, status=Status.RESOLVED, phase=next_phase(one.phase, "resolved"), resolved=fact.at,
+                       reaching=())
+
+
+def _incident_reopened(state: State, fact: Fact | NewFact) -> None:
+    one = state.incidents[fact.subject]
+    state._changed(fact.subject, status=next_status(one.status, Status.OPEN),
+                   phase=next_phase(one.phase, "reopened"), resolved=None)
+
+
+def _incident_status(state: State, fact: Fact | NewFact) -> None:
+    state._changed(fact.subject, status=Status(fact.data["to"]))
+
+
+def _incident_severity(state: State, fact: Fact | NewFact) -> None:
+    state._changed(fact.subject, severity=Severity(fact.data["to"]))
+
+
+def _incident_role(state: State, fact: Fact | NewFact) -> None:
+    roles = {**state.incidents[fact.subject].roles, fact.data["role"]: fact.data["who"]}
+    state._changed(fact.subject, roles={role: who for role, who in roles.items() if who})
+
+
+def _incident_merged(state: State, fact: Fact | NewFact) -> None:
+    state._changed(fact.subject, merged_into=fact.data["into"])
+
+
+def _incident_updated(state: State, fact: Fact | NewFact) -> None:
+    state._changed(fact.subject, updated=fact.at)
+
+
+def _incident_noted(state: State, fact: Fact | NewFact) -> None:
+    if state.incidents.get(fact.subject) is not None:
+        state._changed(fact.subject)
+
+
+def _silence_made(state: State, fact: Fact | NewFact) -> None:
+    data = fact.data
+    matchers = tuple(Matcher(one["label"], one["operator"], one["value"]) for one in data["matchers"])
+    span = Span(datetime.fromisoformat(data["from"]), datetime.fromisoformat(data["to"]))
+    state.silences[fact.subject] = Silence(fact.subject, matchers, span, fact.actor, data.get("comment", ""))
+    state.counts["silence"] = max(state.counts["silence"], int(fact.subject.partition("-")[2]))
+
+
+def _silence_ended(state: State, fact: Fact | NewFact) -> None:
+    state.silences.drop(fact.subject)
+
+
+_CHANGES = {
+    "alert.opened": _alert_opened, "alert.changed": _alert_changed, "alert.heard": _alert_heard,
+    "alert.closed": _alert_closed,
+    "incident.opened": _incident_opened, "incident.joined": _incident_joined, "incident.stepped": _incident_stepped,
+    "incident.paged": _incident_paged, "incident.held": _incident_held, "incident.waits": _incident_waits,
+    "pager.told": _pager_told,
+    "incident.acknowledged": _phase_after("acknowledged"), "incident.lapsed": _phase_after("lapsed"),
+    "incident.exhausted": _phase_after("exhausted"), "incident.resolved": _incident_resolved,
+    "incident.reopened": _incident_reopened, "incident.status-changed": _incident_status,
+    "incident.severity-changed": _incident_severity, "incident.role-given": _incident_role,
+    "incident.merged": _incident_merged, "incident.update-posted": _incident_updated,
+    "incident.noted": _incident_noted, "incident.unreached": _incident_noted, "incident.hushed": _incident_noted,
+    "incident.update-missed": _incident_noted,
+    "silence.made": _silence_made, "silence.ended": _silence_ended,
+}
+"""Kind of fact → what it changes."""
+
+RELEVANT = ("alert.", "incident.", "silence.", "pager.")
+"""The words whose facts are folded."""
+

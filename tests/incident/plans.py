@@ -1,0 +1,93 @@
+"""Plans, people and events for tests of the engine, in as few words as a case needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from mainstay.adapters.clock import FakeClock
+from mainstay.adapters.memory import MemoryJournal
+from mainstay.incident.act import Plan
+from mainstay.incident.engine import Acknowledge, Resolve
+from mainstay.incident.forms import FORMS
+from mainstay.incident.intake import AlertEvent
+from mainstay.incident.operations.desk import Desk
+from mainstay.incident.operations.simulate import Outcome, run
+from mainstay.incident.simulation import Event, Restart
+from mainstay.kernel.catalog import Grammar, load
+from mainstay.kernel.errors import NotFound
+from mainstay.kernel.ports import Contact, Reach
+from mainstay.kernel.quantity import parse_duration
+
+T0 = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+class People:
+    """Responders of a test: who is on call by name, and how they are reached; the terminal when nothing is said."""
+
+    def __init__(self, on_call: Mapping[str, Sequence[str]], reach: Mapping[str, Sequence[Reach]] | None = None,
+                 members: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._on_call, self._reach, self._members = on_call, reach or {}, members or on_call
+
+    def on_call(self, name: str, at: datetime) -> tuple[str, ...]:
+        if name not in self._on_call:
+            raise NotFound(f"no rotation {name}")
+        return tuple(self._on_call[name])
+
+    def members(self, name: str) -> tuple[str, ...]:
+        return tuple(self._members[name])
+
+    def reach(self, person: str) -> tuple[Reach, ...]:
+        return tuple(self._reach.get(person, (Reach(timedelta(0), Contact("terminal", person)),)))
+
+
+def plan_of(folder: Path, text: str) -> Plan:
+    """The plan of a catalog file with that text."""
+    (folder / "plan.yaml").write_text(text)
+    catalog, findings = load([folder], Grammar(FORMS))
+    assert not findings, [finding.render() for finding in findings]
+    return Plan.of(catalog)
+
+
+def at(offset: str) -> datetime:
+    """`4m59s` after T0; `0` is T0."""
+    return T0 if offset == "0" else T0 + parse_duration(offset)
+
+
+def fires(offset: str, key: str = "disk", **more: object) -> Event:
+    return Event(at(offset), AlertEvent(at(offset), True, key, **more))  # type: ignore[arg-type]
+
+
+def stops(offset: str, key: str = "disk", service: str = "") -> Event:
+    return Event(at(offset), AlertEvent(at(offset), False, key, service))
+
+
+def ack(offset: str, by: str = "ana", key: str = "disk") -> Event:
+    return Event(at(offset), Acknowledge(key, by))
+
+
+def fix(offset: str, by: str = "ana", key: str = "disk") -> Event:
+    return Event(at(offset), Resolve(key, by))
+
+
+def restart(offset: str, down: str) -> Event:
+    return Event(at(offset), Restart(parse_duration(down)))
+
+
+def play(plan: Plan, people: People, *events: Event, until: str = "1d") -> Outcome:
+    """The outcome of the events on an empty journal."""
+    clock = FakeClock(T0)
+    return run(MemoryJournal(clock), clock, plan, people, sorted(events, key=lambda event: event.at), until=at(until))
+
+
+def desk_of(plan: Plan, people: People) -> tuple[Desk, FakeClock]:
+    """A desk on an empty journal, and the clock that moves it."""
+    clock = FakeClock(T0)
+    return Desk(MemoryJournal(clock), clock, plan, people), clock
+
+
+def paged(outcome: Outcome) -> list[str]:
+    """`+5m S2 ben: not acknowledged`, a line a page; minutes since T0."""
+    return [f"+{(page.at - T0) / timedelta(minutes=1):g}m S{page.step} {page.to}: {page.reason}"
+            for page in outcome.pages]
