@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from mainstay.adapters.record import already_recorded, check_names, data_of, micros_of, moment_of, text_of
+from mainstay.adapters.record import already_recorded, check_names, data_of, micros_of, text_of
 from mainstay.kernel.errors import InvalidInput, MainstayError
 from mainstay.kernel.journal import (
     Batch,
@@ -118,9 +118,11 @@ class MemoryJournal:
     def commit(self, batch: Batch) -> tuple[Fact, ...]:
         """Record the whole batch, or raise StaleClaim or AlreadyRecorded and record nothing of it."""
         check_names(batch)
-        facts = [replace(fact, data=_at_rest(fact.data)) for fact in batch.facts]
-        timers = [replace(timer, data=_at_rest(timer.data)) for timer in batch.set_timers]
-        messages = [replace(message, data=_at_rest(message.data)) for message in batch.messages]
+        kept = [(fact, _at_rest(fact.data)) for fact in batch.facts]
+        timers = [NewTimer(timer.key, timer.due, timer.kind, timer.subject, _at_rest(timer.data))
+                  for timer in batch.set_timers]
+        messages = [NewMessage(message.key, message.channel, _at_rest(message.data), message.not_before)
+                    for message in batch.messages]
         with self._lock:
             if not self._timers.held(batch.timers_done) or \
                     not self._messages.held([*batch.messages_done, *batch.messages_retry]):
@@ -134,7 +136,7 @@ class MemoryJournal:
             for message in messages:
                 if message.key not in self._sent and message.key not in self._messages.places:
                     self._messages.put(message.key, _Place(message, message.not_before), message.channel)
-            return tuple(self._record(fact) for fact in facts)
+            return tuple([self._record(fact, data) for fact, data in kept])
 
     def _settle(self, batch: Batch) -> None:
         for key in [*(claim.key for claim in batch.timers_done), *batch.clear_timers]:
@@ -147,11 +149,11 @@ class MemoryJournal:
             item = replace(place.item, not_before=retry.not_before)
             self._messages.put(retry.key, _Place(item, retry.not_before, 0, place.attempts), item.channel)
 
-    def _record(self, new: NewFact) -> Fact:
+    def _record(self, new: NewFact, data: Data) -> Fact:
         if new.key and (known := self._by_key.get(new.key)) is not None:
             return known
-        fact = Fact(len(self._facts) + 1, new.kind, new.subject, moment_of(micros_of(new.at)), new.data, new.key,
-                    new.actor, self._clock.now())
+        fact = Fact(len(self._facts) + 1, new.kind, new.subject, new.at.astimezone(UTC), data, new.key, new.actor,
+                    self._clock.now())
         self._facts.append(fact)
         self._by_subject.setdefault(fact.subject, []).append(fact)
         if fact.key:
@@ -175,7 +177,9 @@ class MemoryJournal:
             count = len(kept)
         first = bisect_right(kept, query.after, hi=count, key=lambda fact: fact.seq)
         places = range(count - 1, first - 1, -1) if query.newest_first else range(first, count)
-        found = (fact for place in places if _fits(fact := kept[place], query))
+        whole = frozenset(kind for kind in query.kinds if not kind.endswith("."))
+        words = tuple(kind for kind in query.kinds if kind.endswith("."))
+        found = (fact for place in places if _fits(fact := kept[place], query, whole, words))
         return found if query.limit is None else islice(found, query.limit)
 
     def head(self) -> int:
@@ -214,12 +218,11 @@ class MemoryJournal:
 
 def _at_rest(data: Data) -> Data:
     # Through JSON and back, so that a test sees what a durable store would give back, and nobody shares the map.
-    return data_of(text_of(data))
+    return data_of(text_of(data)) if data else {}
 
 
-def _fits(fact: Fact, query: FactQuery) -> bool:
-    if query.kinds and not any(fact.kind.startswith(kind) if kind.endswith(".") else fact.kind == kind
-                               for kind in query.kinds):
+def _fits(fact: Fact, query: FactQuery, whole: frozenset[str], words: tuple[str, ...]) -> bool:
+    if query.kinds and fact.kind not in whole and not fact.kind.startswith(words):
         return False
     if query.since is not None and fact.at < query.since:
         return False

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, cast
 
 from mainstay.incident.spec import Addressee, EscalationPolicy, Heartbeat, Kind, Routing
@@ -102,7 +103,8 @@ class Act:
                      fresh=True)
 
 
-def snapshot(policy: EscalationPolicy) -> dict[str, Any]:
+@lru_cache(maxsize=256)
+def snapshot(policy: EscalationPolicy) -> Mapping[str, Any]:
     """The policy as an incident keeps it, whatever is edited later; `version` tells two texts of it apart."""
     written: dict[str, Any] = {
         "name": policy.name, "loops": policy.loops,

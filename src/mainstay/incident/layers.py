@@ -66,6 +66,8 @@ class Table(Generic[K, V]):
     def keep(self) -> None:
         """Fold this layer into the one below."""
         assert self._under is not None, "only a draft is kept"
+        if not self._own:
+            return
         for key, value in self._own.items():
             if value is None:
                 self._under.drop(key)

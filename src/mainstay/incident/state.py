@@ -10,9 +10,11 @@ The objects in here are replaced, never changed, so a draft costs what it touche
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mainstay.incident.layers import Table
 from mainstay.incident.lifecycle import Phase, Status, next_phase, next_status
@@ -29,8 +31,7 @@ class Key(NamedTuple):
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Struct, frozen=True):
     """Something that a sender says is wrong, from when it opened to when it closed.
 
     Args:
@@ -55,8 +56,7 @@ class Alert:
     version: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(Struct, frozen=True):
     """Something that people work on.
 
     Args:
@@ -95,16 +95,14 @@ class Incident:
     version: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """Alerts that belong together: those that wait to be told of, and the incident they became."""
 
     waiting: tuple[str, ...] = ()
     incident: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
+class Silence(Struct, frozen=True):
     """Alerts that fit all matchers are not heard for a while.
 
     Args:
@@ -122,8 +120,7 @@ class Silence:
         return self.span.holds(at) and all(matcher.holds(labels) for matcher in self.matchers)
 
 
-@dataclass(frozen=True, slots=True)
-class Pager:
+class Pager(Struct, frozen=True):
     """One person's pager lately: when it went, and the incidents that wait to be told together."""
 
     went: tuple[datetime, ...] = ()
