@@ -19,7 +19,7 @@ from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.objective import PrometheusDetails
 from mainstay.kernel.operation import Operation
-from mainstay.kernel.ports import Clock, FileSet, Ledger, Source, Survey, Surveyed, World
+from mainstay.kernel.ports import Clock, FileSet, Ledger, Responders, Source, Survey, Surveyed, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +108,18 @@ def build_world(settings: Settings) -> World:
     clock: Clock = SystemClock() if settings.as_of is None else FixedClock(settings.as_of)
     catalog, findings = read_catalog(settings)
     opened = _OnFirstUse(lambda: _open_store(settings.store, clock))
-    return World(clock=clock, catalog=catalog, journal=_Part(opened, "journal"), ledger=_Part(opened, "ledger"),
-                 source=Sources(catalog), survey=_survey, findings=tuple(findings), actor=settings.actor,
-                 progress=settings.progress)
+    journal = _Part(opened, "journal")
+    return World(clock=clock, catalog=catalog, journal=journal, ledger=_Part(opened, "ledger"),
+                 source=Sources(catalog), survey=_survey, responders=_OnDuty(catalog, journal),
+                 findings=tuple(findings), actor=settings.actor, progress=settings.progress)
 
 
 def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -> World:
     """The same world under another catalog, whose sources are asked from now on."""
     # A world that was put together by hand brings sources of its own, which no catalog declares.
     source = world.source.under(catalog) if isinstance(world.source, Sources) else world.source
-    return replace(world, catalog=catalog, findings=tuple(findings), source=source)
+    return replace(world, catalog=catalog, findings=tuple(findings), source=source,
+                   responders=_OnDuty(catalog, world.journal))
 
 
 def read_catalog(settings: Settings) -> tuple[Catalog, list[Finding]]:
@@ -139,10 +141,12 @@ def catalog_folder(settings: Settings) -> str:
 
 def grammar() -> Grammar:
     """What all words can read."""
-    from mainstay.monitoring.grammar import GRAMMAR as MONITORING  # noqa: PLC0415  (a lazy start, like below)
+    from mainstay.incident.grammar import GRAMMAR as INCIDENT  # noqa: PLC0415  (a lazy start, like all below)
+    from mainstay.monitoring.grammar import GRAMMAR as MONITORING  # noqa: PLC0415  (a lazy start)
+    from mainstay.oncall.grammar import GRAMMAR as ONCALL  # noqa: PLC0415  (a lazy start)
     from mainstay.slo.grammar import GRAMMAR as SLO  # noqa: PLC0415  (a lazy start)
 
-    return SLO + MONITORING
+    return SLO + MONITORING + INCIDENT + ONCALL
 
 
 def open_source(catalog: Catalog, name: str) -> Source:
@@ -196,6 +200,23 @@ def _open_store(url: str, clock: Clock) -> Store:
     from mainstay.adapters.store import open_store  # noqa: PLC0415  (a lazy start)
 
     return open_store(url, clock)
+
+
+class _OnDuty:
+    """Who is there to be paged, worked out when the first one asks."""
+
+    def __init__(self, catalog: Catalog, journal: Journal) -> None:
+        self._catalog, self._journal = catalog, journal
+        self._lock = threading.Lock()
+        self._duty: Responders | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        with self._lock:
+            if self._duty is None:
+                from mainstay.oncall.operations.duty import Duty  # noqa: PLC0415  (a lazy start)
+
+                self._duty = Duty(self._catalog, self._journal)
+        return getattr(self._duty, name)
 
 
 class Sources:
@@ -282,7 +303,11 @@ _HOUSE = "mainstay.doors.house.operations"
 MAINSTAY = Application(
     words=(WordEntry("slo", "Objectives and error budgets.", "mainstay.slo.operations"),
            WordEntry("monitoring", "Rules, alerts and dashboards as code, proven before they run.",
-                     "mainstay.monitoring.operations")),
+                     "mainstay.monitoring.operations"),
+           WordEntry("incident", "From an alert to the right person, through any crash, to a post-mortem that is done.",
+                     "mainstay.incident.operations"),
+           WordEntry("oncall", "Who is on call, right in every zone, and what the pager costs people.",
+                     "mainstay.oncall.operations")),
     house=(WordEntry("check", "Check the catalog: every mistake at once, with its line.", _HOUSE),
            WordEntry("record", "Record something that happened, so that lost budget can be explained.", _HOUSE),
            WordEntry("serve", "Serve the page, the API and the metrics.", _HOUSE),

@@ -316,6 +316,22 @@ class Responders(Protocol):
         ...
 
 
+class Nobody:
+    """No rotations and no people: the responders of a world that pages nobody."""
+
+    def on_call(self, name: str, at: datetime) -> tuple[str, ...]:  # noqa: ARG002
+        """Nobody."""
+        return ()
+
+    def members(self, name: str) -> tuple[str, ...]:  # noqa: ARG002
+        """Nobody."""
+        return ()
+
+    def reach(self, person: str) -> tuple[Reach, ...]:  # noqa: ARG002
+        """No way."""
+        return ()
+
+
 class Notifier(Protocol):
     """People. Raises SourceUnavailable when the channel did not take the notice; the outbox tries again."""
 
@@ -327,6 +343,9 @@ class Notifier(Protocol):
 # -- the world ----------------------------------------------------------------------------------------------------
 
 
+_NOBODY = Nobody()
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """All that an operation is handed: what is declared, what is recorded, who asks, and the time.
@@ -334,7 +353,7 @@ class World:
     Args:
         source: gives the source of that name; NotFound when the catalog declares none.
         survey: reads files of events that were named on the spot (`slo try`).
-
+        responders: who is there to be paged.
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
         progress: called with a sentence during long work; doors decide whether to show it.
     """
@@ -345,6 +364,7 @@ class World:
     ledger: Ledger
     source: Callable[[str], Source]
     survey: Callable[[Survey], Surveyed]
+    responders: Responders = _NOBODY
     findings: tuple[Finding, ...] = ()
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None

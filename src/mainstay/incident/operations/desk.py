@@ -7,15 +7,17 @@ when two decide on the same thing at once, one is refused by the journal, looks 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Sequence
 
 from mainstay.incident.act import Act, Plan
 from mainstay.incident.engine import Happening, decide
 from mainstay.incident.intake import Taken
 from mainstay.incident.state import RELEVANT, State
+from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import Conflict, MainstayError
 from mainstay.kernel.journal import AlreadyRecorded, Fact, FactQuery, Journal, StaleClaim, Timer
-from mainstay.kernel.ports import Clock, Responders
+from mainstay.kernel.ports import Clock, Responders, World
 
 _TRIES = 20
 """How often a decision is made anew when others were quicker; each time at least one of them got through."""
@@ -111,3 +113,17 @@ class Desk:
                 if isinstance(outcome, MainstayError) and not isinstance(outcome, StaleClaim):
                     raise outcome
             return len(due)
+
+
+_desks: weakref.WeakKeyDictionary[Journal, tuple[Catalog, Desk]] = weakref.WeakKeyDictionary()
+_opening = threading.Lock()
+
+
+def desk_of(world: World) -> Desk:
+    """The desk over the world's journal under its catalog: folded once a process, caught up whenever it is asked."""
+    with _opening:
+        known = _desks.get(world.journal)
+        if known is None or known[0] is not world.catalog:
+            known = world.catalog, Desk(world.journal, world.clock, Plan.of(world.catalog), world.responders)
+            _desks[world.journal] = known
+        return known[1]
