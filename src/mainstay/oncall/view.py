@@ -1,0 +1,40 @@
+"""Shifts, people and problems as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from mainstay.kernel.quantity import format_duration
+from mainstay.kernel.view import Cell, Table, table
+from mainstay.oncall.coverage import Problem
+from mainstay.oncall.roster import Shift
+
+_TROUBLE = {"gap": "nobody", "away": "away", "double": "two pagers", "unreachable": "unreachable"}
+
+
+def moment(at: datetime) -> str:
+    """`Mon 2 Mar 14:00 UTC`."""
+    return f"{at:%a %-d %b %H:%M} UTC"
+
+
+def person(who: str | None, *, via: str = "") -> Cell:
+    """The name, or that nobody is there; an override says so."""
+    if who is None:
+        return Cell("nobody", tone="bad")
+    return Cell(who if via in ("", "rotation") else f"{who} ({via})", tone="strong")
+
+
+def shifts_table(shifts: Sequence[Shift], title: str = "") -> Table:
+    """A row a shift."""
+    return table(title, ("from", "to", "on call", "length>"),
+                 [(moment(one.start), moment(one.end), person(one.who, via=one.via),
+                   format_duration(one.end - one.start)) for one in shifts], empty="the span is empty")
+
+
+def problems_table(found: Sequence[Problem]) -> Table:
+    """A row a problem."""
+    return table("", ("what", "where", "from", "to", "length>", "why"),
+                 [(Cell(_TROUBLE[one.kind], tone="bad" if one.kind == "gap" else "warn"), one.name, moment(one.start),
+                   moment(one.end), format_duration(one.length), one.says) for one in found],
+                 empty="nothing is wrong")
