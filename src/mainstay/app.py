@@ -19,7 +19,7 @@ from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.objective import PrometheusDetails
 from mainstay.kernel.operation import Operation
-from mainstay.kernel.ports import Clock, FileSet, Ledger, Responders, Source, Survey, Surveyed, World
+from mainstay.kernel.ports import Clock, FileSet, Ledger, Rehearsal, Responders, Source, Survey, Surveyed, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def build_world(settings: Settings) -> World:
     opened = _OnFirstUse(lambda: _open_store(settings.store, clock))
     journal = _Part(opened, "journal")
     return World(clock=clock, catalog=catalog, journal=journal, ledger=_Part(opened, "ledger"),
-                 source=Sources(catalog), survey=_survey, responders=_OnDuty(catalog, journal),
+                 source=Sources(catalog), survey=_survey, responders=_OnDuty(catalog, journal), rehearse=_rehearse,
                  findings=tuple(findings), actor=settings.actor, progress=settings.progress)
 
 
@@ -183,6 +183,14 @@ def _prometheus(details: PrometheusDetails) -> Source:
         secret(details.token_env, details.token_file),
         Tls(details.ca_file, details.cert_file, details.key_file, not details.verify), details.headers,
         details.timeout.total_seconds(), details.retries))
+
+
+def _rehearse(start: datetime) -> Rehearsal:
+    from mainstay.adapters.clock import FakeClock  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.memory import MemoryJournal  # noqa: PLC0415  (a lazy start)
+
+    clock = FakeClock(start)
+    return Rehearsal(MemoryJournal(clock), clock)
 
 
 def _survey(asked: Survey) -> Surveyed:

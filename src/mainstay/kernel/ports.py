@@ -30,6 +30,22 @@ class Clock(Protocol):
         ...
 
 
+class MovableClock(Clock, Protocol):
+    """A clock of a rehearsal: it shows what it was set to."""
+
+    def set(self, moment: datetime) -> None:
+        """Show that moment from now on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """An empty journal and its clock, to play on what would happen."""
+
+    journal: Journal
+    clock: MovableClock
+
+
 # -- numbers in ---------------------------------------------------------------------------------------------------
 
 
@@ -346,6 +362,10 @@ class Notifier(Protocol):
 _NOBODY = Nobody()
 
 
+def _no_rehearsal(start: datetime) -> Rehearsal:
+    raise AssertionError(f"this world was made without a rehearsal; asked for one at {start}")
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """All that an operation is handed: what is declared, what is recorded, who asks, and the time.
@@ -354,6 +374,7 @@ class World:
         source: gives the source of that name; NotFound when the catalog declares none.
         survey: reads files of events that were named on the spot (`slo try`).
         responders: who is there to be paged.
+        rehearse: an empty journal on a virtual clock that shows the moment given.
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
         progress: called with a sentence during long work; doors decide whether to show it.
     """
@@ -365,6 +386,7 @@ class World:
     source: Callable[[str], Source]
     survey: Callable[[Survey], Surveyed]
     responders: Responders = _NOBODY
+    rehearse: Callable[[datetime], Rehearsal] = _no_rehearsal
     findings: tuple[Finding, ...] = ()
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None

@@ -28,7 +28,7 @@ class Desk:
 
     def __init__(self, journal: Journal, clock: Clock, plan: Plan, responders: Responders) -> None:
         self._journal, self._clock = journal, clock
-        self._plan, self._responders = plan, responders
+        self.plan, self._responders = plan, responders
         self._lock = threading.RLock()
         self._state = State(plan.routing.inhibitions)
         self._seq = 0
@@ -37,6 +37,11 @@ class Desk:
     @property
     def state(self) -> State:
         """What is going on, as far as is known here; to be read, not changed."""
+        return self._state
+
+    def caught_up(self) -> State:
+        """What is going on, with what others recorded up to now."""
+        self.catch_up()
         return self._state
 
     def catch_up(self) -> None:
@@ -87,7 +92,7 @@ class Desk:
 
     def _together(self, happenings: Sequence[Happening]) -> list[Taken]:
         draft = self._state.draft()
-        act = Act(self._plan, self._responders, draft, self._clock.now())
+        act = Act(self.plan, self._responders, draft, self._clock.now())
         taken = [decide(act, happening) for happening in happenings]
         self._keep(draft, () if act.empty else self._journal.commit(act.batch()))
         return taken

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
 
 from mainstay.incident.act import Plan
+from mainstay.incident.engine import Acknowledge, Resolve
+from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import Desk
-from mainstay.incident.simulation import Change, Event, Page, Restart
-from mainstay.kernel.errors import Conflict, NotFound
+from mainstay.incident.simulation import Change, Event, Page, Restart, read_events
+from mainstay.kernel.errors import Conflict, InvalidInput, NoData, NotFound
 from mainstay.kernel.journal import FactQuery, Journal
-from mainstay.kernel.ports import Clock, Responders
+from mainstay.kernel.operation import Operation, arg
+from mainstay.kernel.ports import MovableClock, Responders, World
+from mainstay.kernel.quantity import parse_duration
+from mainstay.kernel.view import Next, Text, View, table
+from mainstay.kernel.wording import many, span_words
 
 WORKER = "simulation"
-
-
-class MovableClock(Clock, Protocol):
-    """A clock that a run sets."""
-
-    def set(self, moment: datetime) -> None:
-        """Show that moment from now on."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +84,173 @@ def _ring_all(desk: Desk, journal: Journal, clock: MovableClock, until: datetime
 
 
 _SHOWN = ("incident.", "alert.", "silence.")
+_PAGED = "incident.paged"
 
 
 def _outcome(journal: Journal, unanswered: Sequence[str]) -> Outcome:
-    pages: list[Page] = []
-    changes: list[Change] = []
-    for fact in journal.facts(FactQuery(kinds=_SHOWN)):
-        if fact.kind == "incident.paged":
-            data = fact.data
-            pages.append(Page(fact.at, data["to"], data["channel"], data["step"] + 1, data["loop"], fact.subject,
-                              data["reason"]))
-        else:
-            changes.append(Change(fact.at, fact.kind, fact.subject, dict(fact.data)))
-    return Outcome(tuple(pages), tuple(changes), tuple(unanswered))
+    changes = tuple(Change(fact.at, fact.kind, fact.subject, dict(fact.data))
+                    for fact in journal.facts(FactQuery(kinds=_SHOWN)) if fact.kind != _PAGED)
+    return Outcome(tuple(_pages(journal)), changes, tuple(unanswered))
+
+
+def _pages(journal: Journal) -> Iterator[Page]:
+    for fact in journal.facts(FactQuery(kinds=(_PAGED,))):
+        data = fact.data
+        yield Page(fact.at, data["to"], data["channel"], data["step"] + 1, data["loop"], fact.subject, data["reason"])
+
+
+# -- mainstay incident simulate -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SimulateRequest:
+    """Which events, and until when."""
+
+    events: str = arg("a file of events, one JSON object a line; - for standard input", "", local_only=True)
+    replay: str = arg("instead of a file, what the journal recorded in this time, such as 30d", "")
+    until: str = arg("go on this long after the last event", "1d")
+
+
+@dataclass(frozen=True, slots=True)
+class PersonPages:
+    """What an edited policy or schedule would have changed for one person."""
+
+    who: str
+    before: int
+    after: int
+    added: int
+    removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What a run gave; the field names are its stable JSON.
+
+    Args:
+        events: how many were played.
+        people: for a replay, each person's pages as they were and as they would have been; pages are the same when the
+            same person is paged within a minute of the same moment.
+    """
+
+    events: int
+    start: datetime | None
+    end: datetime | None
+    pages: tuple[Page, ...]
+    changes: tuple[Change, ...]
+    unanswered: tuple[str, ...]
+    people: tuple[PersonPages, ...]
+
+
+def simulate(world: World, request: SimulateRequest) -> Simulated:
+    """Run the whole engine on a virtual clock: who would be paged, and when."""
+    if bool(request.events) == bool(request.replay):
+        raise InvalidInput("say which events to play", "mainstay incident simulate --events FILE, or --replay 30d")
+    before: list[Page] = []
+    if request.replay:
+        since = world.clock.now() - parse_duration(request.replay)
+        events = list(_recorded(world.journal, since))
+        before = [page for page in _pages(world.journal) if page.at >= since]
+    else:
+        events = _read(request.events)
+    if not events:
+        raise NoData("there is no event to play", "write one JSON object a line; docs/guides/incident.md shows them")
+    start, last = events[0].at, events[-1].at
+    rehearsal = world.rehearse(start)
+    found = run(rehearsal.journal, rehearsal.clock, Plan.of(world.catalog), world.responders, events,
+                until=last + parse_duration(request.until))
+    people = _compared(before, found.pages) if request.replay else ()
+    return Simulated(len(events), start, last, found.pages, found.changes, found.unanswered, people)
+
+
+def _read(path: str) -> list[Event]:
+    try:
+        with open(0 if path == "-" else path, encoding="utf-8", closefd=path != "-") as file:
+            return read_events(file, "standard input" if path == "-" else path)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}", "name a file of events") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
+
+
+def _recorded(journal: Journal, since: datetime) -> Iterator[Event]:
+    """What the journal recorded, as the events that led to it."""
+    alerts: dict[str, tuple[str, str]] = {}
+    found: list[Event] = []
+    for fact in journal.facts(FactQuery(kinds=("alert.", "incident."), since=since)):
+        data = fact.data
+        match fact.kind:
+            case "alert.opened":
+                alerts[fact.subject] = data["service"], data["key"]
+                found.append(Event(fact.at, AlertEvent(fact.at, True, data["key"], data["service"], data["severity"],
+                                                       data["labels"], data["summary"], data.get("source", ""))))
+            case "alert.closed" if data["why"] == "resolved":
+                found.append(Event(fact.at, AlertEvent(fact.at, False, data["key"], data["service"])))
+            case "incident.acknowledged":
+                found.append(Event(fact.at, Acknowledge(_key_of(journal, fact.subject) or fact.subject, data["by"])))
+            case "incident.resolved" if data.get("how") == "by hand":
+                found.append(Event(fact.at, Resolve(_key_of(journal, fact.subject) or fact.subject, data["by"])))
+            case _:
+                pass
+    yield from sorted(found, key=lambda event: event.at)
+
+
+def _key_of(journal: Journal, incident: str) -> str:
+    """The sender's key of the incident's first alert: ids are given anew in a run, keys are not."""
+    opened = next(iter(journal.facts(FactQuery(kinds=("incident.opened",), subject=incident))), None)
+    names = opened.data.get("alerts", []) if opened is not None else []
+    first = next(iter(journal.facts(FactQuery(kinds=("alert.opened",), subject=names[0]))), None) if names else None
+    return str(first.data["key"]) if first is not None else ""
+
+
+_SAME = timedelta(minutes=1)
+
+
+def _compared(before: Sequence[Page], after: Sequence[Page]) -> tuple[PersonPages, ...]:
+    people = sorted({page.to for page in (*before, *after)})
+    out = []
+    for who in people:
+        was = sorted(page.at for page in before if page.to == who)
+        would = sorted(page.at for page in after if page.to == who)
+        same = _matched(was, would)
+        out.append(PersonPages(who, len(was), len(would), len(would) - same, len(was) - same))
+    return tuple(out)
+
+
+def _matched(one: Sequence[datetime], other: Sequence[datetime]) -> int:
+    """How many moments of the one have a moment of the other within a minute, each used once."""
+    matched = place = 0
+    for moment in one:
+        while place < len(other) and other[place] < moment - _SAME:
+            place += 1
+        if place < len(other) and other[place] <= moment + _SAME:
+            matched, place = matched + 1, place + 1
+    return matched
+
+
+def simulate_view(found: Simulated) -> View:
+    """The pages, and for a replay what changes for whom."""
+    assert found.start is not None
+    assert found.end is not None
+    head = Text(f"{many(found.events, 'event')} · {span_words(found.start, found.end)}", "quiet")
+    incidents = len({page.incident for page in found.pages})
+    verdict = Text(f"{many(len(found.pages), 'page')} for {many(incidents, 'incident')}.", "strong")
+    pages = table("Pages", ("at", "to", "by", "step>", "loop>", "incident", "why"), [
+        (f"{page.at:%-d %b %H:%M:%S}", page.to, page.channel, str(page.step), str(page.loop), page.incident,
+         page.reason) for page in found.pages[:_MOST_ROWS]], empty="nobody is paged")
+    more = [Text(f"{len(found.pages) - _MOST_ROWS:,} more pages: --json has them all", "quiet")] \
+        if len(found.pages) > _MOST_ROWS else []
+    rows = [(one.who, f"{one.before:,}", f"{one.after:,}", f"{one.added:,}", f"{one.removed:,}")
+            for one in found.people]
+    people = [table("For whom it changes", ("person", "pages before>", "after>", "added>", "removed>"), rows)] \
+        if rows else []
+    lost = [Text(f"not answered: {text}", "warn") for text in found.unanswered[:_MOST_ROWS]]
+    return View("Simulation", (head, verdict, *people, pages, *more, *lost, Next(("mainstay oncall shifts",))))
+
+
+_MOST_ROWS = 40
+
+SIMULATE = Operation(
+    "incident", "simulate", SimulateRequest, simulate, simulate_view,
+    exit_codes=((0, "played"), (2, "the catalog or an event is wrong"), (3, "there is nothing to play")),
+    examples=("mainstay incident simulate -c slos --events events.jsonl --json",
+              "mainstay incident simulate --replay 30d"))

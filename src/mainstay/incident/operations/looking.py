@@ -1,0 +1,182 @@
+"""`mainstay incident list | show`: what goes on, and one incident whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mainstay.incident.engine import ROLES
+from mainstay.incident.lifecycle import Status
+from mainstay.incident.operations.desk import desk_of
+from mainstay.incident.severity import DEMANDS, Severity, severity_of
+from mainstay.incident.state import Alert, Incident
+from mainstay.incident.timeline import Line, timeline
+from mainstay.incident.view import holder, incidents_table, severity_cell, timeline_of
+from mainstay.kernel.errors import NotFound
+from mainstay.kernel.finding import did_you_mean
+from mainstay.kernel.journal import FactQuery
+from mainstay.kernel.operation import Operation, arg
+from mainstay.kernel.ports import World
+from mainstay.kernel.quantity import format_duration, parse_duration
+from mainstay.kernel.view import Cell, Next, Pairs, Text, View, table
+from mainstay.kernel.wording import many
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An incident as it is read; the field names are its stable JSON.
+
+    Args:
+        phase: what the pager does: triggered, acknowledged, exhausted, quiet, done.
+        update_due: when stakeholders must hear of it next; null when they need not.
+        policy: the escalation policy it was opened under, and that policy's version.
+    """
+
+    id: str
+    title: str
+    service: str
+    services: tuple[str, ...]
+    severity: Severity
+    status: Status
+    phase: str
+    opened: datetime
+    resolved: datetime | None
+    seconds: float
+    acknowledged_by: str
+    roles: Mapping[str, str]
+    firing: int
+    update_due: datetime | None
+    merged_into: str
+    policy: str
+
+
+def read(one: Incident, now: datetime) -> Reading:
+    """The incident as it is read."""
+    cadence = DEMANDS[one.severity].update
+    due = None if cadence is None or one.status is Status.RESOLVED else (one.updated or one.opened) + cadence
+    policy = f"{one.policy['name']}@{one.policy['version']}" if one.policy else ""
+    return Reading(one.id, one.title, one.service, one.services, one.severity, one.status, str(one.phase), one.opened,
+                   one.resolved, ((one.resolved or now) - one.opened) / timedelta(seconds=1), one.acknowledged_by,
+                   one.roles, one.firing, due, one.merged_into, policy)
+
+
+# -- list ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ListRequest:
+    """Which incidents."""
+
+    service: str = arg("only incidents of this service", "")
+    severity: str = arg("only this severity or worse", "")
+    last: str = arg("also those resolved within this time, such as 7d", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The incidents."""
+
+    at: datetime
+    incidents: tuple[Reading, ...]
+    shown: tuple[Incident, ...]
+
+
+def list_incidents(world: World, request: ListRequest) -> Listed:
+    """List incidents that are open, and if asked those that were."""
+    state, now = desk_of(world).caught_up(), world.clock.now()
+    within = parse_duration(request.last) if request.last else timedelta(0)
+    least = severity_of(request.severity) if request.severity else Severity.SEV4
+    chosen = [one for one in state.incidents.values()
+              if (one.resolved is None or one.resolved > now - within)
+              and not least.worse_than(one.severity)
+              and (not request.service or request.service in one.services)]
+    return Listed(now, tuple(read(one, now) for one in chosen), tuple(chosen))
+
+
+def list_view(found: Listed) -> View:
+    """A row an incident."""
+    open_ones = [one for one in found.shown if one.resolved is None]
+    head = Text(f"{many(len(open_ones), 'incident')} open.", "bad") if open_ones else \
+        Text("No incident is open.", "good")
+    return View("Incidents", (head, incidents_table(found.shown, found.at),
+                              Next((f"mainstay incident show {open_ones[0].id}",) if open_ones
+                                   else ("mainstay incident list --last 30d",))))
+
+
+LIST = Operation(
+    "incident", "list", ListRequest, list_incidents, list_view,
+    as_json=lambda found: {"generated_at": found.at, "incidents": found.incidents},
+    exit_codes=((0, "listed"), (2, "a flag is wrong")),
+    examples=("mainstay incident list", "mainstay incident list --last 30d --severity SEV2 --json"))
+
+
+# -- show ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ShowRequest:
+    """Which incident."""
+
+    name: str = arg("the incident, such as INC-12", positional=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One incident whole."""
+
+    incident: Reading
+    alerts: tuple[Alert, ...]
+    timeline: tuple[Line, ...]
+    shown: Incident
+
+
+def find(world: World, name: str) -> Incident:
+    """The incident of that name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    state = desk_of(world).caught_up()
+    found = state.incidents.get(name)
+    if found is None:
+        known = [one.id for one in state.open_incidents()]
+        raise NotFound(f'no incident is named "{name}"{did_you_mean(name, known)}',
+                       "open: " + (", ".join(known) or "none") + "; mainstay incident list --last 30d shows older ones")
+    return found
+
+
+def show(world: World, request: ShowRequest) -> Shown:
+    """Show one incident: what is broken, who has it, what happened."""
+    one = find(world, request.name)
+    state = desk_of(world).state
+    facts = world.journal.facts(FactQuery(kinds=("incident.",), subject=one.id))
+    return Shown(read(one, world.clock.now()), tuple(state.alerts_of(one.id)), tuple(timeline(facts)), one)
+
+
+def show_view(found: Shown) -> View:
+    """One incident, in the order in which it is asked for at three in the morning."""
+    one, seen = found.shown, found.incident
+    since = f"{one.opened:%-d %b %H:%M} UTC, {format_duration(seen.seconds)}" + (" long" if one.resolved else " ago")
+    facts = [("since", (Cell(since),)), ("status", (Cell(str(one.status), tone="strong"), holder(one)))]
+    if seen.update_due is not None:
+        facts.append(("next update", (Cell(f"{seen.update_due:%H:%M} UTC"),)))
+    facts += [(role, (Cell(one.roles.get(role) or "nobody", tone="plain" if one.roles.get(role) else "warn"),))
+              for role in ROLES] if one.resolved is None else \
+        [(role, (Cell(who),)) for role, who in one.roles.items()]
+    alerts = table("Alerts that fire", ("alert", "severity", "what", "service", "times>"), [
+        (alert.id, severity_cell(alert.severity), alert.summary, alert.key.service or "–", f"{alert.count:,}")
+        for alert in found.alerts], empty="none fires any more")
+    commands = (f"mainstay incident ack {one.id}", f"mainstay incident note {one.id} 'what was seen'",
+                f"mainstay incident resolve {one.id}") if one.resolved is None else \
+        (f"mainstay incident postmortem {one.id}",)
+    return View(f"{one.id} · {one.title}", (
+        Pairs((("severity", (severity_cell(one.severity), Cell(one.title, tone="strong"))), *facts)), alerts,
+        timeline_of(found.timeline), Next(commands)))
+
+
+SHOW = Operation(
+    "incident", "show", ShowRequest, show, show_view,
+    as_json=lambda found: {"incident": found.incident, "alerts": found.alerts, "timeline": found.timeline},
+    exit_codes=((0, "shown"), (2, "there is no such incident")),
+    examples=("mainstay incident show INC-12", "mainstay incident show INC-12 --json"))

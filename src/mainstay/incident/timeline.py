@@ -1,0 +1,85 @@
+"""The timeline of an incident: every fact about it as one line, in the order of the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mainstay.kernel.journal import Fact
+from mainstay.kernel.quantity import format_duration
+from mainstay.kernel.view import Tone
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line; `event` is the number of the fact that it tells of.
+
+    Args:
+        kind: of the fact, without the word: `paged`.
+    """
+
+    event: int
+    at: datetime
+    kind: str
+    by: str
+    text: str
+    tone: Tone = "plain"
+
+
+def _paged(data: Mapping[str, Any], _: str) -> str:
+    return f"paged {data['to']} by {data['channel']}: {data['reason']}"
+
+
+def _stepped(data: Mapping[str, Any], _: str) -> str:
+    late = f", {format_duration(data['late_seconds'])} late" if data["late_seconds"] else ""
+    again = f", loop {data['loop']}" if data["loop"] else ""
+    return f"step {data['step'] + 1}{again}: {data['reason']}{late}"
+
+
+def _role(data: Mapping[str, Any], by: str) -> str:
+    if not data["who"]:
+        return f"nobody is {data['role']} any more, was {data['before']}"
+    before = f", was {data['before']}" if data["before"] else ""
+    return f"{data['who']} is {data['role']}{before}" + (f", says {by}" if by not in (data["who"], "system") else "")
+
+
+_SAYS: Mapping[str, tuple[Callable[[Mapping[str, Any], str], str], Tone]] = {
+    "opened": (lambda d, by: f"opened: {d.get('title', d.get('text', ''))}" + ("" if by == "system" else f", by {by}"),
+               "strong"),
+    "joined": (lambda d, _: f"{', '.join(d['alerts'])} joined" + (f" from {d['from']}" if d.get("from") else ""),
+               "quiet"),
+    "stepped": (_stepped, "quiet"),
+    "paged": (_paged, "plain"),
+    "waits": (lambda d, _: f"{d['to']} is paged later, by their own rules", "quiet"),
+    "held": (lambda d, _: f"the page to {d['to']} waits: {d['until']}", "quiet"),
+    "unreached": (lambda d, _: d["why"], "bad"),
+    "hushed": (lambda d, _: f"nobody is paged: {d['why']}", "quiet"),
+    "exhausted": (lambda d, _: f"nobody answered in {d['loops']} rounds", "bad"),
+    "acknowledged": (lambda d, _: f"acknowledged by {d['by']}", "good"),
+    "lapsed": (lambda d, _: f"the acknowledgement of {d['by']} lapsed", "warn"),
+    "severity-changed": (lambda d, _: f"{d['from']} → {d['to']}: {d['why']}", "warn"),
+    "status-changed": (lambda d, by: f"{d['from']} → {d['to']}, by {by}", "plain"),
+    "role-given": (_role, "plain"),
+    "noted": (lambda d, by: f"{by}: {d['text']}", "plain"),
+    "update-posted": (lambda d, by: f"stakeholders were told by {by}: {d['text']}", "plain"),
+    "update-missed": (lambda _, __: "stakeholders wait for an update", "warn"),
+    "merged": (lambda d, by: f"merged into {d['into']} by {by}", "plain"),
+    "reopened": (lambda d, _: f"reopened by {d['alert']}", "warn"),
+    "resolved": (lambda d, by: f"resolved after {format_duration(d.get('seconds', 0.0))}: {d.get('how', '')}"
+                 + ("" if by == "system" else f", by {by}"), "good"),
+}
+"""Kind of fact → how it is told. A kind that is not here is told by its text, if it has one."""
+
+
+def timeline(facts: Iterable[Fact]) -> list[Line]:
+    """The lines of the facts, in their order."""
+    return [line(fact) for fact in facts]
+
+
+def line(fact: Fact) -> Line:
+    """The fact as a line."""
+    kind = fact.kind.partition(".")[2]
+    says, tone = _SAYS.get(kind, (lambda data, _: str(data.get("text", kind)), "plain"))
+    return Line(fact.seq, fact.at, kind, fact.actor, says(fact.data, fact.actor), tone)
