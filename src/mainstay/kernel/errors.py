@@ -8,6 +8,7 @@
     ├── NotAllowed               exit 2   the actor may not do this
     ├── NoData                   exit 3   nothing was measured, so nothing can be said
     ├── SourceUnavailable        exit 2   something outside did not answer as it must
+    │   └── NotDelivered         exit 2   a channel did not take what people were to be told
     ├── StoreUnavailable         exit 2   the journal or ledger cannot be read or written
     └── MissingExtra             exit 2   an optional dependency is not installed
 
@@ -71,6 +72,22 @@ class SourceUnavailable(MainstayError):
 
     code = "source-unavailable"
     http_status = 502
+
+
+class NotDelivered(SourceUnavailable):
+    """A channel did not take what somebody was to be told.
+
+    Args:
+        retry_after: seconds after which the channel wants to be asked again; None leaves that to the sender.
+        for_good: asking again is of no use: the address is wrong, or the channel refuses the message itself.
+    """
+
+    code = "not-delivered"
+
+    def __init__(self, message: str, way_out: str = "", *, retry_after: float | None = None,
+                 for_good: bool = False) -> None:
+        super().__init__(message, way_out)
+        self.retry_after, self.for_good = retry_after, for_good
 
 
 class StoreUnavailable(MainstayError):

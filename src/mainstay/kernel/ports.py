@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.finding import Finding
-from mainstay.kernel.journal import Journal
+from mainstay.kernel.journal import Data, Journal
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.series import FloatArray, Series
 
@@ -278,12 +278,19 @@ class Surveyed:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something a person or channel is told."""
+    """Something a person or channel is told.
+
+    Args:
+        target: the address in the channel.
+        key: the same for every attempt, so that a receiver can drop a repeat.
+        data: what it is about, for channels that can show more than text.
+    """
 
     target: str
     subject: str
     body: str
     key: str
+    data: Data = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,10 +356,15 @@ class Nobody:
 
 
 class Notifier(Protocol):
-    """People. Raises SourceUnavailable when the channel did not take the notice; the outbox tries again."""
+    """People."""
 
     def send(self, notice: Notice) -> None:
-        """Return when the channel has accepted the notice."""
+        """Return when the channel has accepted the notice.
+
+        Raises:
+            SourceUnavailable: the channel did not take it; the outbox tries again.
+            NotDelivered: the same, and when to try again, or that it is of no use.
+        """
         ...
 
 

@@ -1,0 +1,214 @@
+"""The program that is killed while it pages: one story of alerts and answers on a virtual clock, killed at one write.
+
+Started once, it forks for every line of its input (a JSON object: url, folder, kill, jump, workers), so that a kill
+costs milliseconds. The fork goes through the story from where the last one got to; a counter in it says at which
+boundary it dies: just before or just after a commit, a take, or a send. What a provider took stands in `sent`, one key
+a line, as it would at a real provider; `acks` says how much had been sent when an acknowledgement was committed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from mainstay.adapters.clock import FakeClock
+from mainstay.adapters.store import open_store
+from mainstay.incident.act import Plan
+from mainstay.incident.engine import Acknowledge
+from mainstay.incident.intake import AlertEvent
+from mainstay.incident.operations.desk import Desk
+from mainstay.incident.operations.outbox import Outbox
+from mainstay.incident.spec import Addressee, EscalationPolicy, Routing, Step
+from mainstay.kernel.errors import MainstayError
+from mainstay.kernel.finding import Position
+from mainstay.kernel.journal import Batch, Fact, FactQuery, Journal, Message, Timer
+from mainstay.kernel.ports import Contact, Notice, Reach
+
+T0 = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+HERE = Position("plan.yaml")
+PLAN = Plan(Routing("all", HERE), {"web": EscalationPolicy("web", HERE, (
+    Step((Addressee("rotation", "first"),), timedelta(minutes=5)),
+    Step((Addressee("rotation", "second"), Addressee("person", "lead")), timedelta(minutes=10))), loops=1)})
+STORY: Sequence[tuple[float, str, str]] = (
+    (0, "fires", "a"), (0, "run", ""), (3, "fires", "b"), (3, "run", ""), (5, "run", ""), (6, "ack", "a"),
+    (6, "run", ""), (8, "run", ""), (9, "stops", "a"), (12, "fires", "c"), (12, "run", ""), (13, "ack", "b"),
+    (14, "run", ""), (17, "run", ""), (27, "run", ""), (32, "run", ""), (50, "run", ""),
+    (600, "run", ""), (620, "run", ""), (640, "run", ""), (660, "run", ""))
+"""Minutes since T0, what happens, to which alert. Nobody answers c."""
+
+
+class People:
+    """Two rotations of one person each; everybody has two ways to be reached."""
+
+    def on_call(self, name: str, at: datetime) -> tuple[str, ...]:
+        return {"first": ("ana",), "second": ("ben",)}[name]
+
+    def members(self, name: str) -> tuple[str, ...]:
+        return self.on_call(name, T0)
+
+    def reach(self, person: str) -> tuple[Reach, ...]:
+        return (Reach(timedelta(0), Contact("chat", person)), Reach(timedelta(0), Contact("mail", person)))
+
+
+class Boundaries:
+    """Counts the places at which a process can die, and dies at one of them."""
+
+    def __init__(self, kill: int) -> None:
+        self.kill, self.passed = kill, 0
+
+    def here(self) -> None:
+        self.passed += 1
+        if self.passed == self.kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Watched:
+    """A journal whose every write is a boundary, before and after."""
+
+    def __init__(self, journal: Journal, boundaries: Boundaries) -> None:
+        self._journal, self._boundaries = journal, boundaries
+
+    def commit(self, batch: Batch) -> tuple[Fact, ...]:
+        self._boundaries.here()
+        facts = self._journal.commit(batch)
+        self._boundaries.here()
+        return facts
+
+    def submit(self, batch: Batch) -> Future[tuple[Fact, ...]]:
+        return self._journal.submit(batch)
+
+    def facts(self, query: FactQuery) -> Any:
+        return self._journal.facts(query)
+
+    def head(self) -> int:
+        return self._journal.head()
+
+    def next_due(self) -> datetime | None:
+        return self._journal.next_due()
+
+    def take_timers(self, *asked: Any, **more: Any) -> list[Timer]:
+        taken = self._journal.take_timers(*asked, **more)
+        self._boundaries.here()
+        return taken
+
+    def take_messages(self, *asked: Any, **more: Any) -> list[Message]:
+        taken = self._journal.take_messages(*asked, **more)
+        self._boundaries.here()
+        return taken
+
+    def close(self) -> None:
+        self._journal.close()
+
+
+class Provider:
+    """What takes pages in place of a chat or a mail server: a file that outlives whoever writes to it."""
+
+    def __init__(self, file: Path, boundaries: Boundaries) -> None:
+        self._file, self._boundaries = file, boundaries
+
+    def send(self, notice: Notice) -> None:
+        self._boundaries.here()
+        append(self._file, notice.key)
+        self._boundaries.here()
+
+
+def append(file: Path, line: str) -> None:
+    """One line, in one write, which a killed process has made whole or not at all."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(descriptor, f"{line}\n".encode())
+    os.close(descriptor)
+
+
+def tell(asked: dict[str, Any], worker: str) -> int:
+    """Go through the story from where the last one got to; how many boundaries were passed."""
+    folder = Path(asked["folder"])
+    boundaries = Boundaries(int(asked["kill"]))
+    clock = FakeClock(T0)
+    store = open_store(asked["url"], clock)
+    journal = Watched(store.journal, boundaries)
+    desk = Desk(journal, clock, PLAN, People())
+    provider = Provider(folder / "sent", boundaries)
+    outbox = Outbox(journal, clock, desk, People(), {"chat": provider, "mail": provider})
+    done = len(_lines(folder / "done"))
+    later = timedelta(seconds=float(asked["jump"]))
+    if later:
+        # Whoever comes back comes back later; what was held by the dead is free again by then.
+        clock.set(T0 + timedelta(minutes=STORY[min(done, len(STORY) - 1)][0]) + later)
+        _run(desk, outbox, worker)
+    for minute, what, key in STORY[done:]:
+        clock.set(T0 + timedelta(minutes=minute) + later)
+        at = T0 + timedelta(minutes=minute)
+        match what:
+            case "fires" | "stops":
+                desk.do(AlertEvent(at, what == "fires", key, "web", "page"))
+            case "ack":
+                desk.do(Acknowledge(key, "ana"))
+                append(folder / "acks", f"{key} {len(_lines(folder / 'sent'))}")
+            case _:
+                _run(desk, outbox, worker)
+        append(folder / "done", f"{minute} {what} {key}")
+    store.close()
+    return boundaries.passed
+
+
+def _run(desk: Desk, outbox: Outbox, worker: str) -> None:
+    while desk.ring(worker, limit=3):
+        pass
+    for channel in outbox.channels:
+        outbox.send(channel, worker)
+
+
+def help_out(asked: dict[str, Any], worker: str) -> None:
+    """A second worker on the same store: it rings and sends whatever it gets, by the clock of the story."""
+    folder = Path(asked["folder"])
+    clock = FakeClock(T0)
+    store = open_store(asked["url"], clock)
+    desk = Desk(store.journal, clock, PLAN, People())
+    provider = Provider(folder / "sent", Boundaries(0))
+    outbox = Outbox(store.journal, clock, desk, People(), {"chat": provider, "mail": provider})
+    while not (folder / "over").exists():
+        done = len(_lines(folder / "done"))
+        clock.set(T0 + timedelta(minutes=STORY[min(done, len(STORY) - 1)][0], seconds=float(asked["jump"])))
+        _run(desk, outbox, worker)
+    store.close()
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def main() -> None:
+    for line in sys.stdin:
+        asked = json.loads(line)
+        helper = os.fork() if asked["workers"] == 2 else -1
+        if helper == 0:
+            help_out(asked, f"helper-{os.getpid()}")
+            os._exit(0)
+        child = os.fork()
+        if child == 0:
+            code = 0
+            try:
+                passed = tell(asked, f"teller-{os.getpid()}")
+                append(Path(asked["folder"]) / "passed", str(passed))
+            except MainstayError as error:
+                append(Path(asked["folder"]) / "errors", repr(error))
+                code = 3
+            os._exit(code)
+        _, status = os.waitpid(child, 0)
+        if helper > 0:
+            (Path(asked["folder"]) / "over").touch()
+            os.waitpid(helper, 0)
+            (Path(asked["folder"]) / "over").unlink()
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

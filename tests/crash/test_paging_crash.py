@@ -1,0 +1,159 @@
+"""kill -9 at every boundary of paging: no page is lost, none goes out after an acknowledgement, none twice unawares.
+
+The matrix is printed with `-s`. CI kills at every few boundaries; MAINSTAY_CRASH=full kills at each of them, one and
+two workers, both stores, clocks that jump: more than 300 points.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from crash.pager import STORY
+from mainstay.adapters.clock import FakeClock
+from mainstay.adapters.store import open_store
+from mainstay.kernel.journal import FactQuery
+from servers.postgres import Postgres, postgres
+
+__all__ = ["postgres"]
+
+FULL = os.environ.get("MAINSTAY_CRASH") == "full"
+_AFTER_A_RESTART = 61.0
+"""Seconds until the killed one is back: longer than a lease."""
+
+
+@pytest.fixture(scope="module")
+def teller() -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen([sys.executable, str(Path(__file__).parent / "pager.py")], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True, env=environment) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a story ended: keys as the provider took them, and how many it had when an alert was acknowledged."""
+
+    sent: list[str]
+    acks: dict[str, int]
+    pages: Counter[str]
+    late: list[str]
+
+    @property
+    def twice(self) -> int:
+        return sum(count - 1 for count in Counter(self.sent).values())
+
+
+def told(teller: subprocess.Popen[str], url: str, folder: Path, kill: int, jump: float = _AFTER_A_RESTART,
+         workers: int = 1) -> Told:
+    """Tell the story with one kill, and go on after it."""
+    folder.mkdir()
+    asked = {"url": url, "folder": str(folder), "workers": workers}
+    code = _ask(teller, {**asked, "kill": kill, "jump": 0})
+    if code == -9:
+        code = _ask(teller, {**asked, "kill": 0, "jump": jump})
+    assert code == 0, (folder / "errors").read_text()
+    acks = dict(line.split() for line in (folder / "acks").read_text().splitlines())
+    store = open_store(url, FakeClock())
+    acknowledged = {fact.subject: fact.seq for fact in store.journal.facts(
+        FactQuery(kinds=("incident.acknowledged",), newest_first=True))}
+    late = [fact.key for fact in store.journal.facts(FactQuery(kinds=("incident.paged",)))
+            if fact.seq > acknowledged.get(fact.subject, fact.seq)]
+    pages = Counter(f"{fact.subject} {fact.data['loop']} {fact.data['step']} {fact.data['to']} {fact.data['channel']}"
+                    for fact in store.journal.facts(FactQuery(kinds=("incident.paged",))))
+    store.close()
+    return Told((folder / "sent").read_text().splitlines(), {key: int(count) for key, count in acks.items()}, pages,
+                late)
+
+
+def _ask(teller: subprocess.Popen[str], asked: dict[str, object]) -> int:
+    assert teller.stdin is not None
+    assert teller.stdout is not None
+    teller.stdin.write(json.dumps(asked) + "\n")
+    teller.stdin.flush()
+    return int(teller.stdout.readline())
+
+
+def check(found: Told, undisturbed: Told, workers: int, *, moved: bool = False) -> None:
+    """What must hold whatever happened.
+
+    Two workers may each have a page in their hands when somebody acknowledges, or when a lease ends under them: the
+    clock of the story runs by minutes while they send.
+    """
+    incident_of = {"a": "INC-1", "b": "INC-2", "c": "INC-3"}
+    assert found.late == [], "no page is decided after the acknowledgement is committed"
+    for key, before in found.acks.items():
+        late = [one for one in found.sent[before:] if one.startswith(f"page:{incident_of[key]}:")]
+        assert len(late) <= workers - 1, f"sent after {key} was acknowledged"
+    if workers == 1:
+        assert found.twice <= 1, "only the page that was being sent may go twice"
+    decided = set(found.pages)
+    assert max(found.pages.values()) == 1, "no page was decided twice"
+    answered = {"INC-1", "INC-2"}
+    for page in undisturbed.pages:
+        incident, loop, step = page.split()[:3]
+        if incident not in answered or (loop, step) == ("0", "0"):
+            assert page in decided, f"lost: {page}"
+    # Whatever was decided and not answered before it could be sent, was sent.
+    for page in decided:
+        if page.split()[0] not in answered or (page.split()[1:3] == ["0", "0"] and not moved):
+            assert any(_is_of(one, page) for one in found.sent), f"decided and never sent: {page}"
+
+
+def _is_of(key: str, page: str) -> bool:
+    what, incident, _, loop, step, to, channel, *_ = [*key.split(":"), "", "", "", ""]
+    return what == "page" and page == f"{incident} {loop} {step} {to} {channel}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server("postgresql"))])
+def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    def fresh() -> Iterator[str]:
+        number = 0
+        while True:
+            number += 1
+            if request.param == "sqlite":
+                yield f"sqlite:///{tmp_path / f's{number}' / 'm.db'}"
+            else:
+                server: Postgres = request.getfixturevalue("postgres")
+                yield server.fresh_url()
+
+    return fresh()
+
+
+@pytest.mark.parametrize(("jump", "workers", "every"), [
+    (_AFTER_A_RESTART, 1, 6), (3_600.0, 1, 29), (-1_200.0, 1, 31), (_AFTER_A_RESTART, 2, 23)],
+    ids=["one worker", "clock an hour ahead", "clock twenty minutes back", "two workers"])
+def test_a_kill_at_any_boundary_loses_no_page_and_sends_none_after_an_acknowledgement(
+        request: pytest.FixtureRequest, teller: subprocess.Popen[str], urls: Iterator[str], tmp_path: Path, jump: float,
+        workers: int, every: int):
+    undisturbed = told(teller, next(urls), tmp_path / "calm", 0)
+    assert undisturbed.twice == 0
+    boundaries = int((tmp_path / "calm" / "passed").read_text())
+    assert boundaries > 100
+    twice = points = 0
+    step = 1 if FULL else every * (1 if "sqlite" in request.node.callspec.id else 4)
+    for kill in range(1, boundaries + 1, step):
+        found = told(teller, next(urls), tmp_path / f"kill{kill}", kill, jump, workers)
+        check(found, undisturbed, workers, moved=jump < 0)
+        points, twice = points + 1, twice + found.twice
+    print(f"\n{points} kills over {boundaries} boundaries, {workers} worker(s), clock {jump:+.0f} s: "
+          f"0 lost, 0 after an acknowledgement, {twice} sent twice under the same key")
+
+
+def test_the_story_pages_everybody_it_should(teller: subprocess.Popen[str], tmp_path: Path):
+    found = told(teller, f"sqlite:///{tmp_path}/m.db", tmp_path / "calm", 0)
+    steps = {" ".join(page.split()[:4]) for page in found.pages}
+    assert steps == {"INC-1 0 0 ana", "INC-1 0 1 ben", "INC-1 0 1 lead", "INC-2 0 0 ana", "INC-2 0 1 ben",
+                     "INC-2 0 1 lead", "INC-3 0 0 ana", "INC-3 0 1 ben", "INC-3 0 1 lead", "INC-3 1 0 ana",
+                     "INC-3 1 1 ben", "INC-3 1 1 lead"}
+    assert len(STORY) == len((tmp_path / "calm" / "done").read_text().splitlines())
