@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from mainstay.kernel.catalog import Form
+from mainstay.kernel.counting import counter_query, histogram_queries, split_ratio
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
 from mainstay.kernel.metadata import parse_date, parse_period, read_metadata
@@ -19,7 +20,7 @@ from mainstay.kernel.ports import Condition, EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import RollingWindow, Target, Window, parse_duration, parse_window
 from mainstay.kernel.reader import Reader
 from mainstay.slo.policy_forms import document_policy, read_seed_policy
-from mainstay.slo.queries import compared, counter_query, events_that, histogram_queries, read_conditions, split_ratio
+from mainstay.slo.queries import compared, events_that, read_conditions
 from mainstay.slo.spec import ErrorBudgetPolicy
 
 _TYPES = tuple(str(kind) for kind in IndicatorType)

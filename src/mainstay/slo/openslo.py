@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from mainstay.kernel.catalog import Form
+from mainstay.kernel.counting import counter_query
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
 from mainstay.kernel.metadata import Metadata, read_metadata
@@ -46,7 +47,7 @@ from mainstay.slo.openslo_alerts import (
     read_alert_target,
     read_policies_of,
 )
-from mainstay.slo.queries import compared, counter_query, events_that, read_conditions
+from mainstay.slo.queries import compared, events_that, read_conditions
 from mainstay.slo.sources import KINDS, read_details
 from mainstay.slo.spec import Journey, Step
 
