@@ -28,6 +28,14 @@ class LowTraffic:
 
 
 @dataclass(frozen=True, slots=True)
+class Extra:
+    """What alerts of one severity carry beside what all carry: labels that route a page, say."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Alerting:
     """How objectives are turned into rules and alerts.
 
@@ -43,6 +51,8 @@ class Alerting:
         runbook: a URL, `$slo` and `$service` in it filled in.
         labels: put on every alert.
         annotations: put on every alert, beside summary and description.
+        alert_name: what its burn-rate alerts are called; empty leaves that to the style of the rules.
+        by_severity: what alerts of a severity (`page`, `ticket`) carry besides.
     """
 
     name: str
@@ -60,6 +70,8 @@ class Alerting:
     runbook: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    alert_name: str = ""
+    by_severity: Mapping[str, Extra] = field(default_factory=dict)
 
 
 DEFAULT = Alerting("default", Position(""))

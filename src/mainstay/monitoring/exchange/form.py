@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mainstay.kernel.catalog import Catalog, Resource
 from mainstay.kernel.document import Document
 from mainstay.kernel.finding import Finding, Position
 from mainstay.kernel.objective import DataSource, Objective, Service
@@ -47,7 +48,7 @@ class Composition:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What passes between formats: a catalog's resources."""
+    """What passes between formats: a catalog's resources. Objectives carry their indicators inline."""
 
     objectives: tuple[Objective, ...] = ()
     services: tuple[Service, ...] = ()
@@ -55,10 +56,17 @@ class Bundle:
     alertings: tuple[Alerting, ...] = ()
     compositions: tuple[Composition, ...] = ()
 
+    def catalog(self) -> Catalog:
+        """The same as a catalog, for what asks one: which alerting is about an objective."""
+        parts: tuple[tuple[type, tuple[Resource, ...]], ...] = (
+            (Objective, self.objectives), (Service, self.services), (DataSource, self.sources),
+            (Alerting, self.alertings))
+        return Catalog({kind: {one.name: one for one in found} for kind, found in parts})
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a file held: its resources, what of it is lost, and its mistakes (then nothing is written)."""
+    """What files held: their resources, what of them is lost, and their mistakes (then nothing is written)."""
 
     bundle: Bundle
     losses: tuple[Loss, ...] = ()
@@ -81,7 +89,8 @@ class Format:
         name: as `--from` and `--to` take it: `sloth`.
         title: the tool and the form, for people.
         fits: whether the document is of this format.
-        read: the documents of one file, all of which fit; None for a format that is only written.
+        read: the documents of all files that were named, all of which fit, in their order (one file may hold what
+            another refers to); None for a format that is only written.
         write: a bundle as files; None for a format that is only read.
     """
 
