@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mainstay.kernel.catalog import Catalog, Resource
 from mainstay.kernel.document import Document
 from mainstay.kernel.finding import Finding, Position
-from mainstay.kernel.objective import DataSource, Objective, Service
+from mainstay.kernel.objective import AlertDeclaration, DataSource, Objective, Service
 from mainstay.kernel.quantity import Target
 from mainstay.monitoring.spec import Alerting
 
@@ -55,6 +55,7 @@ class Bundle:
     sources: tuple[DataSource, ...] = ()
     alertings: tuple[Alerting, ...] = ()
     compositions: tuple[Composition, ...] = ()
+    declarations: tuple[AlertDeclaration, ...] = ()
 
     def catalog(self) -> Catalog:
         """The same as a catalog, for what asks one: which alerting is about an objective."""

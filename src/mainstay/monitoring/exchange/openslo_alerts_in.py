@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,12 +13,16 @@ from mainstay.kernel.objective import Objective
 from mainstay.kernel.quantity import parse_duration
 from mainstay.kernel.reader import Reader
 from mainstay.monitoring.exchange.form import Loss
-from mainstay.monitoring.exchange.taking import Taking, nominal_length, spends
+from mainstay.monitoring.exchange.taking import Taking, catalog_name, nominal_length, spends
 from mainstay.monitoring.spec import DEFAULT, Alerting
 from mainstay.stats.budget import Tier
 
 PAGES = ("page", "critical", "high", "sev1", "p1", "fatal", "emergency")
 """Words for severities that wake somebody; every other is a ticket."""
+
+
+_TIER_NAME = re.compile(r"(.+)-(?:page|ticket)-\d+[smhd](?:-of-\d+[smhd])?")
+"""What the writer of this format calls the policy of a tier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +221,10 @@ def _alerting(names: tuple[str, ...], length: timedelta, some: Sequence[Objectiv
                                spends(one.factor, one.long, length), one.hold)
                           for policy in policies if (one := policy.condition) is not None},
                          key=lambda tier: tier.long))
+    bases = {found[1] if (found := _TIER_NAME.fullmatch(name)) else "" for name in names}
+    name = bases.pop() if len(bases) == 1 and "" not in bases else "-".join(names)
     return Alerting(
-        "-".join(names), policies[0].where, tuple(one.name for one in some), tiers=tiers, budget_spent=(),
+        catalog_name(name), policies[0].where, tuple(one.name for one in some), tiers=tiers, budget_spent=(),
         absent_for=DEFAULT.absent_for if any(policy.no_data for policy in policies) else None)
 
 

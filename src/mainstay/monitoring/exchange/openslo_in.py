@@ -39,7 +39,7 @@ from mainstay.kernel.quantity import (
 from mainstay.kernel.reader import Reader
 from mainstay.monitoring.exchange.form import Bundle, Composition, Taken
 from mainstay.monitoring.exchange.openslo_alerts_in import Policies
-from mainstay.monitoring.exchange.taking import Taking, ratio_target, text_at
+from mainstay.monitoring.exchange.taking import Taking, catalog_name, ratio_target, text_at
 
 OPERATORS = {"lte": "<=", "gte": ">=", "lt": "<", "gt": ">"}
 METHODS = ("Occurrences", "Timeslices", "RatioTimeslices")
@@ -282,7 +282,7 @@ def _metric(parent: Reader, read: _Read, *, counter: bool) -> tuple[str, PromQue
         parent.done()
     if source is None:
         return None
-    name = source.text("metricSourceRef" if read.dialect.nested else "dataSourceRef", default="")
+    name = catalog_name(source.text("metricSourceRef" if read.dialect.nested else "dataSourceRef", default=""))
     kind = ""
     if read.dialect.nested:
         kind = source.text("type", default="")
@@ -332,7 +332,7 @@ def _slo(reader: Reader, read: _Read) -> None:
         return
     dialect = read.dialect
     description = spec.text("description", default="")
-    service = next((text for key in dialect.service if (text := spec.text(key))), "")
+    service = catalog_name(next((text for key in dialect.service if (text := spec.text(key))), ""))
     windows = _windows(spec)
     method = spec.text("budgetingMethod", one_of=METHODS, default="Occurrences")
     targets = spec.children("objectives", required=True)
