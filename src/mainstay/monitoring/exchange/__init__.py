@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from mainstay.monitoring.exchange import nobl9_in, nobl9_out, openslo_in, openslo_out, openslo_v1alpha
+from mainstay.monitoring.exchange import (
+    grafana_out,
+    grafana_slo,
+    nobl9_in,
+    nobl9_out,
+    openslo_in,
+    openslo_out,
+    openslo_v1alpha,
+)
 from mainstay.monitoring.exchange.form import Format
 
 FORMATS: tuple[Format, ...] = (
@@ -10,5 +18,8 @@ FORMATS: tuple[Format, ...] = (
     Format("openslo-v1alpha", "OpenSLO v1alpha", openslo_v1alpha.fits, openslo_v1alpha.read, None),
     Format("openslo-v2alpha", "OpenSLO v2alpha", openslo_in.fits_v2, openslo_in.read_v2, openslo_out.write_v2),
     Format("nobl9", "Nobl9", nobl9_in.fits, nobl9_in.read, nobl9_out.write),
+    Format("grafana-slo", "Grafana SLO for Terraform", grafana_slo.fits_terraform, grafana_slo.read_terraform,
+           grafana_out.write_terraform),
+    Format("grafana-slo-api", "Grafana SLO's API", grafana_slo.fits_api, grafana_slo.read_api, grafana_out.write_api),
 )
 """Every format, in the order in which `--from auto` asks them."""
