@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from mainstay.monitoring.exchange.form import Format
+from mainstay.monitoring.exchange.sloth import SLOTH, SLOTH_K8S
 
-FORMATS: tuple[Format, ...] = ()
+FORMATS: tuple[Format, ...] = (
+    SLOTH,
+    SLOTH_K8S,
+)
 """Every format, in the order in which `--from auto` asks them."""

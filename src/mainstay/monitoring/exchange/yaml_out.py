@@ -88,9 +88,16 @@ def _scalar(value: Value, indent: str) -> str:
 def _text(value: str, indent: str) -> str:
     """A text on one line, or as a block where it has several and a block can hold them unchanged."""
     if "\n" not in value or not _BLOCK.fullmatch(value) or value[0] in " \n" or value.endswith("\n\n"):
-        return yaml_text(value)
+        return _line(value)
     lines = value.removesuffix("\n").split("\n")
     if any(not line.strip() and line for line in lines) or lines[-1] == "":
-        return yaml_text(value)
+        return _line(value)
     mark = "|" if value.endswith("\n") else "|-"
     return mark + "\n" + "\n".join(f"{indent}  {line}" if line else "" for line in lines)
+
+
+def _line(value: str) -> str:
+    """A text on one line; one with quotes in it, such as a query, in single quotes, where nothing needs an escape."""
+    if '"' in value and "\n" not in value and _BLOCK.fullmatch(value):
+        return "'" + value.replace("'", "''") + "'"
+    return yaml_text(value)
