@@ -68,6 +68,56 @@ def counted(text: str) -> Counted | None:
     return Counted(found["selector"].strip(), names, found["function"])
 
 
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """`label="value"`; the operator is `=`, `!=`, `=~` or `!~`."""
+
+    label: str
+    operator: str
+    value: str
+
+    def __str__(self) -> str:
+        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'{self.label}{self.operator}"{escaped}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """One metric and its matchers."""
+
+    metric: str
+    matchers: tuple[Matcher, ...] = ()
+
+    def __str__(self) -> str:
+        return self.metric + ("{" + ",".join(map(str, self.matchers)) + "}" if self.matchers else "")
+
+    def named(self, metric: str, *more: Matcher) -> Selector:
+        """The same matchers, and more, of another metric."""
+        return Selector(metric, (*self.matchers, *more))
+
+
+_WHOLE_SELECTOR = re.compile(r"\s*(?P<metric>[a-zA-Z_:][\w:]*)\s*(?:\{(?P<inside>.*)\})?\s*", re.DOTALL)
+_MATCHER = re.compile(r"""\s*([a-zA-Z_]\w*)\s*(=~|!~|!=|=)\s*("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')\s*(?:,|$)""",
+                      re.DOTALL)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+
+
+def selector_of(text: str) -> Selector | None:
+    """The text as one metric's selector, or None when it is anything else."""
+    found = _WHOLE_SELECTOR.fullmatch(text)
+    if found is None:
+        return None
+    inside, place, matchers = (found["inside"] or "").strip(), 0, []
+    while place < len(inside):
+        one = _MATCHER.match(inside, place)
+        if one is None:
+            return None
+        value = re.sub(r"\\(.)", lambda sign: _ESCAPES.get(sign[1], sign[1]), one[3][1:-1], flags=re.DOTALL)
+        matchers.append(Matcher(one[1], one[2], value))
+        place = one.end()
+    return Selector(found["metric"], tuple(matchers))
+
+
 def difference(text: str) -> tuple[str, str] | None:
     """Both sides of `a - b`, where the minus stands outside every bracket; None when it has another shape."""
     raw = _without_brackets(text)
