@@ -7,12 +7,13 @@ nobody asked for. So a file with five mistakes gets five findings in one run.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar, overload
 
 from mainstay.kernel.document import Document, Node
 from mainstay.kernel.errors import InvalidInput
-from mainstay.kernel.finding import Finding, Position, did_you_mean
+from mainstay.kernel.finding import Finding, Position, Severity, did_you_mean
 from mainstay.kernel.quantity import Target, parse_duration
 
 T = TypeVar("T")
@@ -45,6 +46,11 @@ class Reader:
         """Add a finding at the value of `key`, or at this mapping."""
         node = self._values.get(key) if key is not None else None
         self.findings.append(self.document.finding(code, node or self.node, message, mend))
+
+    def warn(self, code: str, message: str, mend: str = "", key: str | None = None) -> None:
+        """Add a warning at the value of `key`, or at this mapping: the file is read all the same."""
+        self.report(code, message, mend, key)
+        self.findings[-1] = replace(self.findings[-1], severity=Severity.WARNING)
 
     def field(self, key: str) -> str:
         """The field's full path, as messages name it: `spec.target`."""

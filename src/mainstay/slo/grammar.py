@@ -12,6 +12,7 @@ from mainstay.kernel.objective import DataSource, Indicator, Objective, resolved
 from mainstay.kernel.ports import EventQuery, GaugeQuery
 from mainstay.kernel.quantity import Target, plain
 from mainstay.slo import native, older_forms, openslo
+from mainstay.slo.openslo_alerts import check_references
 from mainstay.slo.policy import PRESETS
 from mainstay.slo.spec import ErrorBudgetPolicy, links
 from mainstay.stats.budget import dependency_ceiling
@@ -94,5 +95,5 @@ def _check_indicator(objective: Objective, indicator: Indicator, catalog: Catalo
                       f'"{source.name}" is of type {source.type}', f"name a source of type {wanted}")
 
 
-GRAMMAR = Grammar(openslo.FORMS + native.FORMS + older_forms.FORMS, (links,), (_check,))
+GRAMMAR = Grammar(openslo.FORMS + native.FORMS + older_forms.FORMS, (links,), (_check, check_references))
 """The word's part of what the catalog can hold."""

@@ -24,7 +24,7 @@ from mainstay.kernel.objective import (
 )
 from mainstay.kernel.ports import Condition, EventQuery, FileSet, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import CalendarWindow, Period, RequestWindow, RollingWindow, Window
-from mainstay.monitoring.exchange.form import Bundle, Given, Loss
+from mainstay.monitoring.exchange.form import Bundle, Composition, Given, Loss
 from mainstay.monitoring.exchange.yaml_out import Value, kept, yaml_file
 from mainstay.monitoring.spec import DEFAULT, Alerting
 
@@ -48,22 +48,26 @@ def catalog_files(bundle: Bundle, comment: str = "") -> Given:
     if bundle.sources:
         files["sources.yaml"] = [source_document(one) for one in bundle.sources]
     for service in bundle.services:
-        files.setdefault(_file_of(service.name), []).append(service_document(service))
+        files.setdefault(file_of(service.name), []).append(service_document(service))
     for objective in bundle.objectives:
         document, lost = objective_document(objective)
-        files.setdefault(_file_of(objective.service), []).append(document)
+        files.setdefault(file_of(objective.service), []).append(document)
         losses += lost
+    if bundle.compositions:
+        files["journeys.yaml"] = [journey_document(one) for one in bundle.compositions]
     if bundle.alertings:
         files["alerting.yaml"] = [alerting_document(one) for one in bundle.alertings]
     return Given(tuple((name, yaml_file(documents, comment)) for name, documents in files.items()), tuple(losses))
 
 
-def _file_of(service: str) -> str:
+def file_of(service: str) -> str:
+    """The file that a service's objectives are written to."""
     return f"{service}.yaml" if service and service not in ("sources", "alerting") else \
         f"service-{service}.yaml" if service else "objectives.yaml"
 
 
-def _without_empty(pairs: Mapped) -> Mapped:
+def without_empty(pairs: Mapped) -> Mapped:
+    """The pairs that say anything."""
     return {key: value for key, value in pairs.items() if kept(value)}
 
 
@@ -73,10 +77,10 @@ def _without_empty(pairs: Mapped) -> Mapped:
 def service_document(service: Service) -> Mapped:
     """openslo/v1 Service."""
     annotations = {"mainstay/owner": service.owner} if service.owner else {}
-    return _without_empty({
+    return without_empty({
         "apiVersion": "openslo/v1", "kind": "Service",
-        "metadata": _without_empty({"name": service.name, "displayName": service.title, "annotations": annotations}),
-        "spec": _without_empty({"description": service.description})})
+        "metadata": without_empty({"name": service.name, "displayName": service.title, "annotations": annotations}),
+        "spec": without_empty({"description": service.description})})
 
 
 def source_document(source: DataSource) -> Mapped:
@@ -84,7 +88,7 @@ def source_document(source: DataSource) -> Mapped:
     details: Mapped = {}
     match source.details:
         case PrometheusDetails() as one:
-            details = _without_empty({
+            details = without_empty({
                 "url": one.url, "username": one.username, "password_env": one.password_env,
                 "password_file": one.password_file, "token_env": one.token_env, "token_file": one.token_file,
                 "headers": dict(one.headers), "ca_file": one.ca_file, "cert_file": one.cert_file,
@@ -92,15 +96,24 @@ def source_document(source: DataSource) -> Mapped:
                 "timeout": None if one.timeout == SOURCE_TIMEOUT else one.timeout,
                 "retries": None if one.retries == SOURCE_RETRIES else one.retries})
         case FileSet() as one:
-            details = _without_empty({
+            details = without_empty({
                 "paths": list(one.paths), "format": "" if one.format == "auto" else one.format,
-                "fields": dict(one.fields), "unique_by": list(one.unique_by), "where": _conditions(one.where) or {},
-                "timezone": "" if one.zone == "UTC" else one.zone})
+                "fields": dict(one.fields), "unique_by": list(one.unique_by),
+                "where": conditions_written(one.where) or {}, "timezone": "" if one.zone == "UTC" else one.zone})
         case None:
             pass
     kind = {"prometheus": "Prometheus"}.get(source.type, source.type)
     return {"apiVersion": "openslo/v1", "kind": "DataSource", "metadata": {"name": source.name},
-            "spec": _without_empty({"description": source.description, "type": kind, "connectionDetails": details})}
+            "spec": without_empty({"description": source.description, "type": kind, "connectionDetails": details})}
+
+
+def journey_document(one: Composition) -> Mapped:
+    """mainstay/v1 Journey of several objectives."""
+    target = None if one.target is None else one.target.ratio * 100
+    return {"apiVersion": "mainstay/v1", "kind": "Journey", "metadata": {"name": one.name}, "spec": without_empty({
+        "description": one.description, "combine": one.combine, "target": target,
+        "steps": [{"objective": name} | ({"weight": _number(weight)} if weight != 1 else {})
+                  for name, weight in one.parts]})}
 
 
 def alerting_document(alerting: Alerting) -> Mapped:
@@ -109,7 +122,7 @@ def alerting_document(alerting: Alerting) -> Mapped:
         {"severity": tier.severity, "long": tier.long, "spends": tier.spends, "hold": _length(tier.hold)}
         for tier in alerting.tiers]
     gate = alerting.low_traffic
-    spec: Mapped = _without_empty({
+    spec: Mapped = without_empty({
         "objectives": list(alerting.objectives), "services": list(alerting.services),
         "group_by": list(alerting.group_by)})
     if tiers is not None:
@@ -118,14 +131,14 @@ def alerting_document(alerting: Alerting) -> Mapped:
         spec["budget_spent"] = list(alerting.budget_spent)
     if alerting.absent_for != DEFAULT.absent_for:
         spec["absent_for"] = "never" if alerting.absent_for is None else alerting.absent_for
-    spec |= _without_empty({
+    spec |= without_empty({
         "interval": None if alerting.interval == DEFAULT.interval else alerting.interval,
         "scrape": None if alerting.scrape == DEFAULT.scrape else alerting.scrape,
         "retention": alerting.retention,
         "low_traffic": None if gate is None else {"gate": gate.gate, "confidence": gate.confidence},
         "runbook": alerting.runbook, "alert_name": alerting.alert_name, "labels": dict(alerting.labels),
         "annotations": dict(alerting.annotations),
-        "by_severity": {name: _without_empty({"labels": dict(extra.labels), "annotations": dict(extra.annotations)})
+        "by_severity": {name: without_empty({"labels": dict(extra.labels), "annotations": dict(extra.annotations)})
                         for name, extra in alerting.by_severity.items()}})
     return {"apiVersion": "mainstay/v1", "kind": "Alerting", "metadata": {"name": alerting.name}, "spec": spec}
 
@@ -139,13 +152,13 @@ def _length(length: timedelta) -> Value:
 
 def objective_document(objective: Objective) -> tuple[Mapped, list[Loss]]:
     """The objective in the form that says all of it, OpenSLO before `mainstay/v1`; else in the one that says more."""
-    faults = list(_beyond_openslo(objective))
+    faults = list(beyond_openslo(objective))
     if not faults:
-        return _openslo(objective), []
+        return openslo_document(objective), []
     native = list(_beyond_native(objective))
     if len(native) < len(faults):
         return _native(objective), [_lost(objective, what) for what in native]
-    return _openslo(objective), [_lost(objective, what) for what in faults]
+    return openslo_document(objective), [_lost(objective, what) for what in faults]
 
 
 def _lost(objective: Objective, what: str) -> Loss:
@@ -153,7 +166,7 @@ def _lost(objective: Objective, what: str) -> Loss:
                 objective.origin)
 
 
-def _beyond_openslo(one: Objective) -> Iterator[str]:
+def beyond_openslo(one: Objective) -> Iterator[str]:
     """What of the objective OpenSLO v1, with Mainstay's annotations, cannot say."""
     if len({(window.target, window.alert) for window in one.windows}) > 1 or one.windows[0].alert != "report":
         yield "windows with targets or alerts of their own"
@@ -194,7 +207,7 @@ def _queries_beyond_openslo(indicator: Indicator, one: Objective) -> Iterator[st
                 yield "a counter beside a bare metric that is none"
         case EventQuery() as events:
             for query in (events, indicator.bad, indicator.good):
-                if isinstance(query, EventQuery) and _conditions(query.where) is None:
+                if isinstance(query, EventQuery) and conditions_written(query.where) is None:
                     yield "conditions on events that name a field twice"
         case _:
             pass
@@ -223,7 +236,7 @@ def _beyond_native(one: Objective) -> Iterator[str]:
                    for query in (total, other)):
                 yield "a bare metric that is no counter"
         case EventQuery() as events:
-            if indicator.exclusions or any(isinstance(query, EventQuery) and _conditions(query.where) is None
+            if indicator.exclusions or any(isinstance(query, EventQuery) and conditions_written(query.where) is None
                                            for query in (events, indicator.bad, indicator.good)):
                 yield "conditions on events beyond one a field"
         case _:
@@ -250,12 +263,13 @@ def _counter_flag(queries: Iterable[PromQuery]) -> bool | None:
 
 
 def _head(objective: Objective, api: str, kind: str, annotations: Mapping[str, str]) -> Mapped:
-    return {"apiVersion": api, "kind": kind, "metadata": _without_empty({
+    return {"apiVersion": api, "kind": kind, "metadata": without_empty({
         "name": objective.name, "displayName": objective.title, "labels": dict(objective.labels),
         "annotations": dict(annotations)})}
 
 
-def _openslo(objective: Objective) -> Mapped:
+def openslo_document(objective: Objective) -> Mapped:
+    """openslo/v1 SLO, what it has no field for in annotations `mainstay/…`."""
     review = objective.review
     annotations = {key: text for key, text in (
         ("mainstay/owner", objective.owner), ("mainstay/rationale", objective.rationale),
@@ -266,7 +280,7 @@ def _openslo(objective: Objective) -> Mapped:
         ("mainstay/policy", objective.policy),
         ("mainstay/review-every", str(review.every) if review else ""),
         ("mainstay/review-last", review.last.isoformat() if review and review.last else "")) if text}
-    spec: Mapped = _without_empty({"description": objective.description, "service": objective.service})
+    spec: Mapped = without_empty({"description": objective.description, "service": objective.service})
     if isinstance(objective.indicator, str):
         spec["indicatorRef"] = objective.indicator
     else:
@@ -292,7 +306,7 @@ def _openslo(objective: Objective) -> Mapped:
 
 def _openslo_indicator(indicator: Indicator, objective: Objective) -> Mapped:
     head: Mapped = {} if indicator.name == objective.name else {"metadata": {"name": indicator.name}}
-    spec: Mapped = _without_empty({"description": indicator.description})
+    spec: Mapped = without_empty({"description": indicator.description})
     match indicator.total:
         case GaugeQuery(text, share=share) if share:
             spec["ratioMetric"] = {"rawType": {"good": "success", "bad": "failure"}[share],
@@ -313,11 +327,11 @@ def _openslo_indicator(indicator: Indicator, objective: Objective) -> Mapped:
 
 
 def _metric_spec(query: EventQuery | PromQuery | GaugeQuery) -> Mapped:
-    return {"where": _conditions(query.where) or {}} if isinstance(query, EventQuery) else {"query": query.text}
+    return {"where": conditions_written(query.where) or {}} if isinstance(query, EventQuery) else {"query": query.text}
 
 
 def _metric(source: str, spec: Mapped) -> Mapped:
-    return {"metricSource": _without_empty({"metricSourceRef": source}) | {"spec": spec}}
+    return {"metricSource": without_empty({"metricSourceRef": source}) | {"spec": spec}}
 
 
 def _time_window(window: Window) -> Mapped:
@@ -338,7 +352,7 @@ def _time_window(window: Window) -> Mapped:
 
 def _native(objective: Objective) -> Mapped:
     review = objective.review
-    spec: Mapped = _without_empty({
+    spec: Mapped = without_empty({
         "service": objective.service, "description": objective.description, "rationale": objective.rationale,
         "owner": objective.owner})
     if isinstance(objective.indicator, str):
@@ -347,19 +361,19 @@ def _native(objective: Objective) -> Mapped:
         spec["indicator"] = _native_indicator(objective.indicator)
     main, *others = objective.windows
     zone = one_zone(objective)
-    spec |= _without_empty({
+    spec |= without_empty({
         "target": main.target.ratio * 100, "window": _window_words(main.window),
         "timezone": "" if zone == "UTC" else zone,
-        "windows": [_without_empty({"window": _window_words(one.window), "target": one.target.ratio * 100,
+        "windows": [without_empty({"window": _window_words(one.window), "target": one.target.ratio * 100,
                                     "alert": "" if one.alert == "report" else one.alert}) for one in others],
         "policy": objective.policy})
     spec |= _method_fields(objective.method)
-    spec |= _without_empty({
+    spec |= without_empty({
         "sla": objective.sla.ratio * 100 if objective.sla else None,
-        "dependencies": [_without_empty({"service": one.service, "impact": one.impact,
+        "dependencies": [without_empty({"service": one.service, "impact": one.impact,
                                          "promise": one.promise.ratio * 100 if one.promise else None})
                          for one in objective.dependencies],
-        "review": None if review is None else _without_empty({
+        "review": None if review is None else without_empty({
             "every": str(review.every), "last": review.last.isoformat() if review.last else "",
             "participants": list(review.participants), "agenda": list(review.agenda)}),
         "exclusions": list(objective.exclusions)})
@@ -389,7 +403,7 @@ def _window_words(window: Window) -> Value:
 
 
 def _native_indicator(indicator: Indicator) -> Mapped:
-    out: Mapped = _without_empty({"type": "" if indicator.type is IndicatorType.CUSTOM else str(indicator.type),
+    out: Mapped = without_empty({"type": "" if indicator.type is IndicatorType.CUSTOM else str(indicator.type),
                                   "source": indicator.source, "description": indicator.description})
     match indicator.total:
         case GaugeQuery(text, operator, threshold):
@@ -413,13 +427,13 @@ def _native_indicator(indicator: Indicator) -> Mapped:
 
 
 def _native_query(query: EventQuery | PromQuery) -> Value:
-    return query.text if isinstance(query, PromQuery) else _conditions(query.where) or {}
+    return query.text if isinstance(query, PromQuery) else conditions_written(query.where) or {}
 
 
 # -- conditions -------------------------------------------------------------------------------------------------------
 
 
-def _conditions(conditions: Sequence[Condition]) -> Mapped | None:
+def conditions_written(conditions: Sequence[Condition]) -> Mapped | None:
     """The conditions as a mapping of field to condition; None where a field stands twice or has no way to be said."""
     out: Mapped = {}
     for one in conditions:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from mainstay.kernel.catalog import Catalog, Resource
 from mainstay.kernel.document import Document
 from mainstay.kernel.finding import Finding, Position
-from mainstay.kernel.objective import DataSource, Objective, Service
+from mainstay.kernel.objective import AlertDeclaration, DataSource, Objective, Service
+from mainstay.kernel.quantity import Target
 from mainstay.monitoring.spec import Alerting
 
 
@@ -28,6 +29,24 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
+class Composition:
+    """Several objectives as one, a journey in the catalog.
+
+    Args:
+        combine: `serial` (shares multiply), `weighted` (each share counts by its weight) or `composite` (the budget
+            burns at the weighted sum of the parts' burns).
+        parts: names of objectives, each with its weight.
+    """
+
+    name: str
+    origin: Position
+    combine: str
+    parts: tuple[tuple[str, float], ...]
+    target: Target | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """What passes between formats: a catalog's resources. Objectives carry their indicators inline."""
 
@@ -35,6 +54,8 @@ class Bundle:
     services: tuple[Service, ...] = ()
     sources: tuple[DataSource, ...] = ()
     alertings: tuple[Alerting, ...] = ()
+    compositions: tuple[Composition, ...] = ()
+    declarations: tuple[AlertDeclaration, ...] = ()
 
     def catalog(self) -> Catalog:
         """The same as a catalog, for what asks one: which alerting is about an objective."""

@@ -13,6 +13,7 @@ from mainstay.kernel.document import Document
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.finding import Finding, InvalidFiles, did_you_mean, errors_of
 from mainstay.kernel.objective import (
+    AlertDeclaration,
     DataSource,
     Indicator,
     Objective,
@@ -26,7 +27,7 @@ from mainstay.kernel.view import Block, Code, Next, Text, View, table
 from mainstay.kernel.wording import many
 from mainstay.monitoring.exchange import FORMATS
 from mainstay.monitoring.exchange.catalog_writer import catalog_files
-from mainstay.monitoring.exchange.form import Bundle, Format, Loss, Taken
+from mainstay.monitoring.exchange.form import Bundle, Composition, Format, Loss, Taken
 from mainstay.monitoring.operations.folder import refuse_what_is_there, write_folder
 from mainstay.monitoring.spec import Alerting
 
@@ -176,10 +177,12 @@ def _together(taken: Iterable[Taken], prometheus: str) -> tuple[Bundle, list[Los
     objectives: list[Objective] = []
     sources: dict[str, DataSource] = {}
     alertings: list[Alerting] = []
+    compositions: list[Composition] = []
     losses: list[Loss] = []
     for one in taken:
         objectives += one.bundle.objectives
         alertings += one.bundle.alertings
+        compositions += one.bundle.compositions
         losses += one.losses
         for service in one.bundle.services:
             services.setdefault(service.name, service)
@@ -193,7 +196,8 @@ def _together(taken: Iterable[Taken], prometheus: str) -> tuple[Bundle, list[Los
             sources.setdefault("prometheus", DataSource("prometheus", where, "prometheus",
                                                         PrometheusDetails(prometheus)))
             objectives = [_asked_at(one, "prometheus") for one in objectives]
-    return Bundle(tuple(objectives), tuple(services.values()), tuple(sources.values()), tuple(alertings)), losses
+    return Bundle(tuple(objectives), tuple(services.values()), tuple(sources.values()), tuple(alertings),
+                  tuple(compositions)), losses
 
 
 def _asked_at(objective: Objective, source: str) -> Objective:
@@ -317,7 +321,8 @@ def export(world: World, request: ExportRequest) -> Exported:
         refuse_what_is_there(request.output)
     services = {one.service for one in chosen}
     bundle = Bundle(chosen, tuple(one for one in world.catalog.of(Service) if one.name in services),
-                    _sources_of(world, chosen), world.catalog.of(Alerting))
+                    _sources_of(world, chosen), world.catalog.of(Alerting),
+                    declarations=world.catalog.of(AlertDeclaration))
     given = format.write(bundle)
     written = write_folder(request.output, given.files) if request.output else ()
     return Exported(format.name, format.title, world.catalog.root, tuple(one.name for one in chosen),
