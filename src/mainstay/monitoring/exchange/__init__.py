@@ -5,6 +5,7 @@ from __future__ import annotations
 from mainstay.monitoring.exchange import openslo_in, openslo_out, openslo_v1alpha
 from mainstay.monitoring.exchange.form import Format
 from mainstay.monitoring.exchange.pyrra import PYRRA
+from mainstay.monitoring.exchange.slo_generator import SLO_GENERATOR
 from mainstay.monitoring.exchange.sloth import SLOTH, SLOTH_K8S
 
 FORMATS: tuple[Format, ...] = (
@@ -14,5 +15,6 @@ FORMATS: tuple[Format, ...] = (
     SLOTH,
     SLOTH_K8S,
     PYRRA,
+    SLO_GENERATOR,
 )
 """Every format, in the order in which `--from auto` asks them."""
