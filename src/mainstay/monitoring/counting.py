@@ -1,9 +1,9 @@
 """What an objective counts, as PromQL: bad and total of the last five minutes, for every kind of indicator. Pure.
 
-The increase of a counter over five minutes is asked for over five minutes and one scrape, and stretched back. Prometheus
-looks only at the samples inside a range: over five minutes they span five minutes less a scrape, the rest is guessed by
-stretching, and a failure between two neighbouring ranges is never seen. One scrape more and neighbours meet at the
-same sample: each failure counts once, whenever scrapes and evaluations fall.
+The increase of a counter over five minutes is asked for over five minutes and one scrape, and stretched back.
+Prometheus looks only at the samples inside a range: over five minutes they span five minutes less a scrape, the rest is
+guessed by stretching, and a failure between two neighbouring ranges is never seen. One scrape more and neighbours meet
+at the same sample: each failure counts once, whenever scrapes and evaluations fall.
 """
 
 from __future__ import annotations
