@@ -12,6 +12,9 @@ from mainstay.monitoring.exchange import (
     openslo_v1alpha,
 )
 from mainstay.monitoring.exchange.form import Format
+from mainstay.monitoring.exchange.pyrra import PYRRA
+from mainstay.monitoring.exchange.slo_generator import SLO_GENERATOR
+from mainstay.monitoring.exchange.sloth import SLOTH, SLOTH_K8S
 
 FORMATS: tuple[Format, ...] = (
     Format("openslo", "OpenSLO v1", openslo_in.fits_v1, openslo_in.read_v1, openslo_out.write_v1),
@@ -21,5 +24,9 @@ FORMATS: tuple[Format, ...] = (
     Format("grafana-slo", "Grafana SLO for Terraform", grafana_slo.fits_terraform, grafana_slo.read_terraform,
            grafana_out.write_terraform),
     Format("grafana-slo-api", "Grafana SLO's API", grafana_slo.fits_api, grafana_slo.read_api, grafana_out.write_api),
+    SLOTH,
+    SLOTH_K8S,
+    PYRRA,
+    SLO_GENERATOR,
 )
 """Every format, in the order in which `--from auto` asks them."""

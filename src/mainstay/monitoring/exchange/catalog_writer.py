@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 
 from mainstay.kernel.method import Method, Occurrences, RatioTimeslices, Timeslices
 from mainstay.kernel.objective import (
@@ -23,7 +24,7 @@ from mainstay.kernel.objective import (
     Service,
 )
 from mainstay.kernel.ports import Condition, EventQuery, FileSet, GaugeQuery, PromQuery
-from mainstay.kernel.quantity import CalendarWindow, Period, RequestWindow, RollingWindow, Window
+from mainstay.kernel.quantity import CalendarWindow, Period, RequestWindow, RollingWindow, Window, plain
 from mainstay.monitoring.exchange.form import Bundle, Composition, Given, Loss
 from mainstay.monitoring.exchange.yaml_out import Value, kept, yaml_file
 from mainstay.monitoring.spec import DEFAULT, Alerting
@@ -119,7 +120,7 @@ def journey_document(one: Composition) -> Mapped:
 def alerting_document(alerting: Alerting) -> Mapped:
     """mainstay/v1 Alerting; what is the default is left out."""
     tiers = None if alerting.tiers is None else [
-        {"severity": tier.severity, "long": tier.long, "spends": tier.spends, "hold": _length(tier.hold)}
+        {"severity": tier.severity, "long": tier.long, "spends": _percent(tier.spends), "for": _length(tier.hold)}
         for tier in alerting.tiers]
     gate = alerting.low_traffic
     spec: Mapped = without_empty({
@@ -128,19 +129,23 @@ def alerting_document(alerting: Alerting) -> Mapped:
     if tiers is not None:
         spec["tiers"] = tiers
     if alerting.budget_spent != DEFAULT.budget_spent:
-        spec["budget_spent"] = list(alerting.budget_spent)
+        spec["budget_spent"] = [_percent(share) for share in alerting.budget_spent]
     if alerting.absent_for != DEFAULT.absent_for:
         spec["absent_for"] = "never" if alerting.absent_for is None else alerting.absent_for
     spec |= without_empty({
         "interval": None if alerting.interval == DEFAULT.interval else alerting.interval,
         "scrape": None if alerting.scrape == DEFAULT.scrape else alerting.scrape,
         "retention": alerting.retention,
-        "low_traffic": None if gate is None else {"gate": gate.gate, "confidence": gate.confidence},
+        "low_traffic": None if gate is None else {"gate": gate.gate, "confidence": _percent(gate.confidence)},
         "runbook": alerting.runbook, "alert_name": alerting.alert_name, "labels": dict(alerting.labels),
         "annotations": dict(alerting.annotations),
         "by_severity": {name: without_empty({"labels": dict(extra.labels), "annotations": dict(extra.annotations)})
                         for name, extra in alerting.by_severity.items()}})
     return {"apiVersion": "mainstay/v1", "kind": "Alerting", "metadata": {"name": alerting.name}, "spec": spec}
+
+
+def _percent(share: Decimal) -> str:
+    return f"{plain(share * 100)}%"
 
 
 def _length(length: timedelta) -> Value:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
-from mainstay.kernel.counting import counter_query, rated
+from mainstay.kernel.counting import counter_query
 from mainstay.kernel.document import Document, Node
 from mainstay.kernel.objective import Indicator, IndicatorType, Objective, ObjectiveWindow
 from mainstay.kernel.ports import GaugeQuery, PromQuery
@@ -21,6 +21,7 @@ from mainstay.kernel.quantity import RollingWindow, parse_window
 from mainstay.kernel.reader import Reader
 from mainstay.monitoring.exchange.alert_groups import Rung, Severity
 from mainstay.monitoring.exchange.form import Bundle, Taken
+from mainstay.monitoring.exchange.promql import WINDOW, counted, quotient
 from mainstay.monitoring.exchange.taking import Taking, catalog_name, ratio_target
 from mainstay.monitoring.spec import Alerting, Extra
 
@@ -255,8 +256,8 @@ class _Slo:
                          good=counter_query(self._literal(good), counter=True))
 
     def _freeform(self, freeform: Reader, text: str, made: Indicator) -> Indicator:
-        counted = split(text)
-        if counted is None:
+        found = split(text)
+        if found is None:
             compared = _COMPARED.fullmatch(text.strip())
             if compared is not None:
                 gauge = GaugeQuery(_windowed(compared["expr"].strip()), compared["op"], float(compared["value"]))
@@ -264,9 +265,9 @@ class _Slo:
             self.taking.note(freeform.field("query"), "a ratio that is no ratio of two counters can only be averaged "
                              "over time", freeform.where_of("query"))
             return Indicator(made.name, made.origin, made.type, "", GaugeQuery(_windowed(text), share="good"))
-        self.groups = counted.groups
-        parts = {counted.kind: counted.part}
-        return Indicator(made.name, made.origin, made.type, "", counted.total, parts.get("bad"), parts.get("good"))
+        self.groups = found.groups
+        parts = {found.kind: found.part}
+        return Indicator(made.name, made.origin, made.type, "", found.total, parts.get("bad"), parts.get("good"))
 
     # -- alerts ------------------------------------------------------------------------------------------------------
 
@@ -309,7 +310,7 @@ class _Slo:
 _COMPARED = re.compile(r"\((?P<expr>.+)\)\s*(?P<op><=|>=|<|>)\s*bool\s+(?P<value>-?\d+(?:\.\d+)?(?:e-?\d+)?)",
                        re.DOTALL)
 _RANGE = re.compile(r"\$__rate_interval|\$__interval")
-_OR_NOTHING = re.compile(r"\((?P<inside>.+?)\s+or\s+0\s*\*\s*(?P<total>.+)\)", re.DOTALL)
+_OR_NOTHING = re.compile(r"(?P<some>.+?)\s+or\s+0\s*\*\s*(?P<total>.+)", re.DOTALL)
 
 
 def _windowed(text: str) -> str:
@@ -328,60 +329,17 @@ class Split:
 
 def split(text: str) -> Split | None:
     """`sum(rate(ok[w])) / sum(rate(all[w]))`, or one less such a ratio of failures, as two counters."""
-    raw = text.strip()
+    raw = re.sub(r"\[[^\[\]]*\]", f"[{WINDOW}]", text.strip())
     kind = "good"
     if less := re.fullmatch(r"1\s*-\s*(.+)", raw, re.DOTALL):
         kind, raw = "bad", less[1].strip()
-    raw = _bare(raw)
-    slash = _slash(raw)
-    if slash is None:
+    sides = quotient(raw)
+    if sides is None:
         return None
-    upper, lower = _bare(raw[:slash].strip()), _bare(raw[slash + 1:].strip())
-    if found := _OR_NOTHING.fullmatch(f"({upper})"):
-        upper = found["inside"].strip()
-    part, total = rated(upper), rated(lower)
-    if part is None or total is None or part[1] != total[1]:
+    upper = sides[0]
+    if found := _OR_NOTHING.fullmatch(upper.removeprefix("(").removesuffix(")").strip()):
+        upper = found["some"]
+    part, total = counted(upper), counted(sides[1])
+    if part is None or total is None or part.groups != total.groups:
         return None
-    return Split(kind, part[0], total[0], part[1])
-
-
-def _bare(text: str) -> str:
-    """The text without the brackets that hold all of it."""
-    while text.startswith("(") and text.endswith(")") and _closing(text) == len(text) - 1:
-        text = text[1:-1].strip()
-    return text
-
-
-def _closing(text: str) -> int:
-    depth, quote = 0, ""
-    for index, sign in enumerate(text):
-        if quote:
-            quote = "" if sign == quote and text[index - 1] != "\\" else quote
-        elif sign in "\"'`":
-            quote = sign
-        elif sign in "([{":
-            depth += 1
-        elif sign in ")]}":
-            depth -= 1
-            if depth == 0:
-                return index
-    return -1
-
-
-def _slash(text: str) -> int | None:
-    """Where the only division outside of brackets and quotes is."""
-    depth, quote, found = 0, "", list[int]()
-    for index, sign in enumerate(text):
-        if quote:
-            quote = "" if sign == quote and text[index - 1] != "\\" else quote
-        elif sign in "\"'`":
-            quote = sign
-        elif sign in "([{":
-            depth += 1
-        elif sign in ")]}":
-            depth -= 1
-        elif depth == 0 and sign == "/":
-            found.append(index)
-        elif depth == 0 and sign in "+-*%^":
-            return None
-    return found[0] if len(found) == 1 else None
+    return Split(kind, PromQuery(part.selector, True), PromQuery(total.selector, True), part.groups)

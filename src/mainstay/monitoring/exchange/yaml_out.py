@@ -39,7 +39,7 @@ def kept(value: Value) -> bool:
 
 def _mapping(value: Mapping[str, Value], indent: str) -> Iterable[str]:
     for key, item in value.items():
-        name = f"{indent}{yaml_text(key)}:"
+        name = f"{indent}{_line(key)}:"
         if isinstance(item, Mapping) and item:
             yield name
             yield from _mapping(item, indent + "  ")
@@ -62,6 +62,8 @@ def _sequence(value: Sequence[Value], indent: str) -> Iterable[str]:
             yield f"{indent}- {_scalar(item, indent)}"
 
 
+_PLAIN = re.compile(r"[A-Za-z/][\w./()%-]*(?: [A-Za-z0-9(][\w./()%-]*)*", re.ASCII)
+_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 _BLOCK = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]*")
 
 
@@ -88,9 +90,20 @@ def _scalar(value: Value, indent: str) -> str:
 def _text(value: str, indent: str) -> str:
     """A text on one line, or as a block where it has several and a block can hold them unchanged."""
     if "\n" not in value or not _BLOCK.fullmatch(value) or value[0] in " \n" or value.endswith("\n\n"):
-        return yaml_text(value)
+        return _line(value)
     lines = value.removesuffix("\n").split("\n")
     if any(not line.strip() and line for line in lines) or lines[-1] == "":
-        return yaml_text(value)
+        return _line(value)
     mark = "|" if value.endswith("\n") else "|-"
     return mark + "\n" + "\n".join(f"{indent}  {line}" if line else "" for line in lines)
+
+
+def _line(value: str) -> str:
+    """A text on one line: bare where no reader takes it for anything else; with quotes in it, such as a query, in single
+    quotes, where nothing needs an escape.
+    """
+    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+        return value
+    if '"' in value and "\n" not in value and _BLOCK.fullmatch(value):
+        return "'" + value.replace("'", "''") + "'"
+    return yaml_text(value)

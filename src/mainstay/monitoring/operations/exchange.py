@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from mainstay.kernel.catalog import read_file
@@ -90,7 +90,7 @@ class Imported:
     services: tuple[str, ...]
     alertings: tuple[str, ...]
     losses: tuple[LossRow, ...]
-    warnings: tuple[dict[str, object], ...]
+    warnings: tuple[Finding, ...]
     output: str
     written: tuple[str, ...]
     catalog: dict[str, str] = field(default_factory=dict)
@@ -127,7 +127,7 @@ def import_files(world: World, request: ImportRequest) -> Imported:
               for one, some in sorted_out.items()),
         tuple(one.name for one in bundle.objectives), tuple(one.name for one in bundle.services),
         tuple(one.name for one in bundle.alertings), _rows((*losses, *given.losses)),
-        tuple(one.as_dict() for one in findings), request.output, written, dict(given.files))
+        tuple(sorted(findings, key=lambda one: one.where)), request.output, written, dict(given.files))
 
 
 def _documents(files: Sequence[str]) -> tuple[list[Document], list[Finding]]:
@@ -256,12 +256,11 @@ def imported_view(found: Imported) -> View:
     became = ", ".join(many(number, noun) for number, noun in (
         (len(found.objectives), "objective"), (len(found.services), "service"), (len(found.alertings), "alerting"))
         if number)
-    lost = f"{many(len(found.losses), 'loss')[:-1] + 'ses' if len(found.losses) != 1 else '1 loss'}" \
-        if found.losses else "nothing lost"
-    blocks: list[Block] = [Text(read), Text(f"{became or 'no objective'}, {lost}.", "warn" if found.losses else "good")]
+    verdict = f"{became or 'no objective'}, {_lost_words(found.losses)}."
+    blocks: list[Block] = [Text(read), Text(verdict, "warn" if found.losses else "good")]
     if found.losses:
         blocks.append(losses_table(found.losses))
-    blocks += [Text(f"{one['file']}:{one['line']}: {one['message']}", "warn") for one in found.warnings]
+    blocks += [Code(one.render()) for one in found.warnings]
     if not found.written:
         blocks += [Code(text, "yaml", name) for name, text in found.catalog.items()]
         files = " ".join(shlex.quote(file) for one in found.read for file in one.files)
@@ -270,6 +269,15 @@ def imported_view(found: Imported) -> View:
     blocks.append(Text("Written: " + ", ".join(found.written), "quiet"))
     blocks.append(Next((f"mainstay check {found.output}", f"mainstay monitoring rules -c {found.output} -o rules")))
     return View("import", tuple(blocks))
+
+
+def _lost_words(losses: Sequence[LossRow]) -> str:
+    return "nothing lost" if not losses else "1 loss" if len(losses) == 1 else f"{len(losses):,} losses"
+
+
+def _imported_json(found: Imported) -> dict[str, object]:
+    return {one.name: getattr(found, one.name) for one in fields(found)} \
+        | {"warnings": [one.as_dict() for one in found.warnings]}
 
 
 def losses_table(losses: Sequence[LossRow]) -> Block:
@@ -285,7 +293,7 @@ IMPORT = Operation(
     examples=("mainstay monitoring import sloth/*.yaml -o mainstay",
               "mainstay monitoring import pyrra.yaml --prometheus http://prometheus:9090 -o mainstay",
               "mainstay monitoring import slos.yaml --json"),
-    doors=("cli",), catalog="unused")
+    doors=("cli",), catalog="unused", as_json=_imported_json)
 
 
 # -- export -----------------------------------------------------------------------------------------------------------
@@ -351,10 +359,8 @@ def _sources_of(world: World, chosen: Iterable[Objective]) -> tuple[DataSource, 
 
 def exported_view(found: Exported) -> View:
     """What was read, what was written, what is lost."""
-    lost = "nothing lost" if not found.losses else \
-        "1 loss" if len(found.losses) == 1 else f"{len(found.losses)} losses"
     blocks: list[Block] = [Text(f"{found.catalog} · {many(len(found.objectives), 'objective')}"),
-                           Text(f"{many(len(found.files), 'file')} of {found.title}, {lost}.",
+                           Text(f"{many(len(found.files), 'file')} of {found.title}, {_lost_words(found.losses)}.",
                                 "warn" if found.losses else "good")]
     if found.losses:
         blocks.append(losses_table(found.losses))

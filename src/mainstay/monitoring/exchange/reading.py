@@ -1,0 +1,139 @@
+"""What readers of other tools' files share: queries checked with a caret, alertings named, labels that stay whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from mainstay.kernel.document import Document, Node
+from mainstay.kernel.finding import Position, Severity
+from mainstay.kernel.objective import Indicator, IndicatorType
+from mainstay.kernel.ports import GaugeQuery, PromQuery
+from mainstay.kernel.reader import Reader
+from mainstay.monitoring.exchange.form import Loss, Taken
+from mainstay.monitoring.exchange.promql import mistake_in, names_window, windowed
+from mainstay.monitoring.spec import Alerting
+
+
+def node_of(reader: Reader, key: str) -> Node | None:
+    """The field's node, if it is written."""
+    return reader.node.value.get(key) if isinstance(reader.node.value, dict) else None
+
+
+def passed_over(taken: Taken, tool: str) -> Taken:
+    """The same with unknown fields as losses and warnings: the tool passes over them too, and a newer one may not."""
+    findings = tuple(replace(one, severity=Severity.WARNING) if one.code == "unknown-field" else one
+                     for one in taken.findings)
+    lost = tuple(Loss(one.message.partition(" is not a field")[0], f"{tool} has no such field", one.where)
+                 for one in findings if one.code == "unknown-field")
+    return replace(taken, findings=findings, losses=(*taken.losses, *lost))
+
+
+def read_query(reader: Reader, key: str, *, window: bool = True, checked: bool = True) -> str | None:
+    """A PromQL field with `$window` for its window; a mistake in it is reported where it stands.
+
+    Args:
+        window: the query must name the window.
+        checked: whether it must be PromQL; MetricsQL is more.
+    """
+    text = reader.text(key, required=True)
+    node = node_of(reader, key)
+    if text is None or node is None:
+        return None
+    if checked and (wrong := mistake_in(text)):
+        place = _place(reader.document, node, wrong)
+        message = f"{reader.field(key)} is not PromQL: {wrong}"
+        reader.findings.append(reader.document.finding("not-promql", place, message, "write it as Prometheus reads it"))
+        return None
+    if window and not names_window(text):
+        reader.report("no-window", f"{reader.field(key)} does not name its window",
+                      "write [{{.window}}] in place of the range", key)
+        return None
+    return windowed(text)
+
+
+_QUOTED = re.compile(r"['\"]([^'\"]+)['\"]")
+
+
+def _place(document: Document, node: Node, wrong: str) -> tuple[int, int]:
+    """Where in the text the parser's complaint stands, when it names a word of it; else where the text starts."""
+    lines = document.lines
+    here = lines[node.line - 1][node.column - 1:] if node.line <= len(lines) else ""
+    block = here[:1] in ("|", ">")
+    first = node.line if block else node.line - 1
+    extent = range(first, min(len(lines), first + max(1, node.written.count("\n") + 1)))
+    for word in _QUOTED.findall(wrong):
+        for row in extent:
+            start = 0 if block or row > first else node.column - 1
+            found = lines[row].find(word, start)
+            if found >= 0:
+                return row + 1, found + 1
+    if block and first < len(lines):
+        return first + 1, len(lines[first]) - len(lines[first].lstrip()) + 1
+    return node.line, node.column
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """What an indicator counts, and the labels it keeps apart."""
+
+    total: PromQuery | GaugeQuery
+    bad: PromQuery | None = None
+    good: PromQuery | None = None
+    groups: tuple[str, ...] = ()
+
+    def indicator(self, name: str, where: Position) -> Indicator:
+        """The same as an indicator whose source is not known."""
+        return Indicator(name, where, IndicatorType.CUSTOM, "", self.total, self.bad, self.good)
+
+
+# -- alertings --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How one objective's alerts are set, before alertings that are set alike become one."""
+
+    objective: str
+    service: str
+    settings: Alerting
+
+
+def grouped(wanted: Iterable[Wanted]) -> tuple[Alerting, ...]:
+    """One alerting for all objectives that are set alike, named after the one objective, or their service.
+
+    Settings that are no different from the default need none, and have none.
+    """
+    found: list[tuple[Alerting, list[Wanted]]] = []
+    for one in wanted:
+        for settings, some in found:
+            if _alike(settings, one.settings):
+                some.append(one)
+                break
+        else:
+            found.append((one.settings, [one]))
+    out: list[Alerting] = []
+    taken: set[str] = set()
+    for settings, some in found:
+        services = {one.service for one in some}
+        name = some[0].objective if len(some) == 1 or len(services) > 1 or not some[0].service else some[0].service
+        name = name if name not in taken else some[0].objective
+        taken.add(name)
+        out.append(replace(settings, name=name, objectives=tuple(one.objective for one in some)))
+    return tuple(out)
+
+
+_NOWHERE = Position("")
+
+
+def _alike(one: Alerting, other: Alerting) -> bool:
+    return replace(one, name="", origin=_NOWHERE) == replace(other, name="", origin=_NOWHERE)
+
+
+def merged(*maps: Mapping[str, str]) -> dict[str, str]:
+    """Labels of several levels, the later one winning."""
+    out: dict[str, str] = {}
+    for one in maps:
+        out |= one
+    return out
