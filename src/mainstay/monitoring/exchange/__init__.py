@@ -5,11 +5,13 @@ from __future__ import annotations
 from mainstay.monitoring.exchange import (
     grafana_out,
     grafana_slo,
+    mixin,
     nobl9_in,
     nobl9_out,
     openslo_in,
     openslo_out,
     openslo_v1alpha,
+    slok,
 )
 from mainstay.monitoring.exchange.form import Format
 from mainstay.monitoring.exchange.pyrra import PYRRA
@@ -28,5 +30,7 @@ FORMATS: tuple[Format, ...] = (
     SLOTH_K8S,
     PYRRA,
     SLO_GENERATOR,
+    Format("slok", "slok operator", slok.fits, slok.read, None),
+    Format("mixin", "rules of a mixin", mixin.fits, mixin.read, None),
 )
 """Every format, in the order in which `--from auto` asks them."""
