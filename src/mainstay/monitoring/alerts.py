@@ -12,7 +12,7 @@ from mainstay.kernel.quantity import RollingWindow, format_duration, plain, shor
 from mainstay.monitoring import chain
 from mainstay.monitoring.gate import gate_promql
 from mainstay.monitoring.rulefile import AlertRule
-from mainstay.monitoring.spec import Alerting
+from mainstay.monitoring.spec import Alerting, Extra
 from mainstay.stats.budget import BurnAlert
 
 BURN, SPENT, ABSENT = "SLOBudgetBurn", "SLOBudgetSpent", "SLODataAbsent"
@@ -81,8 +81,8 @@ def burning(objective: Objective, alerting: Alerting, burn: BurnAlert) -> AlertR
             f"in {format_duration(burn.exhausts_in)}.",
     }
     return AlertRule(BURN, "\nand\n".join(conditions), burn.tier.hold,
-                     _labels(objective, alerting, burn.tier.severity, name), _annotations(objective, alerting, said),
-                     objective.name)
+                     _labels(objective, alerting, burn.tier.severity, name),
+                     _annotations(objective, alerting, burn.tier.severity, said), objective.name)
 
 
 def _above(bad: str, total: str, threshold: str) -> str:
@@ -115,8 +115,8 @@ def spent(objective: Objective, alerting: Alerting) -> Iterator[AlertRule]:
             severity = "ticket" if index == 0 or one.alert == "ticket" else "page"
             name = f"budget-{number(share * 100)}" + (f"-{window}" if index else "")
             yield AlertRule(SPENT, f"{chain.LEFT}{selected} <= {number(1 - share)}", _LASTS,
-                            _labels(objective, alerting, severity, name), _annotations(objective, alerting, said),
-                            objective.name)
+                            _labels(objective, alerting, severity, name),
+                            _annotations(objective, alerting, severity, said), objective.name)
 
 
 def absent(objective: Objective, alerting: Alerting) -> AlertRule:
@@ -130,22 +130,25 @@ def absent(objective: Objective, alerting: Alerting) -> AlertRule:
             "description": "Nothing is counted, so nothing can be said about the objective and no other alert of it "
                            "can fire. Look whether the service is scraped and its metrics still have these names."}
     return AlertRule(ABSENT, expr, alerting.absent_for, _labels(objective, alerting, "ticket", "absent"),
-                     _annotations(objective, alerting, said), objective.name)
+                     _annotations(objective, alerting, "ticket", said), objective.name)
 
 
 def _labels(objective: Objective, alerting: Alerting, severity: str, tier: str) -> dict[str, str]:
     own = identity(objective) | {chain.SEVERITY_LABEL: severity, chain.TIER_LABEL: tier}
     owner = {"owner": objective.owner} if objective.owner else {}
-    return dict(alerting.labels) | owner | own
+    extra = alerting.by_severity.get(severity, Extra()).labels
+    routed = {key: value for key, value in extra.items() if key != "alertname"}
+    return dict(alerting.labels) | routed | owner | own
 
 
-def _annotations(objective: Objective, alerting: Alerting, said: Mapping[str, str]) -> dict[str, str]:
+def _annotations(objective: Objective, alerting: Alerting, severity: str, said: Mapping[str, str]) -> dict[str, str]:
     out = dict(said)
     if objective.title:
         out["objective"] = _literal(objective.title)
     if alerting.runbook:
         out["runbook_url"] = filled_in(alerting.runbook, objective)
-    return out | {key: filled_in(text, objective) for key, text in alerting.annotations.items()}
+    given = dict(alerting.annotations) | dict(alerting.by_severity.get(severity, Extra()).annotations)
+    return out | {key: filled_in(text, objective) for key, text in given.items()}
 
 
 def _literal(text: str) -> str:

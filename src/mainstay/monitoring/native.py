@@ -14,7 +14,7 @@ from mainstay.kernel.metadata import read_metadata
 from mainstay.kernel.quantity import SLOT, parse_duration
 from mainstay.kernel.reader import Reader
 from mainstay.monitoring.alerts import unknown_variables
-from mainstay.monitoring.spec import DEFAULT, Alerting, LowTraffic
+from mainstay.monitoring.spec import DEFAULT, Alerting, Extra, LowTraffic
 from mainstay.stats.budget import TIERS, Tier, share_of_percent
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -35,17 +35,42 @@ def read_alerting(reader: Reader) -> Iterator[Alerting]:
         meta.name, meta.origin, spec.texts("objectives"), spec.texts("services"), _label_names(spec, "group_by"),
         _tiers(spec), _shares(spec), _absent_for(spec), spec.parsed("interval", _interval) or DEFAULT.interval,
         spec.parsed("scrape", _scrape) or DEFAULT.scrape, spec.duration("retention"), _low_traffic(spec),
-        spec.text("runbook", default=""), _labels(spec), spec.labels("annotations"))
+        spec.text("runbook", default=""), _labels(spec), spec.labels("annotations"),
+        spec.text("alert_name", default=""), _by_severity(spec))
     _check_text(spec, "runbook", alerting.runbook)
-    annotations = spec.child("annotations")
-    for key, text in alerting.annotations.items():
-        if annotations is not None:
-            annotations.ignore(key)
-            _check_name(annotations, key)
-            _check_text(annotations, key, text)
+    _check_annotations(spec)
     spec.done()
     if meta.name and len(spec.findings) == before:
         yield alerting
+
+
+def _check_annotations(reader: Reader) -> None:
+    annotations = reader.child("annotations")
+    for key, text in reader.labels("annotations").items():
+        if annotations is not None:
+            _check_name(annotations, key)
+            _check_text(annotations, key, text)
+
+
+def _by_severity(spec: Reader) -> dict[str, Extra]:
+    """What pages, or tickets, carry beside the rest."""
+    child = spec.child("by_severity")
+    if child is None:
+        return {}
+    out = {}
+    for severity in ("page", "ticket"):
+        one = child.child(severity)
+        if one is None:
+            continue
+        out[severity] = Extra(one.labels("labels"), one.labels("annotations"))
+        labels = one.child("labels")
+        for key in out[severity].labels:
+            if labels is not None:
+                _check_name(labels, key)
+        _check_annotations(one)
+        one.done()
+    child.done()
+    return out
 
 
 def _label_names(spec: Reader, key: str) -> tuple[str, ...]:

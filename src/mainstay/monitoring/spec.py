@@ -52,8 +52,10 @@ class Alerting:
         runbook: a URL, `$slo` and `$service` in it filled in.
         labels: put on every alert.
         annotations: put on every alert, beside summary and description.
-        alert_name: what its burn-rate alerts are called; empty leaves that to the style of the rules.
-        by_severity: what alerts of a severity (`page`, `ticket`) carry besides.
+        alert_name: what its burn-rate alerts are called in the styles of other tools; Mainstay's own have one name, by
+            which routes and audits find them.
+        by_severity: what alerts of a severity (`page`, `ticket`) carry besides; in Mainstay's own style a label of its
+            own, such as `severity`, stays.
     """
 
     name: str

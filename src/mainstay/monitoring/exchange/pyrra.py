@@ -28,7 +28,7 @@ from mainstay.monitoring.exchange.pyrra_model import (
     native_queries,
     pyrra_slos,
 )
-from mainstay.monitoring.exchange.reading import Queries, Wanted, grouped, passed_over
+from mainstay.monitoring.exchange.reading import Queries, Wanted, grouped, passed_over, take_annotations, take_groups
 from mainstay.monitoring.exchange.taking import Taking, text_at
 from mainstay.monitoring.exchange.yaml_out import Value, kept, yaml_file
 from mainstay.monitoring.spec import Alerting, Extra, alerting_of
@@ -68,14 +68,16 @@ def _read_one(taking: Taking, reader: Reader) -> tuple[Objective, Alerting] | No
         return None
     name = taking.name(meta, "name")
     taking.lose(meta, "namespace", _CLUSTER)
-    labels, annotations = (_propagated(taking, meta, key) for key in ("labels", "annotations"))
+    labels, annotations = _propagated(taking, meta, "labels"), _propagated(taking, meta, "annotations")
+    named = {written: name for name, written in annotations.items()}
+    kept = take_annotations(taking, meta, "annotations", named=named)
     meta.ignore("creationTimestamp", "generation", "resourceVersion", "uid", "managedFields")
     meta.done()
     where = meta.where_of("name")
     target = spec.parsed("target", _target, required=True)
     window = spec.parsed("window", _duration, required=True)
     description = spec.text("description", default="")
-    indicator = _read_indicator(spec)
+    indicator = _read_indicator(taking, spec)
     settings = _read_alerting(taking, spec)
     if spec.flag("performanceOverAccuracy"):
         taking.lose(spec, "performanceOverAccuracy", "five minutes are always summed up first, and exactly")
@@ -84,12 +86,12 @@ def _read_one(taking: Taking, reader: Reader) -> tuple[Objective, Alerting] | No
     spec.done()
     if target is None or window is None or indicator is None or not name:
         return None
-    settings = replace(settings, name=name, origin=where, annotations=annotations, group_by=indicator.groups)
+    settings = replace(settings, name=name, origin=where, annotations=kept, group_by=indicator.groups)
     if settings.absent_for is not None:
         settings = replace(settings, absent_for=absent_after(window, target) or timedelta(minutes=1))
     return Objective(name, where, "", indicator.indicator(name, where),
                      (ObjectiveWindow(RollingWindow(window), target),), description=description,
-                     labels=labels), settings
+                     labels={name: meta.labels("labels")[written] for name, written in labels.items()}), settings
 
 
 def _target(text: str) -> Target:
@@ -109,19 +111,19 @@ def _duration(text: str) -> timedelta:
 
 
 def _propagated(taking: Taking, meta: Reader, key: str) -> dict[str, str]:
-    """Labels or annotations that go on to the rules; the others are Kubernetes' own."""
+    """Labels or annotations that go on to the rules, by name there: as written; the others are Kubernetes' own."""
     out = {}
     child = meta.child(key)
-    for name, value in meta.labels(key).items():
+    for name in meta.labels(key):
         assert child is not None, "there are some, so there is a mapping"
         if name.startswith(PROPAGATED):
-            out[name.removeprefix(PROPAGATED)] = value
+            out[name.removeprefix(PROPAGATED)] = name
         else:
             taking.lose(child, name, _CLUSTER)
     return out
 
 
-def _read_indicator(spec: Reader) -> Queries | None:
+def _read_indicator(taking: Taking, spec: Reader) -> Queries | None:
     indicator = spec.child("indicator", required=True)
     if indicator is None:
         return None
@@ -135,7 +137,7 @@ def _read_indicator(spec: Reader) -> Queries | None:
     child = children[0]
     if child is None:
         return None
-    groups = child.texts("grouping")
+    groups = take_groups(taking, child, "grouping", child.texts("grouping"))
     found = _READERS[given[0]](child, groups)
     child.done()
     return found

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 from mainstay.kernel.objective import Indicator, Objective
 from mainstay.kernel.ports import PromQuery
 from mainstay.kernel.quantity import Target, parse_duration, plain
+from mainstay.monitoring.alerts import filled_in
 from mainstay.monitoring.exchange.form import Loss
 from mainstay.monitoring.exchange.promql import WINDOW, Selector, go_duration, selector_of
 from mainstay.monitoring.exchange.said import rolling_length, unsaid, unsaid_alerting
@@ -126,10 +127,9 @@ def _unsaid_alerts(alerting: Alerting) -> Iterable[Loss]:
 
 
 def _slo(objective: Objective, alerting: Alerting, found: _Found) -> PyrraSlo:
-    annotations = dict(alerting.annotations)
+    annotations = {name: filled_in(text, objective) for name, text in alerting.annotations.items()}
     if alerting.runbook:
-        filled = alerting.runbook.replace("$service", objective.service).replace("$slo", objective.name)
-        annotations.setdefault("runbook_url", filled)
+        annotations.setdefault("runbook_url", filled_in(alerting.runbook, objective))
     severities = {severity: extra.labels["severity"] for severity, extra in alerting.by_severity.items()
                   if "severity" in extra.labels}
     return PyrraSlo(objective.name, objective.description, objective.target, rolling_length(objective), found.kind,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mainstay.kernel.document import Document, Node
@@ -11,8 +11,10 @@ from mainstay.kernel.finding import Position, Severity
 from mainstay.kernel.objective import Indicator, IndicatorType
 from mainstay.kernel.ports import GaugeQuery, PromQuery
 from mainstay.kernel.reader import Reader
+from mainstay.monitoring.alerts import unknown_variables
 from mainstay.monitoring.exchange.form import Loss, Taken
 from mainstay.monitoring.exchange.promql import mistake_in, names_window, windowed
+from mainstay.monitoring.exchange.taking import Taking
 from mainstay.monitoring.spec import Alerting
 
 
@@ -72,6 +74,42 @@ def _place(document: Document, node: Node, wrong: str) -> tuple[int, int]:
     if block and first < len(lines):
         return first + 1, len(lines[first]) - len(lines[first].lstrip()) + 1
     return node.line, node.column
+
+
+OURS = frozenset({"slo", "service", "severity", "tier", "alertname"})
+"""Labels that Mainstay's own rules set; an alerting cannot give them to all its alerts, nor group by them."""
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def take_annotations(taking: Taking, reader: Reader, key: str, *, named: Mapping[str, str] | None = None,
+                     ) -> dict[str, str]:
+    """Annotations that an alerting can carry as they are; one that would be filled in otherwise is lost.
+
+    Args:
+        named: their names in the catalog, where the file has others.
+    """
+    out = {}
+    child = reader.child(key)
+    for written, text in reader.labels(key).items():
+        assert child is not None, "there are some, so there is a mapping"
+        name = written if named is None else named.get(written, "")
+        if named is not None and not name:
+            continue
+        if not _NAME.fullmatch(name):
+            taking.note(child.field(written), "Prometheus' names are letters, digits and _", child.where_of(written))
+        elif any(unknown_variables(text)) or "$slo" in text or "$service" in text:
+            taking.note(child.field(written), "$ begins a variable in a catalog's annotations", child.where_of(written))
+        else:
+            out[name] = text
+    return out
+
+
+def take_groups(taking: Taking, reader: Reader, key: str, groups: Sequence[str]) -> tuple[str, ...]:
+    """The labels to tell groups apart by; one that the rules set themselves is lost."""
+    for group in groups:
+        if group in OURS:
+            taking.note(f"{reader.field(key)}: {group}", "the rules set this label themselves", reader.where_of(key))
+    return tuple(group for group in groups if group not in OURS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,17 @@ from mainstay.kernel.quantity import RollingWindow, Target
 from mainstay.kernel.reader import Reader
 from mainstay.monitoring.exchange.form import Bundle, Format, Given, Taken
 from mainstay.monitoring.exchange.promql import counted, difference, go_duration, quotient, rates_as_counts, windowed
-from mainstay.monitoring.exchange.reading import Queries, Wanted, grouped, merged, passed_over, read_query
+from mainstay.monitoring.exchange.reading import (
+    OURS,
+    Queries,
+    Wanted,
+    grouped,
+    merged,
+    passed_over,
+    read_query,
+    take_annotations,
+    take_groups,
+)
 from mainstay.monitoring.exchange.sloth_model import (
     PERIODS,
     SEVERITIES,
@@ -147,12 +157,12 @@ def _name(reader: Reader, key: str) -> str:
     return name
 
 
-def _labels(reader: Reader, key: str, *, annotations: bool = False) -> dict[str, str]:
+def _labels(reader: Reader, key: str) -> dict[str, str]:
     labels = reader.labels(key)
     child = reader.child(key) if labels else None
     for name, value in labels.items():
         assert child is not None, "there are labels, so there is a mapping"
-        if not annotations and not _LABEL.fullmatch(name):
+        if not _LABEL.fullmatch(name):
             child.report("invalid-name", f'"{name}" is no label of Prometheus', "use letters, digits and _", name)
         elif not value:
             child.report("invalid-value", f"{child.field(name)} is empty", f"{TOOL} wants a text; write one", name)
@@ -197,13 +207,14 @@ def _read_slo(reading: _Reading, reader: Reader, words: _Words, group: tuple[str
     reading.ids[objective] = reader
     if target is None or indicator is None or settings is None:
         return
+    groups = take_groups(reading.taking, reader, "sli", indicator.groups)
     where = reader.where_of("name")
     reading.objectives.append(Objective(
         objective, where, service.lower(), indicator.indicator(objective, where),
         (ObjectiveWindow(RollingWindow(reading.period), target),), title=name if name != name.lower() else "",
         description=description, labels=merged(labels, own)))
     reading.wanted.append(Wanted(objective, service.lower(), replace(
-        settings, name=objective, origin=where, group_by=indicator.groups)))
+        settings, name=objective, origin=where, group_by=groups)))
 
 
 # -- reading: what is counted -----------------------------------------------------------------------------------------
@@ -299,7 +310,10 @@ def _read_alerting(reading: _Reading, reader: Reader, words: _Words) -> Alerting
                       f"add alerting: {{name: …}}, or disable {words.page} and {words.ticket} in it")
         return None
     name = alerting.text("name", default="")
-    common = _labels(alerting, "labels"), _labels(alerting, "annotations", annotations=True)
+    common = _labels(alerting, "labels")
+    annotations = take_annotations(reading.taking, alerting, "annotations")
+    # What Mainstay's rules set themselves, such as `severity`, a severity's alerts may still be given by others.
+    routed = {key: value for key, value in common.items() if key in OURS}
     tiers: list[Tier] = []
     extra: dict[str, Extra] = {}
     for severity, key in zip(SEVERITIES, (words.page, words.ticket), strict=True):
@@ -307,21 +321,24 @@ def _read_alerting(reading: _Reading, reader: Reader, words: _Words) -> Alerting
         disabled = False
         if child is not None:
             disabled = child.flag("disable")
-            labels, annotations = _labels(child, "labels"), _labels(child, "annotations", annotations=True)
+            own = Extra(routed | _labels(child, "labels"), take_annotations(reading.taking, child, "annotations"))
             child.done()
-            if disabled and (labels or annotations):
+            if disabled and (child.has("labels") or child.has("annotations")):
                 reading.taking.note(child.path, "what a disabled alert would carry", child.where)
-            elif labels or annotations:
-                extra[severity] = Extra(labels, annotations)
+        else:
+            own = Extra(routed)
         if not disabled:
             tiers += reading.tiers[severity]
+            if own.labels or own.annotations:
+                extra[severity] = own
     alerting.done()
     if tiers and not name:
         alerting.report("missing-field", f"{alerting.field('name')} is missing: alerts need a name",
                         f"add name: …, or disable {words.page} and {words.ticket}")
         return None
     return Alerting("", alerting.where, tiers=None if tuple(tiers) == TIERS else tuple(tiers), budget_spent=(),
-                    absent_for=None, labels=common[0], annotations=common[1], alert_name=name, by_severity=extra)
+                    absent_for=None, labels={key: value for key, value in common.items() if key not in OURS},
+                    annotations=annotations, alert_name=name, by_severity=extra)
 
 
 def _read_windows(reading: _Reading, documents: Sequence[Document]) -> None:

@@ -14,6 +14,7 @@ from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.objective import Indicator, Objective, Service
 from mainstay.kernel.ports import GaugeQuery, PromQuery
 from mainstay.kernel.quantity import Target, plain
+from mainstay.monitoring.alerts import filled_in
 from mainstay.monitoring.exchange.form import Loss
 from mainstay.monitoring.exchange.promql import WINDOW, counted, names_window, rates_as_counts
 from mainstay.monitoring.exchange.said import rolling_length, unsaid, unsaid_alerting
@@ -54,11 +55,13 @@ class SlothSlo:
     """One SLO.
 
     Args:
+        objective: what it is called in the catalog.
         tiers: the windows of all four alerts; those of a severity that is off are still recorded.
         common: labels and annotations of both alerts.
         own: what the alert of a severity adds; a severity that is off is absent.
     """
 
+    objective: str
     service: str
     name: str
     description: str
@@ -140,14 +143,17 @@ def _slo(objective: Objective, alerting: Alerting, service: str, name: str, sli:
         tiers[severity] = some if len(some) == 2 else default_tiers(severity)
         if some:
             extra = alerting.by_severity.get(severity, Extra())
-            own[severity] = Alert(extra.labels, extra.annotations)
-    annotations = dict(alerting.annotations)
+            own[severity] = Alert(extra.labels, _filled(extra.annotations, objective))
+    annotations = _filled(alerting.annotations, objective)
     if alerting.runbook:
-        filled = alerting.runbook.replace("$service", service).replace("$slo", name)
-        annotations.setdefault("runbook_url", filled)
-    labels = dict(objective.labels)
-    return SlothSlo(service, name, objective.description, objective.target, rolling_length(objective), sli, labels,
-                    tiers, alerting.alert_name or _camel(objective.name), Alert(alerting.labels, annotations), own)
+        annotations.setdefault("runbook_url", filled_in(alerting.runbook, objective))
+    return SlothSlo(objective.name, service, name, objective.description, objective.target, rolling_length(objective),
+                    sli, objective.labels, tiers, alerting.alert_name or _camel(objective.name),
+                    Alert(alerting.labels, annotations), own)
+
+
+def _filled(annotations: Mapping[str, str], objective: Objective) -> dict[str, str]:
+    return {name: filled_in(text, objective) for name, text in annotations.items()}
 
 
 def _camel(name: str) -> str:

@@ -68,7 +68,7 @@ def _measured(slo: SlothSlo, length: timedelta) -> RecordingRule:
     sli = slo.sli
     text = f"({sli.error})\n/\n({sli.total})" if isinstance(sli, Events) else f"({sli.ratio})"
     return RecordingRule(_ratio(length), filled(text, window), _sorted(
-        {**_identity(slo), "sloth_window": window, **slo.labels}), slo.id)
+        {**_identity(slo), "sloth_window": window, **slo.labels}), slo.objective)
 
 
 def _whole_period(slo: SlothSlo, shortest: timedelta) -> RecordingRule:
@@ -76,7 +76,7 @@ def _whole_period(slo: SlothSlo, shortest: timedelta) -> RecordingRule:
     return RecordingRule(
         _ratio(slo.period), f"sum_over_time({source}[{window}])\n/ ignoring (sloth_window)\n"
         f"count_over_time({source}[{window}])",
-        _sorted({**_identity(slo), "sloth_window": window, **slo.labels}), slo.id)
+        _sorted({**_identity(slo), "sloth_window": window, **slo.labels}), slo.objective)
 
 
 def _meta(slo: SlothSlo, shortest: timedelta) -> tuple[Rule, ...]:
@@ -93,8 +93,8 @@ def _meta(slo: SlothSlo, shortest: timedelta) -> tuple[Rule, ...]:
         "slo:period_error_budget_remaining:ratio": f"1 - {_PERIOD_BURN}{selected}"}
     info = {**labels, "sloth_mode": "cli-gen-prom", "sloth_objective": plain(slo.target.ratio * 100),
             "sloth_spec": "prometheus/v1", "sloth_version": "mainstay"}
-    return (*(RecordingRule(record, expr, labels, slo.id) for record, expr in records.items()),
-            RecordingRule("sloth_slo_info", "vector(1)", _sorted(info), slo.id))
+    return (*(RecordingRule(record, expr, labels, slo.objective) for record, expr in records.items()),
+            RecordingRule("sloth_slo_info", "vector(1)", _sorted(info), slo.objective))
 
 
 def _alert(slo: SlothSlo, severity: str, alerts: Sequence[BurnAlert]) -> AlertRule:
@@ -111,4 +111,4 @@ def _alert(slo: SlothSlo, severity: str, alerts: Sequence[BurnAlert]) -> AlertRu
                  "too fast.", **slo.common.annotations, **own.annotations}
     return AlertRule(slo.alert_name, expr, labels=_sorted(
         {"sloth_severity": severity, **slo.common.labels, **own.labels}), annotations=_sorted(annotations),
-        about=slo.id)
+        about=slo.objective)

@@ -99,8 +99,8 @@ def _text(value: str, indent: str) -> str:
 
 
 def _line(value: str) -> str:
-    """A text on one line: bare where no reader takes it for anything else; with quotes in it, such as a query, in single
-    quotes, where nothing needs an escape.
+    """A text on one line: bare where no reader takes it for anything else; with quotes in it, such as a query, in
+    single quotes, where nothing needs an escape.
     """
     if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value

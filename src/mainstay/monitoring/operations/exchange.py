@@ -60,7 +60,7 @@ class ImportRequest:
 
     files: tuple[str, ...] = arg("the other tool's files: YAML, JSON, Terraform", positional=True, local_only=True)
     format: str = arg("the files' format; auto asks every format", "auto", flag="from", choices=("auto", *READ))
-    output: str = arg("the folder to write the catalog to; without it the catalog is shown", "", short="o",
+    out: str = arg("the folder to write the catalog to; without it the catalog is shown", "", short="o",
                       local_only=True)
     prometheus: str = arg("the address of the Prometheus that is asked; written as a data source", "",
                           local_only=True)
@@ -91,7 +91,7 @@ class Imported:
     alertings: tuple[str, ...]
     losses: tuple[LossRow, ...]
     warnings: tuple[Finding, ...]
-    output: str
+    out: str
     written: tuple[str, ...]
     catalog: dict[str, str] = field(default_factory=dict)
 
@@ -103,8 +103,8 @@ def import_files(world: World, request: ImportRequest) -> Imported:
     """
     if not request.files:
         raise InvalidInput("no file was named", "mainstay monitoring import slos.yaml -o mainstay")
-    if request.output:
-        refuse_what_is_there(request.output)
+    if request.out:
+        refuse_what_is_there(request.out)
     documents, findings = _documents(request.files)
     sorted_out = _by_format(documents, request.format, findings)
     taken = []
@@ -121,13 +121,13 @@ def import_files(world: World, request: ImportRequest) -> Imported:
     if not (bundle.objectives or losses):
         raise InvalidInput("the files declare no objective", "name files that do")
     given = catalog_files(bundle, _origin_comment(sorted_out))
-    written = write_folder(request.output, given.files) if request.output else ()
+    written = write_folder(request.out, given.files) if request.out else ()
     return Imported(
         tuple(Kind(one.name, one.title, tuple(dict.fromkeys(document.file for document in some)), len(some))
               for one, some in sorted_out.items()),
         tuple(one.name for one in bundle.objectives), tuple(one.name for one in bundle.services),
         tuple(one.name for one in bundle.alertings), _rows((*losses, *given.losses)),
-        tuple(sorted(findings, key=lambda one: one.where)), request.output, written, dict(given.files))
+        tuple(sorted(findings, key=lambda one: one.where)), request.out, written, dict(given.files))
 
 
 def _documents(files: Sequence[str]) -> tuple[list[Document], list[Finding]]:
@@ -267,7 +267,7 @@ def imported_view(found: Imported) -> View:
         blocks.append(Next((f"mainstay monitoring import {files} -o mainstay",)))
         return View("import", tuple(blocks))
     blocks.append(Text("Written: " + ", ".join(found.written), "quiet"))
-    blocks.append(Next((f"mainstay check {found.output}", f"mainstay monitoring rules -c {found.output} -o rules")))
+    blocks.append(Next((f"mainstay check {found.out}", f"mainstay monitoring rules -c {found.out} -o rules")))
     return View("import", tuple(blocks))
 
 
@@ -305,7 +305,7 @@ class ExportRequest:
 
     to: str = arg("the format to write", choices=WRITTEN)
     names: tuple[str, ...] = arg("objectives to export; all of the catalog without any", (), positional=True)
-    output: str = arg("the folder to write the files to; without it they are shown", "", short="o", local_only=True)
+    out: str = arg("the folder to write the files to; without it they are shown", "", short="o", local_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +317,7 @@ class Exported:
     catalog: str
     objectives: tuple[str, ...]
     losses: tuple[LossRow, ...]
-    output: str
+    out: str
     written: tuple[str, ...]
     files: dict[str, str] = field(default_factory=dict)
 
@@ -327,16 +327,16 @@ def export(world: World, request: ExportRequest) -> Exported:
     format = next(one for one in FORMATS if one.name == request.to)
     assert format.write is not None, "only formats that are written are offered"
     chosen = _chosen(world, request.names)
-    if request.output:
-        refuse_what_is_there(request.output)
+    if request.out:
+        refuse_what_is_there(request.out)
     services = {one.service for one in chosen}
     bundle = Bundle(chosen, tuple(one for one in world.catalog.of(Service) if one.name in services),
                     _sources_of(world, chosen), world.catalog.of(Alerting),
                     declarations=world.catalog.of(AlertDeclaration))
     given = format.write(bundle)
-    written = write_folder(request.output, given.files) if request.output else ()
+    written = write_folder(request.out, given.files) if request.out else ()
     return Exported(format.name, format.title, world.catalog.root, tuple(one.name for one in chosen),
-                    _rows(given.losses), request.output, written, dict(given.files))
+                    _rows(given.losses), request.out, written, dict(given.files))
 
 
 def _chosen(world: World, names: Sequence[str]) -> tuple[Objective, ...]:

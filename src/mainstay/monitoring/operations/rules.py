@@ -19,10 +19,12 @@ from mainstay.monitoring.alerts import number, tier_name
 from mainstay.monitoring.folder import write_folder
 from mainstay.monitoring.operations.reachability import measured_traffic, source_faults
 from mainstay.monitoring.reach import Fault, faults
-from mainstay.monitoring.rulefile import RuleFile, prometheus_rule, rule_file
+from mainstay.monitoring.rulefile import Rule, RuleFile, prometheus_rule, rule_file
 from mainstay.monitoring.rules import Plan, Style, plans
 
-STYLES = {"mainstay": ("mainstay.monitoring.rules", "mainstay_style")}
+STYLES = {"mainstay": ("mainstay.monitoring.rules", "mainstay_style"),
+          "sloth": ("mainstay.monitoring.exchange.sloth_rules", "sloth_style"),
+          "pyrra": ("mainstay.monitoring.exchange.pyrra_rules", "pyrra_style")}
 """Every style: the room and the name of its function. Another is one more line."""
 
 TARGETS = ("files", "prometheusrule", "alertmanager")
@@ -116,14 +118,17 @@ def rules(world: World, request: RulesRequest) -> Rules:
     if not ruled:
         reasons = "; ".join(f"{plan.objective.name}: {plan.without}" for plan in made[:5])
         raise InvalidInput(f"no rule can be written: {reasons}", "count an objective by PromQL (docs/guides/slo.md)")
-    files = tuple(WrittenFile(name, text) for name, text in _texts(world, request, ruled))
+    groups = _groups(world, request, ruled)
+    files = tuple(WrittenFile(name, text) for name, text in _texts(request, ruled, groups))
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     if request.out:
         changed, removed = write_folder(Path(request.out), {one.name: one.text for one in files},
                                         overwrite=request.overwrite)
-    return Rules(request.to, request.style, world.catalog.root, files, tuple(map(_ruled, ruled)),
-                 tuple(Unruled(plan.objective.name, plan.without) for plan in made if not plan.groups),
+    return Rules(request.to, request.style, world.catalog.root, files,
+                 tuple(_ruled(plan, rules) for plan in ruled if (rules := _about(plan, groups))),
+                 tuple(Unruled(plan.objective.name, plan.without or f"{request.style} cannot say what it counts")
+                       for plan in made if not plan.groups or not _about(plan, groups)),
                  tuple(f"{fault.message}; {fault.mend}" for fault in found), request.out, changed, removed)
 
 
@@ -140,10 +145,16 @@ def _finding(fault: Fault, plan: Plan) -> Finding:
     return Finding(fault.code, declared, fault.message, fault.mend)
 
 
-def _ruled(plan: Plan) -> Ruled:
+def _about(plan: Plan, files: Sequence[RuleFile]) -> list[Rule]:
+    """The rules of the style that are about the objective."""
+    return [rule for file in files for group in file.groups for rule in group.rules
+            if rule.about == plan.objective.name]
+
+
+def _ruled(plan: Plan, rules: Sequence[Rule]) -> Ruled:
     tiers = tuple(f"{tier_name(burn)} > {number(burn.factor)}×" for burn in plan.burns if not burn.faults)
-    alerts = sum(hasattr(rule, "alert") for rule in plan.rules)
-    return Ruled(plan.objective.name, plan.objective.service, plan.alerting.name, len(plan.rules), alerts, tiers,
+    alerts = sum(hasattr(rule, "alert") for rule in rules)
+    return Ruled(plan.objective.name, plan.objective.service, plan.alerting.name, len(rules), alerts, tiers,
                  plan.evaluations, plan.notes)
 
 
@@ -154,12 +165,15 @@ def style_named(name: str) -> Style:
     return found
 
 
-def _texts(world: World, request: RulesRequest, ruled: Sequence[Plan]) -> list[tuple[str, str]]:
+def _groups(world: World, request: RulesRequest, ruled: Sequence[Plan]) -> Sequence[RuleFile]:
+    """The style's files of the objectives."""
+    return style_named(request.style)([(plan.objective, plan.alerting) for plan in ruled], world.catalog)
+
+
+def _texts(request: RulesRequest, ruled: Sequence[Plan], made: Sequence[RuleFile]) -> list[tuple[str, str]]:
     """The files by name, as asked for."""
     if request.to == "alertmanager":
         return [("alertmanager.yaml", alertmanager.configuration(ruled))]
-    pairs = [(plan.objective, plan.alerting) for plan in ruled]
-    made: Sequence[RuleFile] = style_named(request.style)(pairs, world.catalog)
     if request.to == "prometheusrule":
         labels = {"app.kubernetes.io/managed-by": "mainstay"}
         return [(f"{file.name}.yaml", prometheus_rule(f"slo-{file.name}", file.groups, labels, request.namespace))
