@@ -31,6 +31,6 @@ FORMATS: tuple[Format, ...] = (
     PYRRA,
     SLO_GENERATOR,
     Format("slok", "slok operator", slok.fits, slok.read, None),
-    Format("mixin", "rules of a mixin", mixin.fits, mixin.read, None),
+    Format("mixin", "mixin rules", mixin.fits, mixin.read, None),
 )
 """Every format, in the order in which `--from auto` asks them."""
