@@ -142,8 +142,8 @@ def _read_group(reading: _Reading, reader: Reader, words: _Words) -> None:
         reader.report("missing-field", f"{reader.field('slos')} is empty", "write at least one SLO", "slos")
     if service:
         lower = service.lower()
-        reading.services.setdefault(lower, Service(lower, reader.where_of("service"),
-                                                   service if service != lower else ""))
+        reading.services.setdefault(lower, Service(lower, reader.where_of("service")))
+    _note_capitals(reading, reader, "service", service)
     for child in children:
         _read_slo(reading, child, words, (service, labels))
     reader.done()
@@ -155,6 +155,12 @@ def _name(reader: Reader, key: str) -> str:
         reader.report("invalid-name", f'"{name}" is no name to {TOOL}', _NEW_NAME, key)
         return ""
     return name
+
+
+def _note_capitals(reading: _Reading, reader: Reader, key: str, name: str) -> None:
+    if name != name.lower():
+        reading.taking.note(f"{reader.field(key)} {name}", "a catalog's names are in lower case, and rules in Sloth's "
+                            "style start new series under them", reader.where_of(key))
 
 
 def _labels(reader: Reader, key: str) -> dict[str, str]:
@@ -198,6 +204,7 @@ def _read_slo(reading: _Reading, reader: Reader, words: _Words, group: tuple[str
     reader.done()
     if not name or not service:
         return
+    _note_capitals(reading, reader, "name", name)
     objective = catalog_name(f"{service}-{name}")
     if objective in reading.ids:
         first = reading.ids[objective].where_of("name")
@@ -211,8 +218,7 @@ def _read_slo(reading: _Reading, reader: Reader, words: _Words, group: tuple[str
     where = reader.where_of("name")
     reading.objectives.append(Objective(
         objective, where, service.lower(), indicator.indicator(objective, where),
-        (ObjectiveWindow(RollingWindow(reading.period), target),), title=name if name != name.lower() else "",
-        description=description, labels=merged(labels, own)))
+        (ObjectiveWindow(RollingWindow(reading.period), target),), description=description, labels=merged(labels, own)))
     reading.wanted.append(Wanted(objective, service.lower(), replace(
         settings, name=objective, origin=where, group_by=groups)))
 
@@ -406,7 +412,7 @@ _Windows = tuple[timedelta, tuple[tuple[Tier, ...], ...]]
 
 def _write(bundle: Bundle, document: Callable[[str, list[SlothSlo]], _Mapped]) -> Given:
     catalog = bundle.catalog()
-    slos, losses = sloth_slos([(one, alerting_of(one, catalog)) for one in bundle.objectives], catalog)
+    slos, losses = sloth_slos([(one, alerting_of(one, catalog)) for one in bundle.objectives])
     runs: dict[_Windows, dict[str, list[SlothSlo]]] = {}
     for slo in slos:
         run = (slo.period, tuple(slo.tiers[severity] for severity in SEVERITIES))

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
-from mainstay.kernel.catalog import Catalog
-from mainstay.kernel.objective import Indicator, Objective, Service
+from mainstay.kernel.objective import Indicator, Objective
 from mainstay.kernel.ports import GaugeQuery, PromQuery
 from mainstay.kernel.quantity import Target, plain
 from mainstay.monitoring.alerts import filled_in
@@ -89,7 +88,7 @@ Pairs = Sequence[tuple[Objective, Alerting]]
 """Objectives, indicators inline, each with the alerting that is about it."""
 
 
-def sloth_slos(pairs: Pairs, catalog: Catalog) -> tuple[list[SlothSlo], list[Loss]]:
+def sloth_slos(pairs: Pairs) -> tuple[list[SlothSlo], list[Loss]]:
     """The objectives as Sloth's, and what of them Sloth cannot say."""
     slos: list[SlothSlo] = []
     losses: list[Loss] = []
@@ -100,12 +99,12 @@ def sloth_slos(pairs: Pairs, catalog: Catalog) -> tuple[list[SlothSlo], list[Los
         if isinstance(sli, str):
             losses.append(Loss(objective.name, f"not written: {sli}"))
             continue
-        service = _service_name(objective, catalog)
+        service = objective.service or "mainstay"
         name = _slo_name(objective, service)
         if f"{service}-{name}" in seen:
             name = objective.name
         seen.add(f"{service}-{name}")
-        losses += unsaid(objective, TOOL, _SAID if name == objective.title else {*_SAID} - {"title"})
+        losses += unsaid(objective, TOOL, _SAID)
         if alerting.name not in told:
             told.add(alerting.name)
             losses += unsaid_alerting(alerting, TOOL, _SAID_OF_ALERTING)
@@ -116,7 +115,7 @@ def sloth_slos(pairs: Pairs, catalog: Catalog) -> tuple[list[SlothSlo], list[Los
     return slos, losses
 
 
-_SAID = {"description", "labels", "service", "title"}
+_SAID = {"description", "labels", "service"}
 _SAID_OF_ALERTING = {"group_by", "runbook", "labels", "annotations", "alert_name", "by_severity"}
 
 
@@ -161,18 +160,9 @@ def _camel(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.replace("_", "-").replace(".", "-").split("-"))
 
 
-def _service_name(objective: Objective, catalog: Catalog) -> str:
-    service = catalog.find(Service, objective.service)
-    # What a catalog takes in lower case only is kept as the title.
-    if service is not None and service.title.lower() == service.name:
-        return service.title
-    return objective.service or "mainstay"
-
-
 def _slo_name(objective: Objective, service: str) -> str:
     """The objective's name within its service: Sloth's own series are told apart by `service-name`."""
-    short = objective.name.removeprefix(f"{service.lower()}-") or objective.name
-    return objective.title if objective.title.lower() == short else short
+    return objective.name.removeprefix(f"{service}-") or objective.name
 
 
 # -- queries ----------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def sloth_style(pairs: Sequence[tuple[Objective, Alerting]], catalog: Catalog) -
     """Sloth's rules, a file for each service; an objective that Sloth cannot say has none."""
     inline = [(replace(one, indicator=resolved(one, catalog)), alerting) for one, alerting in pairs]
     files: dict[str, list[RuleGroup]] = {}
-    for slo in sloth_slos(inline, catalog)[0]:
+    for slo in sloth_slos(inline)[0]:
         files.setdefault(slo.service, []).extend(group for group in slo_groups(slo) if group.rules)
     return tuple(RuleFile(object_name(service), tuple(groups)) for service, groups in files.items())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from mainstay.kernel.catalog import read_file
 from mainstay.kernel.document import Document
 from mainstay.kernel.errors import InvalidInput, NotFound
-from mainstay.kernel.finding import Finding, InvalidFiles, did_you_mean, errors_of
+from mainstay.kernel.finding import Finding, InvalidFiles, Position, did_you_mean, errors_of
 from mainstay.kernel.objective import (
     AlertDeclaration,
     DataSource,
@@ -45,6 +45,11 @@ class LossRow:
     what: str
     why: str
     where: str
+
+
+def _in_order(losses: Iterable[Loss]) -> list[Loss]:
+    """By their places in the files, those without one last."""
+    return sorted(losses, key=lambda one: (one.where is None, one.where or Position(""), one.what))
 
 
 def _rows(losses: Iterable[Loss]) -> tuple[LossRow, ...]:
@@ -126,7 +131,7 @@ def import_files(world: World, request: ImportRequest) -> Imported:
         tuple(Kind(one.name, one.title, tuple(dict.fromkeys(document.file for document in some)), len(some))
               for one, some in sorted_out.items()),
         tuple(one.name for one in bundle.objectives), tuple(one.name for one in bundle.services),
-        tuple(one.name for one in bundle.alertings), _rows((*losses, *given.losses)),
+        tuple(one.name for one in bundle.alertings), _rows(_in_order((*losses, *given.losses))),
         tuple(sorted(findings, key=lambda one: one.where)), request.out, written, dict(given.files))
 
 
@@ -267,7 +272,7 @@ def imported_view(found: Imported) -> View:
         blocks.append(Next((f"mainstay monitoring import {files} -o mainstay",)))
         return View("import", tuple(blocks))
     blocks.append(Text("Written: " + ", ".join(found.written), "quiet"))
-    blocks.append(Next((f"mainstay check {found.out}", f"mainstay monitoring rules -c {found.out} -o rules")))
+    blocks.append(Next((f"mainstay check -c {found.out}", f"mainstay monitoring rules -c {found.out} -o rules")))
     return View("import", tuple(blocks))
 
 
@@ -310,11 +315,16 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The files of the other tool, and what of the catalog they cannot say."""
+    """The files of the other tool, and what of the catalog they cannot say.
+
+    Args:
+        asked: the objectives that were named; none when all were meant.
+    """
 
     format: str
     title: str
     catalog: str
+    asked: tuple[str, ...]
     objectives: tuple[str, ...]
     losses: tuple[LossRow, ...]
     out: str
@@ -335,8 +345,8 @@ def export(world: World, request: ExportRequest) -> Exported:
                     declarations=world.catalog.of(AlertDeclaration))
     given = format.write(bundle)
     written = write_folder(request.out, given.files) if request.out else ()
-    return Exported(format.name, format.title, world.catalog.root, tuple(one.name for one in chosen),
-                    _rows(given.losses), request.out, written, dict(given.files))
+    return Exported(format.name, format.title, world.catalog.root, request.names,
+                    tuple(one.name for one in chosen), _rows(given.losses), request.out, written, dict(given.files))
 
 
 def _chosen(world: World, names: Sequence[str]) -> tuple[Objective, ...]:
@@ -366,7 +376,8 @@ def exported_view(found: Exported) -> View:
         blocks.append(losses_table(found.losses))
     if not found.written:
         blocks += [Code(text, "yaml", name) for name, text in found.files.items()]
-        blocks.append(Next((f"mainstay monitoring export --to {found.format} -o {found.format}",)))
+        names = "".join(f" {name}" for name in found.asked)
+        blocks.append(Next((f"mainstay monitoring export{names} --to {found.format} -o {found.format}",)))
     else:
         blocks.append(Text("Written: " + ", ".join(found.written), "quiet"))
     return View("export", tuple(blocks))

@@ -119,6 +119,7 @@ def rules(world: World, request: RulesRequest) -> Rules:
         reasons = "; ".join(f"{plan.objective.name}: {plan.without}" for plan in made[:5])
         raise InvalidInput(f"no rule can be written: {reasons}", "count an objective by PromQL (docs/guides/slo.md)")
     groups = _groups(world, request, ruled)
+    about = _by_objective(groups)
     files = tuple(WrittenFile(name, text) for name, text in _texts(request, ruled, groups))
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -126,9 +127,10 @@ def rules(world: World, request: RulesRequest) -> Rules:
         changed, removed = write_folder(Path(request.out), {one.name: one.text for one in files},
                                         overwrite=request.overwrite)
     return Rules(request.to, request.style, world.catalog.root, files,
-                 tuple(_ruled(plan, rules) for plan in ruled if (rules := _about(plan, groups))),
+                 tuple(_ruled(plan, rules, request.style) for plan in ruled
+                       if (rules := about.get(plan.objective.name))),
                  tuple(Unruled(plan.objective.name, plan.without or f"{request.style} cannot say what it counts")
-                       for plan in made if not plan.groups or not _about(plan, groups)),
+                       for plan in made if not plan.groups or plan.objective.name not in about),
                  tuple(f"{fault.message}; {fault.mend}" for fault in found), request.out, changed, removed)
 
 
@@ -145,17 +147,22 @@ def _finding(fault: Fault, plan: Plan) -> Finding:
     return Finding(fault.code, declared, fault.message, fault.mend)
 
 
-def _about(plan: Plan, files: Sequence[RuleFile]) -> list[Rule]:
-    """The rules of the style that are about the objective."""
-    return [rule for file in files for group in file.groups for rule in group.rules
-            if rule.about == plan.objective.name]
+def _by_objective(files: Sequence[RuleFile]) -> dict[str, list[Rule]]:
+    """The rules of the style by the objective that they are about."""
+    out: dict[str, list[Rule]] = {}
+    for rule in (rule for file in files for group in file.groups for rule in group.rules):
+        out.setdefault(rule.about, []).append(rule)
+    return out
 
 
-def _ruled(plan: Plan, rules: Sequence[Rule]) -> Ruled:
+def _ruled(plan: Plan, rules: Sequence[Rule], style: str) -> Ruled:
     tiers = tuple(f"{tier_name(burn)} > {number(burn.factor)}×" for burn in plan.burns if not burn.faults)
     alerts = sum(hasattr(rule, "alert") for rule in rules)
+    own = style == "mainstay"
+    if style == "pyrra":
+        tiers = ()  # Pyrra's alerts are of its own making
     return Ruled(plan.objective.name, plan.objective.service, plan.alerting.name, len(rules), alerts, tiers,
-                 plan.evaluations, plan.notes)
+                 plan.evaluations if own else float(len(rules)), plan.notes if own else ())
 
 
 def style_named(name: str) -> Style:
