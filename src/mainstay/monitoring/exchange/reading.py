@@ -138,22 +138,18 @@ class Wanted:
     settings: Alerting
 
 
-def grouped(wanted: Iterable[Wanted]) -> tuple[Alerting, ...]:
-    """One alerting for all objectives that are set alike, named after the one objective, or their service.
+_NOWHERE = Position("")
 
-    Settings that are no different from the default need none, and have none.
-    """
-    found: list[tuple[Alerting, list[Wanted]]] = []
+
+def grouped(wanted: Iterable[Wanted]) -> tuple[Alerting, ...]:
+    """One alerting for all objectives that are set alike, named after the one objective, or their service."""
+    found: dict[str, list[Wanted]] = {}
     for one in wanted:
-        for settings, some in found:
-            if _alike(settings, one.settings):
-                some.append(one)
-                break
-        else:
-            found.append((one.settings, [one]))
+        found.setdefault(repr(replace(one.settings, name="", origin=_NOWHERE)), []).append(one)
     out: list[Alerting] = []
     taken: set[str] = set()
-    for settings, some in found:
+    for some in found.values():
+        settings = some[0].settings
         services = {one.service for one in some}
         name = some[0].objective if len(some) == 1 or len(services) > 1 or not some[0].service else some[0].service
         name = name if name not in taken else some[0].objective
@@ -161,12 +157,6 @@ def grouped(wanted: Iterable[Wanted]) -> tuple[Alerting, ...]:
         out.append(replace(settings, name=name, objectives=tuple(one.objective for one in some)))
     return tuple(out)
 
-
-_NOWHERE = Position("")
-
-
-def _alike(one: Alerting, other: Alerting) -> bool:
-    return replace(one, name="", origin=_NOWHERE) == replace(other, name="", origin=_NOWHERE)
 
 
 def merged(*maps: Mapping[str, str]) -> dict[str, str]:
