@@ -8,13 +8,13 @@ from pathlib import Path
 
 import yaml
 
+from mainstay.app import grammar
 from mainstay.kernel.catalog import Catalog, load
 from mainstay.kernel.document import Document, read_documents
 from mainstay.kernel.finding import Finding, Position, errors_of
 from mainstay.monitoring.exchange import FORMATS
 from mainstay.monitoring.exchange.catalog_writer import catalog_files
 from mainstay.monitoring.exchange.form import Bundle, Format, Given, Taken
-from mainstay.slo.grammar import GRAMMAR
 
 NOWHERE = Position("")
 
@@ -99,9 +99,8 @@ def again(name: str, bundle: Bundle) -> Bundle:
 
 
 def in_catalog(bundle: Bundle) -> tuple[Catalog, list[Finding]]:
-    """What the catalog reads of the files that import writes, but for the kinds of the word monitoring."""
+    """What the catalog reads of the files that import writes."""
     with tempfile.TemporaryDirectory() as folder:
         for file, text in catalog_files(bundle).files:
-            if file != "alerting.yaml":
-                Path(folder, file).write_text(text, encoding="utf-8")
-        return load([folder], GRAMMAR)
+            Path(folder, file).write_text(text, encoding="utf-8")
+        return load([folder], grammar())

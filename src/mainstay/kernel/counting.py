@@ -58,19 +58,3 @@ def histogram_queries(selector: str, seconds: float) -> tuple[PromQuery, PromQue
     within = f"{inside},{matcher}" if inside else matcher
     total = f"{name}_count" + (f"{{{inside}}}" if inside else "")
     return PromQuery(f"{name}_bucket{{{within}}}", counter=True), PromQuery(total, counter=True)
-
-
-_RATED = re.compile(
-    r"(?:sum\s*(?:by\s*\((?P<by1>[^)]*)\)\s*)?\(\s*)?(?:rate|increase)\s*\(\s*(?P<inside>" + _SELECTOR_TEXT
-    + r")\s*\[(?P<range>[^\]]+)\]\s*\)\s*(?:\)\s*(?:by\s*\((?P<by2>[^)]*)\))?)?")
-
-
-def rated(text: str) -> tuple[PromQuery, tuple[str, ...], str] | None:
-    """`sum by (cluster) (rate(x[5m]))` as the counter, the labels it is told apart by, and the range; None for another
-    shape.
-    """
-    found = _RATED.fullmatch(text.strip())
-    if found is None:
-        return None
-    by = (found["by1"] or found["by2"] or "").replace(",", " ").split()
-    return PromQuery(found["inside"].strip(), counter=True), tuple(by), found["range"].strip()

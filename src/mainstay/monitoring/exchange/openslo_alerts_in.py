@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
-from mainstay.kernel.finding import Position
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.quantity import parse_duration
 from mainstay.kernel.reader import Reader
+from mainstay.monitoring.exchange.alert_groups import Policy, Rung, Severity, alertings_of
 from mainstay.monitoring.exchange.form import Loss
-from mainstay.monitoring.exchange.taking import Taking, catalog_name, nominal_length, spends
+from mainstay.monitoring.exchange.taking import Taking
 from mainstay.monitoring.spec import DEFAULT, Alerting
-from mainstay.stats.budget import Tier
 
 PAGES = ("page", "critical", "high", "sev1", "p1", "fatal", "emergency")
 """Words for severities that wake somebody; every other is a ticket."""
-
-
-_TIER_NAME = re.compile(r"(.+)-(?:page|ticket)-\d+[smhd](?:-of-\d+[smhd])?")
-"""What the writer of this format calls the policy of a tier."""
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A burn rate above `factor` over `long`."""
-
-    severity: str
-    factor: Decimal
-    long: timedelta
-    hold: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What one AlertPolicy means: its condition, and whether no data is told."""
-
-    name: str
-    condition: Condition | None
-    no_data: bool
-    where: Position
 
 
 @dataclass(slots=True)
@@ -119,7 +93,7 @@ class Policies:
             spec.report("out-of-range", f"{spec.path}.conditions holds {len(conditions)}; OpenSLO takes exactly one",
                         "write one condition a policy, and a policy for each", "conditions")
         condition = [one for reader in conditions
-                     if isinstance(one := self._one(reader, "conditionRef", "AlertCondition", taking), Condition)]
+                     if isinstance(one := self._one(reader, "conditionRef", "AlertCondition", taking), Rung)]
         for target in spec.children("notificationTargets", required=True):
             self._one(target, "targetRef", "AlertNotificationTarget", taking)
             said = target.has("targetRef") and target.text("targetRef") in ("page", "ticket")
@@ -130,7 +104,8 @@ class Policies:
         if condition and not breaching:
             taking.note(spec.field("alertWhenBreaching"), "the condition is not alerted, so it is no tier",
                         spec.where_of("alertWhenBreaching"))
-        return Policy(name, condition[0] if condition and breaching else None, no_data, reader.where)
+        return Policy(name, reader.where, tuple(condition) if breaching else (), (),
+                      DEFAULT.absent_for if no_data else None)
 
     def _one(self, reader: Reader, reference: str, kind: str, taking: Taking) -> object:
         name = reader.text(reference)
@@ -152,7 +127,7 @@ class Policies:
             spec.text("description")
             spec.done()
 
-    def _condition(self, reader: Reader, taking: Taking) -> Condition | None:
+    def _condition(self, reader: Reader, taking: Taking) -> Rung | None:
         _, spec = self._inner(reader, taking)
         if spec is None:
             return None
@@ -178,25 +153,11 @@ class Policies:
             taking.note(inner.field("op"), "a tier trips above its factor, not at it", inner.where_of("op"))
         if operator is None or factor is None or long is None:
             return None
-        return Condition(severity, factor, long, hold)
+        return Rung(severity, long, hold, factor)
 
     def alertings(self, objectives: Sequence[Objective], taking: Taking) -> tuple[Alerting, ...]:
-        """One alerting for the objectives that have the same policies and the same length of window."""
-        groups: dict[tuple[tuple[str, ...], timedelta], list[Objective]] = {}
-        for one in objectives:
-            policies = self.used.get(one.name, ())
-            length = nominal_length(one.window)
-            if policies and length is None:
-                taking.note(f"{one.name}: alertPolicies", "a burn rate needs a window of time", one.origin)
-            elif policies and length is not None:
-                groups.setdefault((tuple(policy.name for policy in policies), length), []).append(one)
-        out: list[Alerting] = []
-        for (names, length), some in groups.items():
-            made = _alerting(names, length, some, self.used)
-            if made.name in {one.name for one in out}:
-                made = _alerting((*names, str(len(out) + 1)), length, some, self.used)
-            out.append(made)
-        return tuple(out)
+        """What they mean for the objectives they are attached to."""
+        return alertings_of(objectives, self.used, taking)
 
     def leftover(self, taking: Taking) -> None:
         """Policies, conditions and targets that nothing referred to: read for their mistakes, and lost."""
@@ -214,24 +175,10 @@ class Policies:
             taking.losses.append(Loss(f"{kind} {name}", "nothing that was read refers to it", reader.where))
 
 
-def _alerting(names: tuple[str, ...], length: timedelta, some: Sequence[Objective],
-              used: Mapping[str, tuple[Policy, ...]]) -> Alerting:
-    policies = used[some[0].name]
-    tiers = tuple(sorted({Tier("page" if one.severity == "page" else "ticket", one.long,
-                               spends(one.factor, one.long, length), one.hold)
-                          for policy in policies if (one := policy.condition) is not None},
-                         key=lambda tier: tier.long))
-    bases = {found[1] if (found := _TIER_NAME.fullmatch(name)) else "" for name in names}
-    name = bases.pop() if len(bases) == 1 and "" not in bases else "-".join(names)
-    return Alerting(
-        catalog_name(name), policies[0].where, tuple(one.name for one in some), tiers=tiers, budget_spent=(),
-        absent_for=DEFAULT.absent_for if any(policy.no_data for policy in policies) else None)
-
-
-def severity_of(reader: Reader, key: str, taking: Taking) -> str:
+def severity_of(reader: Reader, key: str, taking: Taking) -> Severity:
     """The severity as `page` or `ticket`; any other word for one of the two is a loss."""
     written = reader.text(key, required=True, default="ticket")
-    severity = "page" if written.lower() in PAGES else "ticket"
+    severity: Severity = "page" if written.lower() in PAGES else "ticket"
     if severity != written:
         taking.note(reader.field(key), f'"{written}" is read as {severity}', reader.where_of(key))
     return severity

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from mainstay.kernel.objective import Indicator, Objective
 from mainstay.kernel.quantity import CalendarWindow, RequestWindow, RollingWindow, short_duration
+from mainstay.monitoring.exchange.alert_groups import tier_policy
 from mainstay.monitoring.exchange.catalog_writer import (
     Mapped,
     beyond_openslo,
@@ -171,7 +172,7 @@ def _policies_of(objective: Objective, bundle: Bundle, written: dict[str, list[M
     if alerting is DEFAULT or length is None:
         return names
     for tier in tiers_of(alerting):
-        name = f"{alerting.name}-{tier.severity}-{short_duration(tier.long)}"
+        name = tier_policy(alerting.name, tier, short_duration(tier.long))
         factor = tier.spends * Decimal(int(length.total_seconds())) / Decimal(int(tier.long.total_seconds()))
         made = _policy(name, tier, factor.normalize(), alerting)
         if written.setdefault(name, [made]) != [made]:

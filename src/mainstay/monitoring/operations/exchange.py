@@ -28,6 +28,7 @@ from mainstay.kernel.wording import many
 from mainstay.monitoring.exchange import FORMATS
 from mainstay.monitoring.exchange.catalog_writer import catalog_files
 from mainstay.monitoring.exchange.form import Bundle, Composition, Format, Loss, Taken
+from mainstay.monitoring.exchange.hcl import read_hcl
 from mainstay.monitoring.operations.folder import refuse_what_is_there, write_folder
 from mainstay.monitoring.spec import Alerting
 
@@ -62,7 +63,7 @@ def _rows(losses: Iterable[Loss]) -> tuple[LossRow, ...]:
 class ImportRequest:
     """Which files, of which tool, and where the catalog goes."""
 
-    files: tuple[str, ...] = arg("the other tool's files, YAML or JSON", positional=True, local_only=True)
+    files: tuple[str, ...] = arg("the other tool's files: YAML, JSON, Terraform", positional=True, local_only=True)
     format: str = arg("the files' format; auto asks every format", "auto", flag="from", choices=("auto", *READ))
     out: str = arg("the folder to write the catalog to; without it the catalog is shown", "", short="o",
                       local_only=True)
@@ -141,10 +142,19 @@ def _documents(files: Sequence[str]) -> tuple[list[Document], list[Finding]]:
         path = Path(name)
         if path.is_dir():
             raise InvalidInput(f"{name} is a folder", f"name the files in it, such as {name}/*.yaml")
-        read, wrong = read_file(path, name)
+        read, wrong = read_terraform(path, name) if path.suffix == ".tf" else read_file(path, name)
         findings += wrong
         documents += [one for document in read for one in _apart(document)]
     return documents, findings
+
+
+def read_terraform(path: Path, shown: str) -> tuple[list[Document], list[Finding]]:
+    """A file in Terraform's own language; its JSON form is read as any other JSON."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return read_file(path, shown)  # which says what is wrong with it
+    return read_hcl(text, shown)
 
 
 def _apart(document: Document) -> Iterator[Document]:
