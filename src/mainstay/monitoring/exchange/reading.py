@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from mainstay.kernel.document import Document, Node
 from mainstay.kernel.finding import Position, Severity
 from mainstay.kernel.objective import Indicator, IndicatorType
 from mainstay.kernel.ports import GaugeQuery, PromQuery
+from mainstay.kernel.quantity import SLOT
 from mainstay.kernel.reader import Reader
 from mainstay.monitoring.alerts import unknown_variables
 from mainstay.monitoring.exchange.form import Loss, Taken
 from mainstay.monitoring.exchange.promql import mistake_in, names_window, windowed
 from mainstay.monitoring.exchange.taking import Taking
 from mainstay.monitoring.spec import Alerting
+from mainstay.stats.budget import Tier
 
 
 def node_of(reader: Reader, key: str) -> Node | None:
@@ -110,6 +113,18 @@ def take_groups(taking: Taking, reader: Reader, key: str, groups: Sequence[str])
         if group in OURS:
             taking.note(f"{reader.field(key)}: {group}", "the rules set this label themselves", reader.where_of(key))
     return tuple(group for group in groups if group not in OURS)
+
+
+def takes_tier(taking: Taking, reader: Reader, tier: Tier) -> bool:
+    """Whether an alerting can have the tier; one that it cannot is lost."""
+    slot = timedelta(seconds=SLOT)
+    if tier.long <= slot or tier.long % slot:
+        taking.note(reader.path, "a window is made of whole five minutes, two at least", reader.where)
+        return False
+    if not 0 < tier.spends <= 1:
+        taking.note(reader.path, "this would spend more than the whole budget before it tells", reader.where)
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
