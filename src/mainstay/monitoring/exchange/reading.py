@@ -110,7 +110,10 @@ def take_annotations(taking: Taking, reader: Reader, key: str, *, named: Mapping
 def take_groups(taking: Taking, reader: Reader, key: str, groups: Sequence[str]) -> tuple[str, ...]:
     """The labels to tell groups apart by; one that the rules set themselves is lost."""
     for group in groups:
-        if group in OURS:
+        if not _NAME.fullmatch(group):
+            reader.report("invalid-name", f'{reader.field(key)}: "{group}" is no label of Prometheus',
+                          "use letters, digits and _", key)
+        elif group in OURS:
             taking.note(f"{reader.field(key)}: {group}", "the rules set this label themselves", reader.where_of(key))
     return tuple(group for group in groups if group not in OURS)
 
