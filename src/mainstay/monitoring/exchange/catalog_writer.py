@@ -31,6 +31,7 @@ from mainstay.monitoring.spec import DEFAULT, Alerting
 
 Mapped = dict[str, Value]
 
+_OWN_NAME = "its indicator's own name"
 _OPERATORS = {"<=": "lte", ">=": "gte", "<": "lt", ">": "gt"}
 _PERIODS = {Period.DAY: "d", Period.WEEK: "w", Period.MONTH: "M", Period.QUARTER: "Q", Period.YEAR: "Y"}
 _SELECTOR = re.compile(r"""[a-zA-Z_:][\w:]*\s*(?:\{(?:[^{}"']|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')*\})?""")
@@ -161,7 +162,7 @@ def objective_document(objective: Objective) -> tuple[Mapped, list[Loss]]:
     if not faults:
         return openslo_document(objective), []
     native = list(_beyond_native(objective))
-    if len(native) < len(faults):
+    if len(native) < len(faults) or native == [_OWN_NAME]:
         return _native(objective), [_lost(objective, what) for what in native]
     return openslo_document(objective), [_lost(objective, what) for what in faults]
 
@@ -230,6 +231,8 @@ def _beyond_native(one: Objective) -> Iterator[str]:
     indicator = one.indicator
     if not isinstance(indicator, Indicator):
         return
+    if indicator.name != one.name:
+        yield _OWN_NAME
     match indicator.total:
         case GaugeQuery(share=share) if share:
             yield "an indicator that is already a share"

@@ -229,7 +229,7 @@ def _v2(document: Mapped, losses: list[Loss]) -> Mapped:
     head = dict(document["metadata"])
     if (title := head.pop("displayName", None)):
         losses.append(Loss(f"{name}: displayName {title}", "v2alpha has no display names"))
-    spec = document["spec"]
+    spec = document.get("spec", {})
     if document["kind"] == "SLO":
         spec = {_RENAMED.get(key, key): _v2_indicator(value) if key == "indicator" else value
                 for key, value in spec.items()}

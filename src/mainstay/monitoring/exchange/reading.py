@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from mainstay.kernel.document import Document, Node
 from mainstay.kernel.finding import Position, Severity
 from mainstay.kernel.objective import Indicator, IndicatorType
 from mainstay.kernel.ports import GaugeQuery, PromQuery
+from mainstay.kernel.quantity import SLOT
 from mainstay.kernel.reader import Reader
 from mainstay.monitoring.alerts import unknown_variables
 from mainstay.monitoring.exchange.form import Loss, Taken
 from mainstay.monitoring.exchange.promql import mistake_in, names_window, windowed
 from mainstay.monitoring.exchange.taking import Taking
 from mainstay.monitoring.spec import Alerting
+from mainstay.stats.budget import Tier
 
 
 def node_of(reader: Reader, key: str) -> Node | None:
@@ -107,9 +110,24 @@ def take_annotations(taking: Taking, reader: Reader, key: str, *, named: Mapping
 def take_groups(taking: Taking, reader: Reader, key: str, groups: Sequence[str]) -> tuple[str, ...]:
     """The labels to tell groups apart by; one that the rules set themselves is lost."""
     for group in groups:
-        if group in OURS:
+        if not _NAME.fullmatch(group):
+            reader.report("invalid-name", f'{reader.field(key)}: "{group}" is no label of Prometheus',
+                          "use letters, digits and _", key)
+        elif group in OURS:
             taking.note(f"{reader.field(key)}: {group}", "the rules set this label themselves", reader.where_of(key))
     return tuple(group for group in groups if group not in OURS)
+
+
+def takes_tier(taking: Taking, reader: Reader, tier: Tier) -> bool:
+    """Whether an alerting can have the tier; one that it cannot is lost."""
+    slot = timedelta(seconds=SLOT)
+    if tier.long <= slot or tier.long % slot:
+        taking.note(reader.path, "a window is made of whole five minutes, two at least", reader.where)
+        return False
+    if not 0 < tier.spends <= 1:
+        taking.note(reader.path, "this would spend more than the whole budget before it tells", reader.where)
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,22 +156,18 @@ class Wanted:
     settings: Alerting
 
 
-def grouped(wanted: Iterable[Wanted]) -> tuple[Alerting, ...]:
-    """One alerting for all objectives that are set alike, named after the one objective, or their service.
+_NOWHERE = Position("")
 
-    Settings that are no different from the default need none, and have none.
-    """
-    found: list[tuple[Alerting, list[Wanted]]] = []
+
+def grouped(wanted: Iterable[Wanted]) -> tuple[Alerting, ...]:
+    """One alerting for all objectives that are set alike, named after the one objective, or their service."""
+    found: dict[str, list[Wanted]] = {}
     for one in wanted:
-        for settings, some in found:
-            if _alike(settings, one.settings):
-                some.append(one)
-                break
-        else:
-            found.append((one.settings, [one]))
+        found.setdefault(repr(replace(one.settings, name="", origin=_NOWHERE)), []).append(one)
     out: list[Alerting] = []
     taken: set[str] = set()
-    for settings, some in found:
+    for some in found.values():
+        settings = some[0].settings
         services = {one.service for one in some}
         name = some[0].objective if len(some) == 1 or len(services) > 1 or not some[0].service else some[0].service
         name = name if name not in taken else some[0].objective
@@ -161,12 +175,6 @@ def grouped(wanted: Iterable[Wanted]) -> tuple[Alerting, ...]:
         out.append(replace(settings, name=name, objectives=tuple(one.objective for one in some)))
     return tuple(out)
 
-
-_NOWHERE = Position("")
-
-
-def _alike(one: Alerting, other: Alerting) -> bool:
-    return replace(one, name="", origin=_NOWHERE) == replace(other, name="", origin=_NOWHERE)
 
 
 def merged(*maps: Mapping[str, str]) -> dict[str, str]:

@@ -10,10 +10,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.document import Document
+from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.objective import (
     DataSource,
     Indicator,
@@ -36,7 +37,7 @@ from mainstay.monitoring.exchange.promql import (
     quotient,
     selector_of,
 )
-from mainstay.monitoring.exchange.reading import Queries, Wanted, grouped, passed_over
+from mainstay.monitoring.exchange.reading import Queries, Wanted, grouped, passed_over, takes_tier
 from mainstay.monitoring.exchange.said import rolling_length, unsaid, unsaid_alerting
 from mainstay.monitoring.exchange.taking import Taking, catalog_name, has_at, ratio_target, spends, text_at
 from mainstay.monitoring.exchange.yaml_out import Value, kept, yaml_file
@@ -47,6 +48,8 @@ TOOL = "slo-generator"
 _API, _KIND = "sre.google.com/v2", "ServiceLevelObjective"
 _FOUR_WEEKS = timedelta(days=28)
 _DEFAULT_POLICY = "default"
+_LONGEST = 3660 * 86_400
+"""Ten years in seconds: a longer step is a slip of the pen."""
 _OPERATORS = ("increase", "sum")
 
 
@@ -136,8 +139,8 @@ def _read_backend(taking: Taking, backends: Reader, key: str, shared: _Shared) -
 def _read_policy(taking: Taking, policy: Reader) -> _Policy:
     steps: list[tuple[Reader, timedelta, Decimal, bool]] = []
     for step in policy.children("steps", required=True):
-        seconds = step.whole("window", required=True, minimum=1)
-        threshold = step.parsed("burn_rate_threshold", Decimal, required=True)
+        seconds = step.whole("window", required=True, minimum=1, maximum=_LONGEST)
+        threshold = step.parsed("burn_rate_threshold", _threshold, required=True)
         alert = step.flag("alert")
         step.ignore("name", "message_alert", "message_ok")
         step.done()
@@ -150,14 +153,25 @@ def _read_policy(taking: Taking, policy: Reader) -> _Policy:
     window = max((length for _, length, _, _ in steps), default=_FOUR_WEEKS)
     tiers = []
     for step, length, threshold, alert in steps:
-        if alert and length < window:
+        tier = Tier("page", length, spends(threshold, length, window), timedelta(0))
+        if alert and length < window and takes_tier(taking, step, tier):
             taking.note(step.path, "an alert also looks at a short window, a twelfth of this one, so that it ends soon "
                         "after the trouble", step.where)
-            tiers.append(Tier("page", length, spends(threshold, length, window), timedelta(0)))
-        elif length < window:
+            tiers.append(tier)
+        elif not alert and length < window:
             taking.note(step.path, "a step that alerts nobody is a zone of a budget policy, and is not taken",
                         step.where)
     return _Policy(window, tuple(tiers))
+
+
+def _threshold(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not value.is_finite() or value <= 0:
+        raise InvalidInput(f'"{text}" is no burn rate', "write a number above 0, such as 14.4")
+    return value
 
 
 def _read_one(taking: Taking, reader: Reader, shared: _Shared) -> tuple[Objective, Alerting] | None:

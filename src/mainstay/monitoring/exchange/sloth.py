@@ -28,6 +28,7 @@ from mainstay.monitoring.exchange.reading import (
     read_query,
     take_annotations,
     take_groups,
+    takes_tier,
 )
 from mainstay.monitoring.exchange.sloth_model import (
     PERIODS,
@@ -385,7 +386,8 @@ def _severity_tiers(reading: _Reading, spec: Reader, severity: str) -> tuple[Tie
             reading.taking.note(child.field("shortWindow"), f"the short window is a twelfth of the long one, here "
                                 f"{go_duration(long / 12)}", child.where_of("shortWindow"))
         tier = Tier("page" if severity == "page" else "ticket", long, percent.ratio, timedelta(0))
-        out.append(default if tier[:3] == default[:3] else tier)
+        if takes_tier(reading.taking, child, tier):
+            out.append(default if tier[:3] == default[:3] else tier)
     both.done()
     return tuple(out)
 

@@ -13,7 +13,6 @@ from decimal import Decimal
 from typing import Any
 
 from mainstay.kernel.quantity import plain, short_duration
-from mainstay.monitoring.rulefile import yaml_text
 
 Value = Any
 """What can be written: mappings, sequences, texts, numbers, flags, durations; an empty mapping, sequence or None is
@@ -64,7 +63,8 @@ def _sequence(value: Sequence[Value], indent: str) -> Iterable[str]:
 
 _PLAIN = re.compile(r"[A-Za-z/][\w./()%-]*(?: [A-Za-z0-9(][\w./()%-]*)*", re.ASCII)
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
-_BLOCK = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]*")
+_SPECIAL = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+_BLOCK = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]*")
 
 
 def _scalar(value: Value, indent: str) -> str:
@@ -106,4 +106,5 @@ def _line(value: str) -> str:
         return value
     if '"' in value and "\n" not in value and _BLOCK.fullmatch(value):
         return "'" + value.replace("'", "''") + "'"
-    return yaml_text(value)
+    # JSON's strings are YAML's double-quoted ones, but for signs that YAML forbids or takes for the end of a line.
+    return _SPECIAL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))

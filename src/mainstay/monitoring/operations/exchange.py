@@ -179,9 +179,9 @@ def _by_format(documents: Sequence[Document], asked: str, findings: list[Finding
             continue
         other = next((one for one in FORMATS if one.read is not None and one.fits(document)), None)
         said = f"; it is of {other.title}, --from {other.name}" if other is not None else ""
-        wanted = "no format that is read here" if asked == "auto" else f"not of the format {asked}"
+        wanted = "of no format that is read here" if asked == "auto" else f"not of the format {asked}"
         findings.append(document.finding(
-            "unknown-form", document.root, f"this document is of {wanted}{said}",
+            "unknown-form", document.root, f"this document is {wanted}{said}",
             "formats: " + ", ".join(READ) if asked == "auto" else "leave --from out, and every format is asked"))
     return found
 

@@ -21,6 +21,7 @@ from mainstay.monitoring.operations.reachability import measured_traffic, source
 from mainstay.monitoring.reach import Fault, faults
 from mainstay.monitoring.rulefile import Rule, RuleFile, prometheus_rule, rule_file
 from mainstay.monitoring.rules import Plan, Style, plans
+from mainstay.monitoring.rules import files as planned_files
 
 STYLES = {"mainstay": ("mainstay.monitoring.rules", "mainstay_style"),
           "sloth": ("mainstay.monitoring.exchange.sloth_rules", "sloth_style"),
@@ -174,6 +175,8 @@ def style_named(name: str) -> Style:
 
 def _groups(world: World, request: RulesRequest, ruled: Sequence[Plan]) -> Sequence[RuleFile]:
     """The style's files of the objectives."""
+    if request.style == "mainstay":
+        return planned_files(ruled)
     return style_named(request.style)([(plan.objective, plan.alerting) for plan in ruled], world.catalog)
 
 
