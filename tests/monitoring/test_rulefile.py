@@ -44,8 +44,8 @@ def test_words_that_yaml_takes_for_something_else_are_quoted(word):
 
 
 @pytest.mark.parametrize(("length", "text"), [
-    (timedelta(0), "0s"), (timedelta(minutes=5), "5m"), (timedelta(seconds=330), "5m30s"), (timedelta(hours=36), "1d12h"),
-    (timedelta(milliseconds=1500), "1s500ms")])
+    (timedelta(0), "0s"), (timedelta(minutes=5), "5m"), (timedelta(seconds=330), "5m30s"),
+    (timedelta(hours=36), "1d12h"), (timedelta(milliseconds=1500), "1s500ms")])
 def test_durations_are_written_as_prometheus_shows_them(length, text):
     assert prometheus_duration(length) == text
 

@@ -90,12 +90,13 @@ def test_a_file_of_somebody_else_is_not_overwritten_unless_told(folder):
 def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
     target = tmp_path / "out"
     write_folder(target, {"a.yaml": GENERATED + "\n1"}, overwrite=False)
+    (target / "b.yaml").write_text("mine")
     with pytest.raises(Conflict):
-        (target / "b.yaml").write_text("mine")
         write_folder(target, {"a.yaml": GENERATED + "\n2", "b.yaml": GENERATED}, overwrite=False)
     with pytest.raises(TypeError):
         write_folder(target, {"a.yaml": GENERATED + "\n2", "c.yaml": None}, overwrite=False)  # type: ignore[dict-item]
     assert (target / "a.yaml").read_text() == GENERATED + "\n1"
+    assert (target / "b.yaml").read_text() == "mine"
     assert sorted(os.listdir(tmp_path)) == ["out"], "nothing is left beside it"
 
 
