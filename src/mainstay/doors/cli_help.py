@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, Union, get_args, get_origin
 
 from mainstay.app import Application, WordEntry
-from mainstay.doors.commands import EVERYWHERE, SHELLS, command_line, flag_name
+from mainstay.doors.commands import EVERYWHERE, SHELLS, command_line, flag_name, placeholder
 from mainstay.kernel.operation import Argument, Operation, arguments
 from mainstay.kernel.quantity import format_duration
 
@@ -97,7 +97,7 @@ def _rest_of_docstring(operation: Operation[Any, Any]) -> str:
 
 def _placeholder(argument: Argument) -> str:
     many = get_origin(argument.type) is tuple
-    text = argument.name.upper().replace("_", "-")
+    text = placeholder(argument)
     if many:
         text = text.removesuffix("S") + "…"
     return text if argument.required else f"[{text}]"

@@ -39,6 +39,11 @@ def flag_name(argument: Argument) -> str:
     return "--" + (argument.flag or argument.name.replace("_", "-"))
 
 
+def placeholder(argument: Argument) -> str:
+    """`KIND` for the argument `kind`: how help and messages call it."""
+    return argument.name.upper().replace("_", "-")
+
+
 def split_leading(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """The flags written before the command, and the rest: `mainstay --json slo report`."""
     rest = list(argv)

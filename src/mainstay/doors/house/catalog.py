@@ -105,3 +105,5 @@ CHECK = Operation(
     "", "check", CheckRequest, check, checked_view, exit_code=lambda found: 0 if found.valid else 2, catalog="any",
     exit_codes=((0, "no error (warnings do not count)"), (2, "a mistake in the catalog, or a source that is silent")),
     examples=("mainstay check", "mainstay check -c slos --sources", "mainstay check --json"))
+
+OPERATIONS = (CHECK,)

@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import mainstay
-from mainstay.adapters.events import EventSource
 from mainstay.app import Settings, build_world
 from mainstay.doors import terminal
 from mainstay.doors.front import ServerSettings
@@ -198,6 +197,8 @@ def _fill_history(world: World, shop: Path, run: Path, seed: int) -> None:
 
 def _write_history(world: World, folder: Path, span: Span, now: datetime) -> list[str]:
     """The ledger keys that were filled."""
+    from mainstay.adapters.events import EventSource  # noqa: PLC0415  (a lazy start: help needs no DuckDB)
+
     entries = {}
     for objective in world.catalog.of(Objective):
         indicator = resolved(objective, world.catalog)
@@ -245,3 +246,5 @@ DEMO = Operation(
     "", "demo", DemoRequest, demo, demo_view, scope="write", catalog="unused", doors=("cli",),
     exit_codes=((0, "ended as asked"), (2, "the shop or the server could not be started")),
     examples=("mainstay demo", "mainstay demo --for 60s --json", "mainstay demo --port 0 --rate 50/s"))
+
+OPERATIONS = (DEMO,)

@@ -9,7 +9,7 @@ from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import Batch, NewFact
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
-from mainstay.kernel.reader import parse_moment
+from mainstay.kernel.quantity import parse_moment
 from mainstay.kernel.view import Next, Text, View
 
 KINDS = ("incident", "deployment", "experiment", "flag")
@@ -68,3 +68,5 @@ RECORD = Operation(
     examples=("mainstay record deployment checkout --name v2.4.1 --key build-4711",
               "mainstay record incident web --name INC-7 --from 2026-03-02T09:00:00Z --to 2026-03-02T09:40:00Z "
               "--text 'cache lost'"))
+
+OPERATIONS = (RECORD,)

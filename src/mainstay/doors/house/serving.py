@@ -243,3 +243,5 @@ SERVE = Operation(
     exit_codes=((0, "stopped as asked"), (2, "the catalog, a flag or the address cannot be used")),
     examples=("mainstay serve", "mainstay serve -c slos --port 9000 --every 30s",
               "mainstay serve --host 10.0.0.5 --beyond-loopback --allowed-host slo.example.com"))
+
+OPERATIONS = (SERVE,)

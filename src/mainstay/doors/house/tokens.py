@@ -95,3 +95,5 @@ TOKEN = Operation(
     exit_codes=((0, "done"), (2, "the input cannot be used")),
     examples=("mainstay token create grafana", "mainstay token create deploy-bot --scope read --scope write "
               "--expires 90d", "mainstay token list", "mainstay token revoke grafana"))
+
+OPERATIONS = (TOKEN,)
