@@ -267,6 +267,13 @@ def test_help_fits_80_columns(tea, argv):
     assert max(map(len, tea(*argv)[1].splitlines())) <= 80
 
 
+def test_help_calls_a_value_by_what_it_is(capsys):
+    assert run(["slo", "try", "--help"]) == 0
+    out = capsys.readouterr().out
+    for shown in ("--bad CONDITION ", "--latency DURATION ", "--target PERCENT ", "--catalog FOLDER ", "--top N "):
+        assert shown in out
+
+
 @pytest.mark.parametrize("verb", ["try", "downtime", "suggest"])
 def test_the_help_of_slo_fits_80_columns_and_shows_defaults_as_they_are_typed(capsys, verb):
     assert run(["slo", "--help"]) == 0

@@ -109,7 +109,7 @@ def _flag(argument: Argument) -> str:
         return "--no-" + name[2:] if argument.default is True else name
     if argument.choices:
         return f"{name} {'|'.join(argument.choices)}" if len(argument.choices) <= 3 else f"{name} CHOICE"
-    return f"{name} {_metavar(argument.type)}"
+    return f"{name} {argument.value or _metavar(argument.type)}"
 
 
 def _metavar(hint: Any) -> str:

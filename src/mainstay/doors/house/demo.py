@@ -42,10 +42,11 @@ _HISTORY_FIELDS = {"status": "code", "total": "total"}
 class DemoRequest:
     """How long, how busy, and where."""
 
-    length: str = arg("end by itself after this long, such as 60s; otherwise Ctrl-C ends it", "", flag="for")
+    length: str = arg("end by itself after this long, such as 60s; otherwise Ctrl-C ends it", "", flag="for",
+                      value="DURATION")
     port: int = arg("the page's port; 0 takes a free one", 8700)
-    rate: str = arg("customers' requests a second", "25/s")
-    run: str = arg("a folder to run in, kept afterwards; otherwise a temporary one", "")
+    rate: str = arg("customers' requests a second", "25/s", value="RATE")
+    run: str = arg("a folder to run in, kept afterwards; otherwise a temporary one", "", value="FOLDER")
     seed: int = arg("of the simulated month and the customers", 7)
 
 
