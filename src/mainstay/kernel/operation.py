@@ -23,9 +23,9 @@ Scope = Literal["read", "write", "approve"]
 _REQUIRED = dataclasses.MISSING
 
 
-def arg(help: str, default: Any = _REQUIRED, *, positional: bool = False, short: str = "",
-        choices: Sequence[str] = (), env: str = "", local_only: bool = False, flag: str = "",
-        value: str = "") -> Any:
+def arg(help: str, default: Any = _REQUIRED, *,  # noqa: PLR0913  (the keywords of a declaration, most left out)
+        positional: bool = False, short: str = "", choices: Sequence[str] = (), env: str = "",
+        local_only: bool = False, flag: str = "", value: str = "") -> Any:
     """A field of a request, with what the doors must know about it.
 
     Args:
