@@ -17,7 +17,6 @@ from mainstay.kernel.catalog import Catalog, Grammar
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import Journal
-from mainstay.kernel.objective import PrometheusDetails
 from mainstay.kernel.operation import Operation
 from mainstay.kernel.ports import Clock, FileSet, Ledger, Source, Survey, Surveyed, World
 
@@ -29,7 +28,8 @@ class WordEntry:
     Args:
         name: the word (`slo`), or for the house the command itself (`check`).
         summary: one line: for a word the first line of its card, for a command its operation's summary.
-        module: dotted path of the module that offers `OPERATIONS`.
+        module: dotted path of the module that offers `OPERATIONS`; each command of the house has one of its own, so
+            that `check` does not load a web server.
     """
 
     name: str
@@ -39,9 +39,7 @@ class WordEntry:
     def operations(self) -> tuple[Operation[Any, Any], ...]:
         """The verbs of the word, or the one operation of a house command; loads the module."""
         offered: tuple[Operation[Any, Any], ...] = importlib.import_module(self.module).OPERATIONS
-        if all(operation.word for operation in offered):
-            return offered
-        return tuple(operation for operation in offered if not operation.word and operation.verb == self.name)
+        return offered
 
     def operation(self, verb: str) -> Operation[Any, Any] | None:
         """The verb of that name; nothing is loaded of the others where the word keeps its verbs in VERBS."""
@@ -109,7 +107,7 @@ def build_world(settings: Settings) -> World:
     catalog, findings = read_catalog(settings)
     opened = _OnFirstUse(lambda: _open_store(settings.store, clock))
     return World(clock=clock, catalog=catalog, journal=_Part(opened, "journal"), ledger=_Part(opened, "ledger"),
-                 source=Sources(catalog), survey=_survey, findings=tuple(findings), actor=settings.actor,
+                 source=Sources(catalog, clock), survey=_survey, findings=tuple(findings), actor=settings.actor,
                  progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)))
 
 
@@ -166,14 +164,14 @@ def grammar() -> Grammar:
     return SLO + MONITORING
 
 
-def open_source(catalog: Catalog, name: str) -> Source:
-    """The declared source of that name, ready to be asked.
+def open_source(catalog: Catalog, name: str, clock: Clock) -> Source:
+    """The declared source of that name, ready to be asked; what is not over by the clock it does not know yet.
 
     Raises:
         NotFound: the catalog declares none of that name.
         InvalidInput: its type is not one that can be asked.
     """
-    from mainstay.kernel.objective import DataSource  # noqa: PLC0415  (a lazy start)
+    from mainstay.kernel.objective import DataSource, PrometheusDetails  # noqa: PLC0415  (a lazy start)
 
     declared = catalog.get(DataSource, name)
     match declared.details:
@@ -182,24 +180,12 @@ def open_source(catalog: Catalog, name: str) -> Source:
 
             return EventSource(files)
         case PrometheusDetails() as details:
-            return _prometheus(details)
+            from mainstay.adapters.prometheus import declared_source  # noqa: PLC0415  (a lazy start)
+
+            return declared_source(details, clock)
         case _:
             raise InvalidInput(f'source "{name}" is of type {declared.type}, which cannot be asked',
                                "use type Prometheus or events")
-
-
-def _prometheus(details: PrometheusDetails) -> Source:
-    from mainstay.adapters.prometheus import PrometheusSettings, PrometheusSource  # noqa: PLC0415  (a lazy start)
-    from mainstay.adapters.prometheus_api import Secret, Tls  # noqa: PLC0415  (a lazy start)
-
-    def secret(env: str, file: str) -> Secret | None:
-        return Secret(env, file) if env or file else None
-
-    return PrometheusSource(PrometheusSettings(
-        details.url, details.username, secret(details.password_env, details.password_file),
-        secret(details.token_env, details.token_file),
-        Tls(details.ca_file, details.cert_file, details.key_file, not details.verify), details.headers,
-        details.timeout.total_seconds(), details.retries))
 
 
 def _survey(asked: Survey) -> Surveyed:
@@ -222,8 +208,9 @@ def _open_store(url: str, clock: Clock) -> Store:
 class Sources:
     """The sources that a catalog declares, each opened once, by the first thread that asks for it."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, clock: Clock) -> None:
         self._catalog = catalog
+        self._clock = clock
         self._lock = threading.Lock()
         self._opened: dict[str, tuple[object, Source]] = {}
 
@@ -236,12 +223,12 @@ class Sources:
         """
         with self._lock:
             if name not in self._opened:
-                self._opened[name] = _details(self._catalog, name), open_source(self._catalog, name)
+                self._opened[name] = _details(self._catalog, name), open_source(self._catalog, name, self._clock)
             return self._opened[name][1]
 
     def under(self, catalog: Catalog) -> Sources:
         """The sources of another catalog; one that it declares with the same details stays open."""
-        others = Sources(catalog)
+        others = Sources(catalog, self._clock)
         with self._lock:
             others._opened = {name: kept for name, kept in self._opened.items() if _details(catalog, name) == kept[0]}
         return others
@@ -298,16 +285,17 @@ class _Part:
             getattr(self._opened.store, self._part).close()
 
 
-_HOUSE = "mainstay.doors.house.operations"
+_HOUSE = "mainstay.doors.house"
 
 MAINSTAY = Application(
     words=(WordEntry("slo", "Objectives and error budgets.", "mainstay.slo.operations"),
            WordEntry("monitoring", "Rules, alerts and dashboards as code, proven before they run.",
                      "mainstay.monitoring.operations")),
-    house=(WordEntry("check", "Check the catalog: every mistake at once, with its line.", _HOUSE),
-           WordEntry("record", "Record something that happened, so that lost budget can be explained.", _HOUSE),
-           WordEntry("serve", "Serve the page, the API and the metrics.", _HOUSE),
-           WordEntry("token", "Create, list or revoke a token of the server.", _HOUSE),
-           WordEntry("demo", "Run a small real shop and show its budgets.", _HOUSE)),
+    house=(WordEntry("check", "Check the catalog: every mistake at once, with its line.", f"{_HOUSE}.catalog"),
+           WordEntry("record", "Record something that happened, so that lost budget can be explained.",
+                     f"{_HOUSE}.happenings"),
+           WordEntry("serve", "Serve the page, the API and the metrics.", f"{_HOUSE}.serving"),
+           WordEntry("token", "Create, list or revoke a token of the server.", f"{_HOUSE}.tokens"),
+           WordEntry("demo", "Run a small real shop and show its budgets.", f"{_HOUSE}.demo")),
     build_world=build_world, react=follow)
 """Mainstay itself: its words in the order of the loop, then the commands of the house."""

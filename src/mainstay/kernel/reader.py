@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar, overload
 
 from mainstay.kernel.document import Document, Node
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, Position, Severity, did_you_mean
-from mainstay.kernel.quantity import Target, parse_duration
+from mainstay.kernel.quantity import Target, parse_duration, parse_moment
 
 T = TypeVar("T")
 
@@ -247,26 +247,3 @@ class Reader:
 
 def _as_written(node: Node) -> str:
     return node.written or str(node.value)
-
-
-def parse_moment(text: str) -> datetime:
-    """RFC 3339 with a zone, or a date for its midnight UTC, as an aware UTC instant.
-
-    Raises:
-        InvalidInput: neither of the two; a time without a zone means something else in every zone; a year so far off
-            that windows around it would leave the calendar.
-    """
-    raw = text.strip()
-    try:
-        day = date.fromisoformat(raw)
-        moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(raw)
-        except ValueError:
-            raise InvalidInput(f'"{raw}" is not a time', "write 2026-03-02T09:00:00Z or 2026-03-02") from None
-    if moment.tzinfo is None:
-        raise InvalidInput(f'"{raw}" has no time zone', f"write {raw}Z for UTC, or +01:00 behind it")
-    if not 1970 < moment.year < 3000:
-        raise InvalidInput(f'"{raw}" is too far away', "write a year from 1971 to 2999")
-    return moment.astimezone(UTC)

@@ -36,7 +36,7 @@ def _check(catalog: Catalog) -> Iterator[Finding]:
     for objective in catalog.of(Objective):
         yield from _check_target(objective)
         yield from _check_dependencies(objective, catalog)
-        if objective.policy and objective.policy not in policies:
+        if objective.policy and objective.policy not in policies | catalog.doubtful:
             yield Finding("unknown-reference", objective.origin,
                           f'no policy is named "{objective.policy}"{did_you_mean(objective.policy, policies)}',
                           "declare it, or write one of: " + ", ".join(sorted(policies)))
@@ -83,7 +83,7 @@ def _check_indicator(objective: Objective, indicator: Indicator, catalog: Catalo
                       f'"{indicator.name}" and does not say op and value', "add op: lte and value: … to its objective")
     source = catalog.find(DataSource, indicator.source)
     if source is None:
-        if not indicator.source:
+        if not indicator.source and not catalog.doubtful:
             yield Finding("no-source", objective.origin, f'nothing says where "{objective.name}" is counted; there '
                           "will be no data", "name a DataSource", "", Severity.WARNING)
         return

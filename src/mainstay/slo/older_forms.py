@@ -13,7 +13,7 @@ from datetime import timedelta
 from mainstay.kernel.catalog import Form
 from mainstay.kernel.counting import counter_query, histogram_queries, split_ratio
 from mainstay.kernel.errors import InvalidInput
-from mainstay.kernel.finding import Position
+from mainstay.kernel.finding import Finding, Position, Severity
 from mainstay.kernel.metadata import parse_date, parse_period, read_metadata
 from mainstay.kernel.objective import Dependency, Indicator, IndicatorType, Objective, ObjectiveWindow, Review, Service
 from mainstay.kernel.ports import Condition, EventQuery, GaugeQuery, PromQuery
@@ -98,10 +98,24 @@ def read_slos(reader: Reader) -> Iterator[Objective]:
     default_source = reader.text("source", default="")
     entries = reader.children("slos", required=True)
     reader.done()
+    if entries and all(map(_is_calculation, entries)):
+        reader.findings.append(Finding(
+            "left-alone", reader.where, "numbers that were measured already, with nothing to measure them again by; "
+            "left alone", f"scripts/calculate_slo_budget.py --config {reader.document.file} reads it; to have it "
+            "measured, write what to count under sli:", severity=Severity.HINT))
+        return
     for entry in entries:
         objective = _slos_entry(entry, default_source)
         if objective is not None:
             yield objective
+
+
+_CALCULATED = ("slo", "current_availability", "total_requests", "failed_requests", "latency")
+
+
+def _is_calculation(entry: Reader) -> bool:
+    """Whether the entry is one of the budget calculator's, whose list has the same root."""
+    return not entry.has("sli") and any(map(entry.has, _CALCULATED))
 
 
 def _slos_entry(entry: Reader, default_source: str) -> Objective | None:

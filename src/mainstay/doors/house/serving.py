@@ -43,15 +43,16 @@ _FIRST_RETRY, _LAST_RETRY = timedelta(seconds=5), timedelta(minutes=10)
 class ServeRequest:
     """How to listen, and how often to look."""
 
-    host: str = arg("the address to listen on", "127.0.0.1", env="MAINSTAY_HOST")
+    host: str = arg("the address to listen on", "127.0.0.1", env="MAINSTAY_HOST", value="ADDRESS")
     port: int = arg("the port; 0 takes a free one", 8700, env="MAINSTAY_PORT")
-    every: str = arg("how often to ask the sources", "60s")
+    every: str = arg("how often to ask the sources", "60s", value="DURATION")
     beyond_loopback: bool = arg("listen on an address that other machines reach; needs a token", False)
-    allowed_host: tuple[str, ...] = arg("a name people reach the server by, besides this machine's own", ())
-    certificate: str = arg("a TLS certificate file (PEM)", "")
-    private_key: str = arg("its private key file", "")
+    allowed_host: tuple[str, ...] = arg("a name people reach the server by, besides this machine's own", (),
+                                        value="NAME")
+    certificate: str = arg("a TLS certificate file (PEM)", "", value="FILE")
+    private_key: str = arg("its private key file", "", value="FILE")
     behind_tls: bool = arg("a proxy in front speaks TLS", False)
-    tokens: str = arg("where tokens are kept", "", env="MAINSTAY_TOKENS")
+    tokens: str = arg("where tokens are kept", "", env="MAINSTAY_TOKENS", value="FILE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,3 +244,5 @@ SERVE = Operation(
     exit_codes=((0, "stopped as asked"), (2, "the catalog, a flag or the address cannot be used")),
     examples=("mainstay serve", "mainstay serve -c slos --port 9000 --every 30s",
               "mainstay serve --host 10.0.0.5 --beyond-loopback --allowed-host slo.example.com"))
+
+OPERATIONS = (SERVE,)
