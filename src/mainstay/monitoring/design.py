@@ -24,7 +24,7 @@ from mainstay.monitoring.chance import FalseAlarms, false_alarms, trips_at
 from mainstay.monitoring.evaluation import Rule
 from mainstay.monitoring.policies import rule_for
 from mainstay.monitoring.spec import LowTraffic
-from mainstay.stats.budget import Tier, burn_alerts
+from mainstay.stats.budget import NoBudget, Tier, burn_alerts
 
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LONGS = tuple(timedelta(minutes=m) for m in (60, 30, 15, 10, 120, 180, 360, 720, 1440, 4320))
@@ -165,6 +165,8 @@ def design(wish: Wish) -> Plan | Impossible:
     Raises:
         NoBudget: the target is 100 %.
     """
+    if wish.target.budget == 0:
+        raise NoBudget("burn rate to alert on")
     found = plan_of(wish)
     return found if found is not None else Impossible(wish, tuple(_attempts(wish)), tuple(_ways(wish)))
 
