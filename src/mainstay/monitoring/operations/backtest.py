@@ -256,7 +256,7 @@ def _truth(world: World, request: BacktestRequest, history: _History, allowed: f
             found = incidents(facts, history.objective, history.series, allowed)
             if found or kind:
                 words = many(len(found), "incident") if found else "no incident"
-            return "incidents", f"{words} of the journal", found
+                return "incidents", f"{words} of the journal", found
     least = _least(share) if share else LEAST
     found = bursts(history.series, history.target.budget, allowed, least)
     rule = (f"{many(len(found), 'burst') if found else 'no burst'} that spent at least {float(least * 100):g} % of the "
