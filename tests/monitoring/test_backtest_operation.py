@@ -120,7 +120,7 @@ def test_without_history_there_is_no_answer() -> None:
     assert refused.value.exit_code == 3
     assert "--step" in refused.value.way_out
     with pytest.raises(NoData):
-        backtested(room(Events(NOW - 1 * DAYS, NOW).steady("requests", 0).steady("errors", 0), objective("web")),
+        backtested(room(Events(NOW - 1 * DAYS, NOW, 30).steady("requests", 0).steady("errors", 0), objective("web")),
                    step="30s")
 
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
 from mainstay.doors.as_json import encode
+from mainstay.kernel.catalog import load
 from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.finding import errors_of
+from mainstay.kernel.quantity import Target, parse_duration
+from mainstay.monitoring.design import plan_of
 from mainstay.monitoring.design_view import Designed, design_view
+from mainstay.monitoring.grammar import GRAMMAR
 from mainstay.monitoring.operations.design import DESIGN, DesignRequest, wish_of
+from mainstay.monitoring.policies import policy_of
+from mainstay.monitoring.spec import Alerting
+from mainstay.stats.budget import burn_alerts
 from slo.worlds import busy_month, room
 
 WORLD = room(busy_month()).world
@@ -61,3 +70,29 @@ def test_the_way_out_given_as_the_next_command_works() -> None:
     command = view.blocks[-1].commands[0].split()
     flags = {flag.removeprefix("--").replace("-", "_"): value for flag, value in zip(command[3::2], command[4::2])}
     assert designed(**{**flags, "false_pages": float(flags["false_pages"])}).possible
+
+
+def test_the_yaml_is_an_alerting_that_says_the_same(tmp_path) -> None:
+    for given in ({}, {"traffic": "20k/h", "detect": "2m"}, {"target": "50", "traffic": "1k/h", "window": "7d"},
+                  {"target": "99.9999", "traffic": "1M/h", "window": "365d"}):
+        found = designed(**given)
+        (tmp_path / "alerting.yaml").write_text(found.yaml)
+        catalog, findings = load([tmp_path / "alerting.yaml"], GRAMMAR)
+        assert errors_of(findings) == ()
+        (alerting,) = catalog.of(Alerting)
+        target, window = Target.percent(given.get("target", "99.9")), timedelta(seconds=found.window_seconds)
+        policy = policy_of(alerting, alerting.tiers or (), target, window)
+        assert [(rule.tier, float(rule.threshold), rule.hold.total_seconds(), rule.severity) for rule in policy.rules] \
+            == [(tier.tier, tier.threshold, tier.hold_seconds, tier.severity)
+                for tier in sorted(found.tiers, key=lambda one: parse_duration(one.long))]
+        gate = alerting.low_traffic
+        assert (gate.gate if gate else None, float(gate.confidence) if gate else None) \
+            == (found.gate, found.gate_confidence)
+
+
+def test_the_yaml_becomes_rules_without_a_fault() -> None:
+    for traffic in ("100/h", "50k/h"):
+        plan = plan_of(wish_of(DesignRequest("99.9", traffic)))
+        assert plan is not None
+        for alert in burn_alerts(Target.percent("99.9"), timedelta(days=30), [rung.tier for rung in plan.rungs]):
+            assert alert.faults == ()

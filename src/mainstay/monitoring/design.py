@@ -351,6 +351,8 @@ def _events_until(failures: int) -> float:
 
 def _failures_within(expected: float) -> int:
     """The most failures that have come in 95 of 100 cases where so many are expected."""
+    if expected <= 0:
+        return 0
     count = max(0, math.floor(expected - _Z95 * math.sqrt(expected) + 2))
     while count and _events_until(count) > expected:
         count -= 1

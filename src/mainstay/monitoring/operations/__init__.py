@@ -8,12 +8,10 @@ from typing import Any
 from mainstay.kernel.operation import Operation
 
 VERBS: dict[str, tuple[str, str]] = {
-<<<<<<< HEAD
-    "design": ("design", "DESIGN"), "backtest": ("backtest", "BACKTEST"),
-=======
     "rules": ("rules", "RULES"),
     "diff": ("diff", "DIFF"),
->>>>>>> rules
+    "design": ("design", "DESIGN"),
+    "backtest": ("backtest", "BACKTEST"),
 }
 """Every verb in the order of help, with the room and the name of its operation."""
 

@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 
 import numpy as np
 
-from mainstay.kernel.catalog import load
+from mainstay.kernel.catalog import Grammar, load
 from mainstay.kernel.condition import parse_where
 from mainstay.kernel.errors import InvalidInput, NoData
 from mainstay.kernel.finding import InvalidFiles, errors_of
@@ -46,6 +46,8 @@ OWN = "own"
 """The name under which the objective's own alerting is asked for."""
 POINTS = 180
 _FINE = "30s"
+_ALONE = Grammar(GRAMMAR.forms)
+"""A policy's file is judged by itself: the objectives that it names stand elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ def _policies(world: World, request: BacktestRequest, history: _History) -> list
     names = request.policy or ((OWN,) if request.policy_file else (OWN, *PRESETS))
     found = [_named(world, name, history) for name in names]
     for path in request.policy_file:
-        catalog, findings = load([path], GRAMMAR)
+        catalog, findings = load([path], _ALONE)
         if wrong := errors_of(findings):
             raise InvalidFiles(wrong)
         declared = catalog.of(Alerting)
