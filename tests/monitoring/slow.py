@@ -1,4 +1,4 @@
-"""The same alerts, evaluated one moment after the other in plain Python, as Prometheus does it: the reference answer."""
+"""The same alerts, evaluated one moment after the other in plain Python, as Prometheus does: the reference answer."""
 
 from __future__ import annotations
 

