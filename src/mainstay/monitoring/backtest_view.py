@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from mainstay.kernel.quantity import Target, format_duration
+from mainstay.kernel.quantity import Target, format_duration, short_duration
 from mainstay.kernel.view import Block, Cell, Chart, Line, Mark, Next, Table, Text, View, table
 from mainstay.kernel.wording import count, many, span_words
 
-MOST_MARKS = 9
+MOST_MARKS = 6
 MOST_ROWS = 12
 
 
@@ -151,9 +151,17 @@ def _verdict(found: Backtested) -> Text:
         said = f"{one.name}: nothing was to be told; " + ("it stayed quiet." if not pages.alerts
                                                          else f"it paged {many(pages.alerts, 'time')} for nothing.")
         return Text(said, "warn" if pages.alerts else "good")
-    when = f", half of them within {format_duration(pages.detection_seconds.median)}" if pages.detection_seconds else ""
-    said = f"{one.name} paged for {pages.found} of {many(episodes, 'episode')}{when}; {wolf}."
+    said = f"{one.name} paged for {pages.found} of {many(episodes, 'episode')}{_when(pages)}; {wolf}."
     return Text(said, "bad" if pages.found < episodes else "warn" if noise else "good")
+
+
+def _when(pages: ScoreShown) -> str:
+    if pages.detection_seconds is None:
+        return ""
+    median = pages.detection_seconds.median
+    if pages.found == 1:
+        return f", after {format_duration(median)}" if median else ", at once"
+    return f", half of them within {format_duration(median)}" if median else ", half of them at once"
 
 
 def _policies(found: Backtested) -> Table:
@@ -229,8 +237,11 @@ def _chart(found: Backtested) -> Chart:
     values = tuple(point.burn for point in found.burn_over_time)
     known = [value for value in values if value is not None]
     title = f"Burn over 1 h: at most {max(known):,.3g}×" if known else "Burn over 1 h: nothing was counted"
-    shown = sorted(sorted(found.episodes, key=lambda one: -one.spent)[:MOST_MARKS], key=lambda one: one.start)
-    marks = tuple(Mark(one.start, one.name or f"spent {one.spent * 100:.1f} %", "bad", until=one.end) for one in shown)
+    marks = tuple(sorted((*(Mark(one.start, one.name or f"spent {one.spent * 100:.1f} %", "bad", until=one.end)
+                            for one in sorted(found.episodes, key=lambda one: -one.spent)[:MOST_MARKS]),
+                          *(Mark(one.began, "page for nothing", "warn", until=one.ended)
+                            for one in sorted(found.unexplained_pages, key=lambda one: -one.spent)[:MOST_MARKS // 3])),
+                         key=lambda mark: mark.at))
     factors = {tier.factor: tier.tier for tier in reversed(found.policies[0].tiers) if tier.severity == "page"}
     bounds = tuple((factor, name) for factor, name in factors.items() if known and factor <= max(known) * 2)
     return Chart(title, tuple(point.at for point in found.burn_over_time), (Line("burn", values),), "×", bounds, marks,
@@ -240,4 +251,6 @@ def _chart(found: Backtested) -> Chart:
 def _next(found: Backtested) -> tuple[str, ...]:
     hours = (found.end - found.start).total_seconds() / 3600 * found.measured_share
     target = f"{Target.percent(round(found.target * 100, 9))}".removesuffix(" %")
-    return (f"mainstay monitoring design --target {target} --traffic {found.events / max(hours, 1):.3g}/h",)
+    per_hour = f"{float(f'{found.events / max(hours, 1):.3g}'):.10g}"  # three digits, and no exponent
+    window = short_duration(timedelta(seconds=found.window_seconds))
+    return (f"mainstay monitoring design --target {target} --window {window} --traffic {per_hour}/h",)

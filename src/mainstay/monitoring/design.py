@@ -415,9 +415,9 @@ def _ways(wish: Wish) -> Iterator[tuple[Change, Wish]]:
 
 
 def _longer(wish: Wish) -> Iterator[timedelta]:
-    """Times to detect in steps of whole minutes, then of a tenth, up to a quarter of the window."""
+    """Times to detect, each about a tenth longer than the last, in whole minutes, from two hours on in whole hours."""
     length = wish.detect
     while length < wish.window / 4:
-        length = timedelta(minutes=-(-(length * 1.1) // _MINUTE)) if length * 1.1 > _MINUTE else length * 2
-        length = max(length, wish.detect + _MINUTE)
+        unit = _HOUR if length >= 2 * _HOUR else _MINUTE
+        length = unit * max(-(-(length * 1.1) // unit), length // unit + 1)
         yield length

@@ -143,7 +143,7 @@ def _possible(found: Designed) -> list[Block]:
                            f"{(found.gate_confidence or 0) * 100:.10g} %) asks for the failures of the last column.",
                            "quiet"))
     blocks.append(table("Told after, and what is spent by then", (
-        "tier", "full outage>", "", "10 % fail>", "", "twice the allowed>", "", "quiet again>"), [
+        "tier", "full outage>", "spent", "10 % fail>", "spent", "twice the allowed>", "spent", "quiet again>"), [
         (one.tier, *_told(one.full_outage), *_told(one.tenth), *_told(one.double_burn),
          format_duration(one.full_outage.reset_seconds) if one.full_outage else "–") for one in found.tiers]))
     blocks.append(table("By chance, at a service that just keeps its promise", (

@@ -15,6 +15,9 @@ from mainstay.monitoring.evaluation import Policy, Rule
 from mainstay.monitoring.spec import Alerting, LowTraffic
 from mainstay.stats.budget import TIERS, BurnAlert, NoBudget, Tier, burn_alerts
 
+OWN = "own"
+"""The name under which the objective's own alerting is asked for."""
+
 PRESETS = {
     "workbook": "SRE Workbook, multi-window: 1 h/5 m at 2 %, 6 h/30 m at 5 %, 3 d/6 h at 10 %",
     "sloth": "Sloth: 1 h and 6 h page, 1 d and 3 d ticket, no hold",
@@ -66,8 +69,8 @@ def preset(name: str, target: Target, window: timedelta) -> Policy:
             five = timedelta(minutes=5)
             rules = (Rule("page-5m", "page", five, None, target.budget, five),)
         case _:
-            raise NotFound(f'no policy is named "{name}"{did_you_mean(name, PRESETS)}',
-                           "known: " + ", ".join(PRESETS) + ", or the name of a declared alerting")
+            raise NotFound(f'no policy is named "{name}"{did_you_mean(name, (OWN, *PRESETS))}',
+                           f"known: {OWN}, {', '.join(PRESETS)}, or the name of a declared alerting")
     return Policy(name, PRESETS[name], rules)
 
 

@@ -36,14 +36,12 @@ from mainstay.monitoring.backtest_view import (
 )
 from mainstay.monitoring.evaluation import Policy
 from mainstay.monitoring.grammar import GRAMMAR
-from mainstay.monitoring.policies import PRESETS, policy_of, preset, share_of_budget
+from mainstay.monitoring.policies import OWN, PRESETS, policy_of, preset, share_of_budget
 from mainstay.monitoring.spec import DEFAULT, Alerting, alerting_of, tiers_for
 from mainstay.monitoring.tiers import chosen, length_for_burn
 from mainstay.monitoring.truth import APART, HOT, LEAST, Episode, allowed_events, bursts, incidents
 from mainstay.stats.compliance import Running, moments
 
-OWN = "own"
-"""The name under which the objective's own alerting is asked for."""
 POINTS = 180
 _FINE = "30s"
 _ALONE = Grammar(GRAMMAR.forms)
@@ -64,11 +62,12 @@ class BacktestRequest:
     step: str = arg("ask the objective's source anew, in slots of this length such as 30s, instead of the ledger", "")
     files: tuple[str, ...] = arg("take the history from these logs, spans or tables instead of an objective", (),
                                  local_only=True)
-    target: str = arg("of the files, in percent", "99.9", short="t")
-    window: str = arg("of the files: the window of the budget", "30d", short="w")
-    bad: tuple[str, ...] = arg("of the files: an event is bad when all of these hold", ("status>=500",))
-    where: tuple[str, ...] = arg("of the files: count only events for which all of these hold", ())
-    format: str = arg("of the files, when it is not recognised", "auto")
+    target: str = arg("of the files, in percent", "99.9", short="t", local_only=True)
+    window: str = arg("of the files: the window of the budget", "30d", short="w", local_only=True)
+    bad: tuple[str, ...] = arg("of the files: an event is bad when all of these hold", ("status>=500",),
+                               local_only=True)
+    where: tuple[str, ...] = arg("of the files: count only events for which all of these hold", (), local_only=True)
+    format: str = arg("of the files, when it is not recognised", "auto", local_only=True)
     truth: str = arg("what should have been told: incidents (of the journal), or threshold:2 for bursts that spent at "
                      "least 2 % of the budget; incidents where any is recorded, else threshold:2", "")
 

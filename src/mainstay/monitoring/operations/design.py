@@ -9,7 +9,7 @@ from datetime import timedelta
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
-from mainstay.kernel.quantity import Target, parse_duration, short_duration
+from mainstay.kernel.quantity import Target, format_duration, parse_duration, short_duration
 from mainstay.monitoring.chance import FalseAlarms
 from mainstay.monitoring.design import Attempt, Impossible, Plan, Rung, Sight, Wish
 from mainstay.monitoring.design import design as designed
@@ -128,7 +128,7 @@ def _way(wish: Wish, kind: str, other: Wish) -> str:
         case "traffic":
             return f"{other.traffic * 3600:,.3g} events an hour instead of {wish.traffic * 3600:,.3g}"
         case "detect":
-            return f"{short_duration(other.detect)} to find an outage instead of {short_duration(wish.detect)}"
+            return f"{format_duration(other.detect)} to find an outage instead of {format_duration(wish.detect)}"
         case "false pages":
             return f"{other.false_pages:g} false pages a month instead of {wish.false_pages:g}"
         case _:
