@@ -160,7 +160,7 @@ def test_slices_are_counted_one_each(tmp_path):
 
 def test_a_gauge_is_judged_sample_by_sample(tmp_path):
     made = planned(objective(total=GaugeQuery("queue_depth", "<=", 100.0)))
-    # Ten samples up to 8 m: four within the bound, five beyond it (`x4` repeats four times more), one that is no number.
+    # Ten samples up to 8 m: four within the bound, five beyond it (`x4` repeats four times more), one no number.
     series = {"queue_depth": "50x10 200x4 NaN NaN 50x40"}
     expressions(made.groups, Case(series, (
         (f"sum({chain.TOTAL})", "8m10s", (9,)), (f"sum({chain.BAD})", "8m10s", (5,)))), tmp_path)

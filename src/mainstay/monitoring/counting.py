@@ -1,10 +1,10 @@
 """What an objective counts, as PromQL: bad and total of the last five minutes, for every kind of indicator. Pure.
 
 `increase` looks at the samples inside its range only. Over five minutes they span five minutes less a scrape; the rest
-is guessed by stretching, and a failure between the last scrape of one range and the first of the next is never seen. So
-a counter is taken as its value now less its value five minutes ago: neighbours meet at the same sample and every failure
-counts once, whenever scrapes and evaluations fall. A counter that was not there five minutes ago is taken from its first
-sample on; one that started again within the range is left to `increase`.
+is guessed by stretching, and a failure between the last scrape of one range and the first of the next is never seen.
+So a counter is taken as its value now less its value five minutes ago: neighbours meet at the same sample and every
+failure counts once, whenever scrapes and evaluations fall. A counter that was not there five minutes ago is taken from
+its first sample on; one that started again within the range is left to `increase`.
 """
 
 from __future__ import annotations
