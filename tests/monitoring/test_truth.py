@@ -12,7 +12,7 @@ from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.memory import MemoryJournal
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact
 from mainstay.kernel.series import Series
-from mainstay.monitoring.truth import allowed_events, bursts, incidents
+from mainstay.monitoring.truth import allowed_events, bursts, incidents, measured
 from slo.worlds import NOW, objective
 
 BUDGET = Decimal("0.01")
@@ -66,6 +66,16 @@ def test_in_fine_slots_the_edges_are_where_the_failures_are() -> None:
     series = history(step=30, each=10)
     lose(series, timedelta(hours=3, minutes=1, seconds=30), 10, 11 * MINUTE)
     assert found(series) == [(timedelta(hours=3, minutes=1, seconds=30), timedelta(hours=3, minutes=12, seconds=30))]
+
+
+def test_samples_rarer_than_slots_leave_nothing_unmeasured() -> None:
+    minutely = history(step=30, each=2)
+    minutely.known[1::2] = False
+    minutely.total[1::2] = 0
+    assert measured(minutely) == measured(history()) == 2 * DAY
+    assert allowed_events(minutely, BUDGET, 30 * DAY) == pytest.approx(30 * 1440 * 2 * 0.01)
+    minutely.known[:2880] = False
+    assert measured(minutely) == DAY
 
 
 def test_a_history_without_traffic_has_no_burst_and_no_budget() -> None:

@@ -22,7 +22,7 @@ import numpy as np
 
 from mainstay.kernel.series import BoolArray, FloatArray, Series
 from mainstay.monitoring.evaluation import Firings, History, IntArray, Policy, Rule, firings, together
-from mainstay.monitoring.truth import Episode
+from mainstay.monitoring.truth import Episode, measured
 from mainstay.stats.compliance import Running
 
 MONTH = timedelta(days=30)
@@ -93,7 +93,7 @@ class Truth:
         """The episodes of a series."""
         return cls(np.array([int(one.start.timestamp()) for one in episodes], dtype=np.int64),
                    np.array([math.ceil(one.end.timestamp()) for one in episodes], dtype=np.int64),
-                   Running.of(series), allowed, float(series.known.sum()) * series.step / MONTH.total_seconds())
+                   Running.of(series), allowed, measured(series) / MONTH)
 
 
 def judge(series: Series, policies: Sequence[Policy], truth: Truth) -> list[Judgement]:

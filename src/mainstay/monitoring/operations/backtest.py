@@ -39,7 +39,7 @@ from mainstay.monitoring.grammar import GRAMMAR
 from mainstay.monitoring.policies import OWN, PRESETS, policy_of, preset, share_of_budget
 from mainstay.monitoring.spec import DEFAULT, Alerting, alerting_of, tiers_for
 from mainstay.monitoring.tiers import chosen, length_for_burn
-from mainstay.monitoring.truth import APART, HOT, LEAST, Episode, allowed_events, bursts, incidents
+from mainstay.monitoring.truth import APART, HOT, LEAST, Episode, allowed_events, bursts, incidents, measured
 from mainstay.stats.compliance import Running, moments
 
 POINTS = 180
@@ -107,7 +107,7 @@ def backtest(world: World, request: BacktestRequest) -> Backtested:
     return Backtested(
         name=history.name, origin=history.origin, target=float(history.target.ratio),
         window_seconds=history.window.total_seconds(), start=series.span.start, end=series.span.end,
-        step_seconds=series.step, measured_share=float(np.mean(series.known)), events=series.total_sum,
+        step_seconds=series.step, measured_share=min(1.0, measured(series) / series.span.length), events=series.total_sum,
         bad=series.bad_sum, truth_kind=kind, truth_rule=rule,
         episodes=tuple(_episode(one, judgements) for one in episodes),
         policies=tuple(_policy(one, history.target.budget) for one in judgements),
