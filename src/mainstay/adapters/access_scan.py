@@ -84,6 +84,7 @@ def _keep_freed_memory() -> None:
 def _plain(survey: Survey) -> bool:
     files = survey.files
     return (files.format in ("auto", "combined", "common") and files.zone == "UTC" and survey.top >= 0
+            and survey.step == SLOT
             and not (files.fields or files.unique_by or files.where)
             and set(survey.spenders_by) <= _SPENT_BY and all(_compares_status(one) for one in survey.bad))
 

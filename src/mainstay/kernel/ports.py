@@ -11,7 +11,7 @@ from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding
 from mainstay.kernel.journal import Journal
-from mainstay.kernel.quantity import Span
+from mainstay.kernel.quantity import SLOT, Span
 from mainstay.kernel.series import FloatArray, Series
 
 
@@ -208,6 +208,7 @@ class Survey:
         bad: an event is bad when every condition holds.
         latency: an event slower than this many seconds is slow; None leaves latencies out when the files have none.
         spenders_by: the fields whose values name who spent the budget.
+        step: seconds in a slot of the series.
     """
 
     files: FileSet
@@ -215,6 +216,7 @@ class Survey:
     latency: float | None = None
     spenders_by: tuple[str, ...] = ("method", "path", "status")
     top: int = 10
+    step: int = SLOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +238,7 @@ class Surveyed:
         rejected_samples: up to twenty rejected lines as (line number within the whole input, why, text cut at 200).
         repeated: parsed rows that `unique_by` took away.
         left_out: parsed rows that `where` left out.
-        series: bad and total per 5-minute slot.
+        series: bad and total per slot of the survey's step.
         by_day: (UTC day as YYYY-MM-DD, total, bad), ascending, days without events left out.
         spenders: (values of `spenders_by`, bad), the greatest first.
     """

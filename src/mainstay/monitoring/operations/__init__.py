@@ -10,6 +10,8 @@ from mainstay.kernel.operation import Operation
 VERBS: dict[str, tuple[str, str]] = {
     "rules": ("rules", "RULES"),
     "diff": ("diff", "DIFF"),
+    "design": ("design", "DESIGN"),
+    "backtest": ("backtest", "BACKTEST"),
     "import": ("exchange", "IMPORT"),
     "export": ("exchange", "EXPORT"),
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from mainstay.kernel.condition import parse_where
 from mainstay.kernel.errors import InvalidInput, NoData
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact
 from mainstay.kernel.objective import Objective
@@ -21,7 +22,6 @@ from mainstay.slo.journeys import JourneyReading, reading_of
 from mainstay.slo.maintenance import outside
 from mainstay.slo.operations.measuring import Measured, history, measure, request_for
 from mainstay.slo.operations.standings import choose, judge
-from mainstay.slo.queries import parse_where
 from mainstay.slo.spec import Journey
 from mainstay.stats.budget import acceptable_downtime
 

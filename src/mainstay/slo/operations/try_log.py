@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mainstay.kernel.condition import parse_where
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import FileSet, Survey, World
 from mainstay.kernel.quantity import Target, parse_duration, zone_named
-from mainstay.slo.queries import parse_where
 from mainstay.slo.trial import Trial, trial_of
 from mainstay.slo.trial_view import trial_view
 
