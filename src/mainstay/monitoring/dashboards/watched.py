@@ -1,0 +1,126 @@
+"""Objectives as dashboards and queries see them: over which stretch, against which tiers, in which groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.objective import Indicator, IndicatorType, Objective, resolved
+from mainstay.kernel.ports import EventQuery
+from mainstay.kernel.quantity import CalendarWindow, Period, RequestWindow, RollingWindow, Target
+from mainstay.monitoring.spec import alerting_of, tiers_of
+from mainstay.stats.budget import BurnAlert, burn_alerts
+
+_PERIOD = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 30, Period.QUARTER: 91, Period.YEAR: 365}
+"""Days of a calendar period, where PromQL can only look back over a fixed stretch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One objective.
+
+    Args:
+        window: the stretch that PromQL looks back over: the rolling window, or a calendar period's usual length.
+        promise: target and window as people read them.
+        trailing: the window is a calendar period, which a fixed stretch only comes close to.
+        tiers: those of its alerting that can trip, worked out for its target and window; none for a target of 100 %.
+        groups: labels that tell apart what is judged apart.
+        runbook: the alerting's address, `$slo` and `$service` still in it.
+        depends_on: services it cannot do without.
+    """
+
+    name: str
+    service: str
+    title: str
+    target: Target
+    window: timedelta
+    promise: str
+    trailing: bool
+    tiers: tuple[BurnAlert, ...]
+    groups: tuple[str, ...]
+    runbook: str
+    indicator: Indicator
+    depends_on: tuple[str, ...] = ()
+
+    @property
+    def type(self) -> IndicatorType:
+        """What its indicator says of the service."""
+        return self.indicator.type
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An objective that is not on a dashboard, and why."""
+
+    name: str
+    why: str
+
+
+Choice = tuple[tuple[Watched, ...], tuple[LeftOut, ...]]
+
+
+def watch(objectives: Iterable[Objective], catalog: Catalog, *, recorded: bool) -> Choice:
+    """The objectives as dashboards see them, by service and name, and those that have to be left out.
+
+    Args:
+        recorded: their series are recorded by rules of Prometheus, which know only what Prometheus counts and cannot
+            look back over a number of events; else Mainstay's own gauges are shown, which exist for every objective.
+    """
+    watched, left = [], []
+    for objective in sorted(objectives, key=lambda one: (one.service, one.name)):
+        indicator = resolved(objective, catalog)
+        if recorded and isinstance(indicator.total, EventQuery):
+            left.append(LeftOut(objective.name, "its events are in files, not in Prometheus"))
+        elif recorded and isinstance(objective.window, RequestWindow):
+            left.append(LeftOut(objective.name, f"PromQL cannot look back over the {objective.window}"))
+        else:
+            watched.append(_watched(objective, indicator, catalog))
+    return tuple(watched), tuple(left)
+
+
+def _watched(objective: Objective, indicator: Indicator, catalog: Catalog) -> Watched:
+    alerting = alerting_of(objective, catalog)
+    window = _stretch(objective)
+    alerts = () if objective.target.budget == 0 else tuple(
+        alert for alert in burn_alerts(objective.target, window, tiers_of(alerting)) if not alert.faults)
+    return Watched(
+        objective.name, objective.service, objective.title or objective.name, objective.target, window,
+        f"{objective.target} over {objective.window}", isinstance(objective.window, CalendarWindow), alerts,
+        alerting.group_by, alerting.runbook, indicator, tuple(one.service for one in objective.dependencies))
+
+
+def _stretch(objective: Objective) -> timedelta:
+    match objective.window:
+        case RollingWindow(length):
+            return length
+        case CalendarWindow():
+            return timedelta(days=_PERIOD[objective.window.period] * objective.window.periods)
+        case _:
+            # Mainstay's gauges know the true window; this only scales the tiers of an alert on burn.
+            return timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Objectives with one target, one window and the same tiers: one expression answers for all of them."""
+
+    names: tuple[str, ...]
+    target: Target
+    window: timedelta
+    tiers: tuple[BurnAlert, ...]
+
+
+def alike(watched: Sequence[Watched]) -> tuple[Alike, ...]:
+    """The objectives sorted by what they promise, the strictest promise last in no way: by first name."""
+    found: dict[tuple[object, ...], list[Watched]] = {}
+    for one in watched:
+        found.setdefault((one.target, one.window, one.tiers), []).append(one)
+    return tuple(Alike(tuple(one.name for one in members), members[0].target, members[0].window, members[0].tiers)
+                 for members in found.values())
+
+
+def services_of(watched: Sequence[Watched]) -> tuple[str, ...]:
+    """The services, in the order of their objectives."""
+    return tuple(dict.fromkeys(one.service for one in watched))
