@@ -93,7 +93,8 @@ class Panel:
         empty: what is said where a query has no value.
         most, least: of the axis or the bar; None leaves it to the values.
         columns: of a table.
-        key: label that a table's rows are joined by; its column comes first, under the name `key_title`.
+        rising, falling: the column that a table's rows are sorted by at first, in that direction.
+        hidden: labels that a table does not show.
         stacked: its lines add up.
     """
 
@@ -111,7 +112,9 @@ class Panel:
     most: float | None = None
     decimals: int | None = None
     columns: tuple[Column, ...] = ()
-    key: str = ""
+    rising: str = ""
+    falling: str = ""
+    hidden: tuple[str, ...] = ()
     stacked: bool = False
 
 

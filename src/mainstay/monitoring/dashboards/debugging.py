@@ -25,9 +25,10 @@ def debugging_board(service: str, own: Sequence[Watched], readings: Readings) ->
         Panel("timeseries", "Bad events by what they were", f"The {_TOP} worst combinations of the counters' labels, "
               "copies of one program added up. Nothing is drawn where nothing is bad.",
               tuple(Query(f"topk({_TOP}, {flow.causes()})") for flow in countable), COLUMNS, 9, "reqps", least=0),
-        Panel("table", "Who spent it, in the time shown", f"The {_TOP} combinations of labels with the most bad events.",
+        Panel("table", "Who spent it, in the time shown",
+              f"The {_TOP} combinations of labels with the most bad events.",
               tuple(Query(_counted(flow.causes("$__range")), "bad events", instant=True) for flow in countable[:1]),
-              COLUMNS, 9, columns=(Column("bad events", "short", decimals=0),))))]
+              COLUMNS, 9, falling="bad events", columns=(Column("bad events", "short", decimals=0),))))]
     if signals.histograms:
         sections.append(_latency(signals))
     sections.append(_processes(signals))
@@ -35,7 +36,8 @@ def debugging_board(service: str, own: Sequence[Watched], readings: Readings) ->
     return Board("debugging", service, f"Debugging · {service}" if service else "Debugging",
                  f"Where {service or 'the service'} fails and where it is slow. Written by Mainstay from the catalog.",
                  tuple(sections), (), marks,
-                 (Link("Objectives", f"/d/{uid_of('slo', service)}"), Link("Service", f"/d/{uid_of('service', service)}")),
+                 (Link("Objectives", f"/d/{uid_of('slo', service)}"),
+                  Link("Service", f"/d/{uid_of('service', service)}")),
                  since="now-1h", refresh="10s")
 
 

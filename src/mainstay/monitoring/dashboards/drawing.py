@@ -9,7 +9,16 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from grafana_foundation_sdk.builders import bargauge, common, heatmap, prometheus, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    common,
+    heatmap,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as shared
@@ -17,7 +26,19 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import heatmap as heat
 from grafana_foundation_sdk.models import prometheus as asked
 
-from mainstay.monitoring.dashboards.board import Board, Column, Link, Mark, Panel, Place, Query, Step, Variable, Word, places
+from mainstay.monitoring.dashboards.board import (
+    Board,
+    Column,
+    Link,
+    Mark,
+    Panel,
+    Place,
+    Query,
+    Step,
+    Variable,
+    Word,
+    places,
+)
 
 _SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 _Panel = (timeseries.Panel | stat.Panel | bargauge.Panel | table.Panel | statetimeline.Panel | heatmap.Panel)
@@ -25,8 +46,8 @@ _Panel = (timeseries.Panel | stat.Panel | bargauge.Panel | table.Panel | stateti
 
 def drawn(board: Board) -> dict[str, Any]:
     """The dashboard as Grafana's JSON model; the same board always gives the same."""
-    out = build.Dashboard(board.title).uid(board.uid).description(board.about).tags(_tags(board)).refresh(board.refresh) \
-        .time(board.since, "now").timezone("browser").tooltip(model.DashboardCursorSync.CROSSHAIR).readonly() \
+    out = build.Dashboard(board.title).uid(board.uid).description(board.about).tags(_tags(board)) \
+        .refresh(board.refresh).time(board.since, "now").timezone("browser").tooltip(model.DashboardCursorSync.CROSSHAIR).readonly() \
         .with_variable(build.DatasourceVariable("datasource").label("data source").type("prometheus"))
     for variable in board.variables:
         out.with_variable(_variable(variable))
@@ -44,9 +65,9 @@ def drawn(board: Board) -> dict[str, Any]:
         for panel, place in zip(section.panels, inside, strict=True):
             number += 1
             out.with_panel(_panel(panel).id(number).grid_pos(_grid(place)))
-    plain: dict[str, Any] = json.loads(JSONEncoder().encode(out.build()))
+    plain: dict[str, Any] = _plain(out.build())
     for written, mark in zip(plain.get("annotations", {}).get("list", []), board.marks, strict=True):
-        written |= _wording(mark)
+        written.update(_wording(mark))
     return plain
 
 
@@ -125,7 +146,7 @@ def _of_type(panel: Panel) -> _Panel:
     match panel.type:
         case "stat":
             return stat.Panel().reduce_options(_last()).graph_mode(shared.BigValueGraphMode.AREA) \
-                .color_mode(shared.BigValueColorMode.VALUE if not panel.steps else shared.BigValueColorMode.BACKGROUND) \
+                .color_mode(shared.BigValueColorMode.BACKGROUND if panel.steps else shared.BigValueColorMode.VALUE) \
                 .text_mode(shared.BigValueTextMode.AUTO).color_scheme(_by_threshold())
         case "timeseries":
             return _lines(panel)
@@ -171,15 +192,13 @@ def _table(panel: Panel) -> table.Panel:
     order = {column.name: nth for nth, column in enumerate(panel.columns)}
     places_of = {old: order[new] for old, new in renamed.items() if new in order}
     made.with_transformation(model.DataTransformerConfig("organize", options={
-        "excludeByName": {"Time": True}, "indexByName": {name: nth for name, nth in order.items()
+        "excludeByName": dict.fromkeys(("Time", *panel.hidden), True), "indexByName": {name: nth for name, nth in order.items()
                                                          if name not in renamed.values()} | places_of,
         "renameByName": renamed}))
     for column in panel.columns:
         made.override_by_name(column.name, _column(column))
-    sorted_by = next((query.legend for query in panel.queries if query.legend in ("budget left", "bad events", "hours")),
-                     "")
-    if sorted_by:
-        made.sort_by([common.TableSortByFieldState().display_name(sorted_by).desc(sorted_by != "budget left")])
+    if sorted_by := panel.rising or panel.falling:
+        made.sort_by([common.TableSortByFieldState().display_name(sorted_by).desc(bool(panel.falling))])
     return made
 
 
@@ -188,15 +207,19 @@ def _column(column: Column) -> list[model.DynamicConfigValue]:
     if column.decimals is not None:
         out.append(model.DynamicConfigValue("decimals", column.decimals))
     if column.steps:
-        out += [model.DynamicConfigValue("thresholds", json.loads(JSONEncoder().encode(_thresholds(column.steps).build()))),
+        out += [model.DynamicConfigValue("thresholds", _plain(_thresholds(column.steps).build())),
                 model.DynamicConfigValue("color", {"mode": "thresholds"}),
                 model.DynamicConfigValue("custom.cellOptions", {"type": "color-text"})]
     if column.words:
-        out += [model.DynamicConfigValue("mappings", json.loads(JSONEncoder().encode(_mappings(column.words)))),
+        out += [model.DynamicConfigValue("mappings", _plain(_mappings(column.words))),
                 model.DynamicConfigValue("custom.cellOptions", {"type": "color-text"})]
     if column.link is not None:
         out.append(model.DynamicConfigValue("links", [{"title": column.link.title, "url": column.link.url}]))
     return out
+
+
+def _plain(value: object) -> Any:
+    return json.loads(JSONEncoder().encode(value))
 
 
 def _query(query: Query, ref: str, panel: Panel) -> prometheus.Dataquery:

@@ -66,7 +66,7 @@ def _budgets(watched: Sequence[Watched], readings: Readings, scope: Scope) -> Se
             Query(_worst(left), "state", instant=True), Query(_worst(left), "budget left", instant=True),
             Query(f"({readings.burn(budgets, scope, HOUR)})\nand {_worst(left)}", "burn, 1h", instant=True),
             Query(f"({exhaustion(readings, budgets, scope)})\nand {_worst(left)}", "spent in", instant=True)),
-        COLUMNS, min(4 + len(budgets), 10), key=readings.label,
+        COLUMNS, min(4 + len(budgets), 10), rising="budget left",
         columns=(Column(readings.label), Column(SERVICE_LABEL, link=_to_service(watched)),
                  Column("state", words=STATES), Column("budget left", "percentunit", LEFT_STEPS, decimals=1),
                  Column("burn, 1h", "short", (Step(None, "green"), Step(1, "orange")), decimals=2),

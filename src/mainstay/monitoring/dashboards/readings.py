@@ -19,6 +19,7 @@ from mainstay.monitoring.chain import BAD, SERVICE_LABEL, SLO_LABEL, TOTAL, sele
 from mainstay.monitoring.dashboards.watched import Alike, Watched, alike
 from mainstay.stats.compliance import BURN_WINDOWS
 
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Whose series are asked for.
@@ -60,7 +61,7 @@ class Readings(Protocol):
         """Burn rate of the window that ends now."""
         ...
 
-    def bound(self, watched: Sequence[Watched], scope: Scope, factor: Decimal) -> str:
+    def bound(self, scope: Scope, factor: Decimal) -> str:
         """The factor as a line, wherever the objective has data."""
         ...
 
@@ -159,7 +160,7 @@ class Recorded:
         return self._for_each(with_budget(watched), lambda one: one.target, lambda one, matchers:
                               f"{self.share(window, matchers, by)} / {_budget(one.target)}", scope)
 
-    def bound(self, watched: Sequence[Watched], scope: Scope, factor: Decimal) -> str:
+    def bound(self, scope: Scope, factor: Decimal) -> str:
         """The factor wherever the total is there."""
         return self._present(chosen(scope, self.label), factor)
 
@@ -182,24 +183,25 @@ class Gauges:
         """A gauge by objective: `max`, since two Mainstays that are scraped say the same."""
         return f"max by ({SERVICE_LABEL}, {self.label}) (mainstay_slo_{name}{chosen(scope, self.label, more)})"
 
-    def sli(self, watched: Sequence[Watched], scope: Scope) -> str:
+    def sli(self, watched: Sequence[Watched], scope: Scope) -> str:  # noqa: ARG002  (as the others)
         """As measured by Mainstay, in the objective's true window."""
         return self.read("sli_ratio", scope)
 
-    def target(self, watched: Sequence[Watched], scope: Scope) -> str:
+    def target(self, watched: Sequence[Watched], scope: Scope) -> str:  # noqa: ARG002
         """As declared."""
         return self.read("objective_ratio", scope)
 
-    def left(self, watched: Sequence[Watched], scope: Scope, by: Sequence[str] = ()) -> str:
+    def left(self, watched: Sequence[Watched], scope: Scope, by: Sequence[str] = ()) -> str:  # noqa: ARG002
         """As measured by Mainstay, planned work left out."""
         return self.read("error_budget_remaining_ratio", scope)
 
-    def burn(self, watched: Sequence[Watched], scope: Scope, window: timedelta, by: Sequence[str] = ()) -> str:
+    def burn(self, watched: Sequence[Watched], scope: Scope, window: timedelta,  # noqa: ARG002
+             by: Sequence[str] = ()) -> str:  # noqa: ARG002
         """As measured by Mainstay."""
         name = next(name for name, length in BURN_WINDOWS.items() if length == window)
         return self.read("burn_rate", scope, f'window="{name}"')
 
-    def bound(self, watched: Sequence[Watched], scope: Scope, factor: Decimal) -> str:
+    def bound(self, scope: Scope, factor: Decimal) -> str:
         """The factor wherever the objective is declared."""
         return f"{self.read('objective_ratio', scope)} * 0 + {plain(factor)}"
 

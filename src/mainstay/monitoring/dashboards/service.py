@@ -35,7 +35,8 @@ def service_board(service: str, everyone: Sequence[Watched], readings: Readings,
     marks = [alert_mark(Scope({SERVICE_LABEL: service}), readings)] if readings.grouped else []
     if signals.processes():
         marks.append(restarts(signals))
-    links = [Link("Objectives", f"/d/{uid_of('slo', service)}"), Link("Debugging", f"/d/{uid_of('debugging', service)}")]
+    links = [Link("Objectives", f"/d/{uid_of('slo', service)}"),
+             Link("Debugging", f"/d/{uid_of('debugging', service)}")]
     return Board("service", service, f"Service · {service}" if service else "Service",
                  f"How {service or 'the service'} does: what it promises, traffic, errors, latency, saturation. "
                  "Written by Mainstay from the catalog.", tuple(sections), (), tuple(marks),
@@ -115,7 +116,8 @@ def _dependencies(needed: Sequence[Watched], readings: Readings) -> Section:
     scope = Scope({}, tuple(one.name for one in needed))
     name = f"{{{{service}}}} {{{{{readings.label}}}}}"
     return Section("What it depends on", (
-        Panel("bargauge", "Budget left of dependencies", "What is left to the services that this one cannot do without.",
+        Panel("bargauge", "Budget left of dependencies",
+              "What is left to the services that this one cannot do without.",
               (Query(readings.left(needed, scope), name, instant=True),), 12, 8, "percentunit", LEFT_STEPS, least=0,
               most=1, decimals=1),
         Panel("timeseries", "Burn of dependencies", "Burn of the last hour: above 1 a dependency spends more than it "

@@ -31,6 +31,7 @@ LEFT_STEPS = (Step(None, "red"), Step(0, "orange"), Step(0.25, "green"))
 """Below 0 the promise is broken, below a quarter left it is at risk: as Mainstay's own four states."""
 STATES = (Word(None, 0, "○ violated", "red"), Word(0, 0.25, "◐ at risk", "orange"),
           Word(0.25, None, "● healthy", "green"))
+_FIRING = 'alertstate="firing"'
 _BURN_STEPS = (Step(None, "green"), Step(1, "orange"))
 
 
@@ -45,7 +46,7 @@ def slo_board(service: str, watched: Sequence[Watched], readings: Readings, page
     everything = Scope({SERVICE_LABEL: service})
     grouped = _groups(watched) if readings.grouped else {}
     narrowed = Scope({**scope.labels, **{label: f"${variable}" for label, variable in grouped.items()}})
-    sections = [_overview(service, watched, readings, everything, page)]
+    sections = [_overview(service, watched, readings, everything)]
     sections.append(_chosen(watched, readings, scope))
     if budgets := with_budget(watched):
         sections += _burning(budgets, readings, scope)
@@ -66,7 +67,7 @@ def slo_board(service: str, watched: Sequence[Watched], readings: Readings, page
 
 def alert_mark(scope: Scope, readings: Readings) -> Mark:
     """Stretches in which an alert of the objectives fires."""
-    return Mark("Alerts", f"ALERTS{chosen(scope, readings.label, 'alertstate=\"firing\"')}", "red",
+    return Mark("Alerts", f"ALERTS{chosen(scope, readings.label, _FIRING)}", "red",
                 "{{alertname}}", "{{slo}} {{severity}}", "alertname,slo,severity")
 
 
@@ -85,7 +86,7 @@ def _links(watched: Sequence[Watched], page: str, service: str) -> tuple[Link, .
 # -- all objectives ---------------------------------------------------------------------------------------------------
 
 
-def _overview(service: str, watched: Sequence[Watched], readings: Readings, scope: Scope, page: str) -> Section:
+def _overview(service: str, watched: Sequence[Watched], readings: Readings, scope: Scope) -> Section:
     budgets = with_budget(watched)
     queries = [Query(readings.target(watched, scope), "target", instant=True),
                Query(readings.sli(watched, scope), "measured", instant=True)]
@@ -97,9 +98,10 @@ def _overview(service: str, watched: Sequence[Watched], readings: Readings, scop
     target = Link("Show this objective", f"/d/{uid_of('slo', service)}?var-slo=${{__value.text}}&${{__url_time_range}}")
     table = Panel(
         "table", "Where every objective stands",
-        "One row an objective. The state is that of the budget: violated when more than all of it is spent, at risk when "
-        "more than three quarters are. A click on a name chooses it below." + _trailing(watched, readings),
-        tuple(queries), COLUMNS, min(4 + len(watched), 12), key=readings.label,
+        "One row an objective. The state is that of the budget: violated when more than all of it is spent, at risk "
+        "when more than three quarters are. A click on a name chooses it below." + _trailing(watched, readings),
+        tuple(queries), COLUMNS, min(4 + len(watched), 12), rising="budget left" if budgets else "",
+        hidden=(SERVICE_LABEL,),
         columns=(Column(readings.label, link=target), Column("state", words=STATES),
                  Column("target", "percentunit"), Column("measured", "percentunit", decimals=_digits(watched)),
                  Column("budget left", "percentunit", LEFT_STEPS, decimals=1),
@@ -203,13 +205,13 @@ def _rung(rung: Sequence[_Rung], everyone: int, readings: Readings, scope: Scope
         name = f"{{{{{readings.label}}}}}"
         queries += [Query(readings.burn(members, within, alert.tier.long), f"{name} {long}"),
                     Query(readings.burn(members, within, alert.short), f"{name} {short}"),
-                    Query(readings.bound(members, within, alert.factor), f"{_does(alert)} above {_factor(alert)}",
+                    Query(readings.bound(within, alert.factor), f"{_does(alert)} above {_factor(alert)}",
                           dashed=True)]
-        says.append(f"{_does(alert)} when the last {long} and the last {short} both burn above {_factor(alert)}; a full "
-                    f"budget lasts {format_duration(alert.exhausts_in)} at that burn")
+        says.append(f"{_does(alert).capitalize()} when the last {long} and the last {short} both burn above "
+                    f"{_factor(alert)}; a full budget lasts {format_duration(alert.exhausts_in)} at that burn")
     first = rung[0][0]
-    title = f"{_does(first)} above {_factor(first)}: {short_duration(first.tier.long)} and " \
-            f"{short_duration(first.short)}" if len(rung) == 1 else f"Tier of {short_duration(first.tier.long)}"
+    long, short = short_duration(first.tier.long), short_duration(first.short)
+    title = f"{long} and {short}: {_does(first)} above {_factor(first)}" if len(rung) == 1 else f"{long} and {short}"
     return Panel("timeseries", title, ". ".join(says) + ".", tuple(queries), width, unit="short", least=0, decimals=2)
 
 
@@ -242,12 +244,12 @@ def _events(readings: Readings, scope: Scope, service: str) -> Section:
         events = readings.read("window_events", scope)
         bad = f"{events} * (1 - {readings.read('sli_ratio', scope)})"
         return Section("Events", (
-            Panel("timeseries", "Events in the window", "What was counted in the objective's window, and what of it was "
-                  "bad.", (Query(events, f"{name} all"), Query(bad, f"{name} bad")), 16, unit="short", least=0),
+            Panel("timeseries", "Events in the window", "What was counted in the objective's window, and what of it "
+                  "was bad.", (Query(events, f"{name} all"), Query(bad, f"{name} bad")), 16, unit="short", least=0),
             Panel("stat", "Changes frozen", "1 while the budget policy stops changes.", (Query(frozen, name),), 8,
                   words=(Word(0, 1, "no", "green"), Word(1, None, "frozen", "red")), empty="no data")))
     matchers = chosen(scope, readings.label)
-    firing = chosen(scope, readings.label, 'alertstate="firing"')
+    firing = chosen(scope, readings.label, _FIRING)
     kept = f"sum by (service, {readings.label})"
     return Section("Events", (
         Panel("timeseries", "Bad events", "Bad events of the five minutes that end at each moment.",

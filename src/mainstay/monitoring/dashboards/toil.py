@@ -55,8 +55,8 @@ def _kinds() -> Section:
               "short", least=0, decimals=0),
         Panel("timeseries", "By category, a week", "Hours of toil of the week that ends at each moment.",
               (Query(_hours(_TOIL, "7d", "category"), "{{category}}"),), 8, 9, "short", least=0, stacked=True),
-        Panel("bargauge", "By engineer", "Share of each engineer's hours that was toil in the time shown: whose half is "
-              "spent.", (Query(_ratio("$__range", "engineer"), "{{engineer}}", instant=True),), 8, 9, "percentunit",
+        Panel("bargauge", "By engineer", "Share of each engineer's hours that was toil in the time shown: whose half "
+              "is spent.", (Query(_ratio("$__range", "engineer"), "{{engineer}}", instant=True),), 8, 9, "percentunit",
               (Step(None, "green"), Step(0.3, "orange"), Step(_CEILING, "red")), least=0, most=1, decimals=0)))
 
 
@@ -64,12 +64,12 @@ def _automation() -> Section:
     hours = _hours(_AUTOMATABLE, "$__range", "category")
     yearly = f"{hours} * 31536000 / $__range_s"
     return Section("What automation would save", (
-        Panel("table", "Candidates", "Toil that could be automated, by category: hours in the time shown, and what they "
-              "come to in a year: what building the automation may cost.",
+        Panel("table", "Candidates", "Toil that could be automated, by category: hours in the time shown, and what "
+              "they come to in a year: what building the automation may cost.",
               (Query(f"topk(20, {hours})", "hours", instant=True), Query(f"topk(20, {yearly})", "hours a year",
                                                                          instant=True),
                Query(f"topk(20, {yearly} * $hourly_cost)", "cost a year", instant=True)), COLUMNS // 2, 9,
-              key="category", columns=(Column("category"), Column("hours", "short", decimals=1),
+              falling="hours", columns=(Column("category"), Column("hours", "short", decimals=1),
                                        Column("hours a year", "short", decimals=0),
                                        Column("cost a year", "short", decimals=0))),
         Panel("timeseries", "Automatable toil, 30 days", "Hours of the 30 days that end at each moment: falling means "
