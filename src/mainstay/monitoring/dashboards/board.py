@@ -94,6 +94,7 @@ class Panel:
         most, least: of the axis or the bar; None leaves it to the values.
         columns: of a table.
         rising, falling: the column that a table's rows are sorted by at first, in that direction.
+        points: at most so many moments are asked for; 0 leaves it to Grafana, one a pixel.
         hidden: labels that a table does not show.
         stacked: its lines add up.
     """
@@ -115,6 +116,7 @@ class Panel:
     rising: str = ""
     falling: str = ""
     hidden: tuple[str, ...] = ()
+    points: int = 0
     stacked: bool = False
 
 

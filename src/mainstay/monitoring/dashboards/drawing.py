@@ -41,13 +41,16 @@ from mainstay.monitoring.dashboards.board import (
 )
 
 _SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
+_UNSAFE = {code: f"\\u{code:04x}" for code in (0x7F, *range(0x80, 0xA0), 0x2028, 0x2029, 0xFEFF)}
+"""Signs that JSON lets stand and a YAML block does not: escaped, so that one text serves both."""
 _Panel = (timeseries.Panel | stat.Panel | bargauge.Panel | table.Panel | statetimeline.Panel | heatmap.Panel)
 
 
 def drawn(board: Board) -> dict[str, Any]:
     """The dashboard as Grafana's JSON model; the same board always gives the same."""
     out = build.Dashboard(board.title).uid(board.uid).description(board.about).tags(_tags(board)) \
-        .refresh(board.refresh).time(board.since, "now").timezone("browser").tooltip(model.DashboardCursorSync.CROSSHAIR).readonly() \
+        .refresh(board.refresh).time(board.since, "now").timezone("browser").readonly() \
+        .tooltip(model.DashboardCursorSync.CROSSHAIR) \
         .with_variable(build.DatasourceVariable("datasource").label("data source").type("prometheus"))
     for variable in board.variables:
         out.with_variable(_variable(variable))
@@ -73,7 +76,7 @@ def drawn(board: Board) -> dict[str, Any]:
 
 def text(board: Board) -> str:
     """The JSON of a dashboard as a file: two spaces, one line feed at the end, the same bytes every time."""
-    return json.dumps(drawn(board), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(drawn(board), indent=2, ensure_ascii=False).translate(_UNSAFE) + "\n"
 
 
 def _wording(mark: Mark) -> dict[str, str]:
@@ -137,6 +140,8 @@ def _panel(panel: Panel) -> _Panel:
             made.max(panel.most)
         if panel.words:
             made.mappings(_mappings(panel.words))
+    if panel.points:
+        made.max_data_points(panel.points)
     if panel.type != "heatmap":
         made.thresholds(_thresholds(panel.steps))
     return made
@@ -189,11 +194,10 @@ def _table(panel: Panel) -> table.Panel:
         renamed |= {"Value": panel.queries[0].legend}
     # Every answer is a table with the labels and one value; merged, one row holds all values of an objective.
     made.with_transformation(model.DataTransformerConfig("merge", options={}))
-    order = {column.name: nth for nth, column in enumerate(panel.columns)}
-    places_of = {old: order[new] for old, new in renamed.items() if new in order}
+    named = {new: old for old, new in renamed.items()}
     made.with_transformation(model.DataTransformerConfig("organize", options={
-        "excludeByName": dict.fromkeys(("Time", *panel.hidden), True), "indexByName": {name: nth for name, nth in order.items()
-                                                         if name not in renamed.values()} | places_of,
+        "excludeByName": dict.fromkeys(("Time", *panel.hidden), True),
+        "indexByName": {named.get(column.name, column.name): nth for nth, column in enumerate(panel.columns)},
         "renameByName": renamed}))
     for column in panel.columns:
         made.override_by_name(column.name, _column(column))

@@ -73,7 +73,8 @@ def _configmap(board: Board, text: str) -> str:
         "# Written by `mainstay monitoring dashboards --to configmap`; change the catalog, not this file.",
         "apiVersion: v1", "kind: ConfigMap", "metadata:", f"  name: {yaml_text(object_name(board.uid))}", "  labels:",
         *(f"    {yaml_text(key)}: {yaml_text(value)}" for key, value in labels.items()),
-        "  annotations:", f"    grafana_folder: {_FOLDER}", "data:", f"  {yaml_text(board.file + '.json')}: |", body, ""])
+        "  annotations:", f"    grafana_folder: {_FOLDER}", "data:", f"  {yaml_text(board.file + '.json')}: |", body,
+        ""])
     if len(written.encode()) > MOST_CONFIGMAP:
         raise InvalidInput(f"the dashboard {board.uid} has {len(written.encode()):,} bytes and a ConfigMap holds "
                            f"{MOST_CONFIGMAP:,}", "use --to provisioning, or split the service")

@@ -8,15 +8,15 @@ an expression is an exact decimal: budgets are known when the dashboard is made,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from mainstay.kernel.quantity import Target, plain, short_duration
-from mainstay.monitoring.chain import BAD, SERVICE_LABEL, SLO_LABEL, TOTAL, selector
-from mainstay.monitoring.dashboards.watched import Alike, Watched, alike
+from mainstay.kernel.quantity import plain, short_duration
+from mainstay.monitoring.chain import LEFT, SERVICE_LABEL, SLO_LABEL, TOTAL, bad_sum, selector, total_sum
+from mainstay.monitoring.dashboards.watched import Watched
 from mainstay.stats.compliance import BURN_WINDOWS
 
 
@@ -36,10 +36,15 @@ class Scope:
 class Readings(Protocol):
     """Where an objective's figures are read. Every answer is PromQL, with one series an objective (or group)."""
 
-    label: str
-    """The label that names the objective."""
-    grouped: bool
-    """Whether groups of an objective are told apart."""
+    @property
+    def label(self) -> str:
+        """The label that names the objective."""
+        ...
+
+    @property
+    def grouped(self) -> bool:
+        """Whether groups of an objective are told apart."""
+        ...
 
     def knows(self, window: timedelta) -> bool:
         """Whether burn over that window can be read."""
@@ -121,44 +126,60 @@ class Recorded:
 
     def share(self, window: timedelta, matchers: str, by: Sequence[str] = ()) -> str:
         """Share of bad events in the window that ends now: Σbad / Σtotal, over all groups or each by itself."""
-        length, kept = short_duration(window), self._kept(by)
-        return (f"{kept} (sum_over_time({BAD}{matchers}[{length}]))"
-                f" / {kept} (sum_over_time({TOTAL}{matchers}[{length}]))")
+        kept = self._kept(by)
+        bad, total = (one.replace("{}", matchers) for one in (bad_sum({}, window), total_sum({}, window)))
+        return f"{kept} ({bad}) / ({kept} ({total}) > 0)"
 
     def _kept(self, by: Sequence[str]) -> str:
         return f"sum by ({', '.join((SERVICE_LABEL, SLO_LABEL, *by))})"
 
-    def _for_each(self, watched: Sequence[Watched], key: Callable[[Alike], object],
-                  expression: Callable[[Alike, str], str], scope: Scope) -> str:
-        """One expression for objectives that are alike in the key; a single kind needs no names in its matchers."""
-        kinds: dict[object, list[Alike]] = {}
-        for one in alike(watched):
+    def _each(self, watched: Sequence[Watched], scope: Scope, key: Callable[[Watched], Hashable],
+              expression: Callable[[Watched, str], str]) -> str:
+        """One expression for the objectives that are alike in the key; a single kind needs no names in its matchers."""
+        kinds: dict[Hashable, list[Watched]] = {}
+        for one in watched:
             kinds.setdefault(key(one), []).append(one)
         parts = []
         for members in kinds.values():
-            names = tuple(name for one in members for name in one.names) if len(kinds) > 1 else scope.names
+            names = tuple(one.name for one in members) if len(kinds) > 1 else scope.names
             parts.append(expression(members[0], chosen(Scope(scope.labels, names), self.label)))
         return either(parts)
 
     def sli(self, watched: Sequence[Watched], scope: Scope) -> str:
-        """1 - Σbad / Σtotal."""
-        return self._for_each(watched, lambda one: one.window,
-                              lambda one, matchers: f"1 - {self.share(one.window, matchers)}", scope)
+        """1 - Σbad / Σtotal: worked back from what the rules record of the budget, where they do."""
+        def one_kind(one: Watched, matchers: str) -> str:
+            if _is_recorded(one, ()):
+                return f"1 - (1 - {self._recorded_left(one, matchers, ())}) * {plain(one.target.budget)}"
+            return f"1 - {self.share(one.window, matchers)}"
+
+        return self._each(watched, scope, lambda one: (one.window, one.target if _is_recorded(one, ()) else None),
+                          one_kind)
 
     def target(self, watched: Sequence[Watched], scope: Scope) -> str:
         """The target as it was declared, wherever the objective has data."""
-        return self._for_each(watched, lambda one: one.target, lambda one, matchers: self._present(
-            matchers, one.target.ratio), scope)
+        return self._each(watched, scope, lambda one: one.target,
+                          lambda one, matchers: self._present(matchers, one.target.ratio))
 
     def left(self, watched: Sequence[Watched], scope: Scope, by: Sequence[str] = ()) -> str:
-        """1 - burn over the whole window."""
-        return self._for_each(with_budget(watched), lambda one: (one.target, one.window), lambda one, matchers:
-                              f"1 - {self.share(one.window, matchers, by)} / {_budget(one.target)}", scope)
+        """What the rules record: 1 - burn over the whole window; worked out here for calendar windows, of which they
+        record nothing, and for an objective as a whole whose rules speak of each group.
+        """
+        def one_kind(one: Watched, matchers: str) -> str:
+            if _is_recorded(one, by):
+                return self._recorded_left(one, matchers, by)
+            return f"1 - {self.share(one.window, matchers, by)} / {plain(one.target.budget)}"
+
+        return self._each(with_budget(watched), scope,
+                          lambda one: (one.window, None if _is_recorded(one, by) else one.target), one_kind)
+
+    def _recorded_left(self, one: Watched, matchers: str, by: Sequence[str]) -> str:
+        inside = f'{matchers[:-1]}{"," if len(matchers) > 2 else ""}window="{short_duration(one.window)}"}}'
+        return f"max by ({', '.join((SERVICE_LABEL, SLO_LABEL, *by))}) ({LEFT}{inside})"
 
     def burn(self, watched: Sequence[Watched], scope: Scope, window: timedelta, by: Sequence[str] = ()) -> str:
         """Σbad / Σtotal / (1 - target)."""
-        return self._for_each(with_budget(watched), lambda one: one.target, lambda one, matchers:
-                              f"{self.share(window, matchers, by)} / {_budget(one.target)}", scope)
+        return self._each(with_budget(watched), scope, lambda one: one.target, lambda one, matchers:
+                          f"{self.share(window, matchers, by)} / {plain(one.target.budget)}")
 
     def bound(self, scope: Scope, factor: Decimal) -> str:
         """The factor wherever the total is there."""
@@ -211,5 +232,6 @@ def with_budget(watched: Sequence[Watched]) -> Sequence[Watched]:
     return [one for one in watched if one.target.budget]
 
 
-def _budget(target: Target) -> str:
-    return plain(target.budget)
+def _is_recorded(one: Watched, by: Sequence[str]) -> bool:
+    """Whether the rules record what is left of it, by these labels."""
+    return not one.trailing and set(one.groups) == set(by)

@@ -27,6 +27,8 @@ from mainstay.monitoring.dashboards.watched import Watched
 from mainstay.stats.budget import BurnAlert
 
 HOUR = timedelta(hours=1)
+POINTS = 240
+"""Moments of a panel whose queries look back over days: each of them adds up as many sums as its window has slots."""
 LEFT_STEPS = (Step(None, "red"), Step(0, "orange"), Step(0.25, "green"))
 """Below 0 the promise is broken, below a quarter left it is at risk: as Mainstay's own four states."""
 STATES = (Word(None, 0, "○ violated", "red"), Word(0, 0.25, "◐ at risk", "orange"),
@@ -112,7 +114,7 @@ def _overview(service: str, watched: Sequence[Watched], readings: Readings, scop
         "state-timeline", "When a promise was at risk, or broken",
         "The state of each objective along the time shown; a gap is no data.",
         (Query(readings.left(budgets, scope), f"{{{{{readings.label}}}}}"),), COLUMNS,
-        min(4 + len(watched), 12), steps=LEFT_STEPS, words=STATES)
+        min(4 + len(watched), 12), steps=LEFT_STEPS, words=STATES, points=POINTS)
     return Section("All objectives", (table, history))
 
 
@@ -155,12 +157,12 @@ def _chosen(watched: Sequence[Watched], readings: Readings, scope: Scope) -> Sec
                    "each moment; the dashed line is the target.",
                    (Query(readings.sli(watched, scope), name),
                     Query(readings.target(watched, scope), f"{name} target", dashed=True)),
-                   12 if budgets else COLUMNS, unit="percentunit", most=1, decimals=digits)]
+                   12 if budgets else COLUMNS, unit="percentunit", most=1, decimals=digits, points=POINTS)]
     if budgets:
         lines.append(Panel("timeseries", "Budget left over time", "Share of the budget left at each moment. It grows "
                            "when old failures leave a rolling window.",
                            (Query(readings.left(budgets, scope), name),), 12, unit="percentunit", steps=LEFT_STEPS,
-                           most=1, decimals=1))
+                           most=1, decimals=1, points=POINTS))
     return Section("$slo", (*now, *lines))
 
 
@@ -212,7 +214,8 @@ def _rung(rung: Sequence[_Rung], everyone: int, readings: Readings, scope: Scope
     first = rung[0][0]
     long, short = short_duration(first.tier.long), short_duration(first.short)
     title = f"{long} and {short}: {_does(first)} above {_factor(first)}" if len(rung) == 1 else f"{long} and {short}"
-    return Panel("timeseries", title, ". ".join(says) + ".", tuple(queries), width, unit="short", least=0, decimals=2)
+    return Panel("timeseries", title, ". ".join(says) + ".", tuple(queries), width, unit="short", least=0, decimals=2,
+                 points=POINTS)
 
 
 def _does(alert: BurnAlert) -> str:

@@ -9,12 +9,10 @@ from datetime import timedelta
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.objective import Indicator, IndicatorType, Objective, resolved
 from mainstay.kernel.ports import EventQuery
-from mainstay.kernel.quantity import CalendarWindow, Period, RequestWindow, RollingWindow, Target
-from mainstay.monitoring.spec import alerting_of, tiers_of
+from mainstay.kernel.quantity import CalendarWindow, RequestWindow, Target
+from mainstay.monitoring.spec import alerting_of
+from mainstay.monitoring.tiers import chosen, length_for_burn
 from mainstay.stats.budget import BurnAlert, burn_alerts
-
-_PERIOD = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 30, Period.QUARTER: 91, Period.YEAR: 365}
-"""Days of a calendar period, where PromQL can only look back over a fixed stretch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +73,8 @@ def watch(objectives: Iterable[Objective], catalog: Catalog, *, recorded: bool) 
             left.append(LeftOut(objective.name, "its events are in files, not in Prometheus"))
         elif recorded and isinstance(objective.window, RequestWindow):
             left.append(LeftOut(objective.name, f"PromQL cannot look back over the {objective.window}"))
+        elif recorded and not objective.target.budget:
+            left.append(LeftOut(objective.name, "it promises 100 %, which leaves no budget and no rules"))
         else:
             watched.append(_watched(objective, indicator, catalog))
     return tuple(watched), tuple(left)
@@ -82,43 +82,14 @@ def watch(objectives: Iterable[Objective], catalog: Catalog, *, recorded: bool) 
 
 def _watched(objective: Objective, indicator: Indicator, catalog: Catalog) -> Watched:
     alerting = alerting_of(objective, catalog)
-    window = _stretch(objective)
+    window = length_for_burn(objective.window)
+    tiers = alerting.tiers if alerting.tiers is not None else chosen(window, objective.target)
     alerts = () if objective.target.budget == 0 else tuple(
-        alert for alert in burn_alerts(objective.target, window, tiers_of(alerting)) if not alert.faults)
+        alert for alert in burn_alerts(objective.target, window, tiers) if not alert.faults)
     return Watched(
         objective.name, objective.service, objective.title or objective.name, objective.target, window,
         f"{objective.target} over {objective.window}", isinstance(objective.window, CalendarWindow), alerts,
         alerting.group_by, alerting.runbook, indicator, tuple(one.service for one in objective.dependencies))
-
-
-def _stretch(objective: Objective) -> timedelta:
-    match objective.window:
-        case RollingWindow(length):
-            return length
-        case CalendarWindow():
-            return timedelta(days=_PERIOD[objective.window.period] * objective.window.periods)
-        case _:
-            # Mainstay's gauges know the true window; this only scales the tiers of an alert on burn.
-            return timedelta(days=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Alike:
-    """Objectives with one target, one window and the same tiers: one expression answers for all of them."""
-
-    names: tuple[str, ...]
-    target: Target
-    window: timedelta
-    tiers: tuple[BurnAlert, ...]
-
-
-def alike(watched: Sequence[Watched]) -> tuple[Alike, ...]:
-    """The objectives sorted by what they promise, the strictest promise last in no way: by first name."""
-    found: dict[tuple[object, ...], list[Watched]] = {}
-    for one in watched:
-        found.setdefault((one.target, one.window, one.tiers), []).append(one)
-    return tuple(Alike(tuple(one.name for one in members), members[0].target, members[0].window, members[0].tiers)
-                 for members in found.values())
 
 
 def services_of(watched: Sequence[Watched]) -> tuple[str, ...]:

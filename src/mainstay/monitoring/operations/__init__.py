@@ -8,6 +8,8 @@ from typing import Any
 from mainstay.kernel.operation import Operation
 
 VERBS: dict[str, tuple[str, str]] = {
+    "dashboards": ("dashboards", "DASHBOARDS"),
+    "queries": ("queries", "QUERIES"),
 }
 """Every verb in the order of help, with the room and the name of its operation."""
 
