@@ -73,17 +73,18 @@ class RuleFile:
 
 # -- YAML -----------------------------------------------------------------------------------------------------------
 
-_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./()-]*(?: [A-Za-z0-9_./()-]+)*")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*(?::[A-Za-z0-9_]+)*(?: [A-Za-z0-9_.()-]+)*")
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
 
 def prometheus_duration(length: timedelta) -> str:
-    """A length as Prometheus reads it, in its largest whole unit: `5m`, `90s`, `1500ms`, `0s`."""
-    millis = length // timedelta(milliseconds=1)
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
-        if millis % size == 0:
-            return f"{millis // size}{unit}" if millis else "0s"
-    return f"{millis}ms"
+    """A length as Prometheus reads and shows it: `5m`, `5m30s`, `1h30m`, `0s`."""
+    rest = length // timedelta(milliseconds=1)
+    text = ""
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, rest = divmod(rest, size)
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
 
 
 def yaml_text(text: str) -> str:

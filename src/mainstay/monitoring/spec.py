@@ -11,15 +11,16 @@ from typing import Literal
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.finding import Position
 from mainstay.kernel.objective import Objective
+from mainstay.monitoring.tiers import chosen, length_for_burn
 from mainstay.stats.budget import TIERS, Tier
 
 
 @dataclass(frozen=True, slots=True)
 class LowTraffic:
-    """With few events an alert trips only when chance alone would hardly explain the failures.
+    """With few events an alert trips only when chance alone would hardly explain the failures (`gate`).
 
     Args:
-        gate: the interval whose lower bound the share of failures must show: Wilson's score or the beta-binomial.
+        gate: how chance is reckoned: the lower bound of Wilson's interval, or the tail of a beta-binomial.
         confidence: one-sided, 0..1.
     """
 
@@ -83,3 +84,10 @@ def alerting_of(objective: Objective, catalog: Catalog) -> Alerting:
 def tiers_of(alerting: Alerting) -> tuple[Tier, ...]:
     """The tiers as written, or the workbook's."""
     return alerting.tiers if alerting.tiers is not None else TIERS
+
+
+def tiers_for(alerting: Alerting, objective: Objective) -> tuple[Tier, ...]:
+    """The tiers as written, or those that suit the objective's main window and target."""
+    if alerting.tiers is not None:
+        return alerting.tiers
+    return chosen(length_for_burn(objective.window), objective.target)
