@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from mainstay.kernel.catalog import Catalog
-from mainstay.kernel.method import Method
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.quantity import format_duration, plain, short_duration
-from mainstay.monitoring.chain import BAD, SERVICE_LABEL, SLO_LABEL, TOTAL
-from mainstay.monitoring.counting import NotCountable, Sampling, counts
+from mainstay.monitoring.alerts import number, tier_name
+from mainstay.monitoring.chain import BAD, SERVICE_LABEL, SLO_LABEL, TOTAL, selector
 from mainstay.monitoring.dashboards.readings import Recorded, Scope, exhaustion
 from mainstay.monitoring.dashboards.watched import LeftOut, Watched, watch
+from mainstay.monitoring.rulefile import RecordingRule
+from mainstay.monitoring.rules import Plan, plan
 from mainstay.monitoring.spec import alerting_of
 from mainstay.stats.budget import BurnAlert
 
@@ -40,35 +41,30 @@ def questions_of(objectives: Sequence[Objective], catalog: Catalog) -> tuple[tup
     """The questions of every objective that Prometheus can answer for, and those it cannot."""
     watched, left = watch(objectives, catalog, recorded=True)
     by_name = {one.name: one for one in objectives}
-    found: list[Question] = []
-    more: list[LeftOut] = []
-    for one in watched:
-        alerting = alerting_of(by_name[one.name], catalog)
-        try:
-            found += _questions(one, by_name[one.name].method, Sampling(alerting.scrape, alerting.group_by))
-        except NotCountable as reason:
-            more.append(LeftOut(one.name, str(reason)))
-    return tuple(found), (*left, *more)
+    found = [question for one in watched
+             for question in _questions(one, plan(by_name[one.name], alerting_of(by_name[one.name], catalog), catalog))]
+    return tuple(found), left
 
 
-def _questions(one: Watched, method: Method, sampling: Sampling) -> Iterator[Question]:
-    readings, scope = Recorded(), Scope({SERVICE_LABEL: one.service, SLO_LABEL: one.name} if one.service
-                                        else {SLO_LABEL: one.name})
+def _questions(one: Watched, made: Plan) -> Iterator[Question]:
+    labels = {SERVICE_LABEL: one.service, SLO_LABEL: one.name} if one.service else {SLO_LABEL: one.name}
+    readings, scope = Recorded(), Scope(labels)
     length = short_duration(one.window)
     last = f"the last {length}" if not one.trailing else f"the last {length}, as near as PromQL comes to a calendar's"
-    raw = counts(one.indicator, method, sampling)
+    recorded = {rule.record: rule.expr for rule in made.rules if isinstance(rule, RecordingRule)}
+    bad, total = recorded[BAD], recorded[TOTAL]
 
     def question(name: str, asks: str, promql: str) -> Question:
         return Question(one.name, name, asks, promql)
 
-    yield question("bad-5m", f"Bad events of the last five minutes; 0 while nothing is bad. Recorded as {BAD}.", raw.bad)
-    yield question("total-5m", f"Events of the last five minutes. Recorded as {TOTAL}.", raw.total)
-    yield question("sli-5m", "Share of good events of the last five minutes, straight from the counters.",
-                   f"1 - ({raw.bad}) / (({raw.total}) > 0)")
+    yield question("bad-5m", f"Bad events of the last five minutes; 0 while nothing is bad. Recorded as {BAD}.", bad)
+    yield question("total-5m", f"Events of the last five minutes. Recorded as {TOTAL}.", total)
+    yield question("sli-5m", "Share of good events of the last five minutes, straight from what is counted.",
+                   f"1 - (\n{bad}\n) / ((\n{total}\n) > 0)")
     yield question("sli", f"Share of good events of {last}: Σbad / Σtotal, never a mean of ratios.",
-                   readings.sli([one], scope))
+                   f"1 - {readings.share(one.window, selector(labels))}")
     yield question("budget-spent", "Share of the error budget spent; above 1 when overspent.",
-                   f"{readings.share(one.window, _matchers(scope))} / {plain(one.target.budget)}")
+                   f"{readings.share(one.window, selector(labels))}\n/ {plain(one.target.budget)}")
     yield question("budget-left", "Share of the error budget left; negative when overspent, never cut off at 0.",
                    readings.left([one], scope))
     for window in sorted({window for alert in one.tiers for window in (alert.short, alert.tier.long)}
@@ -77,27 +73,18 @@ def _questions(one: Watched, method: Method, sampling: Sampling) -> Iterator[Que
                        f"the last {short_duration(window)}: a multiple, 1 lasts exactly {length}.",
                        readings.burn([one], scope, window))
     for alert in one.tiers:
-        yield question(f"{alert.tier.severity}-{short_duration(alert.tier.long)}", _says(alert),
-                       _both(one, alert, readings, scope))
+        factor = number(alert.factor)
+        long, short = (readings.burn([one], scope, window) for window in (alert.tier.long, alert.short))
+        yield question(f"alert-{tier_name(alert)}", _says(alert), f"{long} > {factor}\nand\n{short} > {factor}")
     yield question("exhausted-in", f"Seconds until the budget is spent at the burn of the last hour: left × {length} / "
                    "burn. No answer while that burn is allowed.", exhaustion(readings, [one], scope))
 
 
-def _matchers(scope: Scope) -> str:
-    return "{" + ",".join(f'{label}="{value}"' for label, value in scope.labels.items()) + "}"
-
-
 def _says(alert: BurnAlert) -> str:
     long, short = short_duration(alert.tier.long), short_duration(alert.short)
-    return (f"Answers while the {alert.tier.severity} alert's condition holds: the last {long} and the last {short} both "
-            f"burn above {plain(alert.factor.normalize())}. That spends {plain(alert.tier.spends * 100)} % of the "
+    return (f"Answers while the {alert.tier.severity} alert's condition holds: the last {long} and the last {short} "
+            f"both burn above {number(alert.factor)}. That spends {number(alert.tier.spends * 100)} % of the "
             f"budget in {long}, and all of it in {format_duration(alert.exhausts_in)}.")
-
-
-def _both(one: Watched, alert: BurnAlert, readings: Recorded, scope: Scope) -> str:
-    factor = plain(alert.factor.normalize())
-    long, short = (readings.burn([one], scope, window) for window in (alert.tier.long, alert.short))
-    return f"{long} > {factor}\nand\n{short} > {factor}"
 
 
 # -- as a file --------------------------------------------------------------------------------------------------------
@@ -127,7 +114,7 @@ def collection(questions: Sequence[Question], objectives: Sequence[Objective]) -
 
 def _comment(text: str) -> Iterator[str]:
     line = "#"
-    for word in text.split():
+    for word in (part.replace("\0", " ") for part in text.replace(" %", "\0%").split()):
         if len(line) + 1 + len(word) > _WIDTH:
             yield line
             line = "#"

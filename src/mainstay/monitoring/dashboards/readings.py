@@ -128,7 +128,7 @@ class Recorded:
         """Share of bad events in the window that ends now: Σbad / Σtotal, over all groups or each by itself."""
         kept = self._kept(by)
         bad, total = (one.replace("{}", matchers) for one in (bad_sum({}, window), total_sum({}, window)))
-        return f"{kept} ({bad}) / ({kept} ({total}) > 0)"
+        return f"{kept} ({bad})\n/ ({kept} ({total}) > 0)"
 
     def _kept(self, by: Sequence[str]) -> str:
         return f"sum by ({', '.join((SERVICE_LABEL, SLO_LABEL, *by))})"

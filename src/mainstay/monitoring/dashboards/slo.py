@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from mainstay.kernel.quantity import format_duration, plain, short_duration
+from mainstay.monitoring.alerts import number
 from mainstay.monitoring.chain import BAD, SERVICE_LABEL, TOTAL
 from mainstay.monitoring.dashboards.board import (
     COLUMNS,
@@ -223,7 +224,7 @@ def _does(alert: BurnAlert) -> str:
 
 
 def _factor(alert: BurnAlert) -> str:
-    return f"{float(alert.factor):.4g}"
+    return number(alert.factor) if alert.factor == round(alert.factor, 3) else f"{float(alert.factor):.4g}"
 
 
 def widths(count: int, most: int = 4) -> list[int]:

@@ -8,10 +8,11 @@ from datetime import timedelta
 
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.objective import Indicator, IndicatorType, Objective, resolved
-from mainstay.kernel.ports import EventQuery
 from mainstay.kernel.quantity import CalendarWindow, RequestWindow, Target
-from mainstay.monitoring.spec import alerting_of
-from mainstay.monitoring.tiers import chosen, length_for_burn
+from mainstay.monitoring.alerts import short_window
+from mainstay.monitoring.rules import Plan, plan
+from mainstay.monitoring.spec import alerting_of, tiers_for
+from mainstay.monitoring.tiers import length_for_burn
 from mainstay.stats.budget import BurnAlert, burn_alerts
 
 
@@ -68,28 +69,33 @@ def watch(objectives: Iterable[Objective], catalog: Catalog, *, recorded: bool) 
     """
     watched, left = [], []
     for objective in sorted(objectives, key=lambda one: (one.service, one.name)):
-        indicator = resolved(objective, catalog)
-        if recorded and isinstance(indicator.total, EventQuery):
-            left.append(LeftOut(objective.name, "its events are in files, not in Prometheus"))
-        elif recorded and isinstance(objective.window, RequestWindow):
-            left.append(LeftOut(objective.name, f"PromQL cannot look back over the {objective.window}"))
-        elif recorded and not objective.target.budget:
-            left.append(LeftOut(objective.name, "it promises 100 %, which leaves no budget and no rules"))
+        made = plan(objective, alerting_of(objective, catalog), catalog) if recorded else None
+        if made is not None and (why := made.without or _beyond_rules(objective)):
+            left.append(LeftOut(objective.name, why))
         else:
-            watched.append(_watched(objective, indicator, catalog))
+            watched.append(_watched(objective, catalog, made))
     return tuple(watched), tuple(left)
 
 
-def _watched(objective: Objective, indicator: Indicator, catalog: Catalog) -> Watched:
+def _beyond_rules(objective: Objective) -> str:
+    return f"PromQL cannot look back over the {objective.window}" if isinstance(objective.window, RequestWindow) else ""
+
+
+def _watched(objective: Objective, catalog: Catalog, made: Plan | None) -> Watched:
     alerting = alerting_of(objective, catalog)
     window = length_for_burn(objective.window)
-    tiers = alerting.tiers if alerting.tiers is not None else chosen(window, objective.target)
-    alerts = () if objective.target.budget == 0 else tuple(
-        alert for alert in burn_alerts(objective.target, window, tiers) if not alert.faults)
+    burns: tuple[BurnAlert, ...] = ()
+    if made is not None:
+        burns = made.burns
+    elif objective.target.budget:
+        burns = burn_alerts(objective.target, window, tiers_for(alerting, objective))
     return Watched(
         objective.name, objective.service, objective.title or objective.name, objective.target, window,
-        f"{objective.target} over {objective.window}", isinstance(objective.window, CalendarWindow), alerts,
-        alerting.group_by, alerting.runbook, indicator, tuple(one.service for one in objective.dependencies))
+        f"{objective.target} over {objective.window}", isinstance(objective.window, CalendarWindow),
+        # The rules' short windows are whole five minutes.
+        tuple(alert._replace(short=short_window(alert.tier.long)) for alert in burns if not alert.faults),
+        alerting.group_by, alerting.runbook, resolved(objective, catalog),
+        tuple(one.service for one in objective.dependencies))
 
 
 def services_of(watched: Sequence[Watched]) -> tuple[str, ...]:
