@@ -28,7 +28,7 @@ START = 1_740_787_200
 HOURS = 4
 END = START + HOURS * 3600
 LAST = END + 900
-"""A quarter of an hour after the end of trouble, when the slots that saw it are all recorded."""
+"""A quarter of an hour later, in which nobody asks anything: by then every slot with requests is recorded."""
 SCRAPE = 30
 TROUBLE = range(END - 3600, END + 1)
 """The hour in which something is wrong everywhere, so that every budget is being spent."""
@@ -111,7 +111,7 @@ def scraped(copies: Sequence[Copy]) -> Iterator[str]:
         for copy in copies:
             if now == RESTART and copy.instance != "api-1":
                 copy.start(now)
-            if now > START:
+            if START < now <= END:
                 copy.serve(now)
             yield from copy.page(now)
 

@@ -141,8 +141,8 @@ def test_every_query_of_the_collection_is_answered(shop):
     ("orders-placed", "api", "lost", "calls", 0.005),
 ])
 def test_what_is_left_is_what_truly_was(shop, objective, service, bad, total, budget):
-    # The truth is counted where the requests are made up. Of the very first slot Prometheus has not seen all, and of
-    # the last one the rules have not: less than 1 % of all.
+    # The truth is counted where the requests are made up. Of the very first slot Prometheus has not seen all: less
+    # than 1 % of what there is.
     catalog, served = shop
     (board,) = [one for one in boards(catalog, Recorded()) if one.uid == f"mainstay-slo-{service}"]
     (panel,) = [one for one in board.panels() if one.title == "Budget left"]
