@@ -110,7 +110,7 @@ def build_world(settings: Settings) -> World:
     opened = _OnFirstUse(lambda: _open_store(settings.store, clock))
     return World(clock=clock, catalog=catalog, journal=_Part(opened, "journal"), ledger=_Part(opened, "ledger"),
                  source=Sources(catalog), survey=_survey, findings=tuple(findings), actor=settings.actor,
-                 progress=settings.progress)
+                 progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)))
 
 
 def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -> World:
@@ -130,6 +130,27 @@ def read_catalog(settings: Settings) -> tuple[Catalog, list[Finding]]:
     if settings.catalog_use == "checked" and errors_of(findings):
         raise InvalidFiles(errors_of(findings))
     return catalog, findings
+
+
+def other_catalog(place: str, folder: str) -> Catalog:
+    """The catalog of another folder, or of the folder as it was at a git revision.
+
+    Raises:
+        InvalidInput: neither a folder nor a revision; InvalidFiles: it holds mistakes.
+    """
+    from mainstay.adapters.revisions import at_revision  # noqa: PLC0415  (a lazy start, like below)
+    from mainstay.kernel.catalog import load  # noqa: PLC0415  (a lazy start)
+
+    if os.path.exists(place):
+        catalog, findings = load([place], grammar())
+    else:
+        with at_revision(folder, place) as (path, shown):
+            catalog, found = load([path], grammar())
+            findings = [replace(one, where=replace(one.where, file=one.where.file.replace(str(path), shown)))
+                        for one in found]
+    if errors_of(findings):
+        raise InvalidFiles(errors_of(findings))
+    return catalog
 
 
 def catalog_folder(settings: Settings) -> str:

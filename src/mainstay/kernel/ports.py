@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.quantity import Span
@@ -281,6 +282,11 @@ class Notifier(Protocol):
 # -- the world ----------------------------------------------------------------------------------------------------
 
 
+def no_other_catalog(place: str) -> Catalog:
+    """What `World.catalog_at` is where nobody said how other catalogs are read."""
+    raise InvalidInput(f"no catalog can be read from {place} here", "run the command line beside the catalog's files")
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """All that an operation is handed: what is declared, what is recorded, who asks, and the time.
@@ -289,6 +295,7 @@ class World:
         source: gives the source of that name; NotFound when the catalog declares none.
         survey: reads files of events that were named on the spot (`slo try`).
 
+        catalog_at: the catalog of another folder, or of this one at a git revision, free of mistakes.
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
         progress: called with a sentence during long work; doors decide whether to show it.
     """
@@ -302,4 +309,5 @@ class World:
     findings: tuple[Finding, ...] = ()
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None
+    catalog_at: Callable[[str], Catalog] = no_other_catalog
 

@@ -127,8 +127,8 @@ def absent(objective: Objective, alerting: Alerting) -> AlertRule:
     if alerting.group_by:
         expr = f"(last_over_time({total}[1d]) unless {total})\nor\n{expr}"
     said = {"summary": f"{objective.name} has had no data for {format_duration(alerting.absent_for)}",
-            "description": "Nothing is counted, so nothing can be said about the objective and no other alert of it can "
-                           "fire. Look whether the service is scraped and its metrics still have these names."}
+            "description": "Nothing is counted, so nothing can be said about the objective and no other alert of it "
+                           "can fire. Look whether the service is scraped and its metrics still have these names."}
     return AlertRule(ABSENT, expr, alerting.absent_for, _labels(objective, alerting, "ticket", "absent"),
                      _annotations(objective, alerting, said), objective.name)
 

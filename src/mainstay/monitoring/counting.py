@@ -1,9 +1,10 @@
 """What an objective counts, as PromQL: bad and total of the last five minutes, for every kind of indicator. Pure.
 
-The increase of a counter over five minutes is asked for over five minutes and one scrape, and stretched back. Prometheus
-looks only at the samples inside a range: over five minutes they span five minutes less a scrape, the rest is guessed by
-stretching, and a failure between two neighbouring ranges is never seen. One scrape more and neighbours meet at the
-same sample: each failure counts once, whenever scrapes and evaluations fall.
+`increase` looks at the samples inside its range only. Over five minutes they span five minutes less a scrape; the rest
+is guessed by stretching, and a failure between the last scrape of one range and the first of the next is never seen. So
+a counter is taken as its value now less its value five minutes ago: neighbours meet at the same sample and every failure
+counts once, whenever scrapes and evaluations fall. A counter that was not there five minutes ago is taken from its first
+sample on; one that started again within the range is left to `increase`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from fractions import Fraction
 
 from mainstay.kernel.method import Idle, Method, Occurrences, RatioTimeslices, Timeslices
 from mainstay.kernel.objective import FreshWithin, Indicator, PerSecond
@@ -23,6 +23,7 @@ from mainstay.monitoring.rulefile import prometheus_duration
 
 _WINDOW = re.compile(r"\$\{window\}|\$window\b|\{\{\s*\.?window\s*\}\}")
 _SUM = re.compile(r"sum\s*\(\s*(?P<inside>[^()]*)\)", re.DOTALL)
+_NAMED = re.compile(r"[a-zA-Z_:]")
 _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 
 
@@ -128,21 +129,17 @@ def _query(query: EventQuery | PromQuery | GaugeQuery, seconds: int, sampling: S
         raise NotCountable("it is counted from files of events, which no Prometheus sees")
     if not query.counter:
         return f"{sampling.sum}({filled(query.text, seconds)})"
-    scrape = int(sampling.scrape.total_seconds())
-    reach = timedelta(seconds=seconds + scrape)
-    return f"{sampling.sum}(increase({counter_selector(query.text)}[{prometheus_duration(reach)}]))" \
-        + _stretched_back(Fraction(seconds, seconds + scrape))
+    return f"{sampling.sum}({grown(counter_selector(query.text), timedelta(seconds=seconds), sampling.scrape)})"
 
 
-def _stretched_back(part: Fraction) -> str:
-    """` / 1.1`, or ` * 30 / 31` where that is no decimal that ends."""
-    divisor, rest = 1 / part, part.numerator
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    if rest == 1:
-        return f" / {plain(Decimal(divisor.numerator) / Decimal(divisor.denominator))}"
-    return f" * {part.numerator} / {part.denominator}"
+def grown(selector: str, length: timedelta, scrape: timedelta) -> str:
+    """How far each counter of the selector grew in the length that ends now."""
+    steady = prometheus_duration(length)
+    if _NAMED.match(selector) is None:
+        return f"increase({selector}[{steady}])"  # without a name two metrics could meet under one set of labels
+    seen = prometheus_duration(length + scrape)
+    before = f"({selector} offset {steady} or min_over_time({selector}[{steady}]))"
+    return f"({selector} - {before} and resets({selector}[{seen}]) == 0) or increase({selector}[{steady}])"
 
 
 def counter_selector(text: str) -> str:

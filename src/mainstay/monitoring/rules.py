@@ -60,7 +60,9 @@ class Plan:
 
 
 Style = Callable[[Sequence[tuple[Objective, Alerting]], Catalog], Sequence[RuleFile]]
-"""How rules are written: files of groups from objectives, each with the alerting that is about it."""
+"""How rules are written: files of groups from objectives, each with the alerting that is about it.
+`operations/rules.py` lists the styles.
+"""
 
 
 def plan(objective: Objective, alerting: Alerting, catalog: Catalog) -> Plan:
@@ -98,10 +100,6 @@ def files(made: Iterable[Plan]) -> tuple[RuleFile, ...]:
 def mainstay_style(pairs: Sequence[tuple[Objective, Alerting]], catalog: Catalog) -> Sequence[RuleFile]:
     """The style of this room."""
     return files(plan(objective, alerting, catalog) for objective, alerting in pairs)
-
-
-STYLES: dict[str, Style] = {"mainstay": mainstay_style}
-"""Every style by the name that `--style` takes."""
 
 
 # -- groups ---------------------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def _wishes(window: timedelta) -> Iterator[_Wish]:
         return
     middle = _round_hours(min(timedelta(days=1), tenth * 3 // 4), window)
     for tier, long, factor in ((TIERS[0], _HOUR, "14.4"), (TIERS[1], TIERS[1].long, "6"), (TIERS[2], middle, "3")):
-        if tier is TIERS[0] or _HOUR < long < tenth and (tier is TIERS[2] or long < middle):
+        if tier is TIERS[0] or (_HOUR < long < tenth and (tier is TIERS[2] or long < middle)):
             yield _Wish(tier.severity, long, Fraction(factor) * _part(long, window), min(tier.hold, long / 12))
     if tenth > _HOUR:
         yield _Wish("ticket", tenth, Fraction(1, 10), min(TIERS[3].hold, tenth / 12))
@@ -109,7 +109,8 @@ def _possible(wish: _Wish, window: timedelta, target: Target) -> Tier | None:
     part, budget = _part(wish.long, window), Fraction(target.budget)
     spends = min(wish.spends, _MOST_SPENT)
     # A whole percent, or a tenth of one where a percent is too coarse.
-    percent = Fraction(-(-spends * 100 // 1), 100) if spends >= Fraction(1, 50) else Fraction(-(-spends * 1000 // 1), 1000)
+    parts = 100 if spends >= Fraction(1, 50) else 1000
+    percent = Fraction(-(-spends * parts // 1), parts)
     if percent / part * budget > _MOST_THRESHOLD:
         percent = Fraction(_MOST_THRESHOLD / budget * part * 1000 // 1, 1000)
     if percent < part:

@@ -28,6 +28,11 @@ class DashboardFile:
     uid: str = ""
 
 
+def is_ours(text: str) -> bool:
+    """Whether Mainstay wrote the file: its comment at the top, or a dashboard with one of Mainstay's uids."""
+    return text.startswith("# Written by `mainstay monitoring ") or '"uid": "mainstay-' in text
+
+
 def files_of(boards: Sequence[Board], shape: Shape, text: Callable[[Board], str]) -> tuple[DashboardFile, ...]:
     """The files of these dashboards, in their order.
 

@@ -8,6 +8,8 @@ from typing import Any
 from mainstay.kernel.operation import Operation
 
 VERBS: dict[str, tuple[str, str]] = {
+    "rules": ("rules", "RULES"),
+    "diff": ("diff", "DIFF"),
     "dashboards": ("dashboards", "DASHBOARDS"),
     "queries": ("queries", "QUERIES"),
 }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mainstay.kernel.catalog import Catalog
-from mainstay.kernel.errors import InvalidInput, MissingExtra, NotFound
+from mainstay.kernel.errors import Conflict, InvalidInput, MissingExtra, NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.operation import Operation, arg
@@ -18,7 +18,7 @@ from mainstay.kernel.view import Block, Column, Next, Table, Text, View, cells, 
 from mainstay.kernel.wording import many
 from mainstay.monitoring.dashboards.board import KINDS, Board, Kind
 from mainstay.monitoring.dashboards.debugging import debugging_board
-from mainstay.monitoring.dashboards.files import SHAPES, DashboardFile, Shape, files_of
+from mainstay.monitoring.dashboards.files import SHAPES, DashboardFile, Shape, files_of, is_ours
 from mainstay.monitoring.dashboards.overview import overview_board
 from mainstay.monitoring.dashboards.readings import Gauges, Readings, Recorded
 from mainstay.monitoring.dashboards.service import service_board
@@ -40,7 +40,8 @@ class DashboardsRequest:
                       flag="from", choices=("rules", "metrics"))
     to: str = arg("plain JSON, ConfigMaps for Grafana's sidecar, or a provisioning folder", "json", choices=SHAPES)
     page: str = arg("address of Mainstay's pages, to which panels then link", "", env="MAINSTAY_PAGE")
-    output: str = arg("write the files below this folder", "", short="o", local_only=True)
+    out: str = arg("write the files below this folder", "", short="o", local_only=True)
+    overwrite: bool = arg("also overwrite files that Mainstay did not write", False, local_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,12 @@ class DrawnDashboard:
 
 @dataclass(frozen=True, slots=True)
 class Dashboards:
-    """What was drawn, what could not be, and where it was written; empty when it was not."""
+    """What was drawn, what could not be, and where it was written.
+
+    Args:
+        written_to: the folder; empty when nothing was written.
+        changed, removed: files that are new or different, or are gone, in that folder.
+    """
 
     objectives: int
     services: int
@@ -74,7 +80,9 @@ class Dashboards:
     dashboards: tuple[DrawnDashboard, ...]
     other_files: tuple[DashboardFile, ...]
     left_out: tuple[LeftOut, ...]
-    folder: str
+    written_to: str
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
 
 
 def draw_dashboards(world: World, request: DashboardsRequest) -> Dashboards:
@@ -94,13 +102,17 @@ def draw_dashboards(world: World, request: DashboardsRequest) -> Dashboards:
     boards, more = boards_of(watched, kinds, readings, request.page.rstrip("/"))
     shape = next(one for one in SHAPES if one == request.to)
     files = files_of(boards, shape, text)
-    if request.output:
-        write(request.output, files)
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    if request.out:
+        # Only a run over everything knows which files nobody wants any longer.
+        whole = not request.names and not request.kind
+        changed, removed = write(Path(request.out), files, overwrite=request.overwrite, sweep=whole)
     by_uid = {board.uid: board for board in boards}
-    drawn = tuple(_told(by_uid[file.uid], file, written=bool(request.output)) for file in files if file.uid)
-    others = tuple(replace(file, text="") if request.output else file for file in files if not file.uid)
+    drawn = tuple(_told(by_uid[file.uid], file, written=bool(request.out)) for file in files if file.uid)
+    others = tuple(replace(file, text="") if request.out else file for file in files if not file.uid)
     return Dashboards(len(watched), len(services_of(watched)), request.filled, shape, drawn, others, (*left, *more),
-                      request.output)
+                      request.out, changed, removed)
 
 
 def _told(board: Board, file: DashboardFile, *, written: bool) -> DrawnDashboard:
@@ -167,17 +179,29 @@ def boards_of(watched: Sequence[Watched], kinds: Sequence[Kind], readings: Readi
     return sorted(boards, key=lambda board: (KINDS.index(board.kind), board.subject)), left
 
 
-def write(folder: str, files: Sequence[DashboardFile]) -> None:
-    """All the files stand below the folder, or none was changed; others in it are left alone.
+def write(folder: Path, files: Sequence[DashboardFile], *, overwrite: bool,
+          sweep: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """All the files stand below the folder, or none was changed; what others keep there is left alone.
 
+    Args:
+        overwrite: also files of that name which Mainstay did not write.
+        sweep: remove dashboards that Mainstay wrote there before and that are not among the files.
+    Returns:
+        The files that are new or different, and those that were removed.
     Raises:
+        Conflict: a file of that name is there that Mainstay did not write.
         InvalidInput: the folder cannot be written.
     """
-    target = Path(folder)
     drafts: list[tuple[Path, Path]] = []
     try:
-        for file in files:
-            path = target / file.path
+        there = {file.path: _held(folder / file.path) for file in files}
+        foreign = [path for path, text in there.items() if text is not None and not is_ours(text)]
+        if foreign and not overwrite:
+            raise Conflict(f"{folder} already has {', '.join(foreign)}, which Mainstay did not write",
+                           "choose another folder with -o, or say --overwrite")
+        changed = [file for file in files if there[file.path] != file.text]
+        for file in changed:
+            path = folder / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
             drafts.append((Path(draft), path))
@@ -186,12 +210,26 @@ def write(folder: str, files: Sequence[DashboardFile]) -> None:
             Path(draft).chmod(0o644)
         for written, path in drafts:
             written.replace(path)
+        removed = _unwanted(folder, there) if sweep else []
+        for path in removed:
+            path.unlink()
     except OSError as error:
         raise InvalidInput(f"{error.filename or folder} cannot be written: {error.strerror}",
                            "name a folder you may write") from None
     finally:
         for written, _ in drafts:
             written.unlink(missing_ok=True)
+    return tuple(file.path for file in changed), tuple(path.relative_to(folder).as_posix() for path in removed)
+
+
+def _held(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
+
+
+def _unwanted(folder: Path, wanted: Container[str]) -> list[Path]:
+    """Dashboards of Mainstay below the folder that are not wanted any longer."""
+    return [path for path in sorted(folder.rglob("*")) if path.suffix in (".json", ".yaml") and path.is_file()
+            and path.relative_to(folder).as_posix() not in wanted and is_ours(_held(path) or "")]
 
 
 # -- view -------------------------------------------------------------------------------------------------------------
@@ -202,8 +240,12 @@ def dashboards_view(found: Dashboards) -> View:
     read = f"{many(found.objectives, 'objective')} of {many(found.services, 'service')} · panels filled from " \
         + ("recorded rules" if found.filled == "rules" else "Mainstay's /metrics")
     count = many(len(found.dashboards), "dashboard")
-    verdict = f"{count} written below {found.folder}." if found.folder else f"{count} drawn, nothing written."
-    blocks: list[Block] = [Text(read, "quiet"), Text(verdict, "good" if found.folder else "plain")]
+    verdict = f"{count} drawn, nothing written."
+    if found.written_to:
+        verdict = f"{count} below {found.written_to}: " \
+            + (f"{many(len(found.changed), 'file')} written" if found.changed else "nothing changed") \
+            + (f", {', '.join(found.removed)} removed." if found.removed else ".")
+    blocks: list[Block] = [Text(read, "quiet"), Text(verdict, "good" if found.written_to else "plain")]
     headings = (Column("kind"), Column("dashboard"), Column("panels", right=True, gives_way=2),
                 Column("queries", right=True, gives_way=1), Column("KiB", right=True, gives_way=3), Column("file"))
     blocks.append(Table(headings, tuple(
@@ -216,9 +258,9 @@ def dashboards_view(found: Dashboards) -> View:
 
 
 def _next(found: Dashboards) -> tuple[str, ...]:
-    out = [] if found.folder else ["mainstay monitoring dashboards -o dashboards"]
+    out = [] if found.written_to else ["mainstay monitoring dashboards -o dashboards"]
     if found.filled == "rules":
-        out += ["mainstay monitoring queries"]
+        out += ["mainstay monitoring rules -o rules"]
         if any("files" in one.why for one in found.left_out):
             out.append("mainstay monitoring dashboards --from metrics")
     else:

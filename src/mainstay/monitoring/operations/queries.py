@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.operation import Operation, arg
@@ -20,7 +21,8 @@ class QueriesRequest:
     """Whose queries."""
 
     names: tuple[str, ...] = arg("objectives or services; all when none is named", (), positional=True)
-    output: str = arg("write the collection to this file", "", short="o", local_only=True)
+    out: str = arg("write the collection to this file", "", short="o", local_only=True)
+    overwrite: bool = arg("also overwrite a file that Mainstay did not write", False, local_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Queries:
     queries: tuple[Question, ...]
     left_out: tuple[LeftOut, ...]
     text: str
-    file: str
+    written_to: str
 
 
 def list_queries(world: World, request: QueriesRequest) -> Queries:
@@ -42,24 +44,24 @@ def list_queries(world: World, request: QueriesRequest) -> Queries:
         raise NotFound("no objective named here is counted by a Prometheus: " + left[0].why,
                        "declare one over a counter; docs/guides/monitoring.md shows how")
     text = collection(questions, objectives)
-    if request.output:
-        folder, _, name = request.output.rpartition("/")
-        write(folder or ".", [DashboardFile(name, text)])
+    if request.out:
+        path = Path(request.out)
+        write(path.parent, [DashboardFile(path.name, text)], overwrite=request.overwrite, sweep=False)
     answered = {question.objective for question in questions}
-    return Queries(len(answered), questions, left, text, request.output)
+    return Queries(len(answered), questions, left, text, request.out)
 
 
 def queries_view(found: Queries) -> View:
     """The collection itself, so that it can be sent to a file; or that it was written."""
     blocks: list[Block] = []
-    if found.file:
+    if found.written_to:
         blocks += [Text(f"{many(found.objectives, 'objective')} that Prometheus counts", "quiet"),
-                   Text(f"{len(found.queries):,} queries written to {found.file}.", "good")]
+                   Text(f"{len(found.queries):,} queries written to {found.written_to}.", "good")]
     else:
         blocks.append(Code(found.text.rstrip("\n"), "promql"))
     if found.left_out:
         blocks.append(table("Left out", ("objective", "why"), [(one.name, one.why) for one in found.left_out]))
-    if found.file:
+    if found.written_to:
         blocks.append(Next(("mainstay monitoring dashboards",)))
     return View("Queries", tuple(blocks))
 
