@@ -65,7 +65,8 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def boards(catalog: Catalog, readings: Recorded | Gauges) -> list[Board]:
     watched, left = watch(catalog.of(Objective), catalog, recorded=readings.grouped)
     assert left == ()
-    made, missing = boards_of(watched, EVERY_KIND, readings, "https://mainstay.example.com")
+    made, missing = boards_of(watched, {one.service for one in watched}, EVERY_KIND, readings,
+                              "https://mainstay.example.com")
     assert missing == []
     return made
 

@@ -34,7 +34,8 @@ _USUAL = ("slo", "operations", "service", "debugging")
 class DashboardsRequest:
     """Which dashboards, filled from what, as which files."""
 
-    names: tuple[str, ...] = arg("objectives or services; all when none is named", (), positional=True)
+    names: tuple[str, ...] = arg("services, or objectives whose services are meant; all when none is named", (),
+                                 positional=True)
     kind: tuple[str, ...] = arg("slo, operations, service, debugging, toil; all but toil when none is named", ())
     filled: str = arg("what fills the panels: series that Mainstay's rules record, or Mainstay's own /metrics", "rules",
                       flag="from", choices=("rules", "metrics"))
@@ -94,12 +95,18 @@ def draw_dashboards(world: World, request: DashboardsRequest) -> Dashboards:
     kinds = kinds_of(request.kind)
     readings: Readings = Recorded() if request.filled == "rules" else Gauges()
     chosen = () if kinds == ("toil",) else named(world.catalog, request.names)
-    watched, left = watch(chosen, world.catalog, recorded=readings.grouped)
+    services = {one.service for one in chosen}
+    # A dashboard is always that of a whole service: one of a part of it would take the place of the whole.
+    everyone, left = watch(world.catalog.of(Objective) if chosen else (), world.catalog, recorded=readings.grouped)
+    watched = tuple(one for one in everyone if one.service in services)
     if chosen and not watched:
         raise NotFound("no objective named here can be shown from recorded series: " + left[0].why,
                        "use --from metrics, which shows what Mainstay measured itself")
+    if request.names and not request.kind:
+        kinds = tuple(kind for kind in kinds if kind != "operations")
     world.progress(f"drawing dashboards of {many(len(watched), 'objective')}")
-    boards, more = boards_of(watched, kinds, readings, request.page.rstrip("/"))
+    boards, more = boards_of(everyone, services, kinds, readings, request.page.rstrip("/"))
+    left = tuple(one for one in left if world.catalog.get(Objective, one.name).service in services)
     shape = next(one for one in SHAPES if one == request.to)
     files = files_of(boards, shape, text)
     changed: tuple[str, ...] = ()
@@ -158,12 +165,16 @@ def named(catalog: Catalog, names: Sequence[str]) -> tuple[Objective, ...]:
     return tuple(chosen.values()) if names else declared
 
 
-def boards_of(watched: Sequence[Watched], kinds: Sequence[Kind], readings: Readings,
+def boards_of(watched: Sequence[Watched], services: Container[str], kinds: Sequence[Kind], readings: Readings,
               page: str) -> tuple[list[Board], list[LeftOut]]:
-    """The dashboards of these kinds: one a service, one of all services, one of toil."""
+    """The dashboards of these kinds: one for each of these services, one of all services, one of toil.
+
+    Args:
+        watched: all objectives: of other services too, which these may depend on.
+    """
     boards: list[Board] = []
     left: list[LeftOut] = []
-    for service in services_of(watched):
+    for service in (one for one in services_of(watched) if one in services):
         own = [one for one in watched if one.service == service]
         if "slo" in kinds:
             boards.append(slo_board(service, own, readings, page))
