@@ -15,6 +15,7 @@ from mainstay.kernel.quantity import format_duration, plain, short_duration
 from mainstay.monitoring.alerts import number, tier_name
 from mainstay.monitoring.chain import BAD, SERVICE_LABEL, SLO_LABEL, TOTAL, selector
 from mainstay.monitoring.dashboards.readings import Recorded, Scope, exhaustion
+from mainstay.monitoring.dashboards.signals import signals_of
 from mainstay.monitoring.dashboards.watched import LeftOut, Watched, watch
 from mainstay.monitoring.rulefile import RecordingRule
 from mainstay.monitoring.rules import Plan, plan
@@ -59,8 +60,10 @@ def _questions(one: Watched, made: Plan) -> Iterator[Question]:
 
     yield question("bad-5m", f"Bad events of the last five minutes; 0 while nothing is bad. Recorded as {BAD}.", bad)
     yield question("total-5m", f"Events of the last five minutes. Recorded as {TOTAL}.", total)
-    yield question("sli-5m", "Share of good events of the last five minutes, straight from what is counted.",
-                   f"1 - (\n{bad}\n) / ((\n{total}\n) > 0)")
+    flows = signals_of([one]).flows
+    yield question("sli-5m", "Share of good events of the last five minutes, from what is counted: as near as rate "
+                   "comes, quick to read." if flows else "Share of good events of the last five minutes.",
+                   f"1 - {flows[0].error_share('5m')}" if flows else f"1 - (\n{bad}\n) / ((\n{total}\n) > 0)")
     yield question("sli", f"Share of good events of {last}: Σbad / Σtotal, never a mean of ratios.",
                    f"1 - {readings.share(one.window, selector(labels))}")
     yield question("budget-spent", "Share of the error budget spent; above 1 when overspent.",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from mainstay.kernel.objective import IndicatorType
 from mainstay.kernel.ports import EventQuery, GaugeQuery, PromQuery
+from mainstay.monitoring.counting import filled as filled_in
 from mainstay.monitoring.dashboards.watched import Watched
 
 RATE = "$__rate_interval"
@@ -35,21 +36,21 @@ class Flow:
     bad: PromQuery | None
     good: PromQuery | None
 
-    def traffic(self) -> str:
+    def traffic(self, window: str = RATE) -> str:
         """Events a second."""
-        return _per_second(self.total)
+        return _per_second(self.total, window)
 
-    def failures(self) -> str:
+    def failures(self, window: str = RATE) -> str:
         """Bad events a second; 0 while nothing is bad, and still there in an outage that leaves no good series."""
-        total = self.traffic()
+        total = self.traffic(window)
         counted = self.bad if self.bad is not None else self.good
         assert counted is not None, "an indicator counts good or bad"
-        filled = f"({_per_second(counted)} or 0 * {total})"
+        filled = f"({_per_second(counted, window)} or 0 * {total})"
         return filled if self.bad is not None else f"({total} - {filled})"
 
-    def error_share(self) -> str:
+    def error_share(self, window: str = RATE) -> str:
         """Share of bad events."""
-        return f"{self.failures()} / {self.traffic()}"
+        return f"{self.failures(window)} / {self.traffic(window)}"
 
     @property
     def countable(self) -> bool:
@@ -135,11 +136,11 @@ def errors_of(signals: Signals, watched: Sequence[Watched]) -> tuple[Flow, ...]:
     return errors or signals.flows
 
 
-def _per_second(query: PromQuery) -> str:
+def _per_second(query: PromQuery, window: str) -> str:
     if query.counter:
-        return f"sum(rate({query.text}[{RATE}]))"
+        return f"sum(rate({query.text}[{window}]))"
     # Not a counter: an expression that counts what happened in a stretch.
-    return f"(({query.text.replace('$window', '5m')}) / 300)"
+    return f"(({filled_in(query.text, 300)}) / 300)"
 
 
 _MATCHER = re.compile(r"""\s*([A-Za-z_]\w*)\s*(=~|!~|!=|=)\s*("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')\s*,?""")
