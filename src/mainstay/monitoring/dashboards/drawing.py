@@ -1,4 +1,4 @@
-"""Dashboards in Grafana's own JSON (the classic model, as Grafana 9 to 12 read it), through Grafana's own builders.
+"""Dashboards in Grafana's own JSON (the classic model, as Grafana 11.6 has it), through Grafana's own builders.
 
 The only room that knows the grafana-foundation-sdk; whoever imports it must be ready for an ImportError.
 """
@@ -6,6 +6,7 @@ The only room that knows the grafana-foundation-sdk; whoever imports it must be 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ from mainstay.monitoring.dashboards.board import (
 )
 
 _SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
-_UNSAFE = {code: f"\\u{code:04x}" for code in (0x7F, *range(0x80, 0xA0), 0x2028, 0x2029, 0xFEFF)}
+_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 """Signs that JSON lets stand and a YAML block does not: escaped, so that one text serves both."""
 _Panel = (timeseries.Panel | stat.Panel | bargauge.Panel | table.Panel | statetimeline.Panel | heatmap.Panel)
 
@@ -76,7 +77,8 @@ def drawn(board: Board) -> dict[str, Any]:
 
 def text(board: Board) -> str:
     """The JSON of a dashboard as a file: two spaces, one line feed at the end, the same bytes every time."""
-    return json.dumps(drawn(board), indent=2, ensure_ascii=False).translate(_UNSAFE) + "\n"
+    written = json.dumps(drawn(board), indent=2, ensure_ascii=False)
+    return _UNSAFE.sub(lambda sign: f"\\u{ord(sign[0]):04x}", written) + "\n"
 
 
 def _wording(mark: Mark) -> dict[str, str]:

@@ -73,7 +73,7 @@ def _configmap(board: Board, text: str) -> str:
     body = "\n".join(f"    {line}" for line in text.rstrip("\n").split("\n"))
     labels = {SIDECAR_LABEL: "1", "app.kubernetes.io/managed-by": "mainstay"}
     if label_value(board.subject):
-        labels["mainstay.dev/service"] = label_value(board.subject)
+        labels["app.kubernetes.io/part-of"] = label_value(board.subject)
     written = "\n".join([
         "# Written by `mainstay monitoring dashboards --to configmap`; change the catalog, not this file.",
         "apiVersion: v1", "kind: ConfigMap", "metadata:", f"  name: {yaml_text(object_name(board.uid))}", "  labels:",

@@ -69,7 +69,8 @@ def _golden(signals: Signals, own: Sequence[Watched]) -> Section:
         return Query(expr, flow.objective)
 
     kinds = [
-        Panel("timeseries", "Traffic", "Events a second, as each indicator counts them.",
+        Panel("timeseries", "Traffic", "Events a second, as each indicator counts them."
+              + (f" {signals.more} more counters and values of it are not drawn here." if signals.more else ""),
               tuple(named(flow, flow.traffic()) for flow in signals.flows), unit="reqps", least=0),
         Panel("timeseries", "Errors", "Share of events that were bad. In a total outage it is 100 %, also when no good "
               "event was ever counted.", tuple(named(flow, flow.error_share()) for flow in errors_of(signals, own)),

@@ -22,6 +22,10 @@ REPLICAS = "instance, pod, container, endpoint, node"
 """Labels that tell copies of one program apart: left out where a cause is looked for, not a copy."""
 
 
+MOST = 12
+"""Flows, histograms and gauges of one dashboard: a panel asks a question for each, and no reader tells more apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class Flow:
     """Events of one objective as Prometheus counts them.
@@ -92,11 +96,13 @@ class Signals:
         flows: one for each distinct total.
         histograms: of its latency indicators.
         gauges: (objective, expression, operator, threshold) of indicators that compare a value.
+        more: how many of them there are beyond the first `MOST` of each.
     """
 
     flows: tuple[Flow, ...]
     histograms: tuple[Histogram, ...]
     gauges: tuple[tuple[str, str, str, float], ...]
+    more: int = 0
 
     def processes(self) -> str:
         """Series of exactly the processes that expose the service's counters, for `and on (job, instance)`."""
@@ -126,7 +132,8 @@ def signals_of(watched: Sequence[Watched]) -> Signals:
                 gauges.append((one.name, text, operator, threshold))
             case EventQuery():
                 continue
-    return Signals(tuple(flows.values()), tuple(histograms.values()), tuple(gauges))
+    more = sum(max(0, len(one) - MOST) for one in (flows, histograms, gauges))
+    return Signals(tuple(flows.values())[:MOST], tuple(histograms.values())[:MOST], tuple(gauges[:MOST]), more)
 
 
 def errors_of(signals: Signals, watched: Sequence[Watched]) -> tuple[Flow, ...]:
