@@ -29,6 +29,7 @@ from monitoring.recording import (
 )
 from servers.history import DAY, HISTORIES, START, History, open_metrics
 from servers.prometheus import prometheus, victoria_metrics
+from slo.test_mathematics_page import rows
 
 pytestmark = pytest.mark.server("prometheus")
 MINUTE = timedelta(minutes=1)
@@ -119,3 +120,17 @@ def test_a_window_at_a_full_five_minutes_has_as_many_slots_as_any_other(month, t
             counts = asked(server.url, f'count_over_time({chain.TOTAL}{{slo="{name}"}}'
                                        f"[{chain.slots(timedelta(days=30))}])", at)
             assert list(counts.values()) == [8640.0], "10,000 samples are the most an evaluation may read"
+
+
+def test_the_table_on_the_page_is_what_the_servers_say(month, tmp_path):
+    phase, scrapes, series = month
+    if phase:
+        pytest.skip("the page shows scrapes on the minute")
+    by_name = {history.name.removesuffix("_zero").replace("_", " "): history for history in HISTORIES}
+    with prometheus(tmp_path, backfill=open_metrics_of(series)) as server:
+        for row in rows("history"):
+            history = by_name[row[0]]
+            ours = chain.bad_share({"slo": history.name}, timedelta(days=DAYS))
+            said = (truth(scrapes, history, phase), value(server.url, ours, history.end),
+                    value(server.url, SLOTH_29D.format(history.name), history.end))
+            assert row[1:] == ["NaN" if math.isnan(one) else f"{one * 100:.6f} %" for one in said]

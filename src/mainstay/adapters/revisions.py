@@ -13,6 +13,11 @@ from pathlib import Path
 
 from mainstay.kernel.errors import InvalidInput
 
+
+class Unknown(InvalidInput):
+    """Git knows nothing of what was asked for; the message is git's own."""
+
+
 PATIENCE = 60.0
 """Seconds after which git is hanging: on a lock, or on a prompt of a remote."""
 
@@ -24,16 +29,25 @@ def at_revision(folder: str, revision: str) -> Iterator[tuple[Path, str]]:
     Raises:
         InvalidInput: git is not installed, the folder is in no repository, or nothing of it is known at that revision.
     """
-    top = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
-    inside = os.path.relpath(os.path.realpath(folder), os.path.realpath(top))
-    # `--end-of-options` keeps a revision that starts with a dash from being read as an option.
-    named = ("rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}")
-    commit = _git(folder, *named).decode().strip()
+    try:
+        commit, top, inside = _found(folder, revision)
+    except Unknown as error:
+        raise InvalidInput(f'"{revision}" is no folder, and no revision of {folder} either: {error.message}',
+                           "name a folder, or a revision that git log shows") from None
     with tempfile.TemporaryDirectory(prefix="mainstay-") as laid_out:
         packed = _git(str(top), "archive", "--format=tar", commit, "--", inside)
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(laid_out, filter="data")
         yield Path(laid_out, inside), f"{revision}:{inside}"
+
+
+def _found(folder: str, revision: str) -> tuple[str, Path, str]:
+    """The commit, the repository's folder, and the catalog's place in it."""
+    top = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
+    inside = os.path.relpath(os.path.realpath(folder), os.path.realpath(top))
+    # `--end-of-options` keeps a revision that starts with a dash from being read as an option.
+    named = ("rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}")
+    return _git(folder, *named).decode().strip(), top, inside
 
 
 def _git(folder: str, *words: str) -> bytes:
@@ -46,6 +60,5 @@ def _git(folder: str, *words: str) -> bytes:
         raise InvalidInput(f"git did not answer within {PATIENCE:g} s", "see what git -C FOLDER status says") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise InvalidInput(f"git {words[0]} {words[-1]}: {said[-1] if said else 'there is no such revision'}",
-                           "name a folder, or a revision that git log shows")
+        raise Unknown(said[-1].removeprefix("fatal: ") if said else "there is no such revision")
     return done.stdout

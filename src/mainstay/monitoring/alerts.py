@@ -63,11 +63,11 @@ def burning(objective: Objective, alerting: Alerting, burn: BurnAlert) -> AlertR
     """The alert of one tier: both windows burn above the factor."""
     labels = {chain.SLO_LABEL: objective.name}
     threshold, short = number(burn.threshold), short_window(burn.tier.long)
-    bad, total = chain.exact(labels, burn.tier.long)
-    conditions = [_above(bad, total, threshold), _above(*chain.exact(labels, short), threshold)]
+    # A ticket may wait for the next full five minutes, a page may not.
+    summed = chain.exact if burn.tier.severity == "page" else chain.sums
+    conditions = [_above(*summed(labels, length), threshold) for length in (burn.tier.long, short)]
     if alerting.low_traffic is not None:
-        seen = chain.bad_sum(labels, burn.tier.long), chain.total_sum(labels, burn.tier.long)
-        conditions.append(gate_promql(burn, alerting.low_traffic, *seen))
+        conditions.append(gate_promql(burn, alerting.low_traffic, *chain.sums(labels, burn.tier.long)))
     factor, window = number(burn.factor), _window_words(objective)
     long, spends = short_duration(burn.tier.long), percent(burn.tier.spends)
     name = tier_name(burn)

@@ -76,6 +76,11 @@ def total_sum(labels: Mapping[str, str], window: timedelta) -> str:
     return _summed(TOTAL, HOUR_TOTAL, labels, window)
 
 
+def sums(labels: Mapping[str, str], window: timedelta) -> tuple[str, str]:
+    """`bad_sum` and `total_sum`."""
+    return bad_sum(labels, window), total_sum(labels, window)
+
+
 def bad_share(labels: Mapping[str, str], window: timedelta) -> str:
     """Share of bad events in the window that ends now, one value per group; absent where nothing was counted."""
     return f"({bad_sum(labels, window)} / ({total_sum(labels, window)} > 0))"
@@ -115,4 +120,4 @@ def exact(labels: Mapping[str, str], window: timedelta) -> tuple[str, str]:
         count, rest = divmod(window, piece)
         if not rest and count <= (_MOST_PIECES - 1 if piece is SLOT_LENGTH else _MOST_PIECES):
             return put_together(bad, labels, piece, count), put_together(total, labels, piece, count)
-    return bad_sum(labels, window), total_sum(labels, window)
+    return sums(labels, window)

@@ -1,10 +1,10 @@
 """What an objective counts, as PromQL: bad and total of the last five minutes, for every kind of indicator. Pure.
 
 `increase` looks at the samples inside its range only. Over five minutes they span five minutes less a scrape; the rest
-is guessed by stretching, and a failure between the last scrape of one range and the first of the next is never seen. So
-a counter is taken as its value now less its value five minutes ago: neighbours meet at the same sample and every failure
-counts once, whenever scrapes and evaluations fall. A counter that was not there five minutes ago is taken from its first
-sample on; one that started again within the range is left to `increase`.
+is guessed by stretching, and a failure between the last scrape of one range and the first of the next is never seen.
+So a counter is taken as its value now less its value five minutes ago: neighbours meet at the same sample and every
+failure counts once, whenever scrapes and evaluations fall. A counter that was not there five minutes ago is taken from
+its first sample on; one that started again within the range is left to `increase`.
 """
 
 from __future__ import annotations
@@ -109,15 +109,23 @@ def _events(indicator: Indicator, seconds: int, sampling: Sampling) -> Counts:
     """Bad and total of the indicator's own events over the last `seconds`."""
     if isinstance(indicator.total, GaugeQuery):
         return _gauge(indicator.total, seconds, sampling)
-    total = _total(indicator, seconds, sampling)
+    total, nothing = _total(indicator, seconds, sampling), _nothing(indicator, seconds, sampling)
     if indicator.bad is not None:
         # An error series that does not exist (yet) is no failure, not no data.
-        return Counts(f"{_query(indicator.bad, seconds, sampling)}\nor 0 * {total}", total)
+        return Counts(f"{_query(indicator.bad, seconds, sampling)}\nor {nothing}", total)
     if indicator.good is not None:
         good = _query(indicator.good, seconds, sampling)
         # Where nothing ever succeeded there is no series of good events, and everything failed.
-        return Counts(f"clamp_min({total} - ({good} or 0 * {total}), 0)", total)
+        return Counts(f"clamp_min({total} - ({good} or {nothing}), 0)", total)
     raise NotCountable("it says neither good nor bad events")
+
+
+def _nothing(indicator: Indicator, seconds: int, sampling: Sampling) -> str:
+    """Zero for every group that has a total; of a counter its mere value serves, which costs a seventh."""
+    total = indicator.total
+    if isinstance(total, PromQuery) and total.counter:
+        return f"0 * {sampling.sum}({counter_selector(total.text)})"
+    return f"0 * {_total(indicator, seconds, sampling)}"
 
 
 def _total(indicator: Indicator, seconds: int, sampling: Sampling) -> str:

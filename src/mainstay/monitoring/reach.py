@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Literal
 
 from mainstay.kernel.method import Occurrences
@@ -87,12 +88,18 @@ def _tier_faults(objective: Objective, burn: BurnAlert, window: timedelta) -> It
         yield Fault("alert-never-trips", objective.name, "error",
                     f"{name} of {objective.name} can never trip: factor {sum_}, and {number(burn.factor)} × {budget} = "
                     f"{percent(burn.threshold)} of all events would have to fail",
-                    f"spend less than {percent(burn.tier.spends / burn.threshold)} in {long}, or leave out tiers:",
-                    name)
+                    f"spend less than {_rounded(burn.tier.spends / burn.threshold, ROUND_FLOOR)} in {long}, or leave "
+                    "out tiers:", name)
     if burn.factor < 1:
         yield Fault("alert-while-kept", objective.name, "error",
                     f"{name} of {objective.name} fires while the promise is kept: factor {sum_} is below 1",
-                    f"spend at least {percent(burn.tier.spends / burn.factor)} in {long}, or leave out tiers:", name)
+                    f"spend at least {_rounded(burn.tier.spends / burn.factor, ROUND_CEILING)} in {long}, or leave "
+                    "out tiers:", name)
+
+
+def _rounded(share: Decimal, how: str) -> str:
+    """To three digits, in the direction in which what is recommended works."""
+    return percent(share.quantize(Decimal(1).scaleb(share.adjusted() - 2), how).normalize())
 
 
 def _retention(objective: Objective, alerting: Alerting, burns: tuple[BurnAlert, ...]) -> Iterator[Fault]:

@@ -25,7 +25,7 @@ SLOW = timedelta(minutes=2)
 """How often what looks back over days is evaluated: often enough that a recorded value never is older than the five
 minutes after which Prometheus forgets it, rarely enough to cost little."""
 
-FAST_LONG = timedelta(hours=12)
+FAST_LONG = timedelta(hours=6)
 """Alerts with a long window up to this are evaluated every interval, the others every `SLOW`."""
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from mainstay.kernel.quantity import CalendarWindow, Period, RequestWindow, RollingWindow, Target, Window
@@ -51,6 +52,7 @@ class _Wish(NamedTuple):
     hold: timedelta
 
 
+@lru_cache(maxsize=512)
 def chosen(window: timedelta, target: Target) -> tuple[Tier, ...]:
     """Tiers for an objective's window, each with a factor of at least 1 that can be passed; none for windows so short
     that there is no time to warn in.

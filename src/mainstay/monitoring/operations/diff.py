@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mainstay.kernel.finding import InvalidFiles, errors_of
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
@@ -41,6 +42,9 @@ class Difference:
 
 def diff(world: World, request: DiffRequest) -> Difference:
     """Say what a change of the catalog does to its rules and alerts."""
+    # The catalog in force only matters when it is one of the two.
+    if not request.new and (wrong := errors_of(world.findings)):
+        raise InvalidFiles(wrong)
     catalogs = world.catalog_at(request.old), world.catalog_at(request.new) if request.new else world.catalog
     old, new = (plans(catalog.of(Objective), catalog) for catalog in catalogs)
     return Difference(request.old, request.new or world.catalog.root, sum(len(plan.rules) for plan in old),
@@ -76,7 +80,7 @@ def diff_view(found: Difference) -> View:
 
 DIFF = Operation(
     "monitoring", "diff", DiffRequest, diff, diff_view,
-    exit_code=lambda found: 1 if found.changes else 0, doors=("cli",),
+    exit_code=lambda found: 1 if found.changes else 0, doors=("cli",), catalog="any",
     exit_codes=((0, "no rule differs"), (1, "rules differ"), (2, "a catalog cannot be read")),
     examples=("mainstay monitoring diff HEAD", "mainstay monitoring diff main --json",
               "mainstay monitoring diff old-catalog new-catalog --expressions"))

@@ -21,6 +21,7 @@ from mainstay.monitoring.operations.reachability import measured_traffic, source
 from mainstay.monitoring.reach import Fault, faults
 from mainstay.monitoring.rulefile import RuleFile, prometheus_rule, rule_file
 from mainstay.monitoring.rules import Plan, Style, plans
+from mainstay.monitoring.rules import files as planned_files
 
 STYLES = {"mainstay": ("mainstay.monitoring.rules", "mainstay_style")}
 """Every style: the room and the name of its function. Another is one more line."""
@@ -159,7 +160,8 @@ def _texts(world: World, request: RulesRequest, ruled: Sequence[Plan]) -> list[t
     if request.to == "alertmanager":
         return [("alertmanager.yaml", alertmanager.configuration(ruled))]
     pairs = [(plan.objective, plan.alerting) for plan in ruled]
-    made: Sequence[RuleFile] = style_named(request.style)(pairs, world.catalog)
+    made: Sequence[RuleFile] = planned_files(ruled) if request.style == "mainstay" \
+        else style_named(request.style)(pairs, world.catalog)
     if request.to == "prometheusrule":
         labels = {"app.kubernetes.io/managed-by": "mainstay"}
         return [(f"{file.name}.yaml", prometheus_rule(f"slo-{file.name}", file.groups, labels, request.namespace))
