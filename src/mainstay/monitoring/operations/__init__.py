@@ -12,6 +12,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "diff": ("diff", "DIFF"),
     "design": ("design", "DESIGN"),
     "backtest": ("backtest", "BACKTEST"),
+    "dashboards": ("dashboards", "DASHBOARDS"),
+    "queries": ("queries", "QUERIES"),
     "import": ("exchange", "IMPORT"),
     "export": ("exchange", "EXPORT"),
 }
