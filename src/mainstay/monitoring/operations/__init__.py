@@ -8,6 +8,7 @@ from typing import Any
 from mainstay.kernel.operation import Operation
 
 VERBS: dict[str, tuple[str, str]] = {
+    "lint": ("lint", "LINT"),
 }
 """Every verb in the order of help, with the room and the name of its operation."""
 
