@@ -33,10 +33,10 @@ def check_firing(query: Query) -> Iterator[Flaw]:
     for branch in branches(query.tree):
         node = bare(branch)
         if isinstance(node, Binary) and node.op in COMPARISONS and node.as_bool:
-            bool_at = rule.expr.text.find("bool", node.op_end)
+            found = re.compile(r"bool\s*", re.IGNORECASE).search(rule.expr.text, node.op_end)
+            edits = (query.edit(found.start(), found.end(), ""),) if found else ()
             yield query.flaw("bool-in-alert", node.op_start, "with bool the comparison gives 0 or 1 and never "
-                             "nothing: the alert fires always", "remove bool",
-                             query.edit(bool_at, bool_at + len("bool"), ""))
+                             "nothing: the alert fires always", "remove bool", *edits)
         elif not _can_be_empty(node):
             yield query.flaw("no-condition", node, "nothing is compared: the alert fires as long as there are series",
                              "compare with a threshold: … > 0")

@@ -62,6 +62,7 @@ _LABELS = (
     Check("label-not-there", W, "A label is asked for after it was aggregated away.", pint="promql/impossible"),
     Check("zero-with-labels", W, "`or vector(0)` beside series with labels adds a series.", pint="promql/impossible"),
     Check("absent-misuse", E, "`absent` gives 1 or nothing.", pint="promql/impossible"),
+    Check("count-never-zero", E, "A count of nothing is nothing, not 0.", pint="promql/impossible"),
     Check("matches-nothing", E, "A selector contradicts itself.", pint="promql/impossible"),
     Check("matches-all", H, 'A matcher =~".*" matches everything.', pint="promql/regexp"),
     Check("plain-regex", H, "A pattern without a pattern in it.", True, "promql/regexp"),

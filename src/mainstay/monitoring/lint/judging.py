@@ -17,11 +17,11 @@ from mainstay.monitoring.lint.ratios import check_gaps, check_means, check_nan, 
 from mainstay.monitoring.lint.rulefile import RuleFile
 from mainstay.monitoring.lint.sets import duplicates, read_too_early
 from mainstay.monitoring.lint.templates import check_templates
-from mainstay.monitoring.lint.vectors import check_absent, check_grouping, check_matching, check_zero
+from mainstay.monitoring.lint.vectors import check_absent, check_counts, check_grouping, check_matching, check_zero
 
 _OF_ONE_RULE: tuple[Callable[[Query], Iterator[Flaw]], ...] = (
     check_ratios, check_means, check_gaps, check_nan, check_matching, check_grouping, check_zero, check_absent,
-    check_quantiles, check_boundaries, check_rates, check_lengths, check_plain_counters, check_irate, check_patterns,
+    check_counts, check_quantiles, check_boundaries, check_rates, check_lengths, check_plain_counters, check_irate, check_patterns,
     check_burns, check_short_target, check_claims, check_firing, check_waiting, check_words, check_records,
     check_templates)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from mainstay.kernel.finding import Severity
 from mainstay.monitoring.lint.flaw import Flaw
 from mainstay.monitoring.lint.query import Query
-from mainstay.monitoring.lint.shape import Shape, is_vector_pair, shape_of
+from mainstay.monitoring.lint.shape import Shape, comparison, is_vector_pair, shape_of
 from mainstay.monitoring.lint.tree import Aggregate, Binary, Call, Expr, Number, Selector, bare
 
 
@@ -143,6 +143,17 @@ def check_absent(query: Query) -> Iterator[Flaw]:
             yield query.flaw("absent-misuse", call, "absent of a selector of patterns fires only when all of them are "
                              "gone, and says no label of which", "write one absent(…) for each, with = matchers",
                              severity=Severity.HINT)
+
+
+def check_counts(query: Query) -> Iterator[Flaw]:
+    """A count held against zero, which it never is."""
+    for node in query.binaries:
+        held = comparison(node)
+        inner = bare(held.left) if held is not None and held.node is node and not node.as_bool else None
+        if held is not None and isinstance(inner, Aggregate) and inner.name == "count" and (
+                (held.op in ("==", "<=") and held.value == 0) or (held.op == "<" and 0 <= held.value <= 1)):
+            yield query.flaw("count-never-zero", held.bound, "a count of nothing is nothing, not 0: this is never true",
+                             "write absent(…), or count what is up: sum by (…) (up) == 0")
 
 
 def _absent_can(op: str, value: float, *, swapped: bool) -> bool:
