@@ -13,10 +13,10 @@ from monitoring.linting import codes, flaws_of, of_alert
 from programs import need
 
 FIXED = {
-    "ratio-always-one": ('rate(x_total{code="5"}[5m]) / rate(x_total[5m]) > 0.1',
-                         'sum without (code) (rate(x_total{code="5"}[5m])) / sum without (code) (rate(x_total[5m])) > 0.1'),
-    "outage-blind": ('1 - sum(rate(x_total{code!~"5.."}[5m])) / sum(rate(x_total[5m])) > 0.1',
-                     '1 - (sum(rate(x_total{code!~"5.."}[5m])) or 0 * sum(rate(x_total[5m]))) / sum(rate(x_total[5m])) > 0.1'),
+    "ratio-always-one": ('rate(a{c="5"}[5m]) / rate(a[5m]) > 0.1',
+                         'sum without (c) (rate(a{c="5"}[5m])) / sum without (c) (rate(a[5m])) > 0.1'),
+    "outage-blind": ('1 - sum(rate(a{c!~"5.."}[5m])) / sum(rate(a[5m])) > 0.1',
+                     '1 - (sum(rate(a{c!~"5.."}[5m])) or 0 * sum(rate(a[5m]))) / sum(rate(a[5m])) > 0.1'),
     "never-matches": ('a{w="1h"} > 1 and a{w="5m"} > 1', 'a{w="1h"} > 1 and ignoring (w) a{w="5m"} > 1'),
     "plain-regex": ('up{job=~"api"} == 0', 'up{job="api"} == 0'),
     "anchored-twice": ('up{job=~"^api-.*$"} == 0', 'up{job=~"api-.*"} == 0'),
@@ -67,7 +67,7 @@ def test_every_mended_rule_is_a_rule_to_promtool(tmp_path):
 
 
 def test_a_template_without_braces_gets_them():
-    text = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up == 0\n    annotations: {summary: 'on $labels.job'}\n"
+    text = of_alert("up == 0", "    annotations: {summary: 'on $labels.job'}\n")
     changed, made = mended(text, flaws_of)
     assert (made, "'on {{ $labels.job }}'" in changed) == (1, True)
 
@@ -80,7 +80,7 @@ def test_several_mends_in_one_text_are_made_together():
 
 
 def test_a_ratio_that_other_series_are_joined_to_is_left_to_a_person():
-    text = of_alert('rate(x_total{code="5"}[5m]) / rate(x_total[5m]) > 0.1 and rate(x_total[5m]) > 1')
+    text = of_alert('rate(a{c="5"}[5m]) / rate(a[5m]) > 0.1 and rate(a[5m]) > 1')
     assert "ratio-always-one" in codes(text)
     assert mended(text, flaws_of) == (text, 0)
 
@@ -109,8 +109,8 @@ tests:
 def test_a_mended_alert_does_what_was_meant(tmp_path, code, errors, fires):
     # 1 error in 1,000 requests must not page above 10 %; a total outage must. Origin of the answer: promtool.
     promtool = need("promtool")
-    series = [('x_total{code="5"}', "0+1x60"), ('x_total{code="2"}', "0+1000x60")] if errors else \
-        [('x_total{code="500"}', "0+100x60")]
+    series = [('a{c="5"}', "0+1x60"), ('a{c="2"}', "0+1000x60")] if errors else \
+        [('a{c="500"}', "0+100x60")]
     inputs = ", ".join(f"{{series: '{name}', values: '{values}'}}" for name, values in series)
     expected = "[{exp_labels: {}}]" if fires else "[]"
     (tmp_path / "test.yaml").write_text(f"""rule_files: [rules.yaml]

@@ -100,4 +100,5 @@ def test_a_page_is_told_from_yaml_and_openmetrics_from_the_text_format():
 
 
 def test_openmetrics_that_is_cut_off_is_found():
-    assert "exposition-syntax" in _codes("# TYPE a_seconds gauge\n# UNIT a_seconds seconds\n# HELP a_seconds A.\na_seconds 1\n")
+    text = "# TYPE a_seconds gauge\n# UNIT a_seconds seconds\n# HELP a_seconds A.\na_seconds 1\n"
+    assert _codes(text) == ["exposition-syntax"]

@@ -46,7 +46,9 @@ def _same(ours: Expr, theirs: object) -> bool:
             return kind == "ParenExpr" and _same(ours.inner, theirs.expr)
         case Unary():
             # promql-parser drops a plus sign.
-            return _same(ours.inner, theirs) if ours.op == "+" else kind == "UnaryExpr" and _same(ours.inner, theirs.expr)
+            if ours.op == "+":
+                return _same(ours.inner, theirs)
+            return kind == "UnaryExpr" and _same(ours.inner, theirs.expr)
         case Call():
             return kind == "Call" and theirs.func.name == ours.name and len(theirs.args) == len(ours.arguments) \
                 and all(_same(a, b) for a, b in zip(ours.arguments, theirs.args, strict=True))

@@ -80,7 +80,8 @@ def test_buckets_that_miss_the_objectives_thresholds_are_found():
 def test_a_second_document_is_dropped_by_prometheus_and_found():
     # Sloth's examples/_gen/multifile.yml: two documents, of which promtool counts the first's rules only.
     group = "groups:\n- name: {}\n  rules:\n  - {{record: 'a:b', expr: sum(up)}}\n"
-    found = [flaw for flaw in flaws_of(group.format("a") + "---\n" + group.format("b")) if flaw.code == "second-document"]
+    text = group.format("a") + "---\n" + group.format("b")
+    found = [flaw for flaw in flaws_of(text) if flaw.code == "second-document"]
     assert [flaw.place() for flaw in found] == [(6, 1)]
     assert "1 rule of this one is dropped" in found[0].message
 

@@ -43,6 +43,7 @@ _FORM = (
     Check("duplicate-group", E, "Two groups of a file have one name.", pint="yaml/parse"),
     Check("second-document", E, "Prometheus and promtool read only the first YAML document of a rule file."),
     Check("promql-syntax", E, "The expression is not PromQL.", True,"promql/syntax"),
+    Check("logql", H, "The expression is Loki's LogQL, which is not checked."),
     Check("promql-type", E, "A function or an operator is given what it does not take.", pint="promql/syntax"),
 )
 _RATIOS = (

@@ -7,6 +7,7 @@ which that is not true is left out.
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from mainstay.monitoring.lint.flaw import Flaw
@@ -31,13 +32,13 @@ def mended(text: str, judge: Callable[[str], Sequence[Flaw]]) -> tuple[str, int]
             break
         together, taken = _applied(text, chosen)
         after = list(judge(together)) if taken else flaws
-        if taken and _better(flaws, after, len(taken)):
+        if taken and _better(flaws, after, taken):
             text, flaws, round_made = together, after, len(taken)
         else:
             for flaw in chosen:
                 alone, taken = _applied(text, [flaw])
                 after = list(judge(alone)) if taken else flaws
-                if taken and _better(flaws, after, 1):
+                if taken and _better(flaws, after, taken):
                     text, flaws, round_made = alone, after, 1
                     break
                 refused.add(_key(flaw))
@@ -49,22 +50,22 @@ def mended(text: str, judge: Callable[[str], Sequence[Flaw]]) -> tuple[str, int]
 
 _GRAVE = frozenset({"not-yaml", "promql-syntax", "promql-type", "duplicate-key", "unknown-field", "missing-field",
                     "wrong-type"})
-"""Behind these other flaws may hide, which come to light when they are mended."""
+"""What makes a file unreadable: no mend may bring one."""
 
 
 def _key(flaw: Flaw) -> tuple[str, str]:
     return flaw.code, f"{flaw.place()} {flaw.message}"
 
 
-def _better(before: Sequence[Flaw], after: Sequence[Flaw], made: int) -> bool:
-    """Whether the flaws mended are gone and none came but hints and what hid behind them."""
-    count = len([flaw for flaw in after if flaw.edits])
-    grave_before = sum(flaw.code in _GRAVE for flaw in before)
-    grave_after = sum(flaw.code in _GRAVE for flaw in after)
-    mended_grave = any(flaw.code in _GRAVE and flaw.edits for flaw in before)
-    if grave_after > grave_before:
+def _better(before: Sequence[Flaw], after: Sequence[Flaw], taken: Sequence[Flaw]) -> bool:
+    """Whether the flaws that were mended are gone, and nothing is broken that was whole."""
+    if sum(flaw.code in _GRAVE for flaw in after) > sum(flaw.code in _GRAVE for flaw in before):
         return False
-    return count <= len([flaw for flaw in before if flaw.edits]) - made or mended_grave
+    was, left = (Counter((flaw.code, flaw.message) for flaw in flaws) for flaws in (before, after))
+    mended_of = Counter((flaw.code, flaw.message) for flaw in taken)
+    # Behind what could not be read others of its kind may hide; they are next.
+    return all(left[key] <= was[key] - count for key, count in mended_of.items()) \
+        or any(flaw.code in _GRAVE for flaw in taken)
 
 
 def _applied(text: str, flaws: Sequence[Flaw]) -> tuple[str, list[Flaw]]:

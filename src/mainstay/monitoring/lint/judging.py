@@ -21,9 +21,9 @@ from mainstay.monitoring.lint.vectors import check_absent, check_counts, check_g
 
 _OF_ONE_RULE: tuple[Callable[[Query], Iterator[Flaw]], ...] = (
     check_ratios, check_means, check_gaps, check_nan, check_matching, check_grouping, check_zero, check_absent,
-    check_counts, check_quantiles, check_boundaries, check_rates, check_lengths, check_plain_counters, check_irate, check_patterns,
-    check_burns, check_short_target, check_claims, check_firing, check_waiting, check_words, check_records,
-    check_templates)
+    check_counts, check_quantiles, check_boundaries, check_rates, check_lengths, check_plain_counters, check_irate,
+    check_patterns, check_burns, check_short_target, check_claims, check_firing, check_waiting, check_words,
+    check_records, check_templates)
 
 
 def judge(files: Sequence[RuleFile], settings: Settings) -> list[Flaw]:

@@ -1,7 +1,7 @@
 """Rule files as what they declare, every part with its place, and what is wrong with their form.
 
 Read are plain Prometheus rule files, PrometheusRule objects and lists of them, and the namespaces of Mimir and Loki
-(`namespace:` beside `groups:`). Loki's expressions are LogQL and are left alone.
+(`namespace:` beside `groups:`). Loki's expressions are LogQL and are not checked.
 
 Source: Prometheus documentation, "Defining recording rules"; rulefmt.go; prometheus-operator API reference; Mimir
 documentation, `mimirtool rules`.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mainstay.kernel.document import Document, Node
 from mainstay.kernel.finding import did_you_mean
@@ -200,6 +200,11 @@ class _Reader:
         try:
             return parse(expr.text)
         except NotPromql as error:
+            if expr.text[error.start:error.start + 1] == "|":
+                # No operator of PromQL begins with a bar; Loki's filters and parsers do.
+                self.flaws.append(Flaw("logql", self.source, (expr, error.start), "this looks like LogQL, which is not "
+                                       "checked", "check it with `lokitool rules lint`"))
+                return None
             edits = (Edit(expr, *error.change),) if error.change and expr.mendable else ()
             self.flaws.append(Flaw("promql-syntax", self.source, (expr, error.start), error.message,
                                    "double the backslash" if error.change else
@@ -270,7 +275,3 @@ def _last_line(node: Node) -> int:
         return max((_last_line(one) for one in node.value), default=node.line)
     return node.line + (node.value.count("\n") if isinstance(node.value, str) else 0)
 
-
-def without_logql(file: RuleFile) -> RuleFile:
-    """The file without what is wrong with expressions that are LogQL."""
-    return replace(file, flaws=tuple(one for one in file.flaws if one.code != "promql-syntax"))
