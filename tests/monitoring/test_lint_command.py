@@ -152,6 +152,19 @@ def test_types_and_buckets_of_a_page_are_held_against_rules_beside_it(tmp_path: 
     assert {"rate-of-gauge", "no-such-bucket"} <= set(found)
 
 
+def test_scrape_and_retention_are_held_against_ranges(tmp_path: Path):
+    (tmp_path / "rules.yaml").write_text(of_alert("rate(x_total[1m]) > 1 or sum_over_time(a:b[30d]) > 1"))
+
+    def found(*flags: str) -> list[tuple[str, str]]:
+        answer = mainstay(tmp_path, "monitoring", "lint", "rules.yaml", "--json", *flags).json["findings"]
+        return [(one["code"], one["severity"]) for one in answer if one["code"].startswith(("range", "beyond"))]
+
+    assert found() == []
+    assert found("--scrape", "30s") == [("range-too-short", "warning")]
+    assert found("--scrape", "1m", "--retention", "15d") == [
+        ("range-too-short", "error"), ("beyond-retention", "warning")]
+
+
 def test_a_catalogs_thresholds_are_held_against_the_page(tmp_path: Path):
     (tmp_path / "slos").mkdir()
     (tmp_path / "slos/slo.yaml").write_text("""apiVersion: openslo/v1

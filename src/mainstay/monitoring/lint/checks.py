@@ -79,7 +79,9 @@ _HISTOGRAMS = (
 )
 _RANGES = (
     Check("range-too-short", W, "A rate needs two samples, and four scrapes to bear a late one.", pint="promql/rate"),
-    Check("long-raw-range", W, "A rate over days reads every raw sample.", pint="promql/range_query"),
+    Check("long-raw-range", W, "A rate over days reads every raw sample."),
+    Check("beyond-retention", W, "A range is longer than samples are kept, as --retention or the catalog says.",
+          pint="promql/range_query"),
     Check("rate-of-gauge", W, "A rate of what is no counter.", pint="promql/rate"),
     Check("rate-of-sum", W, "A rate of a sum takes one restart for a reset of all.", pint="promql/rate"),
     Check("delta-of-counter", W, "A difference of a counter does not know resets."),

@@ -12,7 +12,13 @@ from mainstay.monitoring.lint.flaw import Flaw
 from mainstay.monitoring.lint.histograms import check_boundaries, check_quantiles
 from mainstay.monitoring.lint.patterns import check_patterns
 from mainstay.monitoring.lint.query import Query, Settings
-from mainstay.monitoring.lint.ranges import check_irate, check_lengths, check_plain_counters, check_rates
+from mainstay.monitoring.lint.ranges import (
+    check_irate,
+    check_lengths,
+    check_plain_counters,
+    check_rates,
+    check_retention,
+)
 from mainstay.monitoring.lint.ratios import check_gaps, check_means, check_nan, check_ratios, spoilt_sums
 from mainstay.monitoring.lint.rulefile import RuleFile
 from mainstay.monitoring.lint.sets import duplicates, read_too_early
@@ -21,7 +27,8 @@ from mainstay.monitoring.lint.vectors import check_absent, check_counts, check_g
 
 _OF_ONE_RULE: tuple[Callable[[Query], Iterator[Flaw]], ...] = (
     check_ratios, check_means, check_gaps, check_nan, check_matching, check_grouping, check_zero, check_absent,
-    check_counts, check_quantiles, check_boundaries, check_rates, check_lengths, check_plain_counters, check_irate,
+    check_counts, check_quantiles, check_boundaries, check_rates, check_lengths, check_retention, check_plain_counters,
+    check_irate,
     check_patterns, check_burns, check_short_target, check_claims, check_firing, check_waiting, check_words,
     check_records, check_templates)
 

@@ -20,7 +20,7 @@ class Settings:
 
     Args:
         scrape: seconds between two scrapes; `scrape_known` is whether somebody said so.
-        retention: seconds for which the rules' Prometheus keeps samples.
+        retention: seconds for which the rules' Prometheus keeps samples; `retention_known` is whether somebody said so.
         interval: seconds between two evaluations where a group does not say.
         period: seconds of the objectives' window, which budgets are about.
         types: of metrics that pages declare.
@@ -30,6 +30,7 @@ class Settings:
     scrape: float = 15.0
     scrape_known: bool = False
     retention: float = 15 * 86400.0
+    retention_known: bool = False
     interval: float = 60.0
     period: float = 30 * 86400.0
     types: Mapping[str, str] = field(default_factory=dict)

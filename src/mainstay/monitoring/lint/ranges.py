@@ -84,6 +84,19 @@ def check_lengths(query: Query) -> Iterator[Flaw]:
                              "record 5-minute increases and sum them: sum_over_time(record[" + shown + "])")
 
 
+def check_retention(query: Query) -> Iterator[Flaw]:
+    """Ranges longer than samples are kept, where it is known for how long."""
+    if not query.settings.retention_known:
+        return
+    kept = query.settings.retention
+    looking_back: list[Ranged | Subquery] = [*query.ranges, *query.subqueries]
+    for one in looking_back:
+        if one.seconds > kept:
+            yield query.flaw("beyond-retention", one.range_start, f"{written_duration(one.seconds)} is longer than "
+                             f"samples are kept ({written_duration(kept)}): the answer covers less than it says",
+                             "keep samples longer, or ask a store that does")
+
+
 def check_plain_counters(query: Query) -> Iterator[Flaw]:
     """A counter held against a number: what it counted since the process began."""
     if not query.rule.alert:

@@ -49,7 +49,7 @@ class LintRequest:
     only: tuple[str, ...] = arg("only these checks, by code", ())
     skip: tuple[str, ...] = arg("not these checks", ())
     scrape: timedelta | None = arg("how often targets are scraped, such as 30s; 15s where nothing says so", None)
-    retention: timedelta = arg("how long samples are kept, such as 15d", timedelta(days=15))
+    retention: timedelta | None = arg("how long samples are kept, such as 15d", None)
     most_values: int = arg("more values of one label than this are a finding", 100)
     format: str = arg("text, github (annotations of a workflow) or sarif", "text", choices=("text", "github", "sarif"))
 
@@ -178,6 +178,7 @@ def _settings(world: World, request: LintRequest, pages: Sequence[MetricPage]) -
     objectives = world.catalog.of(Objective)
     declared = [alerting_of(one, world.catalog) for one in objectives]
     scrape = request.scrape or max((one.scrape for one in declared), default=None)
+    retention = request.retention or min((one.retention for one in declared if one.retention), default=None)
     windows = {one.window.length.total_seconds() for one in objectives if isinstance(one.window, RollingWindow)}
     types: dict[str, str] = {}
     buckets: dict[str, frozenset[float]] = {}
@@ -190,8 +191,9 @@ def _settings(world: World, request: LintRequest, pages: Sequence[MetricPage]) -
                 buckets[family.name] = bounds
     fallback = Settings()
     return Settings(
-        scrape.total_seconds() if scrape else fallback.scrape, scrape is not None, request.retention.total_seconds(),
-        fallback.interval, windows.pop() if len(windows) == 1 else fallback.period,
+        scrape.total_seconds() if scrape else fallback.scrape, scrape is not None,
+        retention.total_seconds() if retention else fallback.retention, retention is not None, fallback.interval,
+        windows.pop() if len(windows) == 1 else fallback.period,
         {name: kind for name, kind in types.items() if kind in ("gauge", "counter", "info", "stateset")}, buckets)
 
 
