@@ -18,7 +18,7 @@ from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.operation import Operation
-from mainstay.kernel.ports import Clock, FileSet, Ledger, Source, Survey, Surveyed, World
+from mainstay.kernel.ports import Clock, FileSet, Ledger, Source, Survey, Surveyed, TextFile, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Settings:
 
     catalog: str | None
     store: str
-    catalog_use: Literal["unused", "checked", "any"] = "checked"
+    catalog_use: Literal["unused", "named", "checked", "any"] = "checked"
     as_of: datetime | None = None
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None
@@ -108,7 +108,8 @@ def build_world(settings: Settings) -> World:
     opened = _OnFirstUse(lambda: _open_store(settings.store, clock))
     return World(clock=clock, catalog=catalog, journal=_Part(opened, "journal"), ledger=_Part(opened, "ledger"),
                  source=Sources(catalog, clock), survey=_survey, findings=tuple(findings), actor=settings.actor,
-                 progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)))
+                 progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
+                 texts=_Texts())
 
 
 def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -> World:
@@ -120,12 +121,12 @@ def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -
 
 def read_catalog(settings: Settings) -> tuple[Catalog, list[Finding]]:
     """The catalog as an operation may see it, with what is worth saying about its files."""
-    if settings.catalog_use == "unused":
+    if settings.catalog_use == "unused" or (settings.catalog_use == "named" and settings.catalog is None):
         return Catalog(), []
     from mainstay.kernel.catalog import load  # noqa: PLC0415  (a lazy start)
 
     catalog, findings = load([catalog_folder(settings)], grammar())
-    if settings.catalog_use == "checked" and errors_of(findings):
+    if settings.catalog_use in ("checked", "named") and errors_of(findings):
         raise InvalidFiles(errors_of(findings))
     return catalog, findings
 
@@ -197,6 +198,20 @@ def _survey(asked: Survey) -> Surveyed:
 
         found = survey(asked)
     return found
+
+
+class _Texts:
+    """Files and addresses, whose adapter is loaded when one is asked for."""
+
+    def read(self, path: str, endings: Sequence[str]) -> list[TextFile]:
+        from mainstay.adapters.texts import read_texts  # noqa: PLC0415  (a lazy start)
+
+        return read_texts(path, endings)
+
+    def write(self, path: str, text: str) -> None:
+        from mainstay.adapters.texts import write_text  # noqa: PLC0415  (a lazy start)
+
+        write_text(path, text)
 
 
 def _open_store(url: str, clock: Clock) -> Store:

@@ -89,7 +89,8 @@ class Operation(Generic[Req, Res]):
         exit_code: the process's exit code for a result; 0 unless said otherwise.
         exit_codes: what each code means, for `--help`.
         examples: command lines for `--help`, each run or checked by a test.
-        catalog: whether it is handed the catalog: not at all, only one without errors, or any with its findings.
+        catalog: whether it is handed the catalog: not at all, only when its folder was named, only one without errors,
+            or any with its findings.
         doors: where it is offered; a page or route makes no sense for every verb (`slo try` reads local files).
     """
 
@@ -104,7 +105,7 @@ class Operation(Generic[Req, Res]):
     examples: tuple[str, ...] = ()
     doors: tuple[Literal["cli", "http", "page"], ...] = ("cli", "http", "page")
     as_json: Callable[[Res], object] | None = None
-    catalog: Literal["unused", "checked", "any"] = "checked"
+    catalog: Literal["unused", "named", "checked", "any"] = "checked"
 
     @property
     def summary(self) -> str:

@@ -260,6 +260,66 @@ class Surveyed:
     series: Series
 
 
+# -- texts named on the spot ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A whole text: a rule file, a metric page.
+
+    Args:
+        name: as people call it: a path, an address, `standard input`.
+        named: whether it was named itself, and not found in a folder that was.
+        writable: whether `Texts.write` can replace it: a plain file.
+    """
+
+    name: str
+    text: str
+    named: bool = True
+    writable: bool = False
+
+
+class Texts(Protocol):
+    """Whole texts in and out: files, folders, standard input, web addresses."""
+
+    def read(self, path: str, endings: Sequence[str]) -> list[TextFile]:
+        """The text behind a path or address; of a folder, every file below it with one of the endings, sorted.
+
+        Raises:
+            InvalidInput: nothing is there, or it is no text.
+            SourceUnavailable: the address does not answer.
+        """
+        ...
+
+    def write(self, path: str, text: str) -> None:
+        """Put the text in the file's place, whole or not at all; rights stay.
+
+        Raises:
+            InvalidInput: it cannot be written.
+        """
+        ...
+
+
+class NoTexts:
+    """A world without files: whoever asks it is told so."""
+
+    def read(self, path: str, endings: Sequence[str]) -> list[TextFile]:  # noqa: ARG002  (the port's signature)
+        """Refuses.
+
+        Raises:
+            InvalidInput: always.
+        """
+        raise InvalidInput(f"{path} cannot be read here", "use the command line, which reads files")
+
+    def write(self, path: str, text: str) -> None:  # noqa: ARG002  (the port's signature)
+        """Refuses.
+
+        Raises:
+            InvalidInput: always.
+        """
+        raise InvalidInput(f"{path} cannot be written here", "use the command line, which writes files")
+
+
 # -- people out ---------------------------------------------------------------------------------------------------
 
 
@@ -300,6 +360,7 @@ class World:
         catalog_at: the catalog of another folder, or of this one at a git revision, free of mistakes.
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
         progress: called with a sentence during long work; doors decide whether to show it.
+        texts: whole files, such as rules and metric pages.
     """
 
     clock: Clock
@@ -312,4 +373,5 @@ class World:
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None
     catalog_at: Callable[[str], Catalog] = no_other_catalog
+    texts: Texts = field(default_factory=NoTexts)
 

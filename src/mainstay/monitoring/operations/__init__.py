@@ -14,6 +14,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "backtest": ("backtest", "BACKTEST"),
     "dashboards": ("dashboards", "DASHBOARDS"),
     "queries": ("queries", "QUERIES"),
+    "lint": ("lint", "LINT"),
     "import": ("exchange", "IMPORT"),
     "export": ("exchange", "EXPORT"),
 }
