@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, assert_never
 
 from mainstay.kernel.catalog import Catalog, Grammar
 from mainstay.kernel.errors import InvalidInput
@@ -19,7 +19,17 @@ from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.objective import PrometheusDetails
 from mainstay.kernel.operation import Operation
-from mainstay.kernel.ports import Clock, FileSet, Ledger, Source, Survey, Surveyed, World
+from mainstay.kernel.ports import (
+    AlertHistory,
+    AlertPlace,
+    Clock,
+    FileSet,
+    Ledger,
+    Source,
+    Survey,
+    Surveyed,
+    World,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +119,16 @@ def build_world(settings: Settings) -> World:
     catalog, findings = read_catalog(settings)
     opened = _OnFirstUse(lambda: _open_store(settings.store, clock))
     return World(clock=clock, catalog=catalog, journal=_Part(opened, "journal"), ledger=_Part(opened, "ledger"),
-                 source=Sources(catalog), survey=_survey, findings=tuple(findings), actor=settings.actor,
-                 progress=settings.progress)
+                 source=Sources(catalog), survey=_survey, findings=tuple(findings),
+                 alerts=lambda place: open_alerts(catalog, place), actor=settings.actor, progress=settings.progress)
 
 
 def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -> World:
     """The same world under another catalog, whose sources are asked from now on."""
     # A world that was put together by hand brings sources of its own, which no catalog declares.
     source = world.source.under(catalog) if isinstance(world.source, Sources) else world.source
-    return replace(world, catalog=catalog, findings=tuple(findings), source=source)
+    return replace(world, catalog=catalog, findings=tuple(findings), source=source,
+                   alerts=lambda place: open_alerts(catalog, place))
 
 
 def read_catalog(settings: Settings) -> tuple[Catalog, list[Finding]]:
@@ -167,18 +178,39 @@ def open_source(catalog: Catalog, name: str) -> Source:
                                "use type Prometheus or events")
 
 
+def open_alerts(catalog: Catalog, place: AlertPlace) -> AlertHistory:
+    """The history of alerts at that place, ready to be read.
+
+    Raises:
+        NotFound: the catalog declares no source of that name.
+        InvalidInput: the source is no Prometheus, which alone keeps what alerts did.
+    """
+    from mainstay.adapters.alert_payloads import Alertmanager, PayloadLog  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.prometheus_alerts import PrometheusAlerts  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.prometheus_api import settings_of  # noqa: PLC0415  (a lazy start)
+    from mainstay.kernel.objective import DataSource  # noqa: PLC0415  (a lazy start)
+
+    match place.kind:
+        case "payloads":
+            return PayloadLog(place.address)
+        case "alertmanager":
+            return Alertmanager(place.address)
+        case "prometheus":
+            return PrometheusAlerts(settings_of(PrometheusDetails(place.address)))
+        case "source":
+            details = catalog.get(DataSource, place.address).details
+            if isinstance(details, PrometheusDetails):
+                return PrometheusAlerts(settings_of(details))
+            raise InvalidInput(f'source "{place.address}" keeps no alerts', "name a source of type Prometheus")
+        case other:
+            assert_never(other)
+
+
 def _prometheus(details: PrometheusDetails) -> Source:
-    from mainstay.adapters.prometheus import PrometheusSettings, PrometheusSource  # noqa: PLC0415  (a lazy start)
-    from mainstay.adapters.prometheus_api import Secret, Tls  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.prometheus import PrometheusSource  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.prometheus_api import settings_of  # noqa: PLC0415  (a lazy start)
 
-    def secret(env: str, file: str) -> Secret | None:
-        return Secret(env, file) if env or file else None
-
-    return PrometheusSource(PrometheusSettings(
-        details.url, details.username, secret(details.password_env, details.password_file),
-        secret(details.token_env, details.token_file),
-        Tls(details.ca_file, details.cert_file, details.key_file, not details.verify), details.headers,
-        details.timeout.total_seconds(), details.retries))
+    return PrometheusSource(settings_of(details))
 
 
 def _survey(asked: Survey) -> Surveyed:

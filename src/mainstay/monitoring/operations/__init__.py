@@ -8,6 +8,8 @@ from typing import Any
 from mainstay.kernel.operation import Operation
 
 VERBS: dict[str, tuple[str, str]] = {
+    "alerts": ("alerts", "ALERTS"),
+    "audit": ("audit", "AUDIT"),
 }
 """Every verb in the order of help, with the room and the name of its operation."""
 
