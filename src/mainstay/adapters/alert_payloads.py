@@ -158,9 +158,11 @@ def _read(said: str, log: _Log, span: Span) -> AlertsRead:
     held = None
     if log.seen:
         first, last = min(one.began for one in log.seen.values()), max(one.last for one in log.seen.values())
-        said += f", {first:%-d %b %Y} – {last:%-d %b %Y}"
+        days = sorted({f"{first:%-d %b %Y}": first, f"{last:%-d %b %Y}": last}.items(), key=lambda day: day[1])
+        said += f", {' – '.join(text for text, _ in days)}"
+        # A log is taken to reach to the end of the span: silence in it is that nothing was sent.
         if first < span.end and last >= span.start:
-            held = Span(max(first, span.start), min(max(last, first), span.end))
+            held = Span(max(first, span.start), span.end)
     return AlertsRead(said, tuple(found), held, None, tuple(log.rejected), log.rejections)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +18,7 @@ import msgspec
 import numpy as np
 
 from mainstay.adapters.prometheus_api import Answer, PrometheusApi, PrometheusSettings, Refused, TooMuchAsked
-from mainstay.kernel.errors import SourceUnavailable
+from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 from mainstay.kernel.ports import Activation, AlertRule, AlertsRead
 from mainstay.kernel.quantity import Span
 
@@ -64,30 +65,36 @@ class PrometheusAlerts:
     """A history of alerts over a Prometheus API; see `mainstay.kernel.ports.AlertHistory`."""
 
     def __init__(self, settings: PrometheusSettings) -> None:
-        self._api, self._settings = PrometheusApi(settings), settings
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._api.close()
+        self._settings = settings
 
     def read(self, span: Span) -> AlertsRead:
         """Every activation that touches the span, by when it began."""
+        with closing(PrometheusApi(self._settings)) as api:
+            return _Reader(api, self._settings.at_once).read(span)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """One conversation."""
+
+    api: PrometheusApi
+    at_once: int
+
+    def read(self, span: Span) -> AlertsRead:
         start, end = int(span.start.timestamp()), int(span.end.timestamp())
         rows = self._samples(start, end)
         usual = _usual(rows.values())
         found = [one for key, samples in rows.items() for one in _activations(dict(key), samples, usual, (start, end))]
         rules = self._rules()
-        said = f"{self._api.where}: {len(rows):,} series of ALERTS"
+        said = f"{self.api.where}: {len(rows):,} series of ALERTS"
         return AlertsRead(said, tuple(sorted(found, key=lambda one: (one.began, sorted(one.labels.items())))),
-                          self._held(span), rules)
-
-    # -- asking -----------------------------------------------------------------------------------------------------
+                          self._held(span, bool(rules)), rules)
 
     def _samples(self, start: int, end: int) -> dict[_Key, _Samples]:
         days = [(low, min(low + DAY, end)) for low in range(start, end, DAY)]
         instants: dict[_Key, dict[str, list[float]]] = {}
         began: dict[_Key, dict[float, float]] = {}
-        with ThreadPoolExecutor(self._settings.at_once, "alerts") as pool:
+        with ThreadPoolExecutor(self.at_once, "alerts") as pool:
             for answer in pool.map(lambda day: self._piece("ALERTS", *day), days):
                 for line in (line for part in answer for line in part.data.result):
                     key, state = _key(line.metric), line.metric.get("alertstate", "")
@@ -102,7 +109,7 @@ class PrometheusAlerts:
     def _piece(self, metric: str, start: int, end: int) -> list[Answer]:
         """The raw samples of [start, end), in halves where the server finds that too much."""
         try:
-            return [self._api.query_raw(metric, start, end)]
+            return [self.api.query_raw(metric, start, end)]
         except TooMuchAsked:
             if end - start < 120:
                 raise
@@ -112,29 +119,29 @@ class PrometheusAlerts:
     def _rules(self) -> tuple[AlertRule, ...] | None:
         """The alerting rules in force; None where the server has no such page, as a plain store has not."""
         try:
-            text = self._api.text("rules")
-        except Refused:
+            text = self.api.text("rules")
+        except (Refused, InvalidInput):
             return None
         try:
             found = msgspec.json.decode(text, type=_Rules)
         except msgspec.DecodeError as error:
-            raise SourceUnavailable(f"the rules of {self._api.where} cannot be read: {error}",
+            raise SourceUnavailable(f"the rules of {self.api.where} cannot be read: {error}",
                                     "is this a Prometheus API?") from error
         return tuple(AlertRule(rule.name, rule.labels, timedelta(seconds=rule.duration),
                                timedelta(seconds=rule.keep_firing_for), rule.query)
                      for group in found.data.groups for rule in group.rules if rule.type == "alerting")
 
-    def _held(self, span: Span) -> Span | None:
-        """The part of the span the server remembers anything of, to the hour."""
+    def _held(self, span: Span, evaluates: bool) -> Span | None:
+        """The part of the span the server remembers, by its alerts and what it scraped; all of it where it has rules
+        and nothing ever fired.
+        """
         start, end = int(span.start.timestamp()), int(span.end.timestamp())
-        step = max(60, min(3600, (end - start) // 100 or 60))
-        for text in ('count({__name__=~"ALERTS|up"})', 'count({__name__!=""})'):
-            answer = self._api.query_range(text, start, end, step)
-            times = [at for line in answer.data.result for at, _ in line.values]
-            if times:
-                first = max(start, int(min(times)) - step)
-                return Span(datetime.fromtimestamp(first, UTC), span.end)
-        return None
+        step = max(60, min(3600, (end - start) // 100))
+        answer = self.api.query_range('count({__name__=~"ALERTS|up"})', start, end, step)
+        times = [at for line in answer.data.result for at, _ in line.values]
+        if times:
+            return Span(datetime.fromtimestamp(max(start, int(min(times)) - step), UTC), span.end)
+        return span if evaluates else None
 
 
 def _key(labels: Mapping[str, str]) -> _Key:

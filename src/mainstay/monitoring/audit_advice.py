@@ -207,8 +207,9 @@ def _grouping(by_alert: Mapping[str, Sequence[Firing]]) -> list[Suggestion]:
             taken.update((one, *alike))
             saves = sum(len(starts[other]) for other in alike)
             names = tuple(_name(other)[0] for other in alike)
+            begin = "begins" if len(names) == 1 else "begin"
             out.append(Suggestion(
-                *_name(one), "group", "", f"{', '.join(names[:4])} begin{'s' if len(names) == 1 else ''} with it within {format_duration(TOGETHER)}: "
+                *_name(one), "group", "", f"{', '.join(names[:4])} {begin} with it within {format_duration(TOGETHER)}: "
                 "one notice for all of them", saves, len(starts[one]) + saves, others=names))
         follows = [other for other, there, here in partners if there >= MOST > here]
         for other in follows:

@@ -126,7 +126,9 @@ def audit_view(found: Audit) -> View:
     blocks += [Text(f"{name} could not be read: {why}", "warn") for name, why in found.problems.items()]
     if found.rejections:
         blocks.append(Text(f"{many(found.rejections, 'record')} could not be read: {found.rejected[0]}", "warn"))
-    blocks += [suggestions_table(found), alerts_table(found), volume_chart(found), teams_table(found)]
+    blocks += [suggestions_table(found), alerts_table(found)]
+    blocks += [volume_chart(found)] if found.firings and found.days > 1 else []
+    blocks.append(teams_table(found))
     if found.people:
         blocks.append(table("Who acted", ("person", "acts>", "after hours>"), [
             (one.person, f"{one.acts:,}", f"{one.after_hours:,}") for one in found.people[:_SHOWN]]))
@@ -167,7 +169,8 @@ def _alert_row(one: AlertFigures) -> tuple[Cell, ...]:
         f"{one.pending_only}× pending only" if one.pending_only else ""
     share = one.flapping / one.firings if one.firings else 0.0
     return cells(
-        Cell(one.name, "strong"), one.severity, f"{one.firings:,}", format_duration(one.firing_seconds) if one.firing_seconds else "–",
+        Cell(one.name, "strong"), one.severity, f"{one.firings:,}",
+        format_duration(one.firing_seconds) if one.firing_seconds else "–",
         f"{one.repeats:,}", Cell(f"{one.flapping:,}", "bad" if share >= 0.5 else "plain"), f"{one.short:,}",
         "–" if one.unacted is None else f"{one.unacted:,}", _percent(one.after_hours, one.firings),
         Cell("", spark=tuple(float(count) for count in one.per_day) if one.firings else ()), Cell(note, "quiet"))
