@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -114,21 +115,35 @@ def since_words(one: AlertReading, now: datetime) -> str:
     """`14 Mar 09:05, 43 m` for what fires or is pending; a dash for what never did."""
     if one.state == "useless" or one.since is None:
         return "–"
-    return f"{one.since:%-d %b %H:%M}, {format_duration(max(now - one.since, now - now))}"
+    return f"{one.since:%-d %b %H:%M}, {format_duration(round(max((now - one.since).total_seconds(), 1)))}"
 
 
 def note_of(one: AlertReading, now: datetime) -> str:
     """What is worth knowing beside the state: time left of `for`, staleness, another opinion, a fault."""
-    notes = list(one.faults)
-    if one.fires_at is not None:
-        left = one.fires_at - now
-        notes.append(f"fires in {format_duration(left)}" if left.total_seconds() > 0 else "fires with the next slot")
+    return "; ".join((*one.faults, *((left_of_hold(one, now),) if one.fires_at else ()), *_doubts(one)))
+
+
+def left_of_hold(one: AlertReading, now: datetime) -> str:
+    """`fires in 12 m 3 s` for a pending alert, else how long its condition must hold: `after 15 m`."""
+    if one.fires_at is None:
+        return f"after {format_duration(one.hold_seconds)}"
+    left = math.ceil((one.fires_at - now).total_seconds())
+    return f"fires in {format_duration(left)}" if left > 0 else "fires with the next slot"
+
+
+def doubts(one: AlertReading) -> str:
+    """Staleness, and what a Prometheus says otherwise."""
+    return "; ".join(_doubts(one))
+
+
+def _doubts(one: AlertReading) -> list[str]:
+    notes = []
     if one.stale and one.measured_until is not None:
         notes.append(f"stale since {one.measured_until:%-d %b %H:%M}")
     if one.differs and one.elsewhere is not None:
         since = f" since {one.elsewhere.since:%-d %b %H:%M}" if one.elsewhere.since else ""
-        notes.append(f"{one.elsewhere.source} says {one.elsewhere.state}{since}")
-    return "; ".join(notes)
+        notes.append(f"the rules of {one.elsewhere.source} say {SIGNS[one.elsewhere.state][1]}{since}")
+    return notes
 
 
 def alerts_table(alerts: Sequence[AlertReading], now: datetime) -> Table:
@@ -156,3 +171,30 @@ def alerts_view(now: datetime, alerts: Sequence[AlertReading], problems: Mapping
     blocks.append(Next((f"mainstay slo attribute {firing[0].objective} --last 6h",) if firing else
                        ("mainstay slo report",) if blank else ("mainstay monitoring audit",)))
     return View("Alerts", tuple(blocks))
+
+
+# -- as a gauge ---------------------------------------------------------------------------------------------------
+
+_GAUGE = "mainstay_alert_state"
+
+
+def metrics_text(alerts: Sequence[AlertReading]) -> str:
+    """Every alert as gauges in the Prometheus text format: 1 for the state it is in, 0 for the others.
+
+    An alert without data, or of no use, is in none of the states.
+    """
+    lines = []
+    for one in alerts:
+        for state in ("inactive", "pending", "firing"):
+            labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in (
+                ("objective", one.objective), ("service", one.service), ("severity", one.severity),
+                ("tier", one.tier), ("state", state)))
+            lines.append(f"{_GAUGE}{{{labels}}} {int(one.state == state)}")
+    if not lines:
+        return ""
+    return "\n".join((f"# HELP {_GAUGE} 1 for the state the burn-rate alert is in, 0 for the others.",
+                      f"# TYPE {_GAUGE} gauge", *lines)) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -17,7 +17,7 @@ from typing import Literal
 from mainstay.kernel.quantity import format_duration, short_duration
 from mainstay.monitoring.audit import AlertFigures, Figures, Firing, is_page, title
 
-Kind = Literal["delete", "demote", "for", "keep_firing_for", "group", "inhibit", "mend", "prove"]
+Kind = Literal["delete", "demote", "for", "keep_firing_for", "group", "inhibit", "mend"]
 
 LADDER = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 20, 30, 60, 120))
 """Lengths worth writing into a rule; a page that waits longer than half an hour is no page."""
@@ -73,14 +73,8 @@ def advice(found: Figures, share: float = MOST) -> tuple[Suggestion, ...]:
         firings = by_alert.get(f"{alert.name}\0{alert.severity}", [])
         out += _of_alert(alert, firings, share)
     out += _grouping(by_alert)
-    out += [Suggestion(name, "", "prove", "", "it never fired in this span: show that it can (a test, a backtest), "
-                       "or delete it", 0, 0) for name in found.never_fired if name.lower() not in ("watchdog",)]
-    return tuple(sorted(out, key=lambda one: (_RANK[one.kind], -one.saves, one.alert)
-                        if not one.saves else (0, -one.saves, one.alert)))
+    return tuple(sorted(out, key=lambda one: (not one.saves, -one.saves, one.alert, one.kind)))
 
-
-_RANK: Mapping[Kind, int] = {"delete": 1, "mend": 1, "demote": 1, "for": 1, "keep_firing_for": 1, "group": 2,
-                             "inhibit": 2, "prove": 3}
 
 
 def saved(suggestions: Iterable[Suggestion]) -> int:

@@ -100,16 +100,17 @@ def verdict(found: Audit) -> Text:
     """One sentence: how much, how much of it noise, how much could go."""
     if not found.firings:
         return Text("Nothing began to fire in this span.", "good")
-    noise = [f"{_percent(found.flapping, found.firings)} flapped",
-             f"{_percent(found.short, found.firings)} were over before anybody could look"]
+    noise = [f"{_percent(part, found.firings)} {words}" for part, words in (
+        (found.flapping, "flapped"), (found.short, "were over before anybody could look")) if part]
     if found.unacted is not None:
         noise.append(f"nobody acted on {_percent(found.unacted, found.firings)}")
+    what = ", ".join(noise) or "none of it flapped or was over before anybody could look"
     could = f" {many(len(_useful(found)), 'change')} would take away {_percent(found.would_save, found.firings)}." \
         if found.would_save else ""
     share = found.would_save / found.firings
     tone: Tone = "bad" if share >= 0.5 else "warn" if share >= 0.2 else "plain"
     return Text(f"{many(found.firings, 'firing')} of {many(sum(1 for one in found.alerts if one.firings), 'alert')}, "
-                f"{found.firings / found.days:.1f} a day: {', '.join(noise)}.{could}", tone)
+                f"{found.firings / found.days:.1f} a day: {what}.{could}", tone)
 
 
 def _useful(found: Audit) -> list[Suggestion]:
@@ -133,6 +134,7 @@ def audit_view(found: Audit) -> View:
         blocks.append(table("Who acted", ("person", "acts>", "after hours>"), [
             (one.person, f"{one.acts:,}", f"{one.after_hours:,}") for one in found.people[:_SHOWN]]))
     blocks += [storms_timeline(found), Pairs(tuple(_mix(found)))]
+    blocks += [Text(_never(found))] if found.never_fired else []
     blocks += [Text("\n".join(_unknowns(found)), "quiet")] if _unknowns(found) else []
     blocks += [Text("\n".join(found.definitions), "quiet"),
                Next(("mainstay monitoring audit --markdown > audit.md", "mainstay monitoring alerts"))]
@@ -150,7 +152,7 @@ def suggestions_table(found: Audit) -> Table:
 
 
 _WORDS = {"delete": "delete", "demote": "make it a ticket", "for": "wait longer", "keep_firing_for": "hold on longer",
-          "group": "group", "inhibit": "hold back", "mend": "mend or delete", "prove": "prove or delete"}
+          "group": "group", "inhibit": "hold back", "mend": "mend or delete"}
 
 
 def alerts_table(found: Audit) -> Table:
@@ -217,6 +219,12 @@ def _mix(found: Audit) -> list[tuple[str, tuple[Cell, ...]]]:
     return [("severities", cells(severities or "–")), ("after hours", cells(hours if found.firings else "–"))]
 
 
+def _never(found: Audit) -> str:
+    names = ", ".join(found.never_fired[:_SHOWN])
+    more = f" and {len(found.never_fired) - _SHOWN} more" if len(found.never_fired) > _SHOWN else ""
+    return (f"Never fired in {found.days} d: {names}{more}. Show by a test that each can, or delete it.")
+
+
 def _unknowns(found: Audit) -> list[str]:
     out = []
     if found.unacted is None:
@@ -247,7 +255,7 @@ def audit_markdown(found: Audit) -> str:
                                       for one in found.storms[-_SHOWN:]] or ["None."])]
     lines += ["", "## Mix", "", *[f"- {name}: {''.join(cell.text for cell in values)}" for name, values in _mix(found)]]
     if found.never_fired:
-        lines += ["", f"Never fired: {', '.join(found.never_fired)}."]
+        lines += ["", _never(found)]
     lines += ["", "## What the words mean", "", *[f"- {text}" for text in (*found.definitions, *_unknowns(found))]]
     return "\n".join(lines) + "\n"
 

@@ -46,6 +46,7 @@ class AuditRequest:
     hours: str = arg("office hours, Monday to Friday", "9-17")
     short: str = arg("a firing over within this was resolved before seen", "5m")
     flap_gap: str = arg("firings of one instance that follow each other within this flap", "15m")
+    recorded_only: bool = arg("only what this server recorded of its own alerts; ask no other place", False)
     markdown: bool = arg("the report for the monthly review, as Markdown", False)
 
 
@@ -104,7 +105,7 @@ def _read(world: World, request: AuditRequest, span: Span) -> tuple[list[AlertsR
     places += [AlertPlace("alertmanager", request.alertmanager)] if request.alertmanager else []
     places += [AlertPlace("payloads", request.payloads)] if request.payloads else []
     named = bool(places)
-    if not named:
+    if not named and not request.recorded_only:
         places = [AlertPlace("source", one.name) for one in world.catalog.of(DataSource) if one.type == "prometheus"]
     reads: list[AlertsRead] = []
     problems: dict[str, str] = {}
@@ -118,7 +119,9 @@ def _read(world: World, request: AuditRequest, span: Span) -> tuple[list[AlertsR
             problems[place.address] = error.message
     # What our own rules made a Prometheus fire would count twice beside our own record.
     if not request.prometheus and not any(_ours(read.activations) for read in reads):
-        reads.insert(0, _journal(world, span))
+        own = _journal(world, span)
+        if own.held is not None or not reads:
+            reads.insert(0, own)
     return reads, problems
 
 
@@ -132,7 +135,8 @@ def _journal(world: World, span: Span) -> AlertsRead:
     found = tuple(one for one in activations(facts, span.end) if one.began < span.end
                   and (one.ended or one.last_seen) >= span.start)
     held = Span(max(facts[0].at, span.start) if found else span.start, span.end) if found else None
-    rules = tuple(AlertRule(f"{objective.name} {tier_name(alert.tier)}", {}, alert.tier.hold, timedelta(), "")
+    rules = tuple(AlertRule(f"{objective.name} {tier_name(alert.tier)}", {"slo": objective.name}, alert.tier.hold,
+                            timedelta(), "")
                   for objective in world.catalog.of(Objective)
                   for alert in alerts_on(objective, tiers_of(alerting_of(objective, world.catalog)))
                   if not alert.faults) if found else None
