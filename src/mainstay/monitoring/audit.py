@@ -69,6 +69,7 @@ class Firing:
 
     Args:
         held: how long its condition was seen to hold: what `for` is compared with.
+        run: which run of flapping of its instance it is part of, from 1 on; 0 for none.
         length: how long it fired; None where its end is not known.
         acted: None where the span has no record of anybody acting.
     """
@@ -83,10 +84,15 @@ class Firing:
     fresh: bool
     told: bool
     repeat: bool
-    flapping: bool
+    run: int
     short: bool
     after_hours: bool
     acted: bool | None
+
+    @property
+    def flapping(self) -> bool:
+        """Whether it is part of a run that flaps."""
+        return self.run > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,24 +226,24 @@ def firings_of(history: Iterable[Activation], acts: Sequence[Act], span: Span, y
     out: list[Firing] = []
     for those in instances.values():
         those.sort(key=lambda one: one.fired or one.began)
-        flaps = _flapping(those, yard)
+        runs = _runs(those, yard)
         before = False
-        for one, flapping in zip(those, flaps, strict=True):
+        for one, run in zip(those, runs, strict=True):
             assert one.fired is not None, "only what fired was kept"
             fresh = one.fired >= span.start
             length = None if one.ended is None else one.ended - one.fired
             acted = _acted(one, by_name) if acts else None
             out.append(Firing(
                 identity(one.labels), one.labels, one.began, one.fired, one.ended, one.last_seen - one.began, length,
-                fresh, not one.muted, fresh and before, flapping, length is not None and length < yard.short,
+                fresh, not one.muted, fresh and before, run, length is not None and length < yard.short,
                 after_hours(one.fired, yard.zones[0], yard.office), acted))
             before = before or fresh
     return sorted(out, key=lambda one: (one.fired, one.alert))
 
 
-def _flapping(those: Sequence[Activation], yard: Yardsticks) -> list[bool]:
-    """For each firing of one instance, in order, whether it is part of a run that flaps."""
-    flags = [False] * len(those)
+def _runs(those: Sequence[Activation], yard: Yardsticks) -> list[int]:
+    """For each firing of one instance, in order, which run of flapping it is part of; 0 for none."""
+    runs = [0] * len(those)
     start = 0
     for index in range(1, len(those) + 1):
         ended = those[index - 1].ended
@@ -245,9 +251,9 @@ def _flapping(those: Sequence[Activation], yard: Yardsticks) -> list[bool]:
         if ended is not None and fired is not None and fired - ended <= yard.flap_gap:
             continue
         if index - start >= yard.flap_least:
-            flags[start:index] = [True] * (index - start)
+            runs[start:index] = [max(runs) + 1] * (index - start)
         start = index
-    return flags
+    return runs
 
 
 def after_hours(moment: datetime, zone: str, office: tuple[int, int]) -> bool:

@@ -169,14 +169,14 @@ def holding_on(alert: AlertFigures, firings: Sequence[Firing], share: float) -> 
 
 
 def _gaps(firings: Sequence[Firing]) -> list[tuple[timedelta, bool]]:
-    """From the end of each firing to the next of the same instance, and whether both are part of flapping."""
+    """From the end of each firing to the next of the same instance, and whether both are of one run of flapping."""
     last: dict[frozenset[tuple[str, str]], Firing] = {}
     out = []
     for one in firings:
         instance = frozenset(one.labels.items())
         before = last.get(instance)
         if before is not None and before.ended is not None:
-            out.append((one.fired - before.ended, one.flapping and before.flapping))
+            out.append((one.fired - before.ended, 0 < one.run == before.run))
         last[instance] = one
     return out
 
