@@ -157,9 +157,9 @@ def holding_on(alert: AlertFigures, firings: Sequence[Firing], share: float) -> 
     for step in LADDER:
         if step <= now or step > LONGEST_PAGE:
             continue
-        if sum(gap < step for gap in flapping) < share * len(flapping):
+        if sum(gap <= step for gap in flapping) < share * len(flapping):
             continue
-        joined = sum(gap < step for gap, _ in gaps)
+        joined = sum(gap <= step for gap, _ in gaps)
         stretches = len(firings) - joined
         why = (f"joins {joined} of {len(firings)} firings to the one before; the {stretches} that remain end "
                f"{format_duration(step - now)} later")
