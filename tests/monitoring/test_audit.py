@@ -144,14 +144,25 @@ def test_where_nobody_recorded_anything_acting_is_unknown_and_not_zero() -> None
 
 def test_an_act_belongs_to_the_alert_it_names_at_about_that_time() -> None:
     history = [on(0, 10, service="web"), on(600, 10, service="web"), on(600, 10, service="db")]
-    found = figures(history, [act("ann", 20, "web")])
+    found = figures(history, [act("ann", 20, "web"), act("bob", 3000, "x"), act("bob", 3001, "x")])
     assert [one.acted for one in found.firings] == [True, False, False]
-    assert [(one.person, one.acts) for one in found.people] == [("ann", 1)]
+    assert [(one.person, one.acts) for one in found.people] == [("bob", 2), ("ann", 1)]
 
 
 def test_what_told_nobody_is_not_held_against_anybody() -> None:
     muted = Activation({"alertname": "X", "severity": "page"}, at(0), at(0), at(10), at(9), muted=True)
-    assert figures([muted], [act("ann", 5000, "other")]).alerts[0].unacted == 0
+    assert figures([muted], [act("ann", 5000 + n, "other") for n in range(3)]).alerts[0].unacted == 0
+
+
+def test_a_page_is_not_held_to_be_useless_for_noise_that_waiting_takes_away() -> None:
+    noise = [on(600 * n + 10 * k, 4, service="web") for n in range(10) for k in range(4)]
+    real = [on(600 * n + 300, 120, service="web") for n in range(10)]
+    acts = [act("ann", 600 * n + 310, "web") for n in range(8)]
+    found = figures([*noise, *real], acts)
+    assert found.alerts[0].unacted == 42
+    assert [one.kind for one in advice(found)] == ["for", "keep_firing_for"]
+    ignored = figures([*noise, *real], [acts[0], act("bob", 9, "x"), act("bob", 10, "x")])
+    assert advice(ignored)[0].kind == "demote"
 
 
 # -- storms -------------------------------------------------------------------------------------------------------

@@ -59,11 +59,20 @@ def test_a_log_of_payloads_is_audited(quiet: Room, log: str) -> None:
 
 def test_what_a_person_recorded_counts_as_acting_and_what_the_machinery_did_does_not(quiet: Room, log: str) -> None:
     when = NOW - timedelta(days=1)
-    facts = [NewFact("incident.recorded", "INC-1", when, {"service": "web"}, actor="ann"),
-             NewFact("incident.opened", "INC-2", when - timedelta(days=1), {"service": "web"})]
+    facts = [NewFact("incident.recorded", f"INC-{day}", when - timedelta(days=day), {"service": "web"}, actor="ann")
+             for day in range(3)]
+    facts.append(NewFact("incident.opened", "INC-9", when - timedelta(days=9), {"service": "web"}))
     quiet.journal.commit(Batch(facts))
     found = audit(quiet.world, AuditRequest(payloads=log))
-    assert (found.unacted, [one.person for one in found.people]) == (39, ["ann"])
+    assert (found.unacted, [(one.person, one.acts) for one in found.people]) == (37, [("ann", 3)])
+
+
+def test_one_act_alone_does_not_make_the_rest_ignored(quiet: Room, log: str) -> None:
+    quiet.journal.commit(Batch([NewFact("incident.recorded", "INC-1", NOW - timedelta(days=1), {"service": "db"},
+                                        actor="ann")]))
+    found = audit(quiet.world, AuditRequest(payloads=log))
+    assert found.unacted is None
+    assert "delete" not in [one.kind for one in found.suggestions]
 
 
 def test_what_a_server_recorded_is_audited_without_asking_anybody() -> None:

@@ -133,7 +133,7 @@ class Alertmanager:
         try:
             answer = httpx.get(f"{self._url}/api/v2/alerts", timeout=TIMEOUT, headers={"Accept": "application/json"})
         except httpx.TransportError as error:
-            raise SourceUnavailable(f"no Alertmanager answers at {self._url}: {error}",
+            raise SourceUnavailable(f"no Alertmanager answers at {self._url}",
                                     "is it running, and is the port right?") from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise InvalidInput(f'"{self._url}" is not an address: {error}', "write http://host:9093") from error

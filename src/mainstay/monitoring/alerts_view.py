@@ -154,8 +154,8 @@ def alerts_table(alerts: Sequence[AlertReading], now: datetime) -> Table:
         burn_words(one.long_burn), burn_words(one.short_burn), f"{one.factor:.3g}×",
         format_duration(one.hold_seconds), Cell(note_of(one, now), "quiet")) for one in urgent_first(alerts)]
     columns = (Column("objective"), Column("severity", gives_way=4), Column("windows"), Column("state"),
-               Column("since", gives_way=1), Column("burn", True), Column("burn", True), Column("fires above", True),
-               Column("for", True, gives_way=3), Column("", gives_way=2))
+               Column("since", gives_way=1), Column("burn long", True), Column("burn short", True),
+               Column("fires above", True), Column("for", True, gives_way=3), Column("", gives_way=2))
     return Table(columns, tuple(rows), empty="the catalog declares no objective: docs/guides/slo.md shows how")
 
 
@@ -167,7 +167,7 @@ def alerts_view(now: datetime, alerts: Sequence[AlertReading], problems: Mapping
     blocks: list[Block] = [Text(read, "quiet"), verdict(alerts), alerts_table(alerts, now)]
     blocks += [Text(f"{name} cannot be compared with: {why}", "warn") for name, why in problems.items()]
     firing = [one for one in urgent_first(alerts) if one.state in ("firing", "pending")]
-    blank = all(one.state == "no_data" for one in alerts)
+    blank = all(one.state in ("no_data", "useless") for one in alerts)
     blocks.append(Next((f"mainstay slo attribute {firing[0].objective} --last 6h",) if firing else
                        ("mainstay slo report",) if blank else ("mainstay monitoring audit",)))
     return View("Alerts", tuple(blocks))

@@ -8,7 +8,8 @@ How the words are meant, here and wherever the audit is shown:
 * an instance *flaps* when it fires at least `flap_least` times, each within `flap_gap` of the end of the one before;
 * a firing was *resolved before seen* when it ended within `short`: nobody had a chance to look;
 * it was *acted on* when a person recorded something about the alert, its objective or its service from five minutes
-  before it began to half an hour after it ended; where nobody recorded anything at all in the span, this is unknown;
+  before it began to half an hour after it ended; where fewer than three such acts are recorded in the span, that an
+  alert has none says nothing, and is unknown;
 * it was *after hours* when it began outside of Monday to Friday, `office` hours, in the zone;
 * a *storm* is `storm` or more firings of different instances that begin within `storm_within`.
 """
@@ -25,6 +26,8 @@ from mainstay.kernel.quantity import Span, zone_named
 
 BEFORE, AFTER = timedelta(minutes=5), timedelta(minutes=30)
 """How far around a firing something recorded counts as acting on it: on-call acknowledges in minutes, writes later."""
+FEWEST_ACTS = 3
+"""Acts below which a team plainly does not record what it does."""
 ALWAYS = 0.9
 """Share of the span from which on an alert counts as always firing."""
 BY_DESIGN = frozenset({"watchdog", "deadmansswitch", "deadmanssnitch", "heartbeat"})
@@ -71,7 +74,7 @@ class Firing:
         held: how long its condition was seen to hold: what `for` is compared with.
         run: which run of flapping of its instance it is part of, from 1 on; 0 for none.
         length: how long it fired; None where its end is not known.
-        acted: None where the span has no record of anybody acting.
+        acted: None where nothing says so and too little is recorded to conclude from that.
     """
 
     alert: tuple[str, ...]
@@ -194,7 +197,7 @@ def audited(history: Sequence[Activation], acts: Sequence[Act], rules: Sequence[
     fired = {one.labels["alertname"] for one in firings}
     # A burn-rate alert that is quiet does its work; that it can fire, a backtest shows.
     quiet = tuple(sorted({rule.name for rule in rules or () if "slo" not in rule.labels} - fired))
-    known = bool(acts)
+    known = len(acts) >= FEWEST_ACTS
     return Figures(
         tuple(firings), alerts, _teams(fresh, yard, known), _people(acts, yard), storms(fresh, yard),
         dict(Counter(one.labels.get("severity", "none") for one in fresh).most_common()),
@@ -232,7 +235,7 @@ def firings_of(history: Iterable[Activation], acts: Sequence[Act], span: Span, y
             assert one.fired is not None, "only what fired was kept"
             fresh = one.fired >= span.start
             length = None if one.ended is None else one.ended - one.fired
-            acted = _acted(one, by_name) if acts else None
+            acted = _acted(one, by_name) or (False if len(acts) >= FEWEST_ACTS else None)
             out.append(Firing(
                 identity(one.labels), one.labels, one.began, one.fired, one.ended, one.last_seen - one.began, length,
                 fresh, not one.muted, fresh and before, run, length is not None and length < yard.short,
@@ -320,7 +323,7 @@ def _figures(key: tuple[str, ...], one: _Gathered, rule: AlertRule | None, span:
     for firing in fresh:
         per_day[min((firing.fired - span.start) // timedelta(days=1), days - 1)] += 1
     told = [firing for firing in fresh if firing.told]
-    known = any(firing.acted is not None for firing in one.firings)
+    known = any(firing.acted is False for firing in one.firings) or all(firing.acted for firing in one.firings)
     return AlertFigures(
         title(key), key[1] or "none", team_of(one.firings[0].labels, yard) if one.firings else "",
         len(fresh), len({tuple(sorted(firing.labels.items())) for firing in one.firings}),

@@ -104,22 +104,28 @@ def _of_alert(alert: AlertFigures, firings: Sequence[Firing], share: float) -> l
         return out
     if alert.firings < FEWEST:
         return out
-    told = sum(one.told for one in firings)
-    ignored = alert.unacted is not None and told >= FEWEST and alert.unacted >= share * told
     hold = waiting(alert, firings, share)
-    if ignored and alert.unacted == told:
+    told = [one for one in firings if one.told]
+    if len(told) >= FEWEST and all(one.acted is False for one in told):
         out.append(Suggestion(alert.name, alert.severity, "delete", "",
                               f"it fired {alert.firings} times and nobody ever acted on it", alert.firings,
                               alert.firings))
-    # Where waiting leaves the long ones and takes the rest, the page is worth having.
-    elif is_page(alert.severity) and (ignored or (alert.short >= share * alert.firings
-                                                  and (hold is None or hold.saves == hold.of))):
-        why = f"nobody acted on {alert.unacted} of {told}" if ignored else \
-            f"{alert.short} of {alert.firings} were over before anybody could look"
+    elif is_page(alert.severity) and (why := _needs_nobody(alert, firings, hold, share)):
         out.append(Suggestion(alert.name, alert.severity, "demote", "severity: ticket", why, alert.firings,
                               alert.firings, loses=sum(bool(one.acted) for one in firings)))
     out += [one for one in (hold, holding_on(alert, firings, share)) if one is not None]
     return out
+
+
+def _needs_nobody(alert: AlertFigures, firings: Sequence[Firing], hold: Suggestion | None, share: float) -> str:
+    """Why nobody need be woken by what is left when the rule waits longer; empty where somebody may have to."""
+    if (hold is not None and hold.saves == hold.of) or (hold is None and alert.short >= share * alert.firings):
+        return f"{alert.short} of {alert.firings} were over before anybody could look"
+    # Noise that waiting takes away is no reason: the page may be worth having for the rest.
+    longest = timedelta() if hold is None else timedelta(seconds=hold.delay_seconds + (alert.hold_seconds or 0))
+    rest = [one for one in firings if one.told and (one.ended is None or one.held >= longest)]
+    ignored = sum(one.acted is False for one in rest)
+    return f"nobody acted on {ignored} of {len(rest)}" if len(rest) >= FEWEST and ignored >= share * len(rest) else ""
 
 
 def waiting(alert: AlertFigures, firings: Sequence[Firing], share: float) -> Suggestion | None:

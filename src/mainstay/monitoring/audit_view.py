@@ -38,7 +38,7 @@ class Audit:
 
     Args:
         read: what was read.
-        unacted: None where nobody recorded any act in the span.
+        unacted: None where too few acts are recorded in the span to conclude from.
         would_save: firings that would not have been if every suggestion were followed.
         problems: declared sources that could not be read, and why.
         rules_known: whether a place said which rules are in force, so that silence can be told.
@@ -228,8 +228,8 @@ def _never(found: Audit) -> str:
 def _unknowns(found: Audit) -> list[str]:
     out = []
     if found.unacted is None:
-        out.append("Nobody recorded an incident, an acknowledgement or a silence in this span, so whether alerts were "
-                   "acted on is not known: mainstay record incident SERVICE --text WHAT")
+        out.append("Fewer than three incidents, acknowledgements or silences are recorded in this span, so whether "
+                   "alerts were acted on is not known: mainstay record incident SERVICE --text WHAT")
     if not found.rules_known:
         out.append("No place read here knows the rules in force, so alerts that never fired are not seen.")
     return out

@@ -230,7 +230,7 @@ class Alerts:
 
 
 def alerts(world: World, request: AlertsRequest) -> Alerts:
-    """Show every objective's burn-rate alerts: firing, pending or quiet, since when, how far from it.
+    """Show every objective's burn-rate alerts: firing, pending or quiet, and since when.
 
     Answers from the ledger as it is; `mainstay slo report` brings it up to date, and so does a running server.
     """
