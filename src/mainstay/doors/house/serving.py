@@ -19,7 +19,7 @@ from mainstay.doors.front import Act, Hooks, ServerSettings
 from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
 from mainstay.doors.sse import Feed
-from mainstay.doors.web.monitoring_content import monitoring_pages
+from mainstay.doors.web.monitoring_content import Seen, monitoring_pages, noise_of
 from mainstay.doors.web.slo_content import pages, resource_link
 from mainstay.kernel.catalog import find_files, load
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
@@ -31,7 +31,6 @@ from mainstay.kernel.ports import Notice, Notifier, World
 from mainstay.kernel.quantity import Span, parse_duration
 from mainstay.kernel.view import Text, View
 from mainstay.kernel.wording import many
-from mainstay.monitoring.alerts_view import AlertReading
 from mainstay.monitoring.alerts_view import metrics_text as alerts_text
 from mainstay.monitoring.operations.alerts import (
     HISTORY,
@@ -88,10 +87,10 @@ class Clockwork(threading.Thread):
         super().__init__(name="mainstay-clockwork", daemon=True)
         self.world, self.feed, self.every, self.notifier = world, feed, every, notifier
         self.latest: Report | None = None
-        self.alerts: tuple[AlertReading, ...] = ()
+        self.seen = Seen((), (), "")
         self.problem = "the first evaluation is not done yet"
         self.evaluations = 0
-        self._watch = Watch()
+        self._watch, self._noise = Watch(), (0, "")
         self._stop_asked = threading.Event()
         self._catalog_seen = _stamp(world.catalog.root)
 
@@ -140,12 +139,16 @@ class Clockwork(threading.Thread):
             down: objectives whose source did not answer a moment ago; it is not waited for a second time.
         """
         world, objectives = self.world, self.world.catalog.of(Objective)
-        judged = record_alerts(world, self._watch, planned_work(world))
+        judged, before = record_alerts(world, self._watch, planned_work(world)), self._noise[0]
+        if self._watch.seq != before:
+            self._noise = self._watch.seq, noise_of(world)
         silent = {resolved(one, world.catalog).source for one in objectives if one.name in down}
         asked = [one.name for one in world.catalog.of(DataSource)
                  if one.type == "prometheus" and one.name not in silent]
         theirs = elsewhere(world, asked)[0] if asked else {}
-        self.alerts = readings(world, objectives, judged, theirs)
+        now = world.clock.now()
+        self.seen = Seen(readings(world, objectives, judged, theirs), self._watch.past(now - HISTORY, now),
+                         self._noise[1])
 
     def _reread_catalog(self) -> None:
         stamp = _stamp(self.world.catalog.root)
@@ -231,17 +234,17 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     def latest(asked: World) -> Report:
         return clockwork.latest or report(asked, ReportRequest(offline=True))
 
-    def standing(asked: World) -> tuple[AlertReading, ...]:
-        return clockwork.alerts if clockwork.latest is not None else alerts(asked, AlertsRequest()).alerts
+    def seen(asked: World) -> Seen:
+        return clockwork.seen if clockwork.latest is not None else Seen(alerts(asked, AlertsRequest()).alerts, (), "")
 
     def metrics() -> str:
         if clockwork.latest is None:
             return ""
-        return metrics_text(clockwork.latest.objectives) + alerts_text(clockwork.alerts)
+        return metrics_text(clockwork.latest.objectives) + alerts_text(clockwork.seen.alerts)
 
     hooks = Hooks(metrics, lambda: (clockwork.problem,) if clockwork.problem else (), feed, audit, resource_link)
     app = build_app(operations_of_all(), lambda actor: replace(clockwork.world, actor=actor), settings,
-                    pages(latest, standing) + monitoring_pages(latest, standing), hooks)
+                    pages(latest, lambda asked: seen(asked).alerts) + monitoring_pages(latest, seen), hooks)
     begun = world.clock.now()
 
     def answering(url: str) -> None:

@@ -45,12 +45,13 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """Lanes over [start, end), with days to name below them."""
+    """Lanes over [start, end), with days to name below them; `more` lanes are left out."""
 
     start: datetime
     end: datetime
     lanes: tuple[Lane, ...]
     ticks: tuple[datetime, ...]
+    more: int = 0
 
 
 def place(lanes: Lanes, at: datetime) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainstay.doors.web.lanes import Bar, Lane, Lanes, ticks_of
@@ -26,32 +27,44 @@ from mainstay.monitoring.alerts_view import (
     verdict,
 )
 from mainstay.monitoring.audit_view import verdict as audit_verdict
-from mainstay.monitoring.operations.alerts import past
 from mainstay.monitoring.operations.audit import AuditRequest, audit
 from mainstay.slo.operations.standings import Report
 
 HISTORY = timedelta(days=30)
 _ROWS = 100
 
-Readings = Callable[[World], tuple[AlertReading, ...]]
+MOST_ROWS, MOST_LANES = 200, 40
+"""What a page shows; the command lists everything."""
 
 
-def monitoring_pages(latest: Callable[[World], Report], readings: Readings) -> tuple[Page, ...]:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a server knows of its alerts, judged at most a short while ago.
+
+    Args:
+        fired: the recorded alerts of the last weeks.
+        noise: the audit of them in one sentence; empty without any.
+    """
+
+    alerts: tuple[AlertReading, ...]
+    fired: tuple[Activation, ...]
+    noise: str
+
+
+def monitoring_pages(latest: Callable[[World], Report], seen: Callable[[World], Seen]) -> tuple[Page, ...]:
     """The hand-made page of the word.
 
     Args:
         latest: the newest report, for what is spent of each budget.
-        readings: how the alerts stand, judged at most a short while ago.
     """
     return (Page("/monitoring", "alerts", "monitoring.html",
-                 lambda world, query: monitoring_page(world, query, latest(world), readings(world)),
+                 lambda world, query: monitoring_page(world.clock.now(), query, latest(world), seen(world)),
                  word="monitoring"),)
 
 
-def monitoring_page(world: World, query: PageQuery, report: Report, readings: Sequence[AlertReading],
-                    ) -> MonitoringPage:
+def monitoring_page(now: datetime, query: PageQuery, report: Report, seen: Seen) -> MonitoringPage:
     """Every alert, what fires first, and when they fired."""
-    now = world.clock.now()
+    readings, fired = seen.alerts, seen.fired
     wanted = query.get("state")
     ordered = urgent_first(readings)
     spent = {one.name: percent(one.consumption_percent, 0) for one in report.objectives}
@@ -61,19 +74,19 @@ def monitoring_page(world: World, query: PageQuery, report: Report, readings: Se
     says = verdict(readings)
     stale = sorted({one.objective for one in readings if one.stale})
     until = [one.measured_until for one in readings if one.measured_until is not None]
-    fired = past(world, now - HISTORY)
+    shown = [one for one in ordered if wanted == one.state or (not wanted and one.state != "useless")]
+    more = len(shown) - MOST_ROWS
     return MonitoringPage(
-        says.text, says.tone, counts,
-        tuple(_row(one, spent, now) for one in ordered
-              if wanted == one.state or (not wanted and one.state != "useless")),
+        says.text, says.tone, counts, tuple(_row(one, spent, now) for one in shown[:MOST_ROWS]),
+        f"{many(more, 'further alert')}: mainstay monitoring alerts lists all" if more > 0 else "",
         "No alert is in this state." if wanted else
         "The catalog declares no objective. Start with: mainstay slo try LOG",
         _lanes(fired, now), _history_title(fired),
         table("", ("alert", "began", "ended", "lasted>"), [_history_row(one, now) for one in reversed(fired[-_ROWS:])]),
         table("Of no use", ("objective", "alert", "why"), [
             (one.objective, f"{one.severity}, {one.long} / {one.short}", "; ".join(one.faults))
-            for one in ordered if one.state == "useless"]),
-        _audit_sentence(world), max(until, default=None),
+            for one in ordered if one.state == "useless"][:MOST_ROWS]),
+        seen.noise, max(until, default=None),
         f"Stale: {', '.join(stale[:3])}{' and more' if len(stale) > 3 else ''}" if stale else "")
 
 
@@ -100,16 +113,16 @@ def _lanes(fired: Sequence[Activation], now: datetime) -> Lanes | None:
     by_alert: dict[tuple[str, str], list[Activation]] = {}
     for one in fired:
         by_alert.setdefault((one.labels["slo"], one.labels["tier"]), []).append(one)
-    lanes = []
-    for (slo, tier), those in by_alert.items():
-        bars = tuple(Bar(max(one.fired or one.began, start), one.ended, _says(one, now)) for one in those)
-        lasted = sum(((one.ended or now) - max(one.fired or one.began, start) for one in those), timedelta())
-        lanes.append(Lane(slo, tier, link_to(slo), "bad" if tier.startswith("page") else "warn", bars,
-                          f"{len(those)}×, {format_duration(lasted)}"))
-    if not lanes:
-        return None
-    lanes.sort(key=lambda lane: (lane.tone != "bad", lane.name, lane.tier))
-    return Lanes(start, now, tuple(lanes), ticks_of(start, now))
+    most = sorted(by_alert.items(), key=lambda item: (not item[0][1].startswith("page"), -len(item[1]), item[0]))
+    lanes = tuple(_lane(slo, tier, those, start, now) for (slo, tier), those in most[:MOST_LANES])
+    return Lanes(start, now, lanes, ticks_of(start, now), max(0, len(most) - MOST_LANES)) if lanes else None
+
+
+def _lane(slo: str, tier: str, those: Sequence[Activation], start: datetime, now: datetime) -> Lane:
+    bars = tuple(Bar(max(one.fired or one.began, start), one.ended, _says(one, now)) for one in those)
+    lasted = sum(((one.ended or now) - max(one.fired or one.began, start) for one in those), timedelta())
+    return Lane(slo, tier, link_to(slo), "bad" if tier.startswith("page") else "warn", bars,
+                f"{len(those)}×, {format_duration(lasted)}")
 
 
 def _says(one: Activation, now: datetime) -> str:
@@ -134,8 +147,8 @@ def _history_row(one: Activation, now: datetime) -> tuple[str, ...]:
     return (one.labels["alertname"], f"{fired:%-d %b %H:%M} UTC", ended, format_duration((one.ended or now) - fired))
 
 
-def _audit_sentence(world: World) -> str:
-    """The audit of our own record; no other place is asked while a page is drawn."""
+def noise_of(world: World) -> str:
+    """The audit of our own record in one sentence; empty without any."""
     try:
         return audit_verdict(audit(world, AuditRequest(recorded_only=True))).text
     except NoData:

@@ -63,6 +63,7 @@ class MonitoringPage:
     """Every alert, what fires first; when they fired; what is of no use.
 
     Args:
+        more: how many alerts the page leaves out, and what lists them; empty when none.
         history: None when nothing fired in the stretch.
         rows: of the history, for "show the rows".
         faults: tiers that can never trip, or trip while the promise is kept.
@@ -73,6 +74,7 @@ class MonitoringPage:
     tone: Tone
     counts: tuple[StateChoice, ...]
     alerts: tuple[AlertRow, ...]
+    more: str
     empty: str
     history: Lanes | None
     history_title: str

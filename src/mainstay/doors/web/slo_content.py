@@ -164,7 +164,7 @@ def _with_alerts(world: World, found: Shown) -> Chart:
     chart, name = budget_chart(found), found.standing.name
     if not chart.times:
         return chart
-    fired = [one for one in past(world, chart.times[0]) if one.labels["slo"] == name]
+    fired = past(world, name, chart.times[0])
     marks = [Mark(max(one.fired or one.began, chart.times[0]), f"alert {one.labels['tier']} fired", "bad",
                   "monitoring", one.ended or chart.times[-1]) for one in fired[-MARKS:]]
     return replace(chart, marks=tuple(sorted((*chart.marks, *marks), key=lambda mark: mark.at)))

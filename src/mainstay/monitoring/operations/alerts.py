@@ -36,6 +36,8 @@ HISTORY = timedelta(days=30)
 """How far back the ledger is judged the first time, so that a page and an audit have something to show."""
 STALE = timedelta(minutes=25)
 """A ledger whose last slot is older than this gets no fresh data: two slots beyond what may come late."""
+KEPT = 2 * HISTORY
+"""How much of the record a server keeps at hand."""
 SLOT = timedelta(minutes=5)
 LOOK_BACK = timedelta(minutes=10)
 """How much of a Prometheus' own alerts is read to know how they stand now."""
@@ -68,9 +70,32 @@ class Watch:
 
     Args:
         through: up to where each alert is judged, and how it stood there.
+        known: how each alert stood when something was last recorded of it.
+        facts: what was recorded of alerts, in order; enough of it for `KEPT`.
+        seq: up to which fact the journal is read.
     """
 
     through: dict[tuple[str, str], tuple[datetime, Standing]] = field(default_factory=dict)
+    known: dict[tuple[str, str], Standing] = field(default_factory=dict)
+    facts: list[Fact] = field(default_factory=list)
+    seq: int = 0
+
+    def catch_up(self, world: World) -> bool:
+        """Read what was recorded since the last time, also by others; whether there was anything."""
+        fresh = list(world.journal.facts(FactQuery(kinds=(BEGAN, ENDED), after=self.seq)))
+        if not fresh:
+            return False
+        self.known |= recorded(fresh)
+        self.seq = fresh[-1].seq
+        oldest = world.clock.now() - KEPT
+        firing = {key for key, standing in self.known.items() if standing.state == "firing"}
+        self.facts = [one for one in (*self.facts, *fresh)
+                      if one.at >= oldest or (one.subject, one.data.get("tier")) in firing]
+        return True
+
+    def past(self, since: datetime, now: datetime) -> tuple[Activation, ...]:
+        """The recorded alerts that were on since then, by when they began."""
+        return _on_since(activations(self.facts, now), since)
 
 
 # -- judging ------------------------------------------------------------------------------------------------------
@@ -81,25 +106,24 @@ def judge(world: World, objectives: Sequence[Objective], watch: Watch | None = N
     """Every alert that can trip, followed from where it was last recorded to now. Records nothing, asks no source."""
     watch = watch or Watch()
     now = world.clock.now()
-    known = recorded(world.journal.facts(FactQuery(kinds=(BEGAN, ENDED))))
+    watch.catch_up(world)
     planned = _planned_by_facts(world) if planned is None else planned
     out: list[Judged] = []
-    for start, those in _by_reach(world, objectives, watch, known, now).items():
+    for start, those in _by_reach(world, objectives, watch, now).items():
         keys = {one.name: ledger_key(resolved(one, world.catalog), one.method) for one, _ in those}
         end = datetime.fromtimestamp(floor_slot(now), UTC)
         slots = world.ledger.read(list(dict.fromkeys(keys.values())), Span(start, end))
         for objective, alerts in those:
             series = slots[keys[objective.name]].without(planned.get(objective.name, ()))
-            out += _judge_one(objective, alerts, series, (known, watch, now))
+            out += _judge_one(objective, alerts, series, watch, now)
     return out
 
 
-_Record = tuple[Mapping[tuple[str, str], Standing], Watch, datetime]
 _Wanted = tuple[Objective, tuple[BurnAlert, ...]]
 
 
-def _by_reach(world: World, objectives: Sequence[Objective], watch: Watch, known: Mapping[tuple[str, str], Standing],
-              now: datetime) -> dict[datetime, list[_Wanted]]:
+def _by_reach(world: World, objectives: Sequence[Objective], watch: Watch, now: datetime,
+              ) -> dict[datetime, list[_Wanted]]:
     """The objectives with their alerts, by the day from which on slots of them are needed: one reading a day."""
     out: dict[datetime, list[_Wanted]] = {}
     for objective in objectives:
@@ -107,29 +131,28 @@ def _by_reach(world: World, objectives: Sequence[Objective], watch: Watch, known
                        if not one.faults)
         if not alerts:
             continue
-        need = min(_start(objective, one, known, watch, now)[0] - one.tier.long for one in alerts)
+        need = min(_start(objective, one, watch, now)[0] - one.tier.long for one in alerts)
         day = need.replace(hour=0, minute=0, second=0, microsecond=0)
         out.setdefault(day, []).append((objective, alerts))
     return out
 
 
-def _start(objective: Objective, alert: BurnAlert, known: Mapping[tuple[str, str], Standing], watch: Watch,
-           now: datetime) -> tuple[datetime, Standing]:
+def _start(objective: Objective, alert: BurnAlert, watch: Watch, now: datetime) -> tuple[datetime, Standing]:
     """From where on the alert is still to be judged, and how it stood there: as remembered, else as recorded."""
     key = objective.name, tier_name(alert.tier)
-    standing = known.get(key, Standing())
+    standing = watch.known.get(key, Standing())
     if key in watch.through:
         return watch.through[key]
     return max(standing.since or now - HISTORY, now - HISTORY), standing
 
 
-def _judge_one(objective: Objective, alerts: Iterable[BurnAlert], series: Series, record: _Record) -> list[Judged]:
-    known, watch, now = record
+def _judge_one(objective: Objective, alerts: Iterable[BurnAlert], series: Series, watch: Watch, now: datetime,
+               ) -> list[Judged]:
     running, until = Running.of(series), measured_until(series)
     out = []
     for alert in alerts:
-        after, start = _start(objective, alert, known, watch, now)
-        before = known.get((objective.name, tier_name(alert.tier)), Standing())
+        after, start = _start(objective, alert, watch, now)
+        before = watch.known.get((objective.name, tier_name(alert.tier)), Standing())
         # What the last slot said is good until the next one could say otherwise.
         good = after if until is None else min(now, until + SLOT)
         standing, firings = followed(start, changes(alert, series, running, after), alert.tier.hold, good)
@@ -155,7 +178,6 @@ def record_alerts(world: World, watch: Watch, planned: Planned | None = None) ->
     Repeating it records nothing twice, and after a pause it records what it missed, at the times it happened.
     """
     judged = judge(world, world.catalog.of(Objective), watch, planned)
-    known = recorded(world.journal.facts(FactQuery(kinds=(BEGAN, ENDED))))
     facts: list[NewFact] = []
     for one in judged:
         tier, objective = one.alert.tier, one.objective
@@ -165,10 +187,11 @@ def record_alerts(world: World, watch: Watch, planned: Planned | None = None) ->
             "short_burn": one.burns[1]})
     alive = {(one.objective.name, one.tier) for one in judged}
     facts += [ended(name, tier, standing.since, world.clock.now(), "it is no longer declared")
-              for (name, tier), standing in known.items()
+              for (name, tier), standing in watch.known.items()
               if standing.state == "firing" and standing.since is not None and (name, tier) not in alive]
     if facts:
         world.journal.commit(Batch(facts))
+        watch.catch_up(world)
     for one in judged:
         if one.until is not None:
             watch.through[one.objective.name, one.tier] = one.until, one.standing
@@ -275,10 +298,14 @@ def _reading(one: Judged, now: datetime) -> AlertReading:
         measured_until=one.until, stale=one.until is not None and now - one.until > STALE, faults=())
 
 
-def past(world: World, since: datetime) -> tuple[Activation, ...]:
-    """The recorded alerts that were on since then, by when they began."""
-    facts: Iterable[Fact] = world.journal.facts(FactQuery(kinds=(BEGAN, ENDED)))
-    return tuple(one for one in activations(facts, world.clock.now()) if one.ended is None or one.ended >= since)
+def past(world: World, objective: str, since: datetime) -> tuple[Activation, ...]:
+    """The recorded alerts of one objective that were on since then, by when they began."""
+    facts = world.journal.facts(FactQuery(kinds=(BEGAN, ENDED), subject=objective))
+    return _on_since(activations(facts, world.clock.now()), since)
+
+
+def _on_since(fired: Iterable[Activation], since: datetime) -> tuple[Activation, ...]:
+    return tuple(one for one in fired if one.ended is None or one.ended >= since)
 
 
 ALERTS = Operation(
