@@ -11,14 +11,25 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, assert_never
 
 from mainstay.kernel.catalog import Catalog, Grammar
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.operation import Operation
-from mainstay.kernel.ports import Clock, FileSet, Ledger, Source, Survey, Surveyed, TextFile, World
+from mainstay.kernel.ports import (
+    AlertHistory,
+    AlertPlace,
+    Clock,
+    FileSet,
+    Ledger,
+    Source,
+    Survey,
+    Surveyed,
+    TextFile,
+    World,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +118,8 @@ def build_world(settings: Settings) -> World:
     catalog, findings = read_catalog(settings)
     opened = _OnFirstUse(lambda: _open_store(settings.store, clock))
     return World(clock=clock, catalog=catalog, journal=_Part(opened, "journal"), ledger=_Part(opened, "ledger"),
-                 source=Sources(catalog, clock), survey=_survey, findings=tuple(findings), actor=settings.actor,
+                 source=Sources(catalog, clock), survey=_survey, findings=tuple(findings),
+                 alerts=lambda place: open_alerts(catalog, place, clock), actor=settings.actor,
                  progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
                  texts=_Texts())
 
@@ -116,7 +128,8 @@ def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -
     """The same world under another catalog, whose sources are asked from now on."""
     # A world that was put together by hand brings sources of its own, which no catalog declares.
     source = world.source.under(catalog) if isinstance(world.source, Sources) else world.source
-    return replace(world, catalog=catalog, findings=tuple(findings), source=source)
+    return replace(world, catalog=catalog, findings=tuple(findings), source=source,
+                   alerts=lambda place: open_alerts(catalog, place, world.clock))
 
 
 def read_catalog(settings: Settings) -> tuple[Catalog, list[Finding]]:
@@ -187,6 +200,34 @@ def open_source(catalog: Catalog, name: str, clock: Clock) -> Source:
         case _:
             raise InvalidInput(f'source "{name}" is of type {declared.type}, which cannot be asked',
                                "use type Prometheus or events")
+
+
+def open_alerts(catalog: Catalog, place: AlertPlace, clock: Clock) -> AlertHistory:
+    """The history of alerts at that place, ready to be read.
+
+    Raises:
+        NotFound: the catalog declares no source of that name.
+        InvalidInput: the source is no Prometheus, which alone keeps what alerts did.
+    """
+    from mainstay.adapters.alert_payloads import Alertmanager, PayloadLog  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.prometheus_alerts import PrometheusAlerts  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.prometheus_api import settings_of  # noqa: PLC0415  (a lazy start)
+    from mainstay.kernel.objective import DataSource, PrometheusDetails  # noqa: PLC0415  (a lazy start)
+
+    match place.kind:
+        case "payloads":
+            return PayloadLog(place.address)
+        case "alertmanager":
+            return Alertmanager(place.address)
+        case "prometheus":
+            return PrometheusAlerts(settings_of(PrometheusDetails(place.address)), clock)
+        case "source":
+            details = catalog.get(DataSource, place.address).details
+            if isinstance(details, PrometheusDetails):
+                return PrometheusAlerts(settings_of(details), clock)
+            raise InvalidInput(f'source "{place.address}" keeps no alerts', "name a source of type Prometheus")
+        case other:
+            assert_never(other)
 
 
 def _survey(asked: Survey) -> Surveyed:

@@ -43,6 +43,7 @@ from mainstay.adapters.prometheus_api import (
     Secret,
     Tls,
     TooMuchAsked,
+    settings_of,
 )
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 from mainstay.kernel.objective import PrometheusDetails
@@ -157,14 +158,7 @@ def declared_source(details: PrometheusDetails, clock: Clock) -> PrometheusSourc
     Raises:
         InvalidInput: its address or its files cannot be used.
     """
-    def secret(env: str, file: str) -> Secret | None:
-        return Secret(env, file) if env or file else None
-
-    return PrometheusSource(PrometheusSettings(
-        details.url, details.username, secret(details.password_env, details.password_file),
-        secret(details.token_env, details.token_file),
-        Tls(details.ca_file, details.cert_file, details.key_file, not details.verify), details.headers,
-        details.timeout.total_seconds(), details.retries), clock)
+    return PrometheusSource(settings_of(details), clock)
 
 
 class PrometheusSource:

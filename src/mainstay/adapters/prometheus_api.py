@@ -18,6 +18,7 @@ import httpx
 import msgspec
 
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
+from mainstay.kernel.objective import PrometheusDetails
 from mainstay.kernel.ports import Clock
 
 FIRST_WAIT = 0.2
@@ -119,6 +120,18 @@ class PrometheusSettings:
     max_points: int = 10_000
     at_once: int = 8
     method: str = "POST"
+
+
+def settings_of(details: PrometheusDetails) -> PrometheusSettings:
+    """The settings of a source as it is declared."""
+    def secret(env: str, file: str) -> Secret | None:
+        return Secret(env, file) if env or file else None
+
+    return PrometheusSettings(
+        details.url, details.username, secret(details.password_env, details.password_file),
+        secret(details.token_env, details.token_file),
+        Tls(details.ca_file, details.cert_file, details.key_file, not details.verify), details.headers,
+        details.timeout.total_seconds(), details.retries)
 
 
 class Line(msgspec.Struct):

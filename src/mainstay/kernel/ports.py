@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
 
 from mainstay.kernel.catalog import Catalog
-from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.finding import Finding
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.quantity import SLOT, Span
@@ -320,6 +320,90 @@ class NoTexts:
         raise InvalidInput(f"{path} cannot be written here", "use the command line, which writes files")
 
 
+# -- what alerts did ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """One time that an alert was on.
+
+    Args:
+        labels: what tells it apart, `alertname` among them; never `alertstate`.
+        began: its condition began to hold; equal to `fired` where the history does not say.
+        fired: it began to fire; None when the condition went away before it did.
+        ended: the first moment it was seen off; None while it is on, and where the history never says.
+        last_seen: the last moment it was known to be on.
+        muted: nobody was told: somebody had silenced it, or it was worked out afterwards.
+    """
+
+    labels: Mapping[str, str]
+    began: datetime
+    fired: datetime | None
+    ended: datetime | None
+    last_seen: datetime
+    muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """A rule that is in force: its name and labels, `for` and `keep_firing_for`, and the expression."""
+
+    name: str
+    labels: Mapping[str, str]
+    hold: timedelta
+    keep: timedelta
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsRead:
+    """What a history of alerts says of a span.
+
+    Args:
+        said: what was read, in a few words.
+        rules: the rules in force; None where this place does not know them.
+        held: the part of the span that the place has a memory of; None when it has none at all.
+        rejected: records that could not be read, as (where, why), twenty at most; `rejections` counts them all.
+    """
+
+    said: str
+    activations: tuple[Activation, ...]
+    held: Span | None
+    rules: tuple[AlertRule, ...] | None = None
+    rejected: tuple[tuple[str, str], ...] = ()
+    rejections: int = 0
+
+
+class AlertHistory(Protocol):
+    """What alerts did. Places: a Prometheus' own series, an Alertmanager, logs of webhook payloads, memory (tests)."""
+
+    def read(self, span: Span) -> AlertsRead:
+        """Every activation that touches the span, by when it began.
+
+        Raises:
+            SourceUnavailable: the place is down, slow, refuses or answers nonsense.
+            InvalidInput: it is not what it was said to be.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPlace:
+    """Where a history of alerts is: a declared source (`prometheus`) by name, a URL, or files of payloads."""
+
+    kind: Literal["source", "prometheus", "alertmanager", "payloads"]
+    address: str
+
+
+def no_alert_history(place: AlertPlace) -> AlertHistory:
+    """A world that was put together without any.
+
+    Raises:
+        NotFound: always.
+    """
+    raise NotFound(f"this world has no history of alerts at {place.address}", "run mainstay from the command line")
+
+
 # -- people out ---------------------------------------------------------------------------------------------------
 
 
@@ -356,6 +440,7 @@ class World:
     Args:
         source: gives the source of that name; NotFound when the catalog declares none.
         survey: reads files of events that were named on the spot (`slo try`).
+        alerts: opens a history of alerts.
 
         catalog_at: the catalog of another folder, or of this one at a git revision, free of mistakes.
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
@@ -370,6 +455,7 @@ class World:
     source: Callable[[str], Source]
     survey: Callable[[Survey], Surveyed]
     findings: tuple[Finding, ...] = ()
+    alerts: Callable[[AlertPlace], AlertHistory] = no_alert_history
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None
     catalog_at: Callable[[str], Catalog] = no_other_catalog

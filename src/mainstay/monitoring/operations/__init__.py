@@ -15,6 +15,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "dashboards": ("dashboards", "DASHBOARDS"),
     "queries": ("queries", "QUERIES"),
     "lint": ("lint", "LINT"),
+    "alerts": ("alerts", "ALERTS"),
+    "audit": ("audit", "AUDIT"),
     "import": ("exchange", "IMPORT"),
     "export": ("exchange", "EXPORT"),
 }
