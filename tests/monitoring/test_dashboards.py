@@ -25,6 +25,7 @@ from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.finding import Position
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.quantity import Target
+from mainstay.monitoring.chain import INFO
 from mainstay.monitoring.dashboards import drawing
 from mainstay.monitoring.dashboards.board import COLUMNS, KINDS, Board, places, uid_of
 from mainstay.monitoring.dashboards.files import MOST_CONFIGMAP, files_of
@@ -34,7 +35,9 @@ from mainstay.monitoring.dashboards.slo import slo_board, widths
 from mainstay.monitoring.dashboards.watched import Watched, watch
 from mainstay.monitoring.operations.dashboards import boards_of, kinds_of, named
 from mainstay.monitoring.spec import Alerting
+from mainstay.slo.operations.upkeep import _FAMILIES
 from mainstay.stats.budget import TIERS
+from mainstay.stats.compliance import BURN_WINDOWS
 from monitoring.grafana_variables import filled, values_of
 
 ROOT = Path(__file__).parents[2]
@@ -329,3 +332,15 @@ def test_an_unknown_kind_or_name_says_what_is_close():
 
 def test_a_service_may_be_named_for_its_objectives():
     assert {one.name for one in named(CATALOG, ["web"])} == {"web-availability", "web-latency"}
+
+
+def test_gauges_are_those_that_mainstay_exports_with_the_labels_it_gives_them():
+    asked = {found for board in BOARDS for expr in expressions(board)
+             for found in re.findall(r"(mainstay_slo_\w+)\{([^}]*)\}", expr) if found[0] != INFO}
+    assert asked
+    exported = {name for name, _ in _FAMILIES}
+    assert {name for name, _ in asked} <= exported
+    windows = {window for _, labels in asked for window in re.findall(r'window="(\w+)"', labels)}
+    assert windows <= set(BURN_WINDOWS)
+    labelled = {label for _, labels in asked for label in re.findall(r"(\w+)=", labels)}
+    assert labelled <= {"objective", "service", "window"}
