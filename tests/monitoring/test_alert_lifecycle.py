@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainstay.adapters.clock import FakeClock
@@ -72,6 +72,7 @@ def test_where_nothing_was_measured_nothing_happens() -> None:
     assert followed(pending, [], 60 * MINUTE, at(5))[0] == pending, "the last slot is no evidence beyond the next"
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.sampled_from([0, 2, 5, 15, 60]),
        st.integers(min_value=0, max_value=59))
 def test_it_may_be_followed_in_parts_and_by_its_changes_alone(truth: list[bool], hold: int, cut: int) -> None:

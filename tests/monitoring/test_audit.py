@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainstay.kernel.ports import Activation, AlertRule
@@ -93,6 +93,7 @@ def _history(pairs: Sequence[tuple[int, int]]) -> list[Activation]:
     return out
 
 
+@settings(deadline=None)
 @given(lengths)
 def test_flapping_is_what_its_definition_says(pairs: list[tuple[int, int]]) -> None:
     history = _history(pairs)
@@ -180,6 +181,7 @@ def test_one_instance_that_flaps_is_no_storm() -> None:
     assert storms(figures([on(n * 0.3, 0.1) for n in range(30)]).firings, YARD) == ()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 400), max_size=60))
 def test_every_crowded_stretch_is_inside_a_storm_and_storms_do_not_overlap(starts: list[int]) -> None:
     history = [on(start, 1, instance=str(index)) for index, start in enumerate(starts)]
@@ -222,6 +224,7 @@ def _one(history: Sequence[Activation]) -> tuple[Figures, list[Firing]]:
     return found, [one for one in found.firings if one.fresh]
 
 
+@settings(deadline=None)
 @given(lengths)
 def test_a_for_takes_away_exactly_what_playing_the_rule_again_says(pairs: list[tuple[int, int]]) -> None:
     history = _history(pairs)
@@ -234,6 +237,7 @@ def test_a_for_takes_away_exactly_what_playing_the_rule_again_says(pairs: list[t
     assert suggested.delays == len(history) - suggested.saves
 
 
+@settings(deadline=None)
 @given(lengths)
 def test_a_keep_firing_for_joins_exactly_what_playing_the_rule_again_says(pairs: list[tuple[int, int]]) -> None:
     history = _history(pairs)
