@@ -179,7 +179,7 @@ def _metric_source(parent: Reader, *, counter: bool) -> tuple[str, PromQuery | E
 # -- SLO ----------------------------------------------------------------------------------------------------------
 
 
-def read_slo(reader: Reader) -> Iterator[Objective | Journey]:
+def read_slo(reader: Reader) -> Iterator[Objective | Journey | AlertDeclaration]:
     """openslo/v1 SLO: one objective for each of its targets, and a journey when they have indicators of their own."""
     meta = read_metadata(reader)
     spec = reader.child("spec", required=True)
@@ -191,7 +191,7 @@ def read_slo(reader: Reader) -> Iterator[Objective | Journey]:
     service = spec.text("service", default="")
     windows = read_time_windows(spec)
     method_name = spec.text("budgetingMethod", one_of=_METHODS, default="Occurrences")
-    spec.ignore("alertPolicies")
+    policies, inline = _alert_policies(spec)
     targets = spec.children("objectives", required=True)
     if spec.has("objectives") and not targets:
         spec.report("missing-field", f"{spec.path}.objectives is empty", "write at least one objective", "objectives")
@@ -218,13 +218,36 @@ def read_slo(reader: Reader) -> Iterator[Objective | Journey]:
             name, meta.origin, service, indicator, tuple(ObjectiveWindow(w, target) for w in windows), method, title,
             description, labels=meta.labels, weight=1.0 if weight is None else weight, owner=extra.owner,
             rationale=extra.rationale, sla=extra.sla, dependencies=extra.dependencies, policy=extra.policy,
-            review=extra.review, comparison=comparison))
+            review=extra.review, comparison=comparison, alert_policies=policies))
     spec.done()
+    yield from inline
     yield from made
     if composite and len(made) > 1:
         steps = tuple(Step(one.title or one.name, one.name, None, one.origin) for one in made)
         yield Journey(meta.name, meta.origin, steps, "composite", tuple(one.weight for one in made),
                       description=description)
+
+
+def _alert_policies(spec: Reader) -> tuple[tuple[str, ...], list[AlertDeclaration]]:
+    """The names of the SLO's alert policies, and those that are written out in place. What they say is the word
+    monitoring's matter.
+    """
+    spec.ignore("alertPolicies")
+    node = spec.node.value.get("alertPolicies") if isinstance(spec.node.value, dict) else None
+    names: list[str] = []
+    inline: list[AlertDeclaration] = []
+    for item in node.value if node is not None and isinstance(node.value, list) else []:
+        said = item.plain()
+        if isinstance(said, dict):
+            meta, body = said.get("metadata"), said.get("spec")
+            name = said.get("alertPolicyRef") or (meta.get("name") if isinstance(meta, dict) else None)
+            if isinstance(name, str) and isinstance(body, dict):
+                where = Position(spec.document.file, item.line, item.column)
+                inline.append(AlertDeclaration(f"AlertPolicy/{name}", where, "AlertPolicy", body))
+            said = name
+        if isinstance(said, str):
+            names.append(said)
+    return tuple(names), inline
 
 
 def _objective_names(base: str, targets: list[Reader]) -> list[str]:
