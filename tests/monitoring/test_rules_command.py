@@ -12,7 +12,7 @@ import yaml
 
 from command import mainstay
 from mainstay.kernel.errors import Conflict
-from mainstay.monitoring.folder import write_folder
+from mainstay.monitoring.operations.folder import write_folder
 from mainstay.monitoring.rulefile import GENERATED
 from programs import need
 from servers.history import DAY, SLOT, START, History, counter_samples, open_metrics

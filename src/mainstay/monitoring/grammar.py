@@ -10,6 +10,7 @@ from mainstay.kernel.finding import Finding, Severity
 from mainstay.kernel.objective import Objective, Service, resolved
 from mainstay.kernel.ports import EventQuery
 from mainstay.monitoring import native
+from mainstay.monitoring.alert_policies import policies_of
 from mainstay.monitoring.reach import faults
 from mainstay.monitoring.spec import DEFAULT, Alerting, alerting_of
 
@@ -31,6 +32,9 @@ def check(catalog: Catalog) -> Iterator[Finding]:
                 yield Finding("unknown-reference", alerting.origin, f'no service is named "{name}"',
                               "write one of: " + ", ".join(sorted(services - {""})))
     for objective in catalog.of(Objective):
+        policies = policies_of(objective, catalog)
+        for where, message, mend in policies.troubles if policies is not None else ():
+            yield Finding("alert-policy", where, message, mend, "", Severity.WARNING)
         alerting = alerting_of(objective, catalog)
         if alerting is DEFAULT:
             continue  # nobody asked for alerts; `monitoring rules` says the same when somebody does

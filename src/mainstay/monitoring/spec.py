@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
@@ -11,6 +11,7 @@ from typing import Literal
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.finding import Position
 from mainstay.kernel.objective import Objective
+from mainstay.monitoring.alert_policies import policies_of
 from mainstay.monitoring.tiers import chosen, length_for_burn
 from mainstay.stats.budget import TIERS, Tier
 
@@ -83,8 +84,16 @@ DEFAULT = Alerting("default", Position(""))
 
 def alerting_of(objective: Objective, catalog: Catalog) -> Alerting:
     """The alerting that is about the objective: the one that names it, else its service, else everything, else the
-    default.
+    default. Where it leaves tiers out and the objective has OpenSLO alert policies, these are its tiers.
     """
+    found = _declared_for(objective, catalog)
+    policies = policies_of(objective, catalog) if found.tiers is None else None
+    if policies is None or (policies.troubles and not policies.tiers):
+        return found  # a policy of which nothing can be taken over must not leave the objective without alerts
+    return replace(found, tiers=policies.tiers, absent_for=found.absent_for if policies.no_data else None)
+
+
+def _declared_for(objective: Objective, catalog: Catalog) -> Alerting:
     declared = catalog.of(Alerting)
     for one in declared:
         if objective.name in one.objectives:

@@ -16,7 +16,7 @@ from mainstay.kernel.view import Block, Code, Next, Text, View, table
 from mainstay.kernel.wording import many
 from mainstay.monitoring import alertmanager
 from mainstay.monitoring.alerts import number, tier_name
-from mainstay.monitoring.folder import write_folder
+from mainstay.monitoring.operations.folder import write_folder
 from mainstay.monitoring.operations.reachability import measured_traffic, source_faults
 from mainstay.monitoring.reach import Fault, faults
 from mainstay.monitoring.rulefile import Rule, RuleFile, prometheus_rule, rule_file
