@@ -231,6 +231,8 @@ def test_a_composite_is_a_weighted_journey_of_what_is_there() -> None:
     (policy("[{measurement: speed, value: 1}]"), "unknown-value"), (policy("[{}]", "Urgent"), "unknown-value"),
     (policy("[{measurement: budgetDrop, value: lots}]"), "invalid-value"),
     (policy("[{measurement: budgetDrop, value: 0.1, alertingWindow: hour}]"), "invalid-value"),
+    (policy("[{measurement: averageBurnRate, value: 0, alertingWindow: 1h}]"), "invalid-value"),
+    (policy("[{measurement: timeToBurnEntireBudget, value: 0h, alertingWindow: 1h}]"), "invalid-value"),
 ])
 def test_a_mistake_is_found_with_its_caret(text: str, code: str) -> None:
     assert code in codes("nobl9", text)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
-from mainstay.kernel.finding import Position
+from mainstay.app import grammar
+from mainstay.kernel.catalog import load
+from mainstay.kernel.finding import Position, errors_of
 from mainstay.kernel.objective import Indicator, IndicatorType, Objective, ObjectiveWindow, Service
 from mainstay.kernel.ports import PromQuery
 from mainstay.kernel.quantity import CalendarWindow, Period, RequestWindow, RollingWindow, Target
@@ -168,3 +171,16 @@ def test_targets_are_written_exactly() -> None:
     one = counted(windows=(ObjectiveWindow(RollingWindow(timedelta(days=30)), Target(Decimal("0.99995"))),))
     (_, text), = given("openslo", Bundle((one,))).files
     assert "targetPercent: 99.995\n" in text
+
+
+def test_the_catalog_reads_what_is_written_as_it_reads_any_openslo(tmp_path: Path) -> None:
+    alerting = Alerting("oncall", Position(""), objectives=("shop",), tiers=TIERS, budget_spent=(), absent_for=None)
+    parts = (counted("buy-cart", title="cart", weight=2.0), counted("buy-pay", title="pay"))
+    whole = Composition("buy", Position(""), "composite", (("buy-cart", 2.0), ("buy-pay", 1.0)))
+    for name, text in given("openslo", Bundle((counted(), *parts), (), (), (alerting,), (whole,))).files:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    catalog, findings = load([tmp_path], grammar())
+    assert errors_of(findings) == ()
+    assert sorted(one.name for one in catalog.of(Objective)) == ["buy-cart", "buy-pay", "shop"]
+    assert len(catalog.get(Objective, "shop").alert_policies) == 4
+    assert not [one for one in findings if one.code == "unknown-reference"]

@@ -40,7 +40,7 @@ class Rung:
             factor = self.factor
             if factor is None:
                 assert self.exhausts is not None, "one of the three is given"
-                factor = Decimal(int(window.total_seconds())) / Decimal(int(self.exhausts.total_seconds()))
+                factor = Decimal(repr(window.total_seconds())) / Decimal(repr(self.exhausts.total_seconds()))
             share = spends(factor, self.long, window)
         return Tier(self.severity, self.long, share, self.hold)
 

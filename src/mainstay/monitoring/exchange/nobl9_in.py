@@ -454,7 +454,7 @@ def _condition(one: Reader) -> _Condition | None:
     measurement = one.text("measurement", required=True, one_of=_MEASURES)
     value: Decimal | timedelta | None
     if measurement in ("timeToBurnBudget", "timeToBurnEntireBudget"):
-        value = one.parsed("value", _time, required=True)
+        value = one.parsed("value", _some_time, required=True)
     else:
         value = one.parsed("value", _number, required=True)
     default = "lt" if isinstance(value, timedelta) else "gte"
@@ -470,9 +470,16 @@ def _number(text: str) -> Decimal:
         value = Decimal(text)
     except InvalidOperation:
         raise InvalidInput(f'"{text}" is not a number', "write a number such as 14.4") from None
-    if not value.is_finite() or value < 0:
-        raise InvalidInput(f'"{text}" is below nothing', "write a number such as 14.4")
+    if not value.is_finite() or value <= 0:
+        raise InvalidInput(f'"{text}" is not above 0', "write a number such as 14.4")
     return value
+
+
+def _some_time(text: str) -> timedelta:
+    length = _time(text)
+    if not length:
+        raise InvalidInput(f'"{text}" is no time at all', "write a time above 0, such as 50h")
+    return length
 
 
 def _time(text: str) -> timedelta:

@@ -139,8 +139,10 @@ class Policies:
             return None
         inner.text("kind", one_of=("burnrate",))
         operator = inner.text("op", one_of=("lte", "gte", "lt", "gt"), required=True)
-        factor = inner.parsed("threshold", Decimal) \
-            if inner.number("threshold", required=True, minimum=0) is not None else None
+        factor = inner.parsed("threshold", Decimal) if inner.number("threshold", required=True, minimum=0) else None
+        if inner.number("threshold") == 0:
+            inner.report("out-of-range", f"{inner.field('threshold')} is 0: any failure at all would alert",
+                         "write a burn rate above 0", "threshold")
         long = inner.duration("lookbackWindow", required=True)
         hold = inner.parsed("alertAfter", _delay) or timedelta()
         inner.done()

@@ -112,5 +112,5 @@ def spends(factor: Decimal, long: timedelta, window: timedelta) -> Decimal:
     """Share of the window's budget that goes in `long` at that burn rate: factor × long / window, exact where it can
     be.
     """
-    share = factor * Decimal(int(long.total_seconds())) / Decimal(int(window.total_seconds()))
+    share = factor * Decimal(repr(long.total_seconds())) / Decimal(repr(window.total_seconds()))
     return share.normalize()
