@@ -122,3 +122,16 @@ def test_several_tools_in_one_run_become_one_catalog(tmp_path):
     assert [one["format"] for one in done.json["read"]] == ["sloth", "pyrra"]
     assert sorted(path.name for path in (tmp_path / "mainstay").iterdir()) == [
         "alerting.yaml", "objectives.yaml", "shop.yaml"]
+
+
+def test_what_a_severity_carries_is_on_mainstays_own_alerts_too_but_for_their_own_labels(switched):
+    alerting = switched / "mainstay" / "alerting.yaml"
+    text = alerting.read_text(encoding="utf-8")
+    alerting.write_text(text.replace('channel: "#shop-oncall"', 'channel: "#shop-oncall"\n        severity: high'),
+                        encoding="utf-8")
+    done = command.mainstay(switched, "monitoring", "rules", "shop-checkout-availability", "--json")
+    groups = yaml.safe_load(done.json["files"][0]["text"])["groups"]
+    alerts = [rule for group in groups for rule in group["rules"] if rule.get("alert") == "SLOBudgetBurn"]
+    assert {(rule["labels"]["severity"], rule["labels"]["channel"]) for rule in alerts} == {
+        ("page", "#shop-oncall"), ("ticket", "#shop")}
+    assert {rule["annotations"]["runbook_url"] for rule in alerts} == {"https://runbooks.example/checkout"}
