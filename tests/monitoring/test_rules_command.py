@@ -12,7 +12,7 @@ import yaml
 
 from command import mainstay
 from mainstay.kernel.errors import Conflict
-from mainstay.monitoring.operations.folder import write_folder
+from mainstay.monitoring.operations.folder import write_files
 from mainstay.monitoring.rulefile import GENERATED
 from programs import need
 from servers.history import DAY, SLOT, START, History, counter_samples, open_metrics
@@ -87,17 +87,23 @@ def test_a_file_of_somebody_else_is_not_overwritten_unless_told(folder):
     assert (folder / "out" / "shop.yaml").read_text().startswith(GENERATED)
 
 
-def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+def _ours(text: str) -> bool:
+    return text.startswith(GENERATED)
+
+
+def test_files_are_written_all_of_them_or_none(tmp_path):
     target = tmp_path / "out"
-    write_folder(target, {"a.yaml": GENERATED + "\n1"}, overwrite=False)
+    write_files(str(target), {"a.yaml": GENERATED + "\n1", "old.yaml": GENERATED}, _ours)
     (target / "b.yaml").write_text("mine")
     with pytest.raises(Conflict):
-        write_folder(target, {"a.yaml": GENERATED + "\n2", "b.yaml": GENERATED}, overwrite=False)
+        write_files(str(target), {"a.yaml": GENERATED + "\n2", "b.yaml": GENERATED}, _ours)
     with pytest.raises(TypeError):
-        write_folder(target, {"a.yaml": GENERATED + "\n2", "c.yaml": None}, overwrite=False)  # type: ignore[dict-item]
+        write_files(str(target), {"a.yaml": GENERATED + "\n2", "c.yaml": None}, _ours)  # type: ignore[dict-item]
     assert (target / "a.yaml").read_text() == GENERATED + "\n1"
+    written = write_files(str(target), {"a.yaml": GENERATED + "\n2"}, _ours, sweep=True)
+    assert written == (("a.yaml",), ("old.yaml",))
+    assert sorted(os.listdir(target)) == ["a.yaml", "b.yaml"], "what is mine is left alone, and no draft is left"
     assert (target / "b.yaml").read_text() == "mine"
-    assert sorted(os.listdir(tmp_path)) == ["out"], "nothing is left beside it"
 
 
 def test_an_alert_that_can_never_trip_is_refused_unless_told(folder):

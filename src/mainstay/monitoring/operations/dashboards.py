@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from mainstay.kernel.catalog import Catalog
-from mainstay.kernel.errors import Conflict, InvalidInput, MissingExtra, NotFound
+from mainstay.kernel.errors import InvalidInput, MissingExtra, NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.operation import Operation, arg
@@ -25,6 +22,7 @@ from mainstay.monitoring.dashboards.service import service_board
 from mainstay.monitoring.dashboards.slo import slo_board
 from mainstay.monitoring.dashboards.toil import toil_board
 from mainstay.monitoring.dashboards.watched import LeftOut, Watched, services_of, watch
+from mainstay.monitoring.operations.folder import write_files
 
 _USUAL = ("slo", "operations", "service", "debugging")
 """Toil is drawn when it is asked for: without a toil ledger its dashboard would be empty."""
@@ -114,7 +112,8 @@ def draw_dashboards(world: World, request: DashboardsRequest) -> Dashboards:
     if request.out:
         # Only a run over everything knows which files nobody wants any longer.
         whole = not request.names and not request.kind
-        changed, removed = write(Path(request.out), files, overwrite=request.overwrite, sweep=whole)
+        changed, removed = write_files(request.out, {file.path: file.text for file in files}, is_ours,
+                                       overwrite=request.overwrite, sweep=whole)
     by_uid = {board.uid: board for board in boards}
     drawn = tuple(_told(by_uid[file.uid], file, written=bool(request.out)) for file in files if file.uid)
     others = tuple(replace(file, text="") if request.out else file for file in files if not file.uid)
@@ -189,58 +188,6 @@ def boards_of(watched: Sequence[Watched], services: Container[str], kinds: Seque
         boards.append(toil_board())
     return sorted(boards, key=lambda board: (KINDS.index(board.kind), board.subject)), left
 
-
-def write(folder: Path, files: Sequence[DashboardFile], *, overwrite: bool,
-          sweep: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """All the files stand below the folder, or none was changed; what others keep there is left alone.
-
-    Args:
-        overwrite: also files of that name which Mainstay did not write.
-        sweep: remove dashboards that Mainstay wrote there before and that are not among the files.
-    Returns:
-        The files that are new or different, and those that were removed.
-    Raises:
-        Conflict: a file of that name is there that Mainstay did not write.
-        InvalidInput: the folder cannot be written.
-    """
-    drafts: list[tuple[Path, Path]] = []
-    try:
-        there = {file.path: _held(folder / file.path) for file in files}
-        foreign = [path for path, text in there.items() if text is not None and not is_ours(text)]
-        if foreign and not overwrite:
-            raise Conflict(f"{folder} already has {', '.join(foreign)}, which Mainstay did not write",
-                           "choose another folder with -o, or say --overwrite")
-        changed = [file for file in files if there[file.path] != file.text]
-        for file in changed:
-            path = folder / file.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-            drafts.append((Path(draft), path))
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                out.write(file.text)
-            Path(draft).chmod(0o644)
-        for written, path in drafts:
-            written.replace(path)
-        removed = _unwanted(folder, there) if sweep else []
-        for path in removed:
-            path.unlink()
-    except OSError as error:
-        raise InvalidInput(f"{error.filename or folder} cannot be written: {error.strerror}",
-                           "name a folder you may write") from None
-    finally:
-        for written, _ in drafts:
-            written.unlink(missing_ok=True)
-    return tuple(file.path for file in changed), tuple(path.relative_to(folder).as_posix() for path in removed)
-
-
-def _held(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
-
-
-def _unwanted(folder: Path, wanted: Container[str]) -> list[Path]:
-    """Dashboards of Mainstay below the folder that are not wanted any longer."""
-    return [path for path in sorted(folder.rglob("*")) if path.suffix in (".json", ".yaml") and path.is_file()
-            and path.relative_to(folder).as_posix() not in wanted and is_ours(_held(path) or "")]
 
 
 # -- view -------------------------------------------------------------------------------------------------------------

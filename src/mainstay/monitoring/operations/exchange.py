@@ -27,9 +27,9 @@ from mainstay.kernel.view import Block, Code, Next, Text, View, table
 from mainstay.kernel.wording import many
 from mainstay.monitoring.exchange import FORMATS
 from mainstay.monitoring.exchange.catalog_writer import catalog_files
-from mainstay.monitoring.exchange.form import Bundle, Composition, Format, Loss, Taken
+from mainstay.monitoring.exchange.form import Bundle, Composition, Format, Given, Loss, Taken
 from mainstay.monitoring.exchange.hcl import read_hcl
-from mainstay.monitoring.operations.folder import refuse_what_is_there, write_folder
+from mainstay.monitoring.operations.folder import refuse_what_is_there, write_files
 from mainstay.monitoring.spec import Alerting
 
 READ = tuple(one.name for one in FORMATS if one.read is not None)
@@ -101,6 +101,12 @@ class Imported:
     catalog: dict[str, str] = field(default_factory=dict)
 
 
+def _write(folder: str, given: Given) -> tuple[str, ...]:
+    """The files below a folder in which there was nothing; their paths as people read them."""
+    write_files(folder, dict(given.files), lambda _: False)
+    return tuple(os.path.join(folder, name) for name, _ in given.files)
+
+
 def import_files(world: World, request: ImportRequest) -> Imported:
     """Read other tools' objectives and write them as a catalog, naming every loss.
 
@@ -126,7 +132,7 @@ def import_files(world: World, request: ImportRequest) -> Imported:
     if not (bundle.objectives or losses):
         raise InvalidInput("the files declare no objective", "name files that do")
     given = catalog_files(bundle, _origin_comment(sorted_out))
-    written = write_folder(request.out, given.files) if request.out else ()
+    written = _write(request.out, given) if request.out else ()
     return Imported(
         tuple(Kind(one.name, one.title, tuple(dict.fromkeys(document.file for document in some)), len(some))
               for one, some in sorted_out.items()),
@@ -344,7 +350,7 @@ def export(world: World, request: ExportRequest) -> Exported:
                     _sources_of(world, chosen), world.catalog.of(Alerting),
                     declarations=world.catalog.of(AlertDeclaration))
     given = format.write(bundle)
-    written = write_folder(request.out, given.files) if request.out else ()
+    written = _write(request.out, given) if request.out else ()
     return Exported(format.name, format.title, world.catalog.root, request.names,
                     tuple(one.name for one in chosen), _rows(given.losses), request.out, written, dict(given.files))
 

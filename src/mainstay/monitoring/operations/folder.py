@@ -1,14 +1,25 @@
-"""Files written together: all of them or none, and never over what is there."""
+"""Files written together: all of them or none was changed, and what others keep there is left alone.
+
+Everything is laid out beside its place first, under a hidden name, and put there by renaming, so that a full disk or a
+run that is killed leaves whole files, the old or the new.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.errors import Conflict, InvalidInput
+
+
+class Written(NamedTuple):
+    """What a run changed below a folder: names of files that are new or different, and of those that were removed."""
+
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
 
 
 def refuse_what_is_there(folder: str) -> None:
@@ -25,31 +36,58 @@ def refuse_what_is_there(folder: str) -> None:
         raise InvalidInput(f"{folder} is a file", "name a folder")
 
 
-def write_folder(folder: str, files: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """Write the files below a folder that is new or empty, all or none; their paths as people read them.
+def write_files(folder: str, files: Mapping[str, str], is_ours: Callable[[str], bool], *, overwrite: bool = False,
+                sweep: bool = False) -> Written:
+    """The folder holds these files.
 
+    Args:
+        files: text by name; a name may hold folders.
+        is_ours: whether a text was written by a run like this one, which may be replaced without asking.
+        overwrite: also replace files of these names that were not.
+        sweep: remove files of ours below the folder that are no longer wanted.
     Raises:
+        Conflict: a file of that name is there that is not ours.
         InvalidInput: the folder cannot be written.
     """
-    refuse_what_is_there(folder)
-    target = Path(folder)
+    root = Path(folder)
+    drafts: list[tuple[Path, Path]] = []
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        there = {name: _held(root / name) for name in files}
+        foreign = [name for name, text in there.items() if text is not None and not is_ours(text)]
+        if foreign and not overwrite:
+            raise Conflict(f"{folder} already has {', '.join(foreign)}, which Mainstay did not write",
+                           "choose another folder with -o, or say --overwrite")
+        root.mkdir(parents=True, exist_ok=True)
+        changed = tuple(name for name, text in files.items() if there[name] != text)
+        for name in changed:
+            drafts.append((_draft(root / name, files[name]), root / name))
+        for draft, path in drafts:
+            draft.replace(path)
+        removed = [path for path in sorted(root.rglob("*")) if sweep and path.is_file() and not path.is_symlink()
+                   and path.relative_to(root).as_posix() not in files and is_ours(_held(path) or "")]
+        for path in removed:
+            path.unlink()
     except OSError as error:
-        raise InvalidInput(f"{folder} cannot be written: {error.strerror}", "name a folder you may write") from None
-    try:
-        for name, text in files:
-            path = made / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        # mkdtemp makes a folder for its owner alone; this one is as any other.
-        made.chmod(0o777 & ~_umask())
-        os.replace(made, target)
-    except OSError as error:
-        shutil.rmtree(made, ignore_errors=True)
-        raise InvalidInput(f"{folder} cannot be written: {error.strerror}", "name a folder you may write") from None
-    return tuple(os.path.join(folder, name) for name, _ in files)
+        raise InvalidInput(f"{error.filename or folder} cannot be written: {error.strerror}",
+                           "name a folder you may write") from None
+    finally:
+        for draft, _ in drafts:
+            draft.unlink(missing_ok=True)
+    return Written(changed, tuple(path.relative_to(root).as_posix() for path in removed))
+
+
+def _held(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
+
+
+def _draft(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        out.write(text)
+    # mkstemp makes a file for its owner alone; this one is as any other.
+    Path(draft).chmod(0o666 & ~_umask())
+    return Path(draft)
 
 
 def _umask() -> int:

@@ -10,9 +10,10 @@ from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.view import Block, Code, Next, Text, View, table
 from mainstay.kernel.wording import many
-from mainstay.monitoring.dashboards.files import DashboardFile
+from mainstay.monitoring.dashboards.files import is_ours
 from mainstay.monitoring.dashboards.watched import LeftOut
-from mainstay.monitoring.operations.dashboards import named, write
+from mainstay.monitoring.operations.dashboards import named
+from mainstay.monitoring.operations.folder import write_files
 from mainstay.monitoring.queries import Question, collection, questions_of
 
 
@@ -46,7 +47,7 @@ def list_queries(world: World, request: QueriesRequest) -> Queries:
     text = collection(questions, objectives)
     if request.out:
         path = Path(request.out)
-        write(path.parent, [DashboardFile(path.name, text)], overwrite=request.overwrite, sweep=False)
+        write_files(str(path.parent), {path.name: text}, is_ours, overwrite=request.overwrite)
     answered = {question.objective for question in questions}
     return Queries(len(answered), questions, left, text, request.out)
 

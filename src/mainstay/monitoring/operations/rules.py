@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles
@@ -16,10 +15,10 @@ from mainstay.kernel.view import Block, Code, Next, Text, View, table
 from mainstay.kernel.wording import many
 from mainstay.monitoring import alertmanager
 from mainstay.monitoring.alerts import number, tier_name
-from mainstay.monitoring.operations.folder import write_folder
+from mainstay.monitoring.operations.folder import write_files
 from mainstay.monitoring.operations.reachability import measured_traffic, source_faults
 from mainstay.monitoring.reach import Fault, faults
-from mainstay.monitoring.rulefile import Rule, RuleFile, prometheus_rule, rule_file
+from mainstay.monitoring.rulefile import GENERATED, Rule, RuleFile, prometheus_rule, rule_file
 from mainstay.monitoring.rules import Plan, Style, plans
 from mainstay.monitoring.rules import files as planned_files
 
@@ -125,8 +124,8 @@ def rules(world: World, request: RulesRequest) -> Rules:
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     if request.out:
-        changed, removed = write_folder(Path(request.out), {one.name: one.text for one in files},
-                                        overwrite=request.overwrite)
+        changed, removed = write_files(request.out, {one.name: one.text for one in files},
+                                       lambda text: text.startswith(GENERATED), overwrite=request.overwrite, sweep=True)
     return Rules(request.to, request.style, world.catalog.root, files,
                  tuple(_ruled(plan, rules, request.style) for plan in ruled
                        if (rules := about.get(plan.objective.name))),
