@@ -15,7 +15,7 @@ from mainstay.monitoring.lint.pages import Threshold, judge_page
 from mainstay.monitoring.lint.query import Settings
 from mainstay.monitoring.lint.rulefile import read_rules
 from mainstay.monitoring.lint.written import Source
-from monitoring.linting import flaws_of
+from monitoring.linting import flaws_of, of_alert
 
 _TEXT = (Path(__file__).parent / "seed_rules.yaml").read_text(encoding="utf-8")
 
@@ -59,6 +59,15 @@ def test_every_kind_of_seed_mistake_is_expected():
 
 def test_a_claim_that_is_right_is_left_alone():
     assert "wrong-claim" not in FOUND["MediumBurn"]
+
+
+@pytest.mark.parametrize("expr", [
+    "x:burnrate5m > (14.4 * 0.001) and x:burnrate1h4m > (14.4 * 0.001)",  # Pyrra's own windows for 30 days
+    "max(slo:sli_error:ratio_rate5m > (14.4 * 0.001)) without (sloth_window)\n"
+    "and ignoring (sloth_window) max(slo:sli_error:ratio_rate1h > (14.4 * 0.001)) without (sloth_window)",
+    'slo_error{window="1h"} > 14.4 * 0.001 and ignoring (window) slo_error{window="5m"} > 14.4 * 0.001'])
+def test_two_windows_are_left_alone_however_their_names_say_them(expr):
+    assert not {"single-window", "unreachable-burn", "never-matches"} & {flaw.code for flaw in flaws_of(of_alert(expr))}
 
 
 def test_a_gauge_named_total_is_found():

@@ -92,8 +92,7 @@ def _first(query: Query, name: str) -> Expr:
 
 
 def _pages(rule: Rule) -> bool:
-    severity = rule.labels.get("severity")
-    return severity is not None and severity.text.lower() in PAGING
+    return any(text.text.lower() in PAGING for key, text in rule.labels.items() if key.endswith("severity"))
 
 
 def check_words(query: Query) -> Iterator[Flaw]:
@@ -102,7 +101,7 @@ def check_words(query: Query) -> Iterator[Flaw]:
     if not rule.alert or _WATCHDOGS.search(rule.name.text):
         return
     source, at = rule.expr.source, (rule.name, 0)
-    if not any(key in rule.labels for key in ("severity", "priority", "level")):
+    if not any(key.endswith(("severity", "priority", "level")) for key in rule.labels):
         yield Flaw("no-severity", source, at, "the alert has no severity: nothing says whether it wakes anybody",
                    "add labels: {severity: page} or ticket")
     if not any(key in rule.annotations for key in ("summary", "description", "message", "title")):

@@ -221,7 +221,7 @@ def branches(expr: Expr) -> list[Expr]:
 
 
 _NAMED_WINDOW = re.compile(r"(?:ratio_rate|burn_?rate|error_?ratio|increase|rate|mean|sum|avg|ratio|:)_?"
-                           r"(\d+(?:ms|[smhdwy]))$")
+                           r"((?:\d+(?:ms|[smhdwy]))+)$")
 _WINDOW_LABEL = re.compile(r"(?:^|_)window$")
 
 
