@@ -92,7 +92,7 @@ def _imported(tree: ast.Module) -> dict[str, str]:
 def _whole_name(node: ast.expr, known: dict[str, str]) -> str:
     """`datetime.datetime.now` for `d.now`; empty for what is no name of a module."""
     match node:
-        case ast.Name(id=name):
+        case ast.Name(id=name, ctx=ast.Load()):
             return known.get(name, "")
         case ast.Attribute(value=value, attr=attr):
             before = _whole_name(value, known)

@@ -98,7 +98,7 @@ def test_files_are_written_all_of_them_or_none(tmp_path):
     with pytest.raises(Conflict):
         write_files(str(target), {"a.yaml": GENERATED + "\n2", "b.yaml": GENERATED}, _ours)
     with pytest.raises(TypeError):
-        write_files(str(target), {"a.yaml": GENERATED + "\n2", "c.yaml": None}, _ours)  # type: ignore[dict-item]
+        write_files(str(target), {"a.yaml": GENERATED + "\n2", "c.yaml": b""}, _ours)  # type: ignore[dict-item]
     assert (target / "a.yaml").read_text() == GENERATED + "\n1"
     written = write_files(str(target), {"a.yaml": GENERATED + "\n2"}, _ours, sweep=True)
     assert written == (("a.yaml",), ("old.yaml",))
