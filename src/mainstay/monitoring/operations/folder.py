@@ -60,7 +60,8 @@ def write_files(folder: str, files: Mapping[str, str], is_ours: Callable[[str], 
         root.mkdir(parents=True, exist_ok=True)
         changed = tuple(name for name, text in files.items() if there[name] != text)
         for name in changed:
-            drafts.append((_draft(root / name, files[name]), root / name))
+            drafts.append((_empty_draft(root / name), root / name))
+            drafts[-1][0].write_text(files[name], encoding="utf-8")
         for draft, path in drafts:
             draft.replace(path)
         removed = [path for path in sorted(root.rglob("*")) if sweep and path.is_file() and not path.is_symlink()
@@ -80,11 +81,10 @@ def _held(path: Path) -> str | None:
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
 
 
-def _draft(path: Path, text: str) -> Path:
+def _empty_draft(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        out.write(text)
+    os.close(handle)
     # mkstemp makes a file for its owner alone; this one is as any other.
     Path(draft).chmod(0o666 & ~_umask())
     return Path(draft)
