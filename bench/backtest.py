@@ -1,6 +1,6 @@
 """Alert policies held against SLO-years at 30 s resolution.
 
-    one year     all windows of four tiers, holds, both severities together, scores against the truth; wanted: at most 1 s.
+    one year     all windows of four tiers, holds, both severities, scores against the truth; wanted: at most 1 s.
                  Rival in the same run: a loop over the same running sums in plain Python (on a tenth, scaled).
     a fleet      1,000 such years on two processes; wanted: under 5 min. 20 of them by default, `--all` for every one.
     incidents    10,000 random ones, each detected when long × factor × budget / share says, to one evaluation.

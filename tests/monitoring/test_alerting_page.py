@@ -89,7 +89,7 @@ def designs() -> list[list[str]]:
     for target, days, per_hour in (("99.9", 30, 100_000), ("99.9", 30, 100), ("99.9", 30, 6), ("99.99", 30, 100_000),
                                    ("99.9", 7, 10_000), ("99.9", 365, 10_000), ("95", 30, 1_000), ("50", 7, 1_000)):
         plan = plan_of(Wish(Target.percent(target), timedelta(days=days), per_hour / 3600, timedelta(minutes=15), 0.1))
-        out.append([f"{target} %", f"{days} d", f"{per_hour:,}", *(told(plan) if plan else ("impossible",) + ("–",) * 3)])
+        out.append([f"{target} %", f"{days} d", f"{per_hour:,}", *(told(plan) if plan else ("impossible", *"–––"))])
     return out
 
 

@@ -68,7 +68,8 @@ def test_an_impossible_wish_ends_with_one_and_says_what_would_do() -> None:
 def test_the_way_out_given_as_the_next_command_works() -> None:
     view = design_view(designed(traffic="6/h"))
     command = view.blocks[-1].commands[0].split()
-    flags = {flag.removeprefix("--").replace("-", "_"): value for flag, value in zip(command[3::2], command[4::2], strict=True)}
+    flags = {flag.removeprefix("--").replace("-", "_"): value
+             for flag, value in zip(command[3::2], command[4::2], strict=True)}
     assert designed(**{**flags, "false_pages": float(flags["false_pages"])}).possible
 
 

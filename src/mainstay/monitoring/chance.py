@@ -8,7 +8,8 @@ failures in the short window and R in the rest of the long one before it comes,
     begins a second = failures a second × [P(S >= s-1, S+R >= l-1) - P(S >= s, S+R >= l)]
 
 where s and l are the fewest failures that lie above the thresholds, and S and R are binomial. A hold (`for`) only makes
-it rarer, and so do evaluations that are rarer than failures: what begins and ends between two of them is not seen. Dividing by the chance of one look says how many independent looks the overlapping ones are worth.
+it rarer, and so do evaluations that are rarer than failures: what begins and ends between two of them is not seen.
+Dividing by the chance of one look says how many independent looks the overlapping ones are worth.
 Traffic that comes by chance too (Poisson) is averaged over: in a quieter hour fewer failures are enough.
 """
 

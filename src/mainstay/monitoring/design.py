@@ -270,7 +270,8 @@ def _proven(wish: Wish, fast: Tier) -> Plan | None:
         if _inside(wish, tier.long) >= FEWEST_INSIDE:
             tiers.append(tier)
         else:
-            left_out.append(f"{rule_of(wish, tier, None).tier}: its short window would hold {_inside(wish, tier.long):.1f} events")
+            left_out.append(f"{rule_of(wish, tier, None).tier}: its short window would hold "
+                            f"{_inside(wish, tier.long):.1f} events")
     pages = [tier for tier in tiers if tier.severity == "page"]
     confidence = _confidence(wish, pages)
     if confidence is False:

@@ -159,7 +159,8 @@ def slots_of(length: timedelta, step: int) -> int:
 
 
 def _greater(bad: FloatArray, total: FloatArray, threshold: Decimal, crumbs: float) -> BoolArray:
-    # The arrays are nobody else's. As whole numbers: a share that is just the threshold must not be called more by the rounding of a product.
+    # The arrays are nobody else's. As whole numbers: a share that is just the threshold must not be called more by the
+    # rounding of a product.
     numerator, denominator = threshold.as_integer_ratio()
     counted = total > crumbs
     bad *= float(denominator)

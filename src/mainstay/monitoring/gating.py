@@ -26,8 +26,7 @@ def passes(low: LowTraffic, threshold: Decimal, bad: FloatArray, total: FloatArr
         return beyond
     fade = np.maximum(1 - total * line / ENOUGH, 0.0)
     needed = total * line + fade * (0.5 + float(z_of(low)) * np.sqrt(total * line * (1 - line)))
-    beyond = bad > np.maximum(needed, float(LEAST))
-    return beyond
+    return np.greater(bad, np.maximum(needed, float(LEAST)))
 
 
 @lru_cache(maxsize=65_536)

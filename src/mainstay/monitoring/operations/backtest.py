@@ -106,8 +106,8 @@ def backtest(world: World, request: BacktestRequest) -> Backtested:
     return Backtested(
         name=history.name, origin=history.origin, target=float(history.target.ratio),
         window_seconds=history.window.total_seconds(), start=series.span.start, end=series.span.end,
-        step_seconds=series.step, measured_share=min(1.0, measured(series) / series.span.length), events=series.total_sum,
-        bad=series.bad_sum, truth_kind=kind, truth_rule=rule,
+        step_seconds=series.step, measured_share=min(1.0, measured(series) / series.span.length),
+        events=series.total_sum, bad=series.bad_sum, truth_kind=kind, truth_rule=rule,
         episodes=tuple(_episode(one, judgements) for one in episodes),
         policies=tuple(_policy(one, history.target.budget) for one in judgements),
         unexplained_pages=_unexplained(judgements[0], truth),
