@@ -146,7 +146,8 @@ def test_rules_in_force_are_told_with_for_and_labels_and_live_alerts_as_on(tmp_p
 
         until(on, 20, lambda: server.log)
         now = datetime.now(UTC) + timedelta(seconds=1)
-        found = PrometheusAlerts(PrometheusSettings(server.url), SystemClock()).read(Span(now - timedelta(minutes=10), now))
+        place = PrometheusAlerts(PrometheusSettings(server.url), SystemClock())
+        found = place.read(Span(now - timedelta(minutes=10), now))
     assert found.rules is not None
     assert [(rule.name, rule.hold, rule.labels) for rule in found.rules] == [
         ("Always", timedelta(), {"severity": "page"}), ("Never", timedelta(seconds=90), {"severity": "ticket"})]

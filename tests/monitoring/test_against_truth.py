@@ -124,8 +124,6 @@ def test_a_window_at_a_full_five_minutes_has_as_many_slots_as_any_other(month, t
 
 def test_the_table_on_the_page_is_what_the_servers_say(month, tmp_path):
     phase, scrapes, series = month
-    if phase:
-        pytest.skip("the page shows scrapes on the minute")
     by_name = {history.name.removesuffix("_zero").replace("_", " "): history for history in HISTORIES}
     with prometheus(tmp_path, backfill=open_metrics_of(series)) as server:
         for row in rows("history"):
@@ -133,4 +131,7 @@ def test_the_table_on_the_page_is_what_the_servers_say(month, tmp_path):
             ours = chain.bad_share({"slo": history.name}, timedelta(days=DAYS))
             said = (truth(scrapes, history, phase), value(server.url, ours, history.end),
                     value(server.url, SLOTH_29D.format(history.name), history.end))
+            if phase:  # the page shows scrapes on the minute; off it ours is the truth all the same
+                assert said[1] == pytest.approx(said[0], rel=near(history, phase))
+                continue
             assert row[1:] == ["NaN" if math.isnan(one) else f"{one * 100:.6f} %" for one in said]

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from mainstay.kernel.quantity import Target, parse_duration, short_duration
-from mainstay.monitoring.alerts import number
+from mainstay.monitoring.rulefile import number
 from mainstay.monitoring.spec import LowTraffic
 from mainstay.monitoring.tiers import chosen
 from mainstay.stats.budget import burn_alerts

@@ -13,7 +13,7 @@ from mainstay.app import grammar
 from mainstay.kernel.catalog import Catalog, load
 from mainstay.kernel.finding import Finding, errors_of
 from mainstay.kernel.objective import Objective
-from mainstay.monitoring.alerts import number
+from mainstay.monitoring.rulefile import number
 from mainstay.monitoring.rules import plan
 from mainstay.monitoring.spec import alerting_of
 

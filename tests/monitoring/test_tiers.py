@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from mainstay.kernel.quantity import CalendarWindow, Period, RequestWindow, RollingWindow, Target
-from mainstay.monitoring.alerts import number, short_window
+from mainstay.monitoring.alerts import short_window
+from mainstay.monitoring.rulefile import number
 from mainstay.monitoring.tiers import chosen, length_for_burn
 from mainstay.stats.budget import TIERS, burn_alerts
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 from decimal import Decimal
 
 from mainstay.kernel.objective import Objective
-from mainstay.kernel.quantity import RollingWindow, format_duration, plain, short_duration
+from mainstay.kernel.quantity import RollingWindow, format_duration, short_duration
 from mainstay.monitoring import chain
 from mainstay.monitoring.gate import gate_promql
-from mainstay.monitoring.rulefile import AlertRule
+from mainstay.monitoring.rulefile import AlertRule, number
 from mainstay.monitoring.spec import Alerting, Extra
 from mainstay.stats.budget import BurnAlert
 
@@ -25,20 +25,12 @@ _VARIABLES = ("slo", "service")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _TEMPLATE_VARIABLES = ("labels", "value", "externalLabels", "externalURL")
-_DIGITS = 15
 
 
 def identity(objective: Objective) -> dict[str, str]:
     """The labels that every series and alert of the objective carries."""
     labels = {chain.SLO_LABEL: objective.name}
     return labels | ({chain.SERVICE_LABEL: objective.service} if objective.service else {})
-
-
-def number(value: Decimal) -> str:
-    """A decimal as text, exact where its digits end, else to fifteen of them: `0.0144`."""
-    if len(value.normalize().as_tuple().digits) <= _DIGITS:
-        return plain(value)
-    return plain(value.quantize(Decimal(1).scaleb(value.adjusted() - _DIGITS + 1)).normalize())
 
 
 def percent(share: Decimal) -> str:

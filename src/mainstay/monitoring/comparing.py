@@ -8,8 +8,8 @@ from typing import Literal
 
 from mainstay.kernel.quantity import format_duration, short_duration
 from mainstay.monitoring import chain
-from mainstay.monitoring.alerts import ABSENT, BURN, SPENT, number, percent, tier_name
-from mainstay.monitoring.rulefile import AlertRule, RecordingRule, Rule
+from mainstay.monitoring.alerts import ABSENT, BURN, SPENT, percent, tier_name
+from mainstay.monitoring.rulefile import AlertRule, RecordingRule, Rule, number
 from mainstay.monitoring.rules import Plan
 from mainstay.monitoring.tiers import length_for_burn
 from mainstay.stats.budget import BurnAlert

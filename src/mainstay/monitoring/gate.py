@@ -27,6 +27,7 @@ from decimal import Decimal
 from statistics import NormalDist
 
 from mainstay.kernel.quantity import plain
+from mainstay.monitoring.rulefile import number
 from mainstay.monitoring.spec import LowTraffic
 from mainstay.stats.budget import BurnAlert
 
@@ -73,11 +74,11 @@ def gate_promql(burn: BurnAlert, low: LowTraffic, bad: str, total: str) -> str:
     Args:
         bad, total: expressions of the two sums of the tier's long window.
     """
-    q = plain(burn.threshold)
+    q = number(burn.threshold)
     if low.gate == "beta-binomial":
         scatter = plain((2 / burn.threshold).quantize(_DIGITS).normalize())
         chance = f"({total} / ({total} + {scatter})) ^ {bad} <= {plain(1 - low.confidence)}"
         return f"(\n  {total} * {q} >= {ENOUGH}\n  or {chance} and {bad} > {LEAST}\n)"
-    fade = f"clamp_min(1 - {total} * {plain(burn.threshold / ENOUGH)}, 0)"
-    spread = f"{plain(z_of(low))} * sqrt({total} * {plain(burn.threshold * (1 - burn.threshold))})"
+    fade = f"clamp_min(1 - {total} * {number(burn.threshold / ENOUGH)}, 0)"
+    spread = f"{plain(z_of(low))} * sqrt({total} * {number(burn.threshold * (1 - burn.threshold))})"
     return f"{bad}\n> clamp_min(\n  {total} * {q}\n  + {fade} * (0.5 + {spread}),\n  {LEAST}\n)"

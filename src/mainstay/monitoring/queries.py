@@ -12,12 +12,12 @@ from datetime import timedelta
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.quantity import format_duration, plain, short_duration
-from mainstay.monitoring.alerts import number, tier_name
+from mainstay.monitoring.alerts import tier_name
 from mainstay.monitoring.chain import BAD, SERVICE_LABEL, SLO_LABEL, TOTAL, selector
 from mainstay.monitoring.dashboards.readings import Recorded, Scope, exhaustion
 from mainstay.monitoring.dashboards.signals import signals_of
 from mainstay.monitoring.dashboards.watched import LeftOut, Watched, watch
-from mainstay.monitoring.rulefile import RecordingRule
+from mainstay.monitoring.rulefile import RecordingRule, number
 from mainstay.monitoring.rules import Plan, plan
 from mainstay.monitoring.spec import alerting_of
 from mainstay.stats.budget import BurnAlert

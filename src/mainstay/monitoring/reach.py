@@ -13,8 +13,9 @@ from mainstay.kernel.method import Occurrences
 from mainstay.kernel.objective import FreshWithin, Indicator, Objective, PerSecond
 from mainstay.kernel.ports import PromQuery
 from mainstay.kernel.quantity import RollingWindow, short_duration
-from mainstay.monitoring.alerts import number, percent, tier_name
+from mainstay.monitoring.alerts import percent, tier_name
 from mainstay.monitoring.counting import counter_selector
+from mainstay.monitoring.rulefile import number
 from mainstay.monitoring.spec import Alerting, tiers_for
 from mainstay.monitoring.tiers import length_for_burn
 from mainstay.stats.budget import (

@@ -13,6 +13,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
+
+from mainstay.kernel.quantity import plain
 
 GENERATED = "# Written by `mainstay monitoring rules`; change the catalog, not this file."
 """The first line of every file that the word writes: how it knows its own files again."""
@@ -74,6 +77,7 @@ class RuleFile:
 # -- YAML -----------------------------------------------------------------------------------------------------------
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*(?::[A-Za-z0-9_]+)*(?: [A-Za-z0-9_.()-]+)*")
+_MOST_DIGITS = 15
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
 
@@ -85,6 +89,13 @@ def prometheus_duration(length: timedelta) -> str:
         count, rest = divmod(rest, size)
         text += f"{count}{unit}" if count else ""
     return text or "0s"
+
+
+def number(value: Decimal) -> str:
+    """A decimal as text, exact where its digits end, else to fifteen of them: `0.0144`."""
+    if len(value.normalize().as_tuple().digits) <= _MOST_DIGITS:
+        return plain(value)
+    return plain(value.quantize(Decimal(1).scaleb(value.adjusted() - _MOST_DIGITS + 1)).normalize())
 
 
 def yaml_text(text: str) -> str:

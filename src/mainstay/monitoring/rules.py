@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from mainstay.kernel.catalog import Catalog
-from mainstay.kernel.errors import NotFound
 from mainstay.kernel.objective import Indicator, Objective, resolved
 from mainstay.kernel.quantity import CalendarWindow, RequestWindow, RollingWindow, plain, short_duration
 from mainstay.monitoring import alerts, chain
@@ -66,12 +65,12 @@ Style = Callable[[Sequence[tuple[Objective, Alerting]], Catalog], Sequence[RuleF
 
 
 def plan(objective: Objective, alerting: Alerting, catalog: Catalog) -> Plan:
-    """The rules of one objective, or why it has none."""
-    try:
-        indicator = resolved(objective, catalog)
-    except NotFound as error:
-        return Plan(objective, alerting, Indicator("", objective.origin, "custom", "", None),  # type: ignore[arg-type]
-                    without=error.message)
+    """The rules of one objective, or why it has none.
+
+    Raises:
+        NotFound: the catalog, which was not checked, declares no indicator of that name.
+    """
+    indicator = resolved(objective, catalog)
     made = Plan(objective, alerting, indicator)
     if objective.target.budget == 0:
         return replace(made, without="it promises 100 %, which leaves no error budget")

@@ -7,7 +7,6 @@ from datetime import timedelta
 from decimal import Decimal
 
 from mainstay.kernel.quantity import format_duration, plain, short_duration
-from mainstay.monitoring.alerts import number
 from mainstay.monitoring.chain import BAD, SERVICE_LABEL, TOTAL
 from mainstay.monitoring.dashboards.board import (
     COLUMNS,
@@ -25,6 +24,7 @@ from mainstay.monitoring.dashboards.board import (
 )
 from mainstay.monitoring.dashboards.readings import Gauges, Readings, Scope, chosen, exhaustion, with_budget
 from mainstay.monitoring.dashboards.watched import Watched
+from mainstay.monitoring.rulefile import number
 from mainstay.stats.budget import BurnAlert
 
 HOUR = timedelta(hours=1)

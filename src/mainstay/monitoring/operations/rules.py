@@ -14,11 +14,11 @@ from mainstay.kernel.ports import World
 from mainstay.kernel.view import Block, Code, Next, Text, View, table
 from mainstay.kernel.wording import many
 from mainstay.monitoring import alertmanager
-from mainstay.monitoring.alerts import number, tier_name
+from mainstay.monitoring.alerts import tier_name
 from mainstay.monitoring.operations.folder import write_files
 from mainstay.monitoring.operations.reachability import measured_traffic, source_faults
 from mainstay.monitoring.reach import Fault, faults
-from mainstay.monitoring.rulefile import GENERATED, Rule, RuleFile, prometheus_rule, rule_file
+from mainstay.monitoring.rulefile import GENERATED, Rule, RuleFile, number, prometheus_rule, rule_file
 from mainstay.monitoring.rules import Plan, Style, plans
 from mainstay.monitoring.rules import files as planned_files
 
