@@ -53,9 +53,14 @@ apiVersion: openslo/v1
 kind: AlertCondition
 metadata: {name: fast}
 spec: {severity: page, condition: {kind: burnrate, op: %s, threshold: 14.4, lookbackWindow: 1h, alertAfter: 5m}}
+---
+apiVersion: openslo/v1
+kind: AlertNotificationTarget
+metadata: {name: pager}
+spec: {target: slack}
 """
 INLINE = """
-    - burn
+    - alertPolicyRef: burn
     - kind: AlertPolicy
       metadata: {name: slow}
       spec:
@@ -63,6 +68,7 @@ INLINE = """
           - kind: AlertCondition
             metadata: {name: slow}
             spec: {severity: ticket, condition: {kind: burnrate, op: gte, threshold: 2, lookbackWindow: 1d}}
+        notificationTargets: [{targetRef: pager}]
 """
 
 
@@ -89,8 +95,8 @@ def test_conditions_named_and_written_in_place_become_tiers():
 
 
 @pytest.mark.parametrize(("policies", "op", "says"), [
-    ("[burn]", "lte", "op: lte would alert while the budget burns slowly"),
-    ("[bern]", "gt", 'no AlertPolicy is named "bern"'),
+    ("[{alertPolicyRef: burn}]", "lte", "op: lte would alert while the budget burns slowly"),
+    ("[{alertPolicyRef: bern}]", "gt", 'no AlertPolicy is named "bern"'),
 ])
 def test_what_cannot_be_taken_over_is_a_warning(policies, op, says):
     _, findings = loaded(policies, op)
