@@ -46,6 +46,9 @@ _FORM = (
     Check("logql", H, "The expression is Loki's LogQL, which is not checked."),
     Check("promql-type", E, "A function or an operator is given what it does not take.", pint="promql/syntax"),
 )
+REFUSED = frozenset(check.code for check in _FORM if check.severity is E)
+"""Checks of what Prometheus itself refuses, or reads only in part: such a file is no rule file."""
+
 _RATIOS = (
     Check("ratio-always-one", E, "Each series is divided by itself: the ratio is 1.", True, "promql/vector_matching"),
     Check("ratio-above-one", W, "The whole is divided by its part."),

@@ -19,7 +19,7 @@ from mainstay.kernel.ports import PromQuery, TextFile, World
 from mainstay.kernel.quantity import RollingWindow
 from mainstay.kernel.view import Block, Code, Next, Text, View, table
 from mainstay.kernel.wording import many
-from mainstay.monitoring.lint.checks import CHECKS
+from mainstay.monitoring.lint.checks import CHECKS, REFUSED
 from mainstay.monitoring.lint.exposition import MetricPage, looks_like_page, read_page
 from mainstay.monitoring.lint.fixes import difference, mended
 from mainstay.monitoring.lint.flaw import Flaw
@@ -336,16 +336,18 @@ def _by_code(shown: Sequence[Finding]) -> Block:
 
 
 def exit_code(outcome: Outcome) -> int:
-    """1 when there is a finding of at least the severity that was asked for."""
+    """1 when something of the severity asked for was found, 2 when that is what Prometheus itself refuses."""
     levels = {"error": (Severity.ERROR,), "warning": (Severity.ERROR, Severity.WARNING),
               "hint": (Severity.ERROR, Severity.WARNING, Severity.HINT), "never": ()}[outcome.request.fail_on]
-    return 1 if any(outcome.counted.get(level) for level in levels) else 0
+    if not any(outcome.counted.get(level) for level in levels):
+        return 0
+    return 2 if any(code in REFUSED for code in outcome.linted.by_code) else 1
 
 
 LINT = Operation(
     "monitoring", "lint", LintRequest, lint, lint_view, exit_code=exit_code,
     exit_codes=((0, "no finding of the severity that --fail-on names"), (1, "a finding of at least that severity"),
-                (2, "the files or the flags cannot be used")),
+                (2, "a file is none that Prometheus reads (no YAML, no PromQL …), or a flag is wrong")),
     examples=("mainstay monitoring lint rules.yaml", "mainstay monitoring lint rules/ --fail-on warning --hints",
               "mainstay monitoring lint rules.yaml --fix --dry-run",
               "mainstay monitoring lint http://127.0.0.1:9100/metrics -c slos",
