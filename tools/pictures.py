@@ -1,7 +1,7 @@
 """Retakes the pictures of the README from a running demonstration: `tools/pictures.py`.
 
-Starts `mainstay demo` on a free port, lets a minute of traffic pass, and photographs the overview, the objective that is
-worst off, and the alerts. Needs Chromium: the one at CHROMIUM, else /usr/bin/chromium.
+Starts `mainstay demo` on a free port, lets a minute of traffic pass, and photographs the overview, the objective that
+is worst off, and the alerts. Needs Chromium: the one at CHROMIUM, else /usr/bin/chromium.
 """
 
 from __future__ import annotations
