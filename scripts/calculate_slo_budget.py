@@ -5,6 +5,7 @@ Nothing needs to be installed (a YAML --config needs PyYAML; a JSON one does not
 src/mainstay/doors/calculator.py, where Python keeps it compiled; the arithmetic is src/mainstay/stats/budget.py.
 """
 
+import gc
 import os
 import sys
 
@@ -13,4 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.realpath
 from mainstay.doors.calculator import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    # The interpreter looks for cycles in all that was imported once more at its end; what is frozen it leaves alone.
+    gc.freeze()
+    sys.exit(code)

@@ -1,7 +1,7 @@
 """Retakes the pictures of the README from a running demonstration: `tools/pictures.py`.
 
-Starts `mainstay demo` on a free port, lets a minute of traffic pass, and photographs the overview and the objective
-that is worst off. Needs Chromium: the one at CHROMIUM, else /usr/bin/chromium.
+Starts `mainstay demo` on a free port, lets a minute of traffic pass, and photographs the overview, the objective that
+is worst off, and the alerts. Needs Chromium: the one at CHROMIUM, else /usr/bin/chromium.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WIDTH = 1280
 
 
 def main() -> int:
-    """Take both pictures; 1 when one is larger than a README should carry."""
+    """Take the pictures; 1 when one is larger than a README should carry."""
     _PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, open(Path(folder, "said"), "w+", encoding="utf-8") as said:
         demo = subprocess.Popen([Path(sys.executable).with_name("mainstay"), "demo", "--port", "0", "--run", folder],
@@ -57,7 +57,8 @@ def _photograph(address: str) -> list[Path]:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": _WIDTH, "height": 900}, color_scheme="light")
         taken = [_picture(page, address, "overview", 620),
-                 _picture(page, f"{address}/slo/show?name=web-availability", "objective", 900)]
+                 _picture(page, f"{address}/slo/show?name=web-availability", "objective", 900),
+                 _picture(page, f"{address}/monitoring", "alerts", 900)]
         browser.close()
     return taken
 

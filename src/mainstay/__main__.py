@@ -16,7 +16,7 @@ def main() -> None:
     from mainstay.doors import lazy_start  # noqa: PLC0415  (a lazy start, as above)
 
     # A command lives a second and makes many small objects that stay: looking for cycles among them every 700 costs a
-    # fifth of a large report.
+    # fifth of a large report. Imports alone make some 40,000.
     gc.set_threshold(50_000, 20, 100)
     lazy_start.defer()
     try:

@@ -11,15 +11,27 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, assert_never
 
 from mainstay.kernel.catalog import Catalog, Grammar
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import Journal
-from mainstay.kernel.objective import PrometheusDetails
 from mainstay.kernel.operation import Operation
-from mainstay.kernel.ports import Clock, FileSet, Ledger, Rehearsal, Responders, Source, Survey, Surveyed, World
+from mainstay.kernel.ports import (
+    AlertHistory,
+    AlertPlace,
+    Clock,
+    FileSet,
+    Ledger,
+    Rehearsal,
+    Responders,
+    Source,
+    Survey,
+    Surveyed,
+    TextFile,
+    World,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +41,8 @@ class WordEntry:
     Args:
         name: the word (`slo`), or for the house the command itself (`check`).
         summary: one line: for a word the first line of its card, for a command its operation's summary.
-        module: dotted path of the module that offers `OPERATIONS`.
+        module: dotted path of the module that offers `OPERATIONS`; each command of the house has one of its own, so
+            that `check` does not load a web server.
     """
 
     name: str
@@ -39,9 +52,7 @@ class WordEntry:
     def operations(self) -> tuple[Operation[Any, Any], ...]:
         """The verbs of the word, or the one operation of a house command; loads the module."""
         offered: tuple[Operation[Any, Any], ...] = importlib.import_module(self.module).OPERATIONS
-        if all(operation.word for operation in offered):
-            return offered
-        return tuple(operation for operation in offered if not operation.word and operation.verb == self.name)
+        return offered
 
     def operation(self, verb: str) -> Operation[Any, Any] | None:
         """The verb of that name; nothing is loaded of the others where the word keeps its verbs in VERBS."""
@@ -67,7 +78,7 @@ class Settings:
 
     catalog: str | None
     store: str
-    catalog_use: Literal["unused", "checked", "any"] = "checked"
+    catalog_use: Literal["unused", "named", "checked", "any"] = "checked"
     as_of: datetime | None = None
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None
@@ -110,8 +121,10 @@ def build_world(settings: Settings) -> World:
     opened = _OnFirstUse(lambda: _open_store(settings.store, clock))
     journal = _Part(opened, "journal")
     return World(clock=clock, catalog=catalog, journal=journal, ledger=_Part(opened, "ledger"),
-                 source=Sources(catalog), survey=_survey, responders=_OnDuty(catalog, journal), rehearse=_rehearse,
-                 findings=tuple(findings), actor=settings.actor, progress=settings.progress)
+                 source=Sources(catalog, clock), survey=_survey, responders=_OnDuty(catalog, journal),
+                 rehearse=_rehearse, findings=tuple(findings), alerts=lambda place: open_alerts(catalog, place, clock),
+                 actor=settings.actor, progress=settings.progress,
+                 catalog_at=lambda place: other_catalog(place, catalog_folder(settings)), texts=_Texts())
 
 
 def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -> World:
@@ -119,19 +132,41 @@ def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -
     # A world that was put together by hand brings sources of its own, which no catalog declares.
     source = world.source.under(catalog) if isinstance(world.source, Sources) else world.source
     return replace(world, catalog=catalog, findings=tuple(findings), source=source,
-                   responders=_OnDuty(catalog, world.journal))
+                   responders=_OnDuty(catalog, world.journal),
+                   alerts=lambda place: open_alerts(catalog, place, world.clock))
 
 
 def read_catalog(settings: Settings) -> tuple[Catalog, list[Finding]]:
     """The catalog as an operation may see it, with what is worth saying about its files."""
-    if settings.catalog_use == "unused":
+    if settings.catalog_use == "unused" or (settings.catalog_use == "named" and settings.catalog is None):
         return Catalog(), []
     from mainstay.kernel.catalog import load  # noqa: PLC0415  (a lazy start)
 
     catalog, findings = load([catalog_folder(settings)], grammar())
-    if settings.catalog_use == "checked" and errors_of(findings):
+    if settings.catalog_use in ("checked", "named") and errors_of(findings):
         raise InvalidFiles(errors_of(findings))
     return catalog, findings
+
+
+def other_catalog(place: str, folder: str) -> Catalog:
+    """The catalog of another folder, or of the folder as it was at a git revision.
+
+    Raises:
+        InvalidInput: neither a folder nor a revision; InvalidFiles: it holds mistakes.
+    """
+    from mainstay.adapters.revisions import at_revision  # noqa: PLC0415  (a lazy start, like below)
+    from mainstay.kernel.catalog import load  # noqa: PLC0415  (a lazy start)
+
+    if os.path.exists(place):
+        catalog, findings = load([place], grammar())
+    else:
+        with at_revision(folder, place) as (path, shown):
+            catalog, found = load([path], grammar())
+            findings = [replace(one, where=replace(one.where, file=one.where.file.replace(str(path), shown)))
+                        for one in found]
+    if errors_of(findings):
+        raise InvalidFiles(errors_of(findings))
+    return catalog
 
 
 def catalog_folder(settings: Settings) -> str:
@@ -149,14 +184,14 @@ def grammar() -> Grammar:
     return SLO + MONITORING + INCIDENT + ONCALL
 
 
-def open_source(catalog: Catalog, name: str) -> Source:
-    """The declared source of that name, ready to be asked.
+def open_source(catalog: Catalog, name: str, clock: Clock) -> Source:
+    """The declared source of that name, ready to be asked; what is not over by the clock it does not know yet.
 
     Raises:
         NotFound: the catalog declares none of that name.
         InvalidInput: its type is not one that can be asked.
     """
-    from mainstay.kernel.objective import DataSource  # noqa: PLC0415  (a lazy start)
+    from mainstay.kernel.objective import DataSource, PrometheusDetails  # noqa: PLC0415  (a lazy start)
 
     declared = catalog.get(DataSource, name)
     match declared.details:
@@ -165,24 +200,40 @@ def open_source(catalog: Catalog, name: str) -> Source:
 
             return EventSource(files)
         case PrometheusDetails() as details:
-            return _prometheus(details)
+            from mainstay.adapters.prometheus import declared_source  # noqa: PLC0415  (a lazy start)
+
+            return declared_source(details, clock)
         case _:
             raise InvalidInput(f'source "{name}" is of type {declared.type}, which cannot be asked',
                                "use type Prometheus or events")
 
 
-def _prometheus(details: PrometheusDetails) -> Source:
-    from mainstay.adapters.prometheus import PrometheusSettings, PrometheusSource  # noqa: PLC0415  (a lazy start)
-    from mainstay.adapters.prometheus_api import Secret, Tls  # noqa: PLC0415  (a lazy start)
+def open_alerts(catalog: Catalog, place: AlertPlace, clock: Clock) -> AlertHistory:
+    """The history of alerts at that place, ready to be read.
 
-    def secret(env: str, file: str) -> Secret | None:
-        return Secret(env, file) if env or file else None
+    Raises:
+        NotFound: the catalog declares no source of that name.
+        InvalidInput: the source is no Prometheus, which alone keeps what alerts did.
+    """
+    from mainstay.adapters.alert_payloads import Alertmanager, PayloadLog  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.prometheus_alerts import PrometheusAlerts  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.prometheus_api import settings_of  # noqa: PLC0415  (a lazy start)
+    from mainstay.kernel.objective import DataSource, PrometheusDetails  # noqa: PLC0415  (a lazy start)
 
-    return PrometheusSource(PrometheusSettings(
-        details.url, details.username, secret(details.password_env, details.password_file),
-        secret(details.token_env, details.token_file),
-        Tls(details.ca_file, details.cert_file, details.key_file, not details.verify), details.headers,
-        details.timeout.total_seconds(), details.retries))
+    match place.kind:
+        case "payloads":
+            return PayloadLog(place.address)
+        case "alertmanager":
+            return Alertmanager(place.address)
+        case "prometheus":
+            return PrometheusAlerts(settings_of(PrometheusDetails(place.address)), clock)
+        case "source":
+            details = catalog.get(DataSource, place.address).details
+            if isinstance(details, PrometheusDetails):
+                return PrometheusAlerts(settings_of(details), clock)
+            raise InvalidInput(f'source "{place.address}" keeps no alerts', "name a source of type Prometheus")
+        case other:
+            assert_never(other)
 
 
 def _rehearse(start: datetime) -> Rehearsal:
@@ -202,6 +253,20 @@ def _survey(asked: Survey) -> Surveyed:
 
         found = survey(asked)
     return found
+
+
+class _Texts:
+    """Files and addresses, whose adapter is loaded when one is asked for."""
+
+    def read(self, path: str, endings: Sequence[str]) -> list[TextFile]:
+        from mainstay.adapters.texts import read_texts  # noqa: PLC0415  (a lazy start)
+
+        return read_texts(path, endings)
+
+    def write(self, path: str, text: str) -> None:
+        from mainstay.adapters.texts import write_text  # noqa: PLC0415  (a lazy start)
+
+        write_text(path, text)
 
 
 def _open_store(url: str, clock: Clock) -> Store:
@@ -230,8 +295,9 @@ class _OnDuty:
 class Sources:
     """The sources that a catalog declares, each opened once, by the first thread that asks for it."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, clock: Clock) -> None:
         self._catalog = catalog
+        self._clock = clock
         self._lock = threading.Lock()
         self._opened: dict[str, tuple[object, Source]] = {}
 
@@ -244,12 +310,12 @@ class Sources:
         """
         with self._lock:
             if name not in self._opened:
-                self._opened[name] = _details(self._catalog, name), open_source(self._catalog, name)
+                self._opened[name] = _details(self._catalog, name), open_source(self._catalog, name, self._clock)
             return self._opened[name][1]
 
     def under(self, catalog: Catalog) -> Sources:
         """The sources of another catalog; one that it declares with the same details stays open."""
-        others = Sources(catalog)
+        others = Sources(catalog, self._clock)
         with self._lock:
             others._opened = {name: kept for name, kept in self._opened.items() if _details(catalog, name) == kept[0]}
         return others
@@ -306,7 +372,7 @@ class _Part:
             getattr(self._opened.store, self._part).close()
 
 
-_HOUSE = "mainstay.doors.house.operations"
+_HOUSE = "mainstay.doors.house"
 
 MAINSTAY = Application(
     words=(WordEntry("slo", "Objectives and error budgets.", "mainstay.slo.operations"),
@@ -316,10 +382,11 @@ MAINSTAY = Application(
                      "mainstay.incident.operations"),
            WordEntry("oncall", "Who is on call, right in every zone, and what the pager costs people.",
                      "mainstay.oncall.operations")),
-    house=(WordEntry("check", "Check the catalog: every mistake at once, with its line.", _HOUSE),
-           WordEntry("record", "Record something that happened, so that lost budget can be explained.", _HOUSE),
-           WordEntry("serve", "Serve the page, the API and the metrics.", _HOUSE),
-           WordEntry("token", "Create, list or revoke a token of the server.", _HOUSE),
-           WordEntry("demo", "Run a small real shop and show its budgets.", _HOUSE)),
+    house=(WordEntry("check", "Check the catalog: every mistake at once, with its line.", f"{_HOUSE}.catalog"),
+           WordEntry("record", "Record something that happened, so that lost budget can be explained.",
+                     f"{_HOUSE}.happenings"),
+           WordEntry("serve", "Serve the page, the API and the metrics.", f"{_HOUSE}.serving"),
+           WordEntry("token", "Create, list or revoke a token of the server.", f"{_HOUSE}.tokens"),
+           WordEntry("demo", "Run a small real shop and show its budgets.", f"{_HOUSE}.demo")),
     build_world=build_world, react=follow)
 """Mainstay itself: its words in the order of the loop, then the commands of the house."""

@@ -31,4 +31,4 @@ def test_the_document_shows_what_happens(name: str, tmp_path: Path, request: pyt
 
 
 def test_the_tutorial_and_the_first_example_are_run():
-    assert {"docs/tutorial.md", "examples/01-first-slo/README.md"} <= set(_RUN)
+    assert {"docs/tutorial.md", "examples/01-first-slo/README.md", "examples/02-alerts/README.md"} <= set(_RUN)

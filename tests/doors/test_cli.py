@@ -70,6 +70,24 @@ def test_several_arguments_are_counted(tea):
     assert tea("tea", "wash", "a", "b")[1] == "2 washed\n"
 
 
+@pytest.mark.parametrize("written", [["-m", "4"], ["-m4"], ["-m=4"], ["--minutes", "4"], ["--minutes=4"]])
+def test_a_value_stands_behind_its_flag_or_together_with_it(tea, written):
+    assert brewed(tea, *written)["minutes"] == 4
+
+
+@pytest.mark.parametrize(("written", "expected"), [
+    (["--milk"], (True, True)), (["--milk=false"], (False, True)), (["--milk=true", "--saucer"], (True, True)),
+    (["--no-saucer"], (False, False)), (["--saucer=false"], (False, False))])
+def test_yes_and_no_need_no_value_and_may_have_one(tea, written, expected):
+    result = brewed(tea, *written)
+    assert (result["milk"], result["saucer"]) == expected
+
+
+def test_a_value_may_be_empty_a_dash_or_begin_with_a_dash_when_it_is_written_together_with_its_flag(tea):
+    result = brewed(tea, "--note", "", "--note", "-", "--note=--milk", "--note", "-5")
+    assert result["note"] == ["", "-", "--milk", "-5"]
+
+
 def test_after_two_dashes_nothing_is_a_flag(tea):
     code, out, _ = tea("tea", "brew", "--json", "--", "--help")
     assert code == 0
@@ -80,6 +98,11 @@ def test_the_environment_gives_a_default_that_a_flag_overrules(tea, monkeypatch)
     monkeypatch.setenv("TEA_SUGAR", "4")
     assert brewed(tea)["sugar"] == 4
     assert brewed(tea, "--sugar", "1")["sugar"] == 1
+
+
+def test_a_slip_in_the_environment_is_called_by_its_name(tea, monkeypatch):
+    monkeypatch.setenv("TEA_SUGAR", "lots")
+    assert tea("tea", "brew")[2].startswith('error: invalid value for env TEA_SUGAR: "lots" is not a whole number\n')
 
 
 def test_flags_of_every_command_may_stand_before_the_word(tea):
@@ -126,7 +149,19 @@ def test_the_store_lies_in_the_users_state_folder_when_nobody_said(monkeypatch):
     (["tea", "brw"], 'tea has no verb "brw" (did you mean "brew"?)', "mainstay tea --help"),
     (["tea", "steep"], 'tea has no verb "steep"', "mainstay tea --help"),
     (["tea", "brew", "--minuts", "3"], 'unknown option: --minuts (did you mean "--minutes"?)', "tea brew --help"),
-    (["tea", "brew", "--minutes", "x"], 'unable to convert "x" into float', "mainstay tea brew --help"),
+    (["tea", "brew", "--minutes", "x"], 'invalid value for --minutes: "x" is not a number', "mainstay tea brew --help"),
+    (["tea", "brew", "--minutes", "nan"], '"nan" is not a number', "mainstay tea brew --help"),
+    (["tea", "brew", "--sugar", "2.6"], 'invalid value for --sugar: "2.6" is not a whole number', "tea brew --help"),
+    (["tea", "brew", "--milk=maybe"], '"maybe" is not true or false', "mainstay tea brew --help"),
+    (["tea", "brew", "--no-saucer=true"], "--no-saucer takes no value", "mainstay tea brew --help"),
+    (["tea", "brew", "--no-milk"], 'unknown option: --no-milk (did you mean "--milk"?)', "mainstay tea brew --help"),
+    (["tea", "brew", "-x"], "unknown option: -x", "mainstay tea brew --help"),
+    (["tea", "brew", "--note"], "parameter --note requires an argument", "mainstay tea brew --help"),
+    (["tea", "brew", "--note", "--milk"], "parameter --note requires an argument", "mainstay tea brew --help"),
+    (["tea", "brew", "-m", "1", "--minutes", "2"], "parameter -m specified multiple times", "tea brew --help"),
+    (["tea", "brew", "--milk", "--milk"], "parameter --milk specified multiple times", "mainstay tea brew --help"),
+    (["tea", "drink", "hot", "cold"], '"cold" is one argument too many', "mainstay tea drink --help"),
+    (["tea", "drink", "hut"], 'invalid value "hut" for HOW. Choose from: "empty", "hot"', "mainstay tea drink --help"),
     (["tea", "brew", "--cup", "mog"], '"glass" (did you mean "mug"?)', "mainstay tea brew --help"),
     (["tea", "brew", "--since", "soon"], '"soon" is not a time', "2026-03-02"),
     (["tea", "brew", "--cooled-for", "3 moons"], "is not a duration", "5m"),
@@ -230,6 +265,13 @@ def test_help_shows_no_section_meant_for_programmers(tea):
 @pytest.mark.parametrize("argv", [["--help"], ["tea", "--help"], ["tea", "brew", "--help"], ["completion", "--help"]])
 def test_help_fits_80_columns(tea, argv):
     assert max(map(len, tea(*argv)[1].splitlines())) <= 80
+
+
+def test_help_calls_a_value_by_what_it_is(capsys):
+    assert run(["slo", "try", "--help"]) == 0
+    out = capsys.readouterr().out
+    for shown in ("--bad CONDITION ", "--latency DURATION ", "--target PERCENT ", "--catalog FOLDER ", "--top N "):
+        assert shown in out
 
 
 @pytest.mark.parametrize("verb", ["try", "downtime", "suggest"])

@@ -77,6 +77,26 @@ next: mainstay slo try access.log.gz --latency 300ms · mainstay slo suggest --f
 """
 
 
+def test_pairs_are_wrapped_for_a_person_under_their_own_column_and_left_whole_in_a_pipe():
+    said = "Four requests in a thousand may fail before anybody outside notices that something is wrong."
+    view = View("", (Pairs((("promise", cells(said)), ("availability", cells("99.970 %", "target 99.9 %", "● healthy")),
+                            ("budget", cells(Cell(said, bar=0.3))),
+                            ("counted", cells("sum(rate(http_requests_total[5m]))", "on prometheus", "every 5 m")))),))
+    assert render(view, Style(width=60, cut=True)) == """\
+  promise        Four requests in a thousand may fail before
+                 anybody outside notices that something is
+                 wrong.
+  availability   99.970 %   target 99.9 %   ● healthy
+  budget         ███░░░░░░░  Four requests in a thousand may
+                             fail before anybody outside
+                             notices that something is
+                             wrong.
+  counted        sum(rate(http_requests_total[5m]))
+                 on prometheus   every 5 m
+"""
+    assert len(render(view, Style(width=60)).splitlines()) == 4
+
+
 def test_sentences_that_follow_each_other_are_one_paragraph():
     assert shown(Text("read"), Text("over"), Code("q"), Text("so")) == "read\nover\n\n    q\n\nso\n"
 

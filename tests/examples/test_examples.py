@@ -31,7 +31,8 @@ def loaded(name: str) -> tuple[Catalog, list[Finding]]:
     return load([_EXAMPLES / name], grammar())
 
 
-@pytest.mark.parametrize("name", ["01-first-slo/catalog", "openslo", "slo-definition.yaml", "policy.yaml"])
+@pytest.mark.parametrize("name", ["01-first-slo/catalog", "openslo", "shop/monitoring", "slo-definition.yaml",
+                                  "slo-prometheus.yaml", "policy.yaml"])
 def test_an_example_catalog_has_no_finding(name):
     catalog, findings = loaded(name)
     assert [one.render() for one in findings] == []

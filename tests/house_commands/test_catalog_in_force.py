@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
+from mainstay.adapters.clock import SystemClock
 from mainstay.adapters.notifiers import TerminalNotifier
 from mainstay.app import Settings, Sources, build_world, read_catalog
 from mainstay.doors.house.serving import Clockwork
@@ -65,7 +66,7 @@ def test_a_file_with_a_mistake_leaves_the_old_catalog_in_force(tmp_path: Path) -
 def test_a_source_is_opened_anew_only_when_its_details_changed(tmp_path: Path) -> None:
     _declare(tmp_path, "moved", 9090)
     _declare(tmp_path, "stays", 9090)
-    sources = Sources(_catalog(tmp_path))
+    sources = Sources(_catalog(tmp_path), SystemClock())
     moved, stays = sources("moved"), sources("stays")
     _declare(tmp_path, "moved", 9091)
 
@@ -77,7 +78,7 @@ def test_a_source_is_opened_anew_only_when_its_details_changed(tmp_path: Path) -
 
 def test_threads_that_ask_at_once_share_one_source(tmp_path: Path) -> None:
     _declare(tmp_path, "one", 9090)
-    sources, together = Sources(_catalog(tmp_path)), threading.Barrier(8)
+    sources, together = Sources(_catalog(tmp_path), SystemClock()), threading.Barrier(8)
 
     def ask(_: int) -> int:
         together.wait()

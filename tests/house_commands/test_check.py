@@ -86,6 +86,13 @@ def test_sources_are_asked_only_when_wanted() -> None:
     assert check(here.world, CheckRequest(sources=True)).sources[0].answers
 
 
+def test_a_file_of_the_calculator_alone_is_answered_with_who_reads_it(tmp_path: Path) -> None:
+    found = _checked(tmp_path, "slos:\n  - {name: checkout, slo: 99.95, current_availability: 99.97}\n")
+    assert found.valid
+    assert [one.severity for one in found.findings] == ["hint"]
+    assert "calculate_slo_budget.py --config" in found.findings[0].shown
+
+
 @pytest.mark.parametrize("hints", [True, False])
 def test_files_that_are_left_alone_are_hints(tmp_path: Path, hints: bool) -> None:
     (tmp_path / "other.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n")

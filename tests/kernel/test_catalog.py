@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -169,6 +169,31 @@ def test_checks_across_the_catalog_run_when_nothing_is_wrong(tmp_path: Path) -> 
     write(tmp_path, "a.yaml", boat("titanic"))
     _, (finding,) = load([tmp_path], GRAMMAR)
     assert (finding.code, finding.source) == ("unlucky", "name: titanic")
+
+
+def test_what_is_sound_is_checked_though_something_else_is_not(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", boat("titanic") + "---\n" + boat("[oops]") + "---\n" + boat("tug", "tows: tanker\n"))
+    assert sorted(one.code for one in load([tmp_path], GRAMMAR)[1]) == ["unknown-reference", "unlucky", "wrong-type"]
+
+
+@pytest.mark.parametrize("more", ["tows: tanker\n", "tows: tug\n", "sails: 3\n"])
+def test_what_is_mistaken_or_needs_what_is_not_there_is_not_checked_too(tmp_path: Path, more: str) -> None:
+    write(tmp_path, "a.yaml", boat("titanic", more) + "---\n" + boat("tug", "tows: tanker\n"))
+    assert "unlucky" not in [one.code for one in load([tmp_path], GRAMMAR)[1]]
+
+
+def test_a_check_knows_which_names_are_left_out_for_a_mistake(tmp_path: Path) -> None:
+    seen: list[Catalog] = []
+
+    def look(catalog: Catalog) -> Iterator[Finding]:
+        seen.append(catalog)
+        yield from ()
+
+    write(tmp_path, "a.yaml", boat("raft") + "---\n" + boat("tug", "tows: tanker\n") + "---\n"
+          + boat("tanker", "x: 1\n"))
+    load([tmp_path], replace(GRAMMAR, checks=(look,)))
+    assert [one.name for one in seen[0].of(Boat)] == ["raft"]
+    assert seen[0].doubtful == {"tug", "tanker"}
 
 
 def test_a_form_is_known_by_its_root_key_when_it_says_no_version(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from mainstay.kernel.document import read_documents
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding
-from mainstay.kernel.quantity import Target
-from mainstay.kernel.reader import Reader, parse_moment
+from mainstay.kernel.quantity import Target, parse_moment
+from mainstay.kernel.reader import Reader
 
 
 def reading(text: str) -> tuple[Reader, list[Finding]]:

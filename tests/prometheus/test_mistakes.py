@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.prometheus import PrometheusSettings, PrometheusSource, Secret, Tls
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
 from mainstay.kernel.ports import Condition, CountRequest, EventQuery, GaugeQuery, PromQuery, Reading
@@ -189,6 +190,25 @@ def test_a_wait_may_be_named_as_a_date() -> None:
     found = reading(FakeAnswer(b"", 503, {"Retry-After": when}), values("10", "10", "10"), EMPTY)
 
     assert found.series.total_sum == 30
+
+
+@pytest.mark.parametrize("named", ["20", format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)])
+def test_waiting_is_by_the_clock_that_was_handed_in(named: str) -> None:
+    # A date is read by the server's own clock; the wall clock that a report in the past is handed is another.
+    clock, seconds = FakeClock(datetime(2025, 3, 1, 1, tzinfo=UTC)), 20 if named == "20" else 86_400
+    busy = FakeAnswer(b"", 429, {"Retry-After": named})
+    with fake_prometheus(busy, values("10", "10", "10"), EMPTY) as fake, PrometheusSource(
+            PrometheusSettings(fake.url, timeout=100_000, at_once=1), clock) as source:
+        assert source.count([REQUEST])[0].series.total_sum == 30
+    assert clock.monotonic() == pytest.approx(seconds, abs=300)
+
+
+def test_a_slot_that_is_not_over_by_the_clock_is_not_known_yet() -> None:
+    clock = FakeClock(SPAN.start + timedelta(seconds=650))
+    with fake_prometheus(values("10", "10"), EMPTY) as fake, PrometheusSource(
+            PrometheusSettings(fake.url, at_once=1), clock) as source:
+        assert source.count([REQUEST])[0].series.known.tolist() == [True, True, False]
+        assert {form["end"] for _, _, form, _ in fake.asked} == {str(START + 600)}
 
 
 def test_a_wait_beyond_the_time_out_is_not_waited_for() -> None:

@@ -86,7 +86,16 @@ OPENSLO = """
         timeSliceTarget: 0.9
         timeSliceWindow: 1m
         indicator: {metadata: {name: t}, spec: {thresholdMetric: {metricSource: {spec: {query: t}}}}}
-- {apiVersion: openslo/v1, kind: AlertPolicy, metadata: {name: A}, spec: {conditions: []}}
+- apiVersion: openslo/v1
+  kind: AlertPolicy
+  metadata: {name: A}
+  spec:
+    alertWhenBreaching: true
+    conditions:
+      - kind: AlertCondition
+        metadata: {name: fast}
+        spec: {severity: page, condition: {kind: burnrate, op: gt, threshold: 2, lookbackWindow: 1h, alertAfter: 5m}}
+    notificationTargets: [{targetRef: mail}]
 """
 NATIVE = """
 - apiVersion: mainstay/v1

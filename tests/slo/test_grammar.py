@@ -62,6 +62,17 @@ def test_an_unknown_policy_is_found_with_the_one_that_was_meant() -> None:
     assert 'did you mean "remaining"?' in finding.message
 
 
+def test_an_unknown_policy_and_a_wrong_source_are_found_beside_a_mistake_elsewhere() -> None:
+    text = LOGS + objective(", polcy: x", name="slip") + "---\n" + objective(", policy: remaning") + "---\n" \
+        + objective(indicator="type: availability, source: logs, good: g, total: t", name="asked")
+    assert codes(text) == ["unknown-field", "unknown-reference", "wrong-source"]
+
+
+def test_a_policy_whose_own_document_is_mistaken_is_not_unknown_as_well() -> None:
+    policy = "apiVersion: mainstay/v1\nkind: ErrorBudgetPolicy\nmetadata: {name: strict}\nspec: {zoens: []}\n---\n"
+    assert "unknown-reference" not in codes(LOGS + policy + objective(", policy: strict"))
+
+
 @pytest.mark.parametrize("preset", ["reference", "template", "remaining"])
 def test_a_preset_is_a_policy(preset: str) -> None:
     assert declared(LOGS + objective(f", policy: {preset}"))[1] == []

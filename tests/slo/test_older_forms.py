@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from catalogs import codes, declared, the, warnings
-from mainstay.kernel.finding import errors_of
+from mainstay.kernel.finding import Severity, errors_of
 from mainstay.kernel.objective import Indicator, Objective, Service
 from mainstay.kernel.ports import Condition, EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import Period, RollingWindow, Target
@@ -87,6 +87,23 @@ def test_another_ratio_becomes_a_share_and_is_warned_of(query: str, share: str) 
 def test_a_list_entry_with_good_and_total_needs_no_query() -> None:
     one = indicator_of(entry("target: 99.9, sli: {good: g, total: t, target_type: availability}"))
     assert (one.good, one.total) == (PromQuery("g", True), PromQuery("t", True))
+
+
+def test_the_calculator_s_config_is_one_hint_that_names_its_reader() -> None:
+    catalog, findings = declared("""slos:
+  - {name: checkout availability, slo: 99.95, window: 30, current_availability: 99.97, weight: 0.6}
+  - {name: checkout latency, slo: 99.5, latency: {threshold: 300ms, total: 1000000, slow: 2000}}
+""")
+    assert not catalog.of(Objective)
+    assert [(one.code, one.severity, one.where.line) for one in findings] == [("left-alone", Severity.HINT, 1)]
+    assert "scripts/calculate_slo_budget.py --config" in findings[0].mend
+
+
+def test_a_list_that_is_only_in_part_the_calculator_s_is_checked_whole() -> None:
+    assert "unknown-field" in codes("""slos:
+  - {name: a, slo: 99.95, window: 30d}
+  - {name: b, window: 30d, target: 99.9, sli: {target_type: availability, good: g, total: t}}
+""")
 
 
 @pytest.mark.parametrize(("kind", "operator"), [("latency", "<="), ("throughput", ">=")])

@@ -12,7 +12,6 @@ from catalogs import codes, declared, the, warnings
 from mainstay.kernel.finding import errors_of
 from mainstay.kernel.method import Occurrences, RatioTimeslices, Timeslices
 from mainstay.kernel.objective import (
-    AlertDeclaration,
     DataSource,
     Indicator,
     Objective,
@@ -110,6 +109,46 @@ def test_wrong_details_are_findings(details: str, code: str) -> None:
     found = codes(f"apiVersion: openslo/v1\nkind: DataSource\nmetadata: {{name: p}}\nspec: {{type: Prometheus, "
                   f"connectionDetails: {details}}}\n")
     assert code in found
+
+
+def test_details_may_be_a_list_of_one_entry_each() -> None:
+    # So writes the example of OpenSLO's Go SDK.
+    one = the(DataSource, "apiVersion: openslo/v1\nkind: DataSource\nmetadata: {name: p}\nspec: {type: Prometheus, "
+                          "connectionDetails: [{url: 'http://p'}, {timeout: 5s}]}\n")
+    assert one.details == PrometheusDetails("http://p", timeout=timedelta(seconds=5))
+    assert codes("apiVersion: openslo/v1\nkind: DataSource\nmetadata: {name: p}\nspec: {type: Prometheus, "
+                 "connectionDetails: [{url: 'http://p'}, {url: 'http://q'}]}\n") == ["duplicate-key"]
+
+
+def test_the_fields_of_a_source_that_cannot_be_asked_are_kept_whole() -> None:
+    source = "{metricSource: {type: AppDynamics, spec: {applicationName: shop, metricPath: 'End User|Slow'}}}"
+    text = slo(indicator=f"ratioMetric: {{bad: {source}, total: {source}}}")
+    indicator = the(Objective, text).indicator
+    assert isinstance(indicator, Indicator)
+    assert indicator.total == PromQuery('{"applicationName": "shop", "metricPath": "End User|Slow"}')
+    assert warnings(text).count("source-not-asked") == 2
+
+
+@pytest.mark.parametrize("extra", ["op: gt", "value: 1"])
+def test_what_a_ratio_is_compared_with_does_nothing_and_is_said(extra: str) -> None:
+    # OpenSLO's own examples write `op: gt` beside a ratio metric, which its SDK forbids.
+    text = slo(objectives=f"[{{target: 0.999, {extra}}}]")
+    assert codes(text) == []
+    assert "not-compared" in warnings(text)
+
+
+def test_an_objective_without_a_window_has_thirty_days_and_says_so() -> None:
+    text = slo().replace("  timeWindow: [{duration: 30d, isRolling: true}]\n", "")
+    assert the(Objective, text).window == RollingWindow(timedelta(days=30))
+    assert "no-window" in warnings(text)
+
+
+@pytest.mark.parametrize("rest", ["", ", isRolling: true", ", calendar: {timeZone: UTC}"])
+def test_one_m_is_a_minute_and_a_month_is_a_large_m(rest: str) -> None:
+    # OpenSLO's timeslices example means a month.
+    _, findings = declared(slo(window=f"1m{rest}"))
+    (found,) = errors_of(findings)
+    assert found.mend == "m is minutes: write 1M for months"
 
 
 def test_a_ratio_of_counters_counts_good_and_total() -> None:
@@ -333,10 +372,3 @@ def test_an_sla_above_the_target_is_found() -> None:
 def test_without_a_name_the_rest_is_still_checked() -> None:
     assert codes(slo(objectives="[{target: 5}]", window="x").replace("{name: shop}", "{name: Shop!}")) == [
         "invalid-name", "invalid-value", "invalid-value"]
-
-
-@pytest.mark.parametrize("kind", ["AlertPolicy", "AlertCondition", "AlertNotificationTarget"])
-def test_alert_kinds_are_kept_whole(kind: str) -> None:
-    one = the(AlertDeclaration,
-              f"apiVersion: openslo/v1\nkind: {kind}\nmetadata: {{name: OnCall}}\nspec: {{a: [1, x]}}\n")
-    assert (one.name, one.kind, one.spec) == (f"{kind}/OnCall", kind, {"a": [1, "x"]})

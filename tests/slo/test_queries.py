@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalogs import codes, the
+from mainstay.kernel.condition import condition, parse_where
+from mainstay.kernel.counting import counter_query, histogram_queries, split_ratio
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.objective import Indicator
 from mainstay.kernel.ports import Condition, EventQuery, PromQuery
-from mainstay.slo.queries import condition, counter_query, histogram_queries, negated, parse_where, split_ratio
+from mainstay.slo.queries import negated
 
 
 @pytest.mark.parametrize(("written", "operator", "value"), [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
@@ -101,6 +102,13 @@ def test_a_sparkline_keeps_its_gaps_and_needs_two_values() -> None:
 
 def test_sparklines_of_shares_are_on_one_scale() -> None:
     assert draw_spark((0.99, 0.98), shares=True).count("M0.0 2.2L96.0 2.4") == 1
+
+
+def test_marks_too_close_to_be_read_apart_share_a_label() -> None:
+    marks = tuple(Mark(START + timedelta(minutes=minute), "x") for minute in (0, 60, 61, 62, 120))
+    drawn = draw_chart(replace(chart(1, 2), times=(START, START + timedelta(minutes=120)), marks=marks))
+    assert re.findall(r'text-anchor="\w+">([\d–]+)</text>', drawn.partition('class="mark')[2]) == ["1", "2–4", "5"]
+    assert drawn.count('class="mark ') == 5
 
 
 def test_a_bar_is_clamped_and_an_overdrawn_one_is_empty_and_marked() -> None:

@@ -72,6 +72,14 @@ def test_a_page_is_well_formed_and_readable_by_ear(client: Client, path: str) ->
     assert len(outline.all("main")) == 1
 
 
+@pytest.mark.parametrize("path", [*EVERY[:-1], "/metrics", "/api/v1/slo/report?name=checkout"])
+def test_head_is_answered_as_get_without_the_body(client: Client, path: str) -> None:
+    wanted, got = client.get(path), client.ask("HEAD", path)
+    assert (got.status_code, got.content) == (wanted.status_code, b"")
+    for header in ("Content-Type", "Content-Length"):
+        assert got.headers[header] == wanted.headers[header]
+
+
 @pytest.mark.parametrize("path", EVERY)
 def test_a_page_has_no_inline_script_or_style_and_loads_nothing_from_elsewhere(client: Client, path: str) -> None:
     outline = Outline(client.get(path).text)

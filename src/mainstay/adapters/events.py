@@ -37,7 +37,7 @@ from mainstay.kernel.ports import (
     Survey,
     Surveyed,
 )
-from mainstay.kernel.quantity import SLOT, zone_named
+from mainstay.kernel.quantity import zone_named
 from mainstay.kernel.series import Series, gap
 
 __all__ = ["FORMATS", "EventSource", "survey"]
@@ -206,7 +206,7 @@ def survey(survey: Survey) -> Surveyed:
             raise NoData("the files hold no rows: " + ", ".join(reader.opened.names[:5]), "name files that hold events")
         reader.refuse_misfit(lines, rejected)
         events = {name: column[slots["slot"] >= 0] for name, column in slots.items()}
-        series = dense(events, SLOT, sampled=reader.shape.sampled)
+        series = dense(events, survey.step, sampled=reader.shape.sampled)
         empty = len(series) == 0
         return Surveyed(
             format=reader.shape.format, lines=lines, parsed=lines - rejected, rejected=rejected,
@@ -257,7 +257,7 @@ def _events(rows: Rows, survey: Survey) -> str:
     bad = _bad(rows, survey)
     keys = [rows.late(name) for name in _spender_fields(rows.shape, survey)]
     slot = (f"CASE WHEN NOT event THEN {_REJECTED} WHEN copy > 1 THEN {_REPEATED} WHEN NOT {rows.counted} "
-            f"THEN {_LEFT_OUT} ELSE CAST(floor(moment / {SLOT}) AS INTEGER) END")
+            f"THEN {_LEFT_OUT} ELSE CAST(floor(moment / {int(survey.step)}) AS INTEGER) END")
     named = ", ".join(f"CAST({key} AS VARCHAR)" for key in keys)
     spender = f"CASE WHEN bad THEN CAST(to_json([{named}]) AS VARCHAR) END" if keys else "NULL"
     weighed = f", weight, {rows.lost} AS lost" if rows.shape.weight else ""

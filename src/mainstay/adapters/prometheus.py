@@ -25,15 +25,16 @@ from __future__ import annotations
 import math
 import operator
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import assert_never
 
 import numpy as np
 
+from mainstay.adapters.clock import SystemClock
 from mainstay.adapters.prometheus_api import (
     Line,
     PrometheusApi,
@@ -42,13 +43,15 @@ from mainstay.adapters.prometheus_api import (
     Secret,
     Tls,
     TooMuchAsked,
+    settings_of,
 )
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
-from mainstay.kernel.ports import CountRequest, EventQuery, GaugeQuery, PromQuery, Reading, Spender
+from mainstay.kernel.objective import PrometheusDetails
+from mainstay.kernel.ports import Clock, CountRequest, EventQuery, GaugeQuery, PromQuery, Reading, Spender
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.series import BoolArray, FloatArray, Series, floor_slot
 
-__all__ = ["PrometheusSettings", "PrometheusSource", "Secret", "Tls", "selector"]
+__all__ = ["PrometheusSettings", "PrometheusSource", "Secret", "Tls", "declared_source", "selector"]
 
 RELATIVE = 1e-9
 """How far bad may exceed total, relatively, before it is more than rounding in the server."""
@@ -100,10 +103,10 @@ class _Slots:
     over: int
 
     @classmethod
-    def of(cls, span: Span, step: int) -> _Slots:
+    def of(cls, span: Span, step: int, now: datetime) -> _Slots:
         start = floor_slot(span.start, step)
         count = max(0, math.ceil((span.end.timestamp() - start) / step))
-        return cls(start, step, count, max(0, min(count, int((time.time() - start) // step))))
+        return cls(start, step, count, max(0, min(count, int((now.timestamp() - start) // step))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +149,29 @@ class _Answered:
         return value, present
 
 
-class PrometheusSource:
-    """Bad and total per slot from a Prometheus API; see `mainstay.kernel.ports.Source`."""
+_SYSTEM = SystemClock()
 
-    def __init__(self, settings: PrometheusSettings) -> None:
-        self._api = PrometheusApi(settings)
+
+def declared_source(details: PrometheusDetails, clock: Clock) -> PrometheusSource:
+    """The source that a catalog declares so.
+
+    Raises:
+        InvalidInput: its address or its files cannot be used.
+    """
+    return PrometheusSource(settings_of(details), clock)
+
+
+class PrometheusSource:
+    """Bad and total per slot from a Prometheus API; see `mainstay.kernel.ports.Source`.
+
+    Args:
+        clock: says which slots are over; those that are not are not known yet.
+    """
+
+    def __init__(self, settings: PrometheusSettings, clock: Clock = _SYSTEM) -> None:
+        self._api = PrometheusApi(settings, clock)
         self._settings = settings
+        self._clock = clock
         self._reaches_back: bool | None = None
 
     def __enter__(self) -> PrometheusSource:
@@ -230,7 +250,7 @@ class PrometheusSource:
 
     def _questions(self, request: CountRequest) -> tuple[_Question, ...]:
         """The total's question and, unless it is a gauge, that of bad or good."""
-        slots = _Slots.of(request.span, request.step)
+        slots = _Slots.of(request.span, request.step, self._clock.now())
         match request.total:
             case GaugeQuery():
                 return (_gauge_question(request, slots),)
@@ -266,7 +286,7 @@ class PrometheusSource:
         return self._reaches_back
 
     def _bad_question(self, request: CountRequest, by: str) -> _Question:
-        slots = _Slots.of(request.span, request.step)
+        slots = _Slots.of(request.span, request.step, self._clock.now())
         if isinstance(request.total, GaugeQuery):
             return _gauge_question(request, slots)
         if request.bad is not None:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -20,6 +18,8 @@ import httpx
 import msgspec
 
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
+from mainstay.kernel.objective import PrometheusDetails
+from mainstay.kernel.ports import Clock
 
 FIRST_WAIT = 0.2
 """Seconds before the second try; each later wait is twice as long, `Retry-After` goes before both."""
@@ -122,6 +122,18 @@ class PrometheusSettings:
     method: str = "POST"
 
 
+def settings_of(details: PrometheusDetails) -> PrometheusSettings:
+    """The settings of a source as it is declared."""
+    def secret(env: str, file: str) -> Secret | None:
+        return Secret(env, file) if env or file else None
+
+    return PrometheusSettings(
+        details.url, details.username, secret(details.password_env, details.password_file),
+        secret(details.token_env, details.token_file),
+        Tls(details.ca_file, details.cert_file, details.key_file, not details.verify), details.headers,
+        details.timeout.total_seconds(), details.retries)
+
+
 class Line(msgspec.Struct):
     """One series of an answer: its labels and its (epoch seconds, value) points, ascending."""
 
@@ -187,8 +199,9 @@ _BUILD = msgspec.json.Decoder(Build)
 class PrometheusApi:
     """One server's API over one pool of connections; safe to use from several threads."""
 
-    def __init__(self, settings: PrometheusSettings) -> None:
+    def __init__(self, settings: PrometheusSettings, clock: Clock) -> None:
         self.settings = settings
+        self._clock = clock
         url = _address(settings.url)
         self.where = str(url.copy_with(username=None, password=None)).rstrip("/")
         self._userinfo = (settings.user or url.username, url.password)
@@ -246,21 +259,21 @@ class PrometheusApi:
         return answer
 
     def _ask(self, method: str, path: str, form: Mapping[str, str]) -> tuple[bytes, httpx.Headers]:
-        deadline = time.monotonic() + self.settings.timeout
+        deadline = self._clock.monotonic() + self.settings.timeout
         wait = FIRST_WAIT
         for attempt in range(self.settings.retries + 1):
             try:
                 return self._once(method, path, form, deadline)
             except _Passing as passing:
                 pause = wait if passing.wait is None else passing.wait
-                if attempt == self.settings.retries or time.monotonic() + pause > deadline:
+                if attempt == self.settings.retries or self._clock.monotonic() + pause > deadline:
                     raise passing.error from passing.__cause__
-            time.sleep(pause)
+            self._clock.sleep(pause)
             wait *= 2
         raise AssertionError("the last try either returned or raised")
 
     def _once(self, method: str, path: str, form: Mapping[str, str], deadline: float) -> tuple[bytes, httpx.Headers]:
-        left = max(0.01, deadline - time.monotonic())
+        left = max(0.01, deadline - self._clock.monotonic())
         request = self._client.build_request(
             method, f"{self.where}/api/v1/{path}", timeout=left, headers=self._authorisation(),
             data=form if method == "POST" else None, params=form if method == "GET" else None)
@@ -270,7 +283,7 @@ class PrometheusApi:
             try:
                 for piece in response.iter_bytes():
                     body += piece
-                    if time.monotonic() > deadline:  # httpx limits each read, so a dripping server would hold us
+                    if self._clock.monotonic() > deadline:  # httpx limits each read, so a dripping server would hold us
                         raise self._slow()
             finally:
                 response.close()
@@ -420,11 +433,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds the server asks to wait; it may say seconds or a date (RFC 9110, 10.2.3)."""
+    """Seconds the server asks to wait; it may say seconds, or a date (RFC 9110, 10.2.3), which its own clock reads."""
     raw = headers.get("Retry-After", "").strip()
     if raw.isdigit():
         return float(raw)
     try:
-        return max(0.0, (parsedate_to_datetime(raw) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
+        return max(0.0, (parsedate_to_datetime(raw) - parsedate_to_datetime(headers["Date"])).total_seconds())
+    except (KeyError, ValueError, TypeError):
         return None

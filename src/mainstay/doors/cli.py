@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,7 +56,7 @@ def run(argv: Sequence[str], application: Application = MAINSTAY) -> int:
         return error.exit_code
     except MainstayError as error:
         if "--debug" in asked:
-            traceback.print_exc()
+            _print_traceback()
         if interrupts.seen:
             sys.stderr.write("\n")
             return INTERRUPTED
@@ -65,7 +64,7 @@ def run(argv: Sequence[str], application: Application = MAINSTAY) -> int:
         return error.exit_code
     except Exception as error:  # the last line of defence: our bug becomes one sentence, not a page
         if "--debug" in asked:
-            traceback.print_exc()
+            _print_traceback()
         if interrupts.seen:
             sys.stderr.write("\n")
             return INTERRUPTED
@@ -182,13 +181,13 @@ def _completion(tokens: Sequence[str], application: Application, *, wants_help: 
         hint = did_you_mean(tokens[0], commands.SHELLS)
         raise InvalidInput(f'completion is not made for "{" ".join(tokens)}"{hint}',
                            "write one of: " + ", ".join(commands.SHELLS))
-    from mainstay.doors import flags  # noqa: PLC0415  (a lazy start: only parsing and completion need the parser)
+    from mainstay.doors.completion import completion_script  # noqa: PLC0415  (a lazy start: cyclopts costs 25 ms)
 
-    return _say(flags.completion_script(application, tokens[0]))
+    return _say(completion_script(application, tokens[0]))
 
 
 def _run_operation(operation: Operation[Any, Any], tokens: Sequence[str], application: Application) -> int:
-    from mainstay.doors import as_json, flags, terminal  # noqa: PLC0415  (a lazy start: help parses and draws nothing)
+    from mainstay.doors import flags  # noqa: PLC0415  (a lazy start: help parses nothing)
 
     request, everywhere = flags.parse(operation, tokens)
     # The deferred load is not safe with threads (see lazy_start), and an operation may start some.
@@ -205,8 +204,12 @@ def _run_operation(operation: Operation[Any, Any], tokens: Sequence[str], applic
         finally:
             progress.clear()
         if everywhere.json:
+            from mainstay.doors import as_json  # noqa: PLC0415  (a lazy start: what is drawn is not encoded …)
+
             _say_bytes(as_json.encode(operation.as_json(result) if operation.as_json else result))
         else:
+            from mainstay.doors import terminal  # noqa: PLC0415  (a lazy start: … and the other way round)
+
             style = terminal.style_of(sys.stdout, os.environ, no_color=everywhere.no_color, utc=everywhere.utc)
             _say(terminal.render(operation.view(result), style))
         return operation.exit_code(result)
@@ -284,6 +287,12 @@ def _written() -> Iterator[None]:
     except OSError as error:
         raise _OutputRefused(f"the output cannot be written: {error.strerror}",
                             "make room where it goes, then run it again; what was recorded stays recorded") from error
+
+
+def _print_traceback() -> None:
+    import traceback  # noqa: PLC0415  (a lazy start: only --debug needs it)
+
+    traceback.print_exc()
 
 
 def _print_error(error: MainstayError, *, json_wanted: bool, colour: bool) -> None:

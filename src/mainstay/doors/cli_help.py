@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, Union, get_args, get_origin
 
 from mainstay.app import Application, WordEntry
-from mainstay.doors.commands import EVERYWHERE, SHELLS, command_line, flag_name
+from mainstay.doors.commands import EVERYWHERE, SHELLS, command_line, flag_name, placeholder
 from mainstay.kernel.operation import Argument, Operation, arguments
 from mainstay.kernel.quantity import format_duration
 
@@ -97,7 +97,7 @@ def _rest_of_docstring(operation: Operation[Any, Any]) -> str:
 
 def _placeholder(argument: Argument) -> str:
     many = get_origin(argument.type) is tuple
-    text = argument.name.upper().replace("_", "-")
+    text = placeholder(argument)
     if many:
         text = text.removesuffix("S") + "…"
     return text if argument.required else f"[{text}]"
@@ -109,7 +109,7 @@ def _flag(argument: Argument) -> str:
         return "--no-" + name[2:] if argument.default is True else name
     if argument.choices:
         return f"{name} {'|'.join(argument.choices)}" if len(argument.choices) <= 3 else f"{name} CHOICE"
-    return f"{name} {_metavar(argument.type)}"
+    return f"{name} {argument.value or _metavar(argument.type)}"
 
 
 def _metavar(hint: Any) -> str:

@@ -20,9 +20,9 @@ class Everywhere:
 
     json: bool = arg("print the result as JSON, errors as JSON on standard error", False)
     catalog: str | None = arg("the folder that declares services and objectives; ./mainstay, else .", None,
-                              short="c", env="MAINSTAY_CATALOG")
+                              short="c", env="MAINSTAY_CATALOG", value="FOLDER")
     store: str | None = arg("where facts and measurements are kept: sqlite:///FILE or postgresql://…; a file in "
-                            "the state folder of the user", None, env="MAINSTAY_STORE")
+                            "the state folder of the user", None, env="MAINSTAY_STORE", value="URL")
     as_of: datetime | None = arg("answer as of this moment: 2026-05-01 or 2026-05-01T12:00:00Z", None)
     utc: bool = arg("times in UTC, not in the zone of this terminal", False)
     no_color: bool = arg("no colour, as with NO_COLOR set", False)
@@ -37,6 +37,11 @@ _TAKES_VALUE = frozenset(flag for a in EVERYWHERE if a.type is not bool
 def flag_name(argument: Argument) -> str:
     """`--burn-rate` for the field `burn_rate`."""
     return "--" + (argument.flag or argument.name.replace("_", "-"))
+
+
+def placeholder(argument: Argument) -> str:
+    """`KIND` for the argument `kind`: how help and messages call it."""
+    return argument.name.upper().replace("_", "-")
 
 
 def split_leading(argv: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -23,7 +23,7 @@ from mainstay.doors.as_json import encode
 from mainstay.doors.front import Front, Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp, Guard, error_document
 from mainstay.doors.inputs import from_json, from_query, read_request
-from mainstay.doors.names import PREFIX, api_path
+from mainstay.doors.names import PREFIX, READING, api_path
 from mainstay.doors.openapi import describe
 from mainstay.doors.sse import Feed
 from mainstay.doors.web.pages import Page, Site, page_routes
@@ -140,30 +140,30 @@ def _operation_route(front: Front, operation: Operation[Any, Any]) -> HTTPRouteH
         told, exit_code = await front.perform(operation, read_request(operation.request, fields), caller, tell)
         return Response(told, media_type=MediaType.JSON, status_code=200, headers={"X-Mainstay-Exit": str(exit_code)})
 
-    return route(api_path(operation), http_method="GET" if reads else "POST", name=api_path(operation))(call)
+    return route(api_path(operation), http_method=READING if reads else "POST", name=api_path(operation))(call)
 
 
 def _service_routes(front: Front) -> list[HTTPRouteHandler]:
     """What machines ask: the description, metrics, health, readiness and the event stream."""
     described = msgspec.json.encode(describe(front.operations))
 
-    @route(f"{PREFIX}/openapi.json", http_method="GET")
+    @route(f"{PREFIX}/openapi.json", http_method=READING)
     async def openapi(request: AnyRequest) -> Response[bytes]:
         front.who(request.scope).demand("read")
         return Response(described, media_type=MediaType.JSON)
 
-    @route("/metrics", http_method="GET")
+    @route("/metrics", http_method=READING)
     async def metrics(request: AnyRequest) -> Response[str]:
         front.who(request.scope).demand("read")
         text = await front.in_thread(front.hooks.metrics)
         return Response(text, media_type="text/plain; version=0.0.4")
 
     # The two health routes need no token and say nothing about the data, so that any prober may ask them.
-    @route("/healthz", http_method=["GET", "HEAD"])
+    @route("/healthz", http_method=READING)
     async def healthz() -> Response[str]:
         return Response("ok\n", media_type=MediaType.TEXT)
 
-    @route("/readyz", http_method=["GET", "HEAD"])
+    @route("/readyz", http_method=READING)
     async def readyz() -> Response[str]:
         problems = await front.in_thread(front.hooks.problems)
         return Response("\n".join(problems) + "\n" if problems else "ready\n", media_type=MediaType.TEXT,

@@ -11,6 +11,7 @@ LazyLoader's is before 3.12): `load_now` must be called before an operation runs
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import sys
@@ -57,3 +58,6 @@ def load_now() -> None:
     if isinstance(module, _Deferred):
         # Any attribute that only running gives will do; this one exists in every version.
         _ = module.ndarray
+        # What was imported so far stays to the end. Looking for cycles in it, as the interpreter does once more when
+        # it ends, takes a seventh of a small command. Not later than here: DuckDB wants to be taken apart at the end.
+        gc.freeze()

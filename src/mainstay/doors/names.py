@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from mainstay.kernel.operation import Operation
 
 PREFIX = "/api/v1"
+READING: list[Literal["GET", "HEAD"]] = ["GET", "HEAD"]
+"""Who may GET may HEAD, which is the same without its body (RFC 9110, 9.3.2); health probes and link checkers do."""
 
 
 def name_of(operation: Operation[Any, Any]) -> str:

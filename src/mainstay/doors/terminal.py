@@ -188,14 +188,23 @@ def _titled(title: str, style: Style) -> list[str]:
 
 
 def _cell(cell: Cell, style: Style) -> str:
+    """The cell on one line."""
+    return _cell_lines(cell, style, None)[0]
+
+
+def _cell_lines(cell: Cell, style: Style, room: int | None) -> list[str]:
+    """The cell with its text wrapped into the room; what is drawn with it stands before the first line."""
     code = _STATES[cell.state] if cell.state is not None else _TONES[cell.tone]
     text = cell.text
     if cell.state is not None and not text:
         text = " ".join(SIGNS[cell.state])
     parts = [style.paint(bar(cell.bar), code)] if cell.bar is not None else []
     parts += [sparkline(cell.spark)] if cell.spark else []
-    parts += [style.paint(text, code)] if text else []
-    return "  ".join(parts)
+    if not text:
+        return ["  ".join(parts)]
+    indent = sum(display_width(part) + 2 for part in parts)
+    first, *more = [text] if room is None else _wrapped(text, max(room - indent, _NARROWEST // 2)) or [""]
+    return ["  ".join([*parts, style.paint(first, code)]), *(" " * indent + style.paint(line, code) for line in more)]
 
 
 def _padded(text: str, width: int, *, right: bool = False) -> str:
@@ -215,7 +224,25 @@ def _pairs(block: Pairs, style: Style, column: int) -> list[str]:
     for name, row in block.rows:
         texts = [_cell(cell, style) for cell in row]
         texts[:-1] = [_padded(text, widths[index]) for index, text in enumerate(texts[:-1])]
-        lines.append("   ".join(["  " + style.paint(_padded(name, column), _TONES["quiet"]), *texts]))
+        line = "   ".join(texts)
+        room = style.width - column - 5
+        # As with tables, a pipe gets its lines whole.
+        drawn = [line] if not style.cut or display_width(line.rstrip()) <= room else _broken(row, style, room)
+        names = [style.paint(_padded(name, column), _TONES["quiet"]), *[" " * column] * (len(drawn) - 1)]
+        lines += [f"  {called}   {text}" for called, text in zip(names, drawn, strict=True)]
+    return lines
+
+
+def _broken(row: Sequence[Cell], style: Style, room: int) -> list[str]:
+    """A row that one line cannot hold: as many cells a line as fit, a long one wrapped."""
+    lines: list[str] = []
+    for cell in row:
+        first, *more = _cell_lines(cell, style, room)
+        if lines and display_width(lines[-1]) + 3 + display_width(first) <= room:
+            lines[-1] += "   " + first
+        else:
+            lines.append(first)
+        lines += more
     return lines
 
 

@@ -12,8 +12,7 @@ from mainstay.incident.engine import Acknowledge, Resolve
 from mainstay.incident.intake import AlertEvent
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, Position
-from mainstay.kernel.quantity import parse_duration
-from mainstay.kernel.reader import parse_moment
+from mainstay.kernel.quantity import parse_duration, parse_moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,11 +71,17 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Everything declared, by type and name."""
+    """Everything declared, by type and name.
+
+    Args:
+        doubtful: while a catalog with mistakes is checked, the names that it leaves out because of them: of mistaken
+            documents, and of what refers to these or to nothing. That such a name is missing is no mistake of its own.
+    """
 
     resources: Mapping[type, Mapping[str, Resource]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     root: str = ""
+    doubtful: frozenset[str] = frozenset()
 
     def of(self, kind: type[R]) -> tuple[R, ...]:
         """Every resource of that type, by name."""
@@ -185,10 +191,11 @@ def load(paths: Sequence[str | os.PathLike[str]], grammar: Grammar) -> tuple[Cat
     catalog = Catalog(_index(declared, findings), tuple(files), str(paths[0]) if paths else "")
     # What a mistaken document declares may be missing; one mistake must not be told again wherever it is referred to.
     if not unread:
-        findings += (f for name, f in _dangling(catalog, grammar) if name not in broken)
-    if not any(f.severity is Severity.ERROR for f in findings):
+        dangling = list(_dangling(catalog, grammar))
+        findings += (f for name, f in dangling if name not in broken)
+        sound = _sound(catalog, grammar, broken | {name for name, _ in dangling})
         for check in grammar.checks:
-            findings += check(catalog)
+            findings += check(sound)
     lines = {document.file: document.lines for document, _ in documents}
     return catalog, [_with_source(f, lines) for f in findings]
 
@@ -293,6 +300,24 @@ def _dangling(catalog: Catalog, grammar: Grammar) -> Iterator[tuple[str, Finding
                     mend = f"declare the {what}" + (f", or write one of: {', '.join(sorted(known))}" if known else "")
                     message = f'no {what} is named "{reference.name}"{did_you_mean(reference.name, known)}'
                     yield reference.name, Finding("unknown-reference", reference.where, message, mend)
+
+
+def _sound(catalog: Catalog, grammar: Grammar, doubtful: set[str]) -> Catalog:
+    """The catalog without what is named so, and without what needs any of that."""
+    left = {kind: {name: one for name, one in names.items() if name not in doubtful}
+            for kind, names in catalog.resources.items()}
+    out = set(doubtful)
+    fallen = bool(doubtful)
+    while fallen:
+        fallen = False
+        for names in left.values():
+            for resource in list(names.values()):
+                if any(not reference.optional and reference.name not in left.get(reference.kind, {})
+                       for link in grammar.links for reference in link(resource)):
+                    del names[resource.name]
+                    out.add(resource.name)
+                    fallen = True
+    return replace(catalog, resources=left, doubtful=frozenset(out)) if out else catalog
 
 
 def _with_source(finding: Finding, lines: Mapping[str, tuple[str, ...]]) -> Finding:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from math import isfinite
 
 import yaml
@@ -56,14 +57,15 @@ class Document:
         return Finding(code, Position(self.file, line, column), message, mend, source)
 
 
-# YAML 1.2.2, chapter 10.3.2 "Tag Resolution" of the core schema.
-_NULL = re.compile(r"~|null|Null|NULL|")
-_TRUE = re.compile(r"true|True|TRUE")
-_FALSE = re.compile(r"false|False|FALSE")
-_INT = re.compile(r"[-+]?[0-9]+")
-_OCT = re.compile(r"0o[0-7]+")
-_HEX = re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+@cache
+def _core_schema() -> re.Pattern[str]:
+    """YAML 1.2.2, chapter 10.3.2 "Tag Resolution" of the core schema; the last group that fits names the tag.
+
+    Compiled with the first document, because commands that read none import this room too.
+    """
+    return re.compile(r"(?P<null>~|null|Null|NULL|)|(?P<true>true|True|TRUE)|(?P<false>false|False|FALSE)"
+                      r"|(?P<int>[-+]?[0-9]+)|(?P<oct>0o[0-7]+)|(?P<hex>0x[0-9a-fA-F]+)"
+                      r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)")
 
 
 _LONGEST_NUMBER = 250
@@ -75,26 +77,26 @@ def resolve(text: str) -> Scalar:
     takes them."""
     if len(text) > _LONGEST_NUMBER:
         return text
-    if _NULL.fullmatch(text):
-        return None
-    if _TRUE.fullmatch(text):
-        return True
-    if _FALSE.fullmatch(text):
-        return False
-    if _INT.fullmatch(text):
-        return int(text)
-    if _OCT.fullmatch(text):
-        return int(text[2:], 8)
-    if _HEX.fullmatch(text):
-        return int(text[2:], 16)
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        return number if isfinite(number) else text
-    return text
+    found = _core_schema().fullmatch(text)
+    match found and found.lastgroup:
+        case "null":
+            return None
+        case "true" | "false" as word:
+            return word == "true"
+        case "int":
+            return int(text)
+        case "oct":
+            return int(text[2:], 8)
+        case "hex":
+            return int(text[2:], 16)
+        case "float" if isfinite(number := float(text)):
+            return number
+        case _:
+            return text
 
 
 # What libyaml refuses; looked for here because it says the place in bytes.
-_FORBIDDEN = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN = "[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 
 _MAX_DEPTH = 60
 _MAX_NODES = 2_000_000
@@ -152,7 +154,7 @@ class _Builder:
 def read_documents(text: str, file: str) -> tuple[list[Document], list[Finding]]:
     """Every document of a YAML (or JSON) text, and what is wrong with it as YAML."""
     text = text.removeprefix("\ufeff")
-    if forbidden := _FORBIDDEN.search(text):
+    if forbidden := re.search(_FORBIDDEN, text):
         before = text[: forbidden.start()]
         where = Position(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
         return [], [Finding("not-text", where, "this is not text: it holds a control character",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 
 from mainstay.kernel.errors import InvalidInput
@@ -73,6 +72,8 @@ class Finding:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` (did you mean "x"?)`, or the empty string when nothing known is close."""
+    from difflib import get_close_matches  # noqa: PLC0415  (a lazy start: only a slip of the pen needs it)
+
     close = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
     return f' (did you mean "{close[0]}"?)' if close else ""
 

@@ -14,10 +14,9 @@ What a store promises (`tests/contracts/test_journal.py` holds every store to it
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from mainstay.kernel.errors import Conflict
 
@@ -164,6 +163,21 @@ class FactQuery:
     newest_first: bool = False
 
 
+Answer_co = TypeVar("Answer_co", covariant=True)
+
+
+class Pending(Protocol[Answer_co]):
+    """An answer that is under way, such as a `concurrent.futures.Future`."""
+
+    def result(self, timeout: float | None = None) -> Answer_co:
+        """The answer, or what was raised instead of it, once it is there; TimeoutError after so many seconds."""
+        ...
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What was raised instead of an answer, or None, once either is there; TimeoutError as above."""
+        ...
+
+
 class Journal(Protocol):
     """The port. Stores: memory (tests), SQLite, PostgreSQL."""
 
@@ -176,7 +190,7 @@ class Journal(Protocol):
         """
         ...
 
-    def submit(self, batch: Batch) -> Future[tuple[Fact, ...]]:
+    def submit(self, batch: Batch) -> Pending[tuple[Fact, ...]]:
         """The same without waiting, so that many callers share one fsync."""
         ...
 

@@ -174,6 +174,7 @@ class Objective:
         policy: the name of an ErrorBudgetPolicy, or of a preset; empty for the default.
         weight: its impact within a composite.
         comparison: operator and value for an indicator that is a bare threshold metric declared elsewhere.
+        alert_policies: names of the OpenSLO AlertPolicies that it says it is alerted by.
     """
 
     name: str
@@ -194,6 +195,7 @@ class Objective:
     labels: Mapping[str, str] = field(default_factory=dict)
     weight: float = 1.0
     comparison: tuple[str, float] | None = None
+    alert_policies: tuple[str, ...] = ()
 
     @property
     def target(self) -> Target:

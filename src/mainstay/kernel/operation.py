@@ -23,8 +23,9 @@ Scope = Literal["read", "write", "approve"]
 _REQUIRED = dataclasses.MISSING
 
 
-def arg(help: str, default: Any = _REQUIRED, *, positional: bool = False, short: str = "",
-        choices: Sequence[str] = (), env: str = "", local_only: bool = False, flag: str = "") -> Any:
+def arg(help: str, default: Any = _REQUIRED, *,  # noqa: PLR0913  (the keywords of a declaration, most left out)
+        positional: bool = False, short: str = "", choices: Sequence[str] = (), env: str = "",
+        local_only: bool = False, flag: str = "", value: str = "") -> Any:
     """A field of a request, with what the doors must know about it.
 
     Args:
@@ -32,10 +33,11 @@ def arg(help: str, default: Any = _REQUIRED, *, positional: bool = False, short:
         short: a one-letter flag: `c` for `-c`.
         env: an environment variable that gives the default on the command line.
         flag: the flag's name where the field cannot carry it, because it is a word of Python: `from`.
+        value: what help calls the flag's value where the type says little: `CONDITION`, `DURATION`, `FILE`.
         local_only: offered on the command line only, such as a path: over HTTP it would let a stranger read files.
     """
     metadata = {"help": help, "positional": positional, "short": short, "choices": tuple(choices), "env": env,
-                "local_only": local_only, "flag": flag}
+                "local_only": local_only, "flag": flag, "value": value}
     if isinstance(default, (list, dict)):
         raise AssertionError("a default must not be shared between requests; use a tuple or None")
     return dataclasses.field(default=default, metadata=metadata) if default is not _REQUIRED \
@@ -57,6 +59,7 @@ class Argument:
     env: str
     local_only: bool
     flag: str = ""
+    value: str = ""
 
 
 def arguments(request: type) -> tuple[Argument, ...]:
@@ -68,7 +71,7 @@ def arguments(request: type) -> tuple[Argument, ...]:
         required = field.default is dataclasses.MISSING
         out.append(Argument(field.name, hints[field.name], meta["help"], required, None if required else field.default,
                             meta["positional"], meta["short"], meta["choices"], meta["env"], meta["local_only"],
-                            meta["flag"]))
+                            meta["flag"], meta["value"]))
     return tuple(out)
 
 
@@ -86,7 +89,8 @@ class Operation(Generic[Req, Res]):
         exit_code: the process's exit code for a result; 0 unless said otherwise.
         exit_codes: what each code means, for `--help`.
         examples: command lines for `--help`, each run or checked by a test.
-        catalog: whether it is handed the catalog: not at all, only one without errors, or any with its findings.
+        catalog: whether it is handed the catalog: not at all, only when its folder was named, only one without errors,
+            or any with its findings.
         doors: where it is offered; a page or route makes no sense for every verb (`slo try` reads local files).
     """
 
@@ -101,7 +105,7 @@ class Operation(Generic[Req, Res]):
     examples: tuple[str, ...] = ()
     doors: tuple[Literal["cli", "http", "page"], ...] = ("cli", "http", "page")
     as_json: Callable[[Res], object] | None = None
-    catalog: Literal["unused", "checked", "any"] = "checked"
+    catalog: Literal["unused", "named", "checked", "any"] = "checked"
 
     @property
     def summary(self) -> str:

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.finding import Finding
 from mainstay.kernel.journal import Data, Journal
-from mainstay.kernel.quantity import Span
+from mainstay.kernel.quantity import SLOT, Span
 from mainstay.kernel.series import FloatArray, Series
 
 
@@ -223,6 +224,7 @@ class Survey:
         bad: an event is bad when every condition holds.
         latency: an event slower than this many seconds is slow; None leaves latencies out when the files have none.
         spenders_by: the fields whose values name who spent the budget.
+        step: seconds in a slot of the series.
     """
 
     files: FileSet
@@ -230,6 +232,7 @@ class Survey:
     latency: float | None = None
     spenders_by: tuple[str, ...] = ("method", "path", "status")
     top: int = 10
+    step: int = SLOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +254,7 @@ class Surveyed:
         rejected_samples: up to twenty rejected lines as (line number within the whole input, why, text cut at 200).
         repeated: parsed rows that `unique_by` took away.
         left_out: parsed rows that `where` left out.
-        series: bad and total per 5-minute slot.
+        series: bad and total per slot of the survey's step.
         by_day: (UTC day as YYYY-MM-DD, total, bad), ascending, days without events left out.
         spenders: (values of `spenders_by`, bad), the greatest first.
     """
@@ -271,6 +274,150 @@ class Surveyed:
     spenders: tuple[tuple[tuple[str, ...], float], ...]
     latency: Latency | None
     series: Series
+
+
+# -- texts named on the spot ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A whole text: a rule file, a metric page.
+
+    Args:
+        name: as people call it: a path, an address, `standard input`.
+        named: whether it was named itself, and not found in a folder that was.
+        writable: whether `Texts.write` can replace it: a plain file.
+    """
+
+    name: str
+    text: str
+    named: bool = True
+    writable: bool = False
+
+
+class Texts(Protocol):
+    """Whole texts in and out: files, folders, standard input, web addresses."""
+
+    def read(self, path: str, endings: Sequence[str]) -> list[TextFile]:
+        """The text behind a path or address; of a folder, every file below it with one of the endings, sorted.
+
+        Raises:
+            InvalidInput: nothing is there, or it is no text.
+            SourceUnavailable: the address does not answer.
+        """
+        ...
+
+    def write(self, path: str, text: str) -> None:
+        """Put the text in the file's place, whole or not at all; rights stay.
+
+        Raises:
+            InvalidInput: it cannot be written.
+        """
+        ...
+
+
+class NoTexts:
+    """A world without files: whoever asks it is told so."""
+
+    def read(self, path: str, endings: Sequence[str]) -> list[TextFile]:  # noqa: ARG002  (the port's signature)
+        """Refuses.
+
+        Raises:
+            InvalidInput: always.
+        """
+        raise InvalidInput(f"{path} cannot be read here", "use the command line, which reads files")
+
+    def write(self, path: str, text: str) -> None:  # noqa: ARG002  (the port's signature)
+        """Refuses.
+
+        Raises:
+            InvalidInput: always.
+        """
+        raise InvalidInput(f"{path} cannot be written here", "use the command line, which writes files")
+
+
+# -- what alerts did ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """One time that an alert was on.
+
+    Args:
+        labels: what tells it apart, `alertname` among them; never `alertstate`.
+        began: its condition began to hold; equal to `fired` where the history does not say.
+        fired: it began to fire; None when the condition went away before it did.
+        ended: the first moment it was seen off; None while it is on, and where the history never says.
+        last_seen: the last moment it was known to be on.
+        muted: nobody was told: somebody had silenced it, or it was worked out afterwards.
+    """
+
+    labels: Mapping[str, str]
+    began: datetime
+    fired: datetime | None
+    ended: datetime | None
+    last_seen: datetime
+    muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """A rule that is in force: its name and labels, `for` and `keep_firing_for`, and the expression."""
+
+    name: str
+    labels: Mapping[str, str]
+    hold: timedelta
+    keep: timedelta
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsRead:
+    """What a history of alerts says of a span.
+
+    Args:
+        said: what was read, in a few words.
+        rules: the rules in force; None where this place does not know them.
+        held: the part of the span that the place has a memory of; None when it has none at all.
+        rejected: records that could not be read, as (where, why), twenty at most; `rejections` counts them all.
+    """
+
+    said: str
+    activations: tuple[Activation, ...]
+    held: Span | None
+    rules: tuple[AlertRule, ...] | None = None
+    rejected: tuple[tuple[str, str], ...] = ()
+    rejections: int = 0
+
+
+class AlertHistory(Protocol):
+    """What alerts did. Places: a Prometheus' own series, an Alertmanager, logs of webhook payloads, memory (tests)."""
+
+    def read(self, span: Span) -> AlertsRead:
+        """Every activation that touches the span, by when it began.
+
+        Raises:
+            SourceUnavailable: the place is down, slow, refuses or answers nonsense.
+            InvalidInput: it is not what it was said to be.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPlace:
+    """Where a history of alerts is: a declared source (`prometheus`) by name, a URL, or files of payloads."""
+
+    kind: Literal["source", "prometheus", "alertmanager", "payloads"]
+    address: str
+
+
+def no_alert_history(place: AlertPlace) -> AlertHistory:
+    """A world that was put together without any.
+
+    Raises:
+        NotFound: always.
+    """
+    raise NotFound(f"this world has no history of alerts at {place.address}", "run mainstay from the command line")
 
 
 # -- people out ---------------------------------------------------------------------------------------------------
@@ -378,6 +525,11 @@ def _no_rehearsal(start: datetime) -> Rehearsal:
     raise AssertionError(f"this world was made without a rehearsal; asked for one at {start}")
 
 
+def no_other_catalog(place: str) -> Catalog:
+    """What `World.catalog_at` is where nobody said how other catalogs are read."""
+    raise InvalidInput(f"no catalog can be read from {place} here", "run the command line beside the catalog's files")
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """All that an operation is handed: what is declared, what is recorded, who asks, and the time.
@@ -387,8 +539,11 @@ class World:
         survey: reads files of events that were named on the spot (`slo try`).
         responders: who is there to be paged.
         rehearse: an empty journal on a virtual clock that shows the moment given.
+        alerts: opens a history of alerts.
+        catalog_at: the catalog of another folder, or of this one at a git revision, free of mistakes.
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
         progress: called with a sentence during long work; doors decide whether to show it.
+        texts: whole files, such as rules and metric pages.
     """
 
     clock: Clock
@@ -400,6 +555,9 @@ class World:
     responders: Responders = _NOBODY
     rehearse: Callable[[datetime], Rehearsal] = _no_rehearsal
     findings: tuple[Finding, ...] = ()
+    alerts: Callable[[AlertPlace], AlertHistory] = no_alert_history
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None
+    catalog_at: Callable[[str], Catalog] = no_other_catalog
+    texts: Texts = field(default_factory=NoTexts)
 

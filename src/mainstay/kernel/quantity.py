@@ -95,6 +95,29 @@ def parse_duration(text: str) -> timedelta:
     return length
 
 
+def parse_moment(text: str) -> datetime:
+    """RFC 3339 with a zone, or a date for its midnight UTC, as an aware UTC instant.
+
+    Raises:
+        InvalidInput: neither of the two; a time without a zone means something else in every zone; a year so far off
+            that windows around it would leave the calendar.
+    """
+    raw = text.strip()
+    try:
+        day = date.fromisoformat(raw)
+        moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(raw)
+        except ValueError:
+            raise InvalidInput(f'"{raw}" is not a time', "write 2026-03-02T09:00:00Z or 2026-03-02") from None
+    if moment.tzinfo is None:
+        raise InvalidInput(f'"{raw}" has no time zone', f"write {raw}Z for UTC, or +01:00 behind it")
+    if not 1970 < moment.year < 3000:
+        raise InvalidInput(f'"{raw}" is too far away', "write a year from 1971 to 2999")
+    return moment.astimezone(UTC)
+
+
 def format_duration(length: timedelta | float) -> str:
     """A length of time as people say it, its two largest units: `43 m 12 s`, `3 d 11 h`, `250 ms`."""
     seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)
@@ -204,7 +227,9 @@ def zone_named(name: str) -> tzinfo:
     Raises:
         InvalidInput: no such zone.
     """
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  (a lazy start: most runs need no zone)
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  (a lazy start: most runs need no zone but UTC)
 
     try:
         return ZoneInfo(name)

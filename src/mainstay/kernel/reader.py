@@ -7,13 +7,14 @@ nobody asked for. So a file with five mistakes gets five findings in one run.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TypeVar, overload
 
 from mainstay.kernel.document import Document, Node
 from mainstay.kernel.errors import InvalidInput
-from mainstay.kernel.finding import Finding, Position, did_you_mean
-from mainstay.kernel.quantity import Target, parse_duration
+from mainstay.kernel.finding import Finding, Position, Severity, did_you_mean
+from mainstay.kernel.quantity import Target, parse_duration, parse_moment
 
 T = TypeVar("T")
 
@@ -45,6 +46,11 @@ class Reader:
         """Add a finding at the value of `key`, or at this mapping."""
         node = self._values.get(key) if key is not None else None
         self.findings.append(self.document.finding(code, node or self.node, message, mend))
+
+    def warn(self, code: str, message: str, mend: str = "", key: str | None = None) -> None:
+        """Add a warning at the value of `key`, or at this mapping: the file is read all the same."""
+        self.report(code, message, mend, key)
+        self.findings[-1] = replace(self.findings[-1], severity=Severity.WARNING)
 
     def field(self, key: str) -> str:
         """The field's full path, as messages name it: `spec.target`."""
@@ -241,26 +247,3 @@ class Reader:
 
 def _as_written(node: Node) -> str:
     return node.written or str(node.value)
-
-
-def parse_moment(text: str) -> datetime:
-    """RFC 3339 with a zone, or a date for its midnight UTC, as an aware UTC instant.
-
-    Raises:
-        InvalidInput: neither of the two; a time without a zone means something else in every zone; a year so far off
-            that windows around it would leave the calendar.
-    """
-    raw = text.strip()
-    try:
-        day = date.fromisoformat(raw)
-        moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(raw)
-        except ValueError:
-            raise InvalidInput(f'"{raw}" is not a time', "write 2026-03-02T09:00:00Z or 2026-03-02") from None
-    if moment.tzinfo is None:
-        raise InvalidInput(f'"{raw}" has no time zone', f"write {raw}Z for UTC, or +01:00 behind it")
-    if not 1970 < moment.year < 3000:
-        raise InvalidInput(f'"{raw}" is too far away', "write a year from 1971 to 2999")
-    return moment.astimezone(UTC)

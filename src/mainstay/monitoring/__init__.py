@@ -4,5 +4,5 @@ Declares: alerting: tiers, groups, budget thresholds, gates for little traffic.
 Measures: precision, recall, detection and reset of alerts over any history; noise of the alerts that fired.
 Decides:  whether an alert can ever trip, whether it trips while the promise is kept, what is wrong with a rule.
 Records:  alerts that began and ended.
-Offers:   rules, dashboards, queries, lint, audit, design, backtest, import, export, diff.
+Offers:   rules, dashboards, queries, lint, alerts, audit, design, backtest, import, export, diff.
 """

@@ -12,6 +12,7 @@ from mainstay.kernel.objective import DataSource, Indicator, Objective, resolved
 from mainstay.kernel.ports import EventQuery, GaugeQuery
 from mainstay.kernel.quantity import Target, plain
 from mainstay.slo import native, older_forms, openslo
+from mainstay.slo.openslo_alerts import check_references
 from mainstay.slo.policy import PRESETS
 from mainstay.slo.spec import ErrorBudgetPolicy, links
 from mainstay.stats.budget import dependency_ceiling
@@ -35,7 +36,7 @@ def _check(catalog: Catalog) -> Iterator[Finding]:
     for objective in catalog.of(Objective):
         yield from _check_target(objective)
         yield from _check_dependencies(objective, catalog)
-        if objective.policy and objective.policy not in policies:
+        if objective.policy and objective.policy not in policies | catalog.doubtful:
             yield Finding("unknown-reference", objective.origin,
                           f'no policy is named "{objective.policy}"{did_you_mean(objective.policy, policies)}',
                           "declare it, or write one of: " + ", ".join(sorted(policies)))
@@ -82,7 +83,7 @@ def _check_indicator(objective: Objective, indicator: Indicator, catalog: Catalo
                       f'"{indicator.name}" and does not say op and value', "add op: lte and value: … to its objective")
     source = catalog.find(DataSource, indicator.source)
     if source is None:
-        if not indicator.source:
+        if not indicator.source and not catalog.doubtful:
             yield Finding("no-source", objective.origin, f'nothing says where "{objective.name}" is counted; there '
                           "will be no data", "name a DataSource", "", Severity.WARNING)
         return
@@ -94,5 +95,5 @@ def _check_indicator(objective: Objective, indicator: Indicator, catalog: Catalo
                       f'"{source.name}" is of type {source.type}', f"name a source of type {wanted}")
 
 
-GRAMMAR = Grammar(openslo.FORMS + native.FORMS + older_forms.FORMS, (links,), (_check,))
+GRAMMAR = Grammar(openslo.FORMS + native.FORMS + older_forms.FORMS, (links,), (_check, check_references))
 """The word's part of what the catalog can hold."""

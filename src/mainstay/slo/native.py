@@ -7,6 +7,7 @@ from datetime import timedelta
 from math import isfinite
 
 from mainstay.kernel.catalog import Form
+from mainstay.kernel.counting import counter_query, histogram_queries
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
 from mainstay.kernel.metadata import parse_date, parse_period, read_metadata
@@ -25,14 +26,7 @@ from mainstay.kernel.ports import Condition, EventQuery, PromQuery
 from mainstay.kernel.quantity import SLOT, RollingWindow, Window, parse_duration, parse_window, zone_named
 from mainstay.kernel.reader import Reader
 from mainstay.slo.policy_forms import read_native_policy
-from mainstay.slo.queries import (
-    compared,
-    counter_query,
-    events_that,
-    histogram_queries,
-    read_conditions,
-    read_exclusions,
-)
+from mainstay.slo.queries import compared, events_that, read_conditions, read_exclusions
 from mainstay.slo.spec import Journey, Maintenance, Step
 
 _TYPES = tuple(str(kind) for kind in IndicatorType)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from mainstay.kernel.catalog import Form
+from mainstay.kernel.counting import counter_query, histogram_queries, split_ratio
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, Position, Severity
 from mainstay.kernel.metadata import parse_date, parse_period, read_metadata
@@ -19,17 +20,10 @@ from mainstay.kernel.ports import Condition, EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import RollingWindow, Target, Window, parse_duration, parse_window
 from mainstay.kernel.reader import Reader
 from mainstay.slo.policy_forms import document_policy, read_seed_policy
-from mainstay.slo.queries import compared, counter_query, events_that, histogram_queries, read_conditions, split_ratio
+from mainstay.slo.queries import compared, events_that, read_conditions
 from mainstay.slo.spec import ErrorBudgetPolicy
 
 _TYPES = tuple(str(kind) for kind in IndicatorType)
-
-
-def _warn(reader: Reader, code: str, message: str, mend: str, key: str | None = None) -> None:
-    where = reader.where_of(key) if key is not None else reader.where
-    lines = reader.document.lines
-    source = lines[where.line - 1] if where.line <= len(lines) else ""
-    reader.findings.append(Finding(code, where, message, mend, source, Severity.WARNING))
 
 
 # -- slo/v1 ServiceLevelObjective ---------------------------------------------------------------------------------
@@ -66,7 +60,7 @@ def _slo_v1_indicator(sli: Reader, name: str) -> Indicator | None:
     threshold = sli.duration("threshold", required=kind is IndicatorType.LATENCY)
     percentile = sli.number("percentile", minimum=0, maximum=100)
     if percentile is not None:
-        _warn(sli, "percentile-and-objective",
+        sli.warn("percentile-and-objective",
               f"percentile {percentile:g} and the objective both say which share must be fast; the objective counts",
               "remove percentile, or write it as the objective", "percentile")
     source = sli.text("source", default="")
@@ -104,10 +98,24 @@ def read_slos(reader: Reader) -> Iterator[Objective]:
     default_source = reader.text("source", default="")
     entries = reader.children("slos", required=True)
     reader.done()
+    if entries and all(map(_is_calculation, entries)):
+        reader.findings.append(Finding(
+            "left-alone", reader.where, "numbers that were measured already, with nothing to measure them again by; "
+            "left alone", f"scripts/calculate_slo_budget.py --config {reader.document.file} reads it; to have it "
+            "measured, write what to count under sli:", severity=Severity.HINT))
+        return
     for entry in entries:
         objective = _slos_entry(entry, default_source)
         if objective is not None:
             yield objective
+
+
+_CALCULATED = ("slo", "current_availability", "total_requests", "failed_requests", "latency")
+
+
+def _is_calculation(entry: Reader) -> bool:
+    """Whether the entry is one of the budget calculator's, whose list has the same root."""
+    return not entry.has("sli") and any(map(entry.has, _CALCULATED))
 
 
 def _slos_entry(entry: Reader, default_source: str) -> Objective | None:
@@ -136,7 +144,7 @@ def _slos_entry(entry: Reader, default_source: str) -> Objective | None:
         bound = entry.number("target", required=True, minimum=0)
         target = entry.target("objective")
         if target is None:
-            _warn(entry, "no-objective", f"the target is a threshold in {unit} and no share is promised; 95 % is "
+            entry.warn("no-objective", f"the target is a threshold in {unit} and no share is promised; 95 % is "
                   "assumed", "add objective: 95 (the percentage of time within the threshold)", "target")
             target = Target.percent("95")
         counted = None
@@ -168,7 +176,7 @@ def _ratio_of(sli: Reader, query: str | None, good: str | None, bad: str | None,
         return None
     if (counters := split_ratio(query)) is not None:
         return None, *counters
-    _warn(sli, "ratio-query", "a query that is already a ratio can only be averaged over time, which weighs a quiet "
+    sli.warn("ratio-query", "a query that is already a ratio can only be averaged over time, which weighs a quiet "
           "night like a busy day", "write good: and total: instead of query:", "query")
     text = re.sub(r"\*\s*100\s*$", "", query.strip()) if unit == "percent" else query.strip()
     if unit == "percent" and text == query.strip():
@@ -334,7 +342,7 @@ def _document_indicator(sli: Reader, title: str, source: str, threshold: timedel
     if re.search(r"status(_code)?\s*<\s*500", definition):
         return Indicator(title, sli.where, IndicatorType.AVAILABILITY, own_source, EventQuery(where),
                          events_that(where, (Condition("status", ">=", (500.0,)),)))
-    _warn(sli, "words-only", f'"{title}" says in words only what is bad; there will be no data until it is countable',
+    sli.warn("words-only", f'"{title}" says in words only what is bad; there will be no data until it is countable',
           'add bad_events: {field: condition}, or good: and total: as PromQL')
     never = Condition("mainstay_undefined", "present")
     return Indicator(title, sli.where, kind, "", EventQuery((never,)), EventQuery((never,)))

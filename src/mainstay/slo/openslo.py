@@ -7,12 +7,14 @@ Source: OpenSLO specification, github.com/OpenSLO/OpenSLO, README.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from mainstay.kernel.catalog import Form
+from mainstay.kernel.counting import counter_query
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
 from mainstay.kernel.metadata import Metadata, read_metadata
@@ -39,7 +41,13 @@ from mainstay.kernel.quantity import (
 )
 from mainstay.kernel.reader import Reader
 from mainstay.slo.annotations import read_annotations
-from mainstay.slo.queries import compared, counter_query, events_that, read_conditions
+from mainstay.slo.openslo_alerts import (
+    read_alert_condition,
+    read_alert_policy,
+    read_alert_target,
+    read_policies_of,
+)
+from mainstay.slo.queries import compared, events_that, read_conditions
 from mainstay.slo.sources import KINDS, read_details
 from mainstay.slo.spec import Journey, Step
 
@@ -161,9 +169,12 @@ def _metric_source(parent: Reader, *, counter: bool) -> tuple[str, PromQuery | E
     if source is None:
         return None
     reference = source.text("metricSourceRef", default="")
-    source.text("type")
+    kind = source.text("type", default="")
     spec = source.child("spec", required=True)
     source.done()
+    if kind and kind.lower() not in KINDS and not reference:
+        source.warn("source-not-asked", f'{source.field("type")} is "{kind}", which cannot be asked; its objectives '
+             "will have no data", "write type: Prometheus, or metricSourceRef: NAME", "type")
     if spec is None:
         return None
     query = spec.text("query")
@@ -171,6 +182,9 @@ def _metric_source(parent: Reader, *, counter: bool) -> tuple[str, PromQuery | E
         return reference, counter_query(query, counter=counter)
     if spec.has("where") or not spec.entries():
         return reference, events_that(read_conditions(spec, "where"))
+    if kind and kind.lower() not in KINDS:
+        # Its fields belong to that tool: kept whole, so that the objective is there and only has no data.
+        return reference, PromQuery(json.dumps(spec.node.plain(), sort_keys=True))
     spec.report("missing-field", f"{spec.path} says neither query nor where",
                 "write query: PROMQL, or where: {status: \"<500\"}")
     return None
@@ -179,8 +193,10 @@ def _metric_source(parent: Reader, *, counter: bool) -> tuple[str, PromQuery | E
 # -- SLO ----------------------------------------------------------------------------------------------------------
 
 
-def read_slo(reader: Reader) -> Iterator[Objective | Journey]:
-    """openslo/v1 SLO: one objective for each of its targets, and a journey when they have indicators of their own."""
+def read_slo(reader: Reader) -> Iterator[Objective | Journey | AlertDeclaration]:
+    """openslo/v1 SLO: one objective for each of its targets, a journey when they have indicators of their own, and the
+    alert policies it declares inline.
+    """
     meta = read_metadata(reader)
     spec = reader.child("spec", required=True)
     reader.done()
@@ -191,7 +207,7 @@ def read_slo(reader: Reader) -> Iterator[Objective | Journey]:
     service = spec.text("service", default="")
     windows = read_time_windows(spec)
     method_name = spec.text("budgetingMethod", one_of=_METHODS, default="Occurrences")
-    spec.ignore("alertPolicies")
+    policies, declared = read_policies_of(spec, meta.name)
     targets = spec.children("objectives", required=True)
     if spec.has("objectives") and not targets:
         spec.report("missing-field", f"{spec.path}.objectives is empty", "write at least one objective", "objectives")
@@ -218,8 +234,9 @@ def read_slo(reader: Reader) -> Iterator[Objective | Journey]:
             name, meta.origin, service, indicator, tuple(ObjectiveWindow(w, target) for w in windows), method, title,
             description, labels=meta.labels, weight=1.0 if weight is None else weight, owner=extra.owner,
             rationale=extra.rationale, sla=extra.sla, dependencies=extra.dependencies, policy=extra.policy,
-            review=extra.review, comparison=comparison))
+            review=extra.review, comparison=comparison, alert_policies=policies))
     spec.done()
+    yield from declared
     yield from made
     if composite and len(made) > 1:
         steps = tuple(Step(one.title or one.name, one.name, None, one.origin) for one in made)
@@ -287,6 +304,11 @@ def _compared_with(indicator: Indicator | str | None, comparison: tuple[str, flo
             return None
         return Indicator(indicator.name, indicator.origin, indicator.type, indicator.source,
                          compared(indicator.total.text, *comparison), description=indicator.description)
+    if isinstance(indicator, Indicator):
+        for key in ("op", "value"):
+            if one.has(key):
+                one.warn("not-compared", f"{one.field(key)} does nothing: a ratio metric is compared with nothing",
+                     f"remove {key}; it belongs to a thresholdMetric", key)
     return indicator
 
 
@@ -339,7 +361,12 @@ def _method(one: Reader, name: str) -> Method:
 def read_time_windows(spec: Reader) -> tuple[Window, ...]:
     """`timeWindow`: OpenSLO takes exactly one; Mainstay takes several, the first being the main one."""
     out: list[Window] = []
-    written = spec.children("timeWindow", required=True)
+    written = spec.children("timeWindow")
+    if not spec.has("timeWindow"):
+        # The specification leaves the window out for whoever does not need one; a budget does.
+        spec.warn("no-window", f"{spec.path} says no timeWindow; 30d rolling is assumed",
+             "add timeWindow: [{duration: 30d, isRolling: true}]")
+        return (RollingWindow(timedelta(days=30)),)
     if spec.has("timeWindow") and not written:
         spec.report("missing-field", f"{spec.path}.timeWindow is empty", "write [{duration: 30d, isRolling: true}]",
                     "timeWindow")
@@ -353,7 +380,7 @@ def read_time_windows(spec: Reader) -> tuple[Window, ...]:
             zone = calendar.parsed("timeZone", lambda text: str(zone_named(text))) or "UTC"
             anchor = calendar.parsed("startTime", _wall_time)
             calendar.done()
-        window = one.parsed("duration", lambda text, r=rolling, z=zone: parse_window(  # type: ignore[misc]
+        window = one.parsed("duration", lambda text, r=rolling, z=zone: _window(  # type: ignore[misc]
             text, rolling=r, zone=z), required=True)
         one.done()
         match window:
@@ -372,6 +399,15 @@ def read_time_windows(spec: Reader) -> tuple[Window, ...]:
     return tuple(out)
 
 
+def _window(text: str, *, rolling: bool, zone: str) -> Window:
+    try:
+        return parse_window(text, rolling=rolling, zone=zone)
+    except InvalidInput as error:
+        if found := re.fullmatch(r"\s*(\d{1,2})m\s*", text):
+            raise InvalidInput(error.message, f"m is minutes: write {found[1]}M for months") from None
+        raise
+
+
 def _wall_time(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text.strip())
@@ -380,38 +416,12 @@ def _wall_time(text: str) -> datetime:
     return moment.replace(tzinfo=None)
 
 
-# -- alert kinds --------------------------------------------------------------------------------------------------
-
-
-def read_alert_kind(kind: str, reader: Reader) -> Iterator[AlertDeclaration]:
-    """An alert kind, its metadata checked and its spec kept whole."""
-    meta = read_metadata(reader, checked=False)
-    spec = reader.child("spec", required=True)
-    reader.done()
-    if spec is not None and meta.name:
-        plain = spec.node.plain()
-        assert isinstance(plain, dict)
-        yield AlertDeclaration(f"{kind}/{meta.name}", meta.origin, kind, plain)
-
-
-def _read_alert_policy(reader: Reader) -> Iterator[AlertDeclaration]:
-    return read_alert_kind("AlertPolicy", reader)
-
-
-def _read_alert_condition(reader: Reader) -> Iterator[AlertDeclaration]:
-    return read_alert_kind("AlertCondition", reader)
-
-
-def _read_alert_target(reader: Reader) -> Iterator[AlertDeclaration]:
-    return read_alert_kind("AlertNotificationTarget", reader)
-
-
 FORMS = (
     Form("openslo/v1 Service", read_service, "openslo/v1", "Service"),
     Form("openslo/v1 DataSource", read_data_source, "openslo/v1", "DataSource"),
     Form("openslo/v1 SLI", read_sli, "openslo/v1", "SLI"),
     Form("openslo/v1 SLO", read_slo, "openslo/v1", "SLO"),
-    Form("openslo/v1 AlertPolicy", _read_alert_policy, "openslo/v1", "AlertPolicy"),
-    Form("openslo/v1 AlertCondition", _read_alert_condition, "openslo/v1", "AlertCondition"),
-    Form("openslo/v1 AlertNotificationTarget", _read_alert_target, "openslo/v1", "AlertNotificationTarget"),
+    Form("openslo/v1 AlertPolicy", read_alert_policy, "openslo/v1", "AlertPolicy"),
+    Form("openslo/v1 AlertCondition", read_alert_condition, "openslo/v1", "AlertCondition"),
+    Form("openslo/v1 AlertNotificationTarget", read_alert_target, "openslo/v1", "AlertNotificationTarget"),
 )

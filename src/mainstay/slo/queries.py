@@ -1,66 +1,17 @@
-"""From what a file says to what is counted: conditions on events, PromQL of counters, ratios and gauges."""
+"""From what a file says to what is counted: conditions on events, and gauges that are compared."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
+from mainstay.kernel.condition import condition
 from mainstay.kernel.document import Node
 from mainstay.kernel.errors import InvalidInput
-from mainstay.kernel.ports import Condition, EventQuery, GaugeQuery, PromQuery
+from mainstay.kernel.ports import Condition, EventQuery, GaugeQuery
 from mainstay.kernel.reader import Reader
 
-_OPERATORS = (">=", "<=", "!=", "==", "=~", "!~", ">", "<", "=")
 _NEGATED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">", "=~": "!~", "!~": "=~",
             "in": "not in", "not in": "in", "present": "absent", "absent": "present"}
-
-
-def condition(field: str, text: str) -> Condition:
-    """`>=500`, `!=429`, `=~^/api`, `GET` as a condition on the field; no operator means equality.
-
-    Raises:
-        InvalidInput: an operator without a value, an order against a word, or a broken regular expression.
-    """
-    raw = text.strip()
-    operator = next((op for op in _OPERATORS if raw.startswith(op)), "")
-    value = raw[len(operator):].strip()
-    operator = {"": "==", "=": "=="}.get(operator, operator)
-    if not value:
-        raise InvalidInput(f'"{raw}" compares with nothing', "write an operator and a value, such as >=500")
-    if operator in ("=~", "!~"):
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise InvalidInput(f'"{value}" is not a regular expression: {error}', "check brackets and stars") from None
-        return Condition(field, operator, (value,))
-    if operator in ("==", "!="):
-        return Condition(field, operator, (_number(value) if _is_number(value) else value,))
-    if not _is_number(value):
-        raise InvalidInput(f'"{value}" is not a number', f"write a number behind {operator}")
-    return Condition(field, operator, (_number(value),))
-
-
-_DECIMAL = re.compile(r"-?(\d+(\.\d*)?|\.\d+)")
-
-
-def _is_number(text: str) -> bool:
-    return _DECIMAL.fullmatch(text) is not None
-
-
-def _number(text: str) -> float:
-    return float(text)
-
-
-def parse_where(text: str) -> Condition:
-    """`status>=500`, `ParentID=root`, `path=~^/api` as a condition: what the command line takes.
-
-    Raises:
-        InvalidInput: no field, no operator, or no value.
-    """
-    found = re.match(r"\s*([A-Za-z_@][\w.@\-/ ]*?)\s*(>=|<=|!=|==|=~|!~|>|<|=)", text)
-    if found is None:
-        raise InvalidInput(f'"{text}" is not a condition', "write FIELD OPERATOR VALUE, such as status>=500")
-    return condition(found[1], text[found.start(2):])
 
 
 def negated(one: Condition) -> Condition:
@@ -125,56 +76,6 @@ def read_exclusions(reader: Reader, key: str) -> tuple[Condition, ...]:
 def events_that(*groups: Iterable[Condition]) -> EventQuery:
     """Events for which every condition of every group holds."""
     return EventQuery(tuple(one for group in groups for one in group))
-
-
-_SELECTOR_TEXT = r"""[a-zA-Z_:][\w:]*\s*(?:\{(?:[^{}"']|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')*\})?"""
-_SELECTOR = re.compile(_SELECTOR_TEXT)
-_SUM_OF = re.compile(r"sum\s*\((?P<inside>.*)\)", re.DOTALL)
-
-
-def counter_query(text: str, *, counter: bool) -> PromQuery:
-    """A PromQL text as a query that counts events: a counter's selector (also inside `sum(…)`), or an expression."""
-    raw = text.strip()
-    summed = _SUM_OF.fullmatch(raw)
-    inside = summed["inside"].strip() if summed else raw
-    if counter and _SELECTOR.fullmatch(inside):
-        return PromQuery(inside, counter=True)
-    return PromQuery(raw, counter=False)
-
-
-_RATE = r"sum\s*\(\s*(?:rate|increase)\s*\(\s*(?P<{name}>" + _SELECTOR_TEXT + r")\s*\[[^\]]+\]\s*\)\s*\)"
-_RATIO = re.compile(r"\s*" + _RATE.replace("{name}", "good") + r"\s*/\s*" + _RATE.replace("{name}", "total")
-                    + r"\s*(?:\*\s*100\s*)?")
-
-
-def split_ratio(text: str) -> tuple[PromQuery, PromQuery] | None:
-    """Good and total of a query `sum(rate(good[w])) / sum(rate(total[w]))`, or None when it has another shape.
-
-    Counted apart, the two chain exactly over any window; the ratio alone could only be averaged.
-    """
-    found = _RATIO.fullmatch(text)
-    return (PromQuery(found["good"].strip(), True), PromQuery(found["total"].strip(), True)) if found else None
-
-
-def histogram_queries(selector: str, seconds: float) -> tuple[PromQuery, PromQuery]:
-    """Good and total of a classic histogram at a threshold: `_bucket{le=threshold}` and `_count`.
-
-    Prometheus 3 stores `le="1.0"` where 2.x stored `le="1"`, so a whole threshold matches both.
-
-    Raises:
-        InvalidInput: not a metric's name with optional labels.
-    """
-    raw = selector.strip()
-    if not _SELECTOR.fullmatch(raw):
-        raise InvalidInput(f'"{raw}" is not a histogram', "write its name with labels: http_seconds{job=\"web\"}")
-    name, _, labels = raw.partition("{")
-    name = name.strip().removesuffix("_bucket").removesuffix("_count")
-    inside = labels.rstrip().removesuffix("}").strip().rstrip(",")
-    bound = f"{seconds:g}" if float(f"{seconds:g}") == seconds else f"{seconds:.15g}"
-    matcher = f'le=~"{bound}(\\\\.0)?"' if bound.isdigit() else f'le="{bound}"'
-    within = f"{inside},{matcher}" if inside else matcher
-    total = f"{name}_count" + (f"{{{inside}}}" if inside else "")
-    return PromQuery(f"{name}_bucket{{{within}}}", counter=True), PromQuery(total, counter=True)
 
 
 def compared(text: str, operator: str, threshold: float) -> GaugeQuery:

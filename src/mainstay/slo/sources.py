@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from mainstay.kernel.document import Node
 from mainstay.kernel.finding import Finding
 from mainstay.kernel.objective import SOURCE_RETRIES, SOURCE_TIMEOUT, Details, PrometheusDetails
 from mainstay.kernel.ports import FileSet
@@ -21,7 +22,7 @@ def read_details(spec: Reader, kind: str) -> Details | None:
     if kind not in KINDS:
         spec.ignore("connectionDetails")
         return None
-    details = spec.child("connectionDetails", required=True)
+    details = _details_of(spec)
     match KINDS.get(kind):
         case "prometheus" if details is not None:
             return _prometheus(details)
@@ -29,6 +30,26 @@ def read_details(spec: Reader, kind: str) -> Details | None:
             return _events(details)
         case _:
             return None
+
+
+def _details_of(spec: Reader) -> Reader | None:
+    """The details as one mapping; the examples of OpenSLO's SDK list mappings of one entry each."""
+    node = spec.node.value.get("connectionDetails") if isinstance(spec.node.value, dict) else None
+    items = node.value if node is not None and isinstance(node.value, list) else []
+    if node is None or not items or not all(isinstance(item.value, dict) for item in items):
+        return spec.child("connectionDetails", required=True)
+    spec.ignore("connectionDetails")
+    values: dict[str, Node] = {}
+    keys: dict[str, tuple[int, int]] = {}
+    for item in items:
+        for key, value in item.value.items() if isinstance(item.value, dict) else ():
+            if key in values:
+                spec.findings.append(spec.document.finding(
+                    "duplicate-key", item.keys[key], f'"{key}" stands twice, first on line {keys[key][0]}',
+                    "keep one of the two"))
+            values[key], keys[key] = value, item.keys[key]
+    return Reader(spec.document, Node(values, node.line, node.column, keys), spec.field("connectionDetails"),
+                  spec.findings)
 
 
 def _report_secret(details: Reader, key: str, mend: str) -> None:

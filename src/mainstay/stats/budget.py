@@ -316,19 +316,25 @@ def chance_of_false_page(requests: int, bad_share: float, alert: BurnAlert) -> f
     The upper tail of a binomial distribution, P(failures / requests > threshold), failures independent of each other.
     100 requests an hour that fail once in 1,000 trip the first tier of 99.9 % in 0.464 % of the hours.
     """
-    first = int((alert.threshold * requests).to_integral_value("ROUND_FLOOR")) + 1
-    if first > requests or bad_share <= 0:
-        return 0.0
-    if bad_share >= 1:
+    return binomial_tail(requests, int((alert.threshold * requests).to_integral_value("ROUND_FLOOR")) + 1, bad_share)
+
+
+def binomial_tail(trials: int, least: int, share: float) -> float:
+    """Chance of at least `least` successes in independent trials that each succeed with chance `share`; exact."""
+    if least <= 0:
         return 1.0
-    log_term = (math.lgamma(requests + 1) - math.lgamma(first + 1) - math.lgamma(requests - first + 1)
-                + first * math.log(bad_share) + (requests - first) * math.log1p(-bad_share))
-    odds, term, tail = bad_share / (1 - bad_share), math.exp(log_term), 0.0
-    for failures in range(first, requests + 1):
+    if least > trials or share <= 0:
+        return 0.0
+    if share >= 1:
+        return 1.0
+    log_term = (math.lgamma(trials + 1) - math.lgamma(least + 1) - math.lgamma(trials - least + 1)
+                + least * math.log(share) + (trials - least) * math.log1p(-share))
+    odds, term, tail = share / (1 - share), math.exp(log_term), 0.0
+    for successes in range(least, trials + 1):
         tail += term
-        if failures > requests * bad_share and term < tail * 1e-17:
+        if successes > trials * share and term < tail * 1e-17:
             break
-        term *= odds * (requests - failures) / (failures + 1)
+        term *= odds * (trials - successes) / (successes + 1)
     return min(tail, 1.0)
 
 

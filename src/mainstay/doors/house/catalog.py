@@ -57,8 +57,10 @@ class Checked:
 
 def check(world: World, request: CheckRequest) -> Checked:
     """Check the catalog: every mistake at once, with its line."""
-    wanted = [one for one in world.findings if request.hints or one.severity is not Severity.HINT]
     declared = {kind.__name__: len(names) for kind, names in world.catalog.resources.items() if names}
+    # A hint that says what to do is the answer where nothing is declared, and noise where something is.
+    wanted = [one for one in world.findings
+              if one.severity is not Severity.HINT or request.hints or (one.mend and not declared)]
     asked = tuple(_ask(world, source) for source in world.catalog.of(DataSource)) if request.sources else ()
     return Checked(
         world.catalog.files, dict(sorted(declared.items())),
@@ -105,3 +107,5 @@ CHECK = Operation(
     "", "check", CheckRequest, check, checked_view, exit_code=lambda found: 0 if found.valid else 2, catalog="any",
     exit_codes=((0, "no error (warnings do not count)"), (2, "a mistake in the catalog, or a source that is silent")),
     examples=("mainstay check", "mainstay check -c slos --sources", "mainstay check --json"))
+
+OPERATIONS = (CHECK,)

@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import mainstay
-from mainstay.adapters.events import EventSource
 from mainstay.app import Settings, build_world
 from mainstay.doors import terminal
 from mainstay.doors.front import ServerSettings
@@ -43,10 +42,11 @@ _HISTORY_FIELDS = {"status": "code", "total": "total"}
 class DemoRequest:
     """How long, how busy, and where."""
 
-    length: str = arg("end by itself after this long, such as 60s; otherwise Ctrl-C ends it", "", flag="for")
+    length: str = arg("end by itself after this long, such as 60s; otherwise Ctrl-C ends it", "", flag="for",
+                      value="DURATION")
     port: int = arg("the page's port; 0 takes a free one", 8700)
-    rate: str = arg("customers' requests a second", "25/s")
-    run: str = arg("a folder to run in, kept afterwards; otherwise a temporary one", "")
+    rate: str = arg("customers' requests a second", "25/s", value="RATE")
+    run: str = arg("a folder to run in, kept afterwards; otherwise a temporary one", "", value="FOLDER")
     seed: int = arg("of the simulated month and the customers", 7)
 
 
@@ -198,6 +198,8 @@ def _fill_history(world: World, shop: Path, run: Path, seed: int) -> None:
 
 def _write_history(world: World, folder: Path, span: Span, now: datetime) -> list[str]:
     """The ledger keys that were filled."""
+    from mainstay.adapters.events import EventSource  # noqa: PLC0415  (a lazy start: help needs no DuckDB)
+
     entries = {}
     for objective in world.catalog.of(Objective):
         indicator = resolved(objective, world.catalog)
@@ -245,3 +247,5 @@ DEMO = Operation(
     "", "demo", DemoRequest, demo, demo_view, scope="write", catalog="unused", doors=("cli",),
     exit_codes=((0, "ended as asked"), (2, "the shop or the server could not be started")),
     examples=("mainstay demo", "mainstay demo --for 60s --json", "mainstay demo --port 0 --rate 50/s"))
+
+OPERATIONS = (DEMO,)

@@ -9,7 +9,7 @@ from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import Batch, NewFact
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
-from mainstay.kernel.reader import parse_moment
+from mainstay.kernel.quantity import parse_moment
 from mainstay.kernel.view import Next, Text, View
 
 KINDS = ("incident", "deployment", "experiment", "flag")
@@ -22,10 +22,10 @@ class RecordRequest:
     kind: str = arg("what it was", positional=True, choices=KINDS)
     service: str = arg("the service it happened to", positional=True)
     text: str = arg("what happened, in a few words", "")
-    name: str = arg("what people call it, such as INC-12345 or v2.4.1", "")
-    since: str = arg("when it began; now when left out", "", flag="from")
-    until: str = arg("when it ended; an hour later when left out", "", flag="to")
-    key: str = arg("recorded once for this key, so that a pipeline may repeat itself", "")
+    name: str = arg("what people call it, such as INC-12345 or v2.4.1", "", value="NAME")
+    since: str = arg("when it began; now when left out", "", flag="from", value="MOMENT")
+    until: str = arg("when it ended; an hour later when left out", "", flag="to", value="MOMENT")
+    key: str = arg("recorded once for this key, so that a pipeline may repeat itself", "", value="KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +68,5 @@ RECORD = Operation(
     examples=("mainstay record deployment checkout --name v2.4.1 --key build-4711",
               "mainstay record incident web --name INC-7 --from 2026-03-02T09:00:00Z --to 2026-03-02T09:40:00Z "
               "--text 'cache lost'"))
+
+OPERATIONS = (RECORD,)

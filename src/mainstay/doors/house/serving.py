@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,21 +19,34 @@ from mainstay.doors.front import Act, Hooks, ServerSettings
 from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
 from mainstay.doors.sse import Feed
+from mainstay.doors.web.monitoring_content import Seen, monitoring_pages, noise_of
 from mainstay.doors.web.slo_content import pages, resource_link
 from mainstay.kernel.catalog import find_files, load
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
 from mainstay.kernel.finding import errors_of
 from mainstay.kernel.journal import Batch, Claim, Message, NewFact, Retry
-from mainstay.kernel.objective import Objective
+from mainstay.kernel.objective import DataSource, Objective, resolved
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import Notice, Notifier, World
-from mainstay.kernel.quantity import parse_duration
+from mainstay.kernel.quantity import Span, parse_duration
 from mainstay.kernel.view import Text, View
 from mainstay.kernel.wording import many
+from mainstay.monitoring.alerts_view import metrics_text as alerts_text
+from mainstay.monitoring.operations.alerts import (
+    HISTORY,
+    AlertsRequest,
+    Watch,
+    alerts,
+    elsewhere,
+    readings,
+    record_alerts,
+)
 from mainstay.reactions import react
+from mainstay.slo.maintenance import excluded
 from mainstay.slo.operations.policy import EnforceRequest, enforce
 from mainstay.slo.operations.standings import Report, ReportRequest, report
 from mainstay.slo.operations.upkeep import metrics_text
+from mainstay.slo.spec import Maintenance
 
 log = logging.getLogger("mainstay.server")
 _FIRST_RETRY, _LAST_RETRY = timedelta(seconds=5), timedelta(minutes=10)
@@ -43,15 +56,16 @@ _FIRST_RETRY, _LAST_RETRY = timedelta(seconds=5), timedelta(minutes=10)
 class ServeRequest:
     """How to listen, and how often to look."""
 
-    host: str = arg("the address to listen on", "127.0.0.1", env="MAINSTAY_HOST")
+    host: str = arg("the address to listen on", "127.0.0.1", env="MAINSTAY_HOST", value="ADDRESS")
     port: int = arg("the port; 0 takes a free one", 8700, env="MAINSTAY_PORT")
-    every: str = arg("how often to ask the sources", "60s")
+    every: str = arg("how often to ask the sources", "60s", value="DURATION")
     beyond_loopback: bool = arg("listen on an address that other machines reach; needs a token", False)
-    allowed_host: tuple[str, ...] = arg("a name people reach the server by, besides this machine's own", ())
-    certificate: str = arg("a TLS certificate file (PEM)", "")
-    private_key: str = arg("its private key file", "")
+    allowed_host: tuple[str, ...] = arg("a name people reach the server by, besides this machine's own", (),
+                                        value="NAME")
+    certificate: str = arg("a TLS certificate file (PEM)", "", value="FILE")
+    private_key: str = arg("its private key file", "", value="FILE")
     behind_tls: bool = arg("a proxy in front speaks TLS", False)
-    tokens: str = arg("where tokens are kept", "", env="MAINSTAY_TOKENS")
+    tokens: str = arg("where tokens are kept", "", env="MAINSTAY_TOKENS", value="FILE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +88,10 @@ class Clockwork(threading.Thread):
         super().__init__(name="mainstay-clockwork", daemon=True)
         self.world, self.feed, self.every, self.notifier = world, feed, every, notifier
         self.latest: Report | None = None
+        self.seen = Seen((), (), "")
         self.problem = "the first evaluation is not done yet"
         self.evaluations = 0
+        self._watch, self._noise = Watch(), (0, "")
         self._stop_asked = threading.Event()
         self._catalog_seen = _stamp(world.catalog.root)
 
@@ -103,6 +119,7 @@ class Clockwork(threading.Thread):
         self._reread_catalog()
         if self.world.catalog.of(Objective):
             enforced = enforce(replace(self.world, actor="system"), EnforceRequest(stale_ok=True))
+            self._judge_alerts(enforced.problems)
             react(self.world)
             self._notify()
             found = report(self.world, ReportRequest(offline=True))
@@ -111,9 +128,28 @@ class Clockwork(threading.Thread):
                 replace(one, stale=True, warnings=(*one.warnings, enforced.problems[one.name]))
                 if one.name in enforced.problems else one for one in found.objectives))
         else:
+            self._judge_alerts({})
             self.latest = Report(self.world.clock.now(), ())
         self.problem, self.evaluations = "", self.evaluations + 1
         self.feed.publish("slo")
+
+    def _judge_alerts(self, down: Mapping[str, str]) -> None:
+        """Record which alerts began and ended, and how each Prometheus' own rules see them.
+
+        Args:
+            down: objectives whose source did not answer a moment ago; it is not waited for a second time.
+        """
+        world, objectives = self.world, self.world.catalog.of(Objective)
+        judged, before = record_alerts(world, self._watch, planned_work(world)), self._noise[0]
+        if self._watch.seq != before:
+            self._noise = self._watch.seq, noise_of(world)
+        silent = {resolved(one, world.catalog).source for one in objectives if one.name in down}
+        asked = [one.name for one in world.catalog.of(DataSource)
+                 if one.type == "prometheus" and one.name not in silent]
+        theirs = elsewhere(world, asked)[0] if asked else {}
+        now = world.clock.now()
+        self.seen = Seen(readings(world, objectives, judged, theirs), self._watch.past(now - HISTORY, now),
+                         self._noise[1])
 
     def _reread_catalog(self) -> None:
         stamp = _stamp(self.world.catalog.root)
@@ -125,7 +161,7 @@ class Clockwork(threading.Thread):
             log.error("the catalog was changed and has %d mistakes; the old one stays in force\n%s", len(wrong),
                       wrong[0].render())
             return
-        self.world = declared_anew(self.world, catalog, findings)
+        self.world, self._watch = declared_anew(self.world, catalog, findings), Watch()
 
     def _notify(self) -> None:
         # One at a time, so that each is sent well inside its lease; what one receiver refuses, it would refuse again.
@@ -149,6 +185,14 @@ class Clockwork(threading.Thread):
             [NewFact("notice.sent", notice.target, now, {"subject": notice.subject}, key=f"sent:{message.key}")],
             messages_done=[Claim(message.key, message.fence)]))
         return True
+
+
+def planned_work(world: World) -> dict[str, list[Span]]:
+    """Planned work of the last weeks by objective: the word slo leaves it out of budgets, and so do the alerts."""
+    declared, now = world.catalog.of(Maintenance), world.clock.now()
+    span = Span(now - HISTORY - timedelta(days=3), now)
+    return {one.name: [each.span for each in excluded(one, declared, span)]
+            for one in world.catalog.of(Objective)} if declared else {}
 
 
 def _stamp(root: str) -> tuple[tuple[str, int, int], ...]:
@@ -191,12 +235,17 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     def latest(asked: World) -> Report:
         return clockwork.latest or report(asked, ReportRequest(offline=True))
 
+    def seen(asked: World) -> Seen:
+        return clockwork.seen if clockwork.latest is not None else Seen(alerts(asked, AlertsRequest()).alerts, (), "")
+
     def metrics() -> str:
-        return metrics_text(clockwork.latest.objectives) if clockwork.latest is not None else ""
+        if clockwork.latest is None:
+            return ""
+        return metrics_text(clockwork.latest.objectives) + alerts_text(clockwork.seen.alerts)
 
     hooks = Hooks(metrics, lambda: (clockwork.problem,) if clockwork.problem else (), feed, audit, resource_link)
     app = build_app(operations_of_all(), lambda actor: replace(clockwork.world, actor=actor), settings,
-                    pages(latest), hooks)
+                    pages(latest, lambda asked: seen(asked).alerts) + monitoring_pages(latest, seen), hooks)
     begun = world.clock.now()
 
     def answering(url: str) -> None:
@@ -243,3 +292,5 @@ SERVE = Operation(
     exit_codes=((0, "stopped as asked"), (2, "the catalog, a flag or the address cannot be used")),
     examples=("mainstay serve", "mainstay serve -c slos --port 9000 --every 30s",
               "mainstay serve --host 10.0.0.5 --beyond-loopback --allowed-host slo.example.com"))
+
+OPERATIONS = (SERVE,)

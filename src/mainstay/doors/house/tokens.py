@@ -21,9 +21,9 @@ class TokenRequest:
 
     act: str = arg("what to do", "list", positional=True, choices=("list", "create", "revoke"))
     name: str = arg("who uses it", "", positional=True)
-    scope: tuple[str, ...] = arg("what it opens: read, write, approve", ("read",))
-    expires: str = arg("how long it holds, such as 90d; without it, until it is revoked", "")
-    file: str = arg("where tokens are kept", "", env="MAINSTAY_TOKENS")
+    scope: tuple[str, ...] = arg("what it opens: read, write, approve", ("read",), value="SCOPE")
+    expires: str = arg("how long it holds, such as 90d; without it, until it is revoked", "", value="DURATION")
+    file: str = arg("where tokens are kept", "", env="MAINSTAY_TOKENS", value="FILE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +95,5 @@ TOKEN = Operation(
     exit_codes=((0, "done"), (2, "the input cannot be used")),
     examples=("mainstay token create grafana", "mainstay token create deploy-bot --scope read --scope write "
               "--expires 90d", "mainstay token list", "mainstay token revoke grafana"))
+
+OPERATIONS = (TOKEN,)

@@ -287,15 +287,29 @@ def _bounds(chart: Chart, scale: _Scale) -> Iterator[str]:
                f'<text class="bound" x="100%" y="{label}" text-anchor="end">{escape(name)}</text>')
 
 
+_APART = 3.0
+"""Percent of the width between two marks below which their numbers would cover each other: `4–6` stands for all."""
+
+
 def _marks(chart: Chart, scale: _Scale) -> Iterator[str]:
-    for number, mark in enumerate(chart.marks, 1):
-        x = max(0.0, min(1.0, scale.x(mark.at))) * 100
-        text = f'<text x="{x:.2f}%" y="{TOP - 8}" text-anchor="{_anchor(x)}">{number}</text>'
-        if mark.link:
-            # Not in the keyboard's way: the list below the chart has the same link with its words.
-            text = f'<a href="{escape(address(mark.link))}" tabindex="-1">{text}</a>'
-        yield (f'<g class="mark {mark.tone}"><line x1="{x:.2f}%" x2="{x:.2f}%" y1="{TOP - 4}" y2="{TOP + PLOT}"/>'
-               f'{text}</g>')
+    places = [max(0.0, min(1.0, scale.x(mark.at))) * 100 for mark in chart.marks]
+    first = 0
+    while first < len(places):
+        last = first
+        while last + 1 < len(places) and places[last + 1] - places[first] < _APART:
+            last += 1
+        for number in range(first, last + 1):
+            mark, x = chart.marks[number], places[number]
+            text = ""
+            if number == first:
+                told = f"{first + 1}" if first == last else f"{first + 1}–{last + 1}"
+                text = f'<text x="{x:.2f}%" y="{TOP - 8}" text-anchor="{_anchor(x)}">{told}</text>'
+            if text and mark.link:
+                # Not in the keyboard's way: the list below the chart has the same link with its words.
+                text = f'<a href="{escape(address(mark.link))}" tabindex="-1">{text}</a>'
+            yield (f'<g class="mark {mark.tone}"><line x1="{x:.2f}%" x2="{x:.2f}%" y1="{TOP - 4}" y2="{TOP + PLOT}"/>'
+                   f'{text}</g>')
+        first = last + 1
 
 
 def _anchor(x: float) -> str:

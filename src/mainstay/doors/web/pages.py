@@ -14,7 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from mainstay.doors.front import Act, Front, cookie_of
 from mainstay.doors.inputs import from_query, offered, read_request
-from mainstay.doors.names import api_path, name_of, page_path
+from mainstay.doors.names import READING, api_path, name_of, page_path
 from mainstay.doors.security import COOKIE, SESSION_LENGTH, Caller, NotKnown, Pace, TooMany
 from mainstay.doors.web.forms import Field, clean, draw_fields
 from mainstay.doors.web.links import address, local_path
@@ -173,7 +173,7 @@ class Site:
     def error_page(self, request: AnyRequest, error: MainstayError) -> Response[Any]:
         """The error as a page of its own; whoever is not logged in is led to the login page instead."""
         scope = request.scope
-        if isinstance(error, NotKnown) and scope["method"] == "GET" and self.front.gate.tokens is not None:
+        if isinstance(error, NotKnown) and scope["method"] in READING and self.front.gate.tokens is not None:
             back = _own_address(request)
             return _redirect("/login" if back == "/" else f"/login?next={quote(back, safe='')}")
         caller = None
@@ -271,7 +271,7 @@ def _page_route(site: Site, page: Page) -> HTTPRouteHandler:
 
         return site.with_cookie(_html(await site.front.in_thread(draw)), cookie)
 
-    return route(page.path, http_method="GET", name=f"page {page.path}", before_request=_come_closer)(show)
+    return route(page.path, http_method=READING, name=f"page {page.path}", before_request=_come_closer)(show)
 
 
 @dataclass(slots=True)
@@ -301,7 +301,7 @@ def _operation_page(site: Site, operation: Operation[Any, Any]) -> HTTPRouteHand
         body = await site.front.in_thread(lambda: render_template("operation.html", **values))
         return site.with_cookie(_html(body, status), cookie)
 
-    methods: list[Literal["GET", "POST"]] = ["GET"] if operation.scope == "read" else ["GET", "POST"]
+    methods: list[Literal["GET", "HEAD", "POST"]] = [*READING] if operation.scope == "read" else [*READING, "POST"]
     return route(path, http_method=methods, name=f"page {path}", status_code=200,
                  before_request=_come_closer)(answer)
 
@@ -335,7 +335,7 @@ async def _answer(site: Site, operation: Operation[Any, Any], request: AnyReques
 
 
 def _home_route(site: Site) -> HTTPRouteHandler:
-    @route("/", http_method="GET", name="page /", before_request=_come_closer)
+    @route("/", http_method=READING, name="page /", before_request=_come_closer)
     async def home(request: AnyRequest) -> Response[Any]:
         caller, cookie = site.visitor(request)
         verbs = [(name_of(one), page_path(one), one.summary) for one in site.verbs]
@@ -346,7 +346,7 @@ def _home_route(site: Site) -> HTTPRouteHandler:
 
 
 def _search_route(site: Site) -> HTTPRouteHandler:
-    @route("/search", http_method="GET", before_request=_come_closer)
+    @route("/search", http_method=READING, before_request=_come_closer)
     async def search(request: AnyRequest) -> Response[Any]:
         caller, cookie = site.visitor(request)
         asked = _query(request, "").get("q").strip()[:200]
@@ -370,7 +370,7 @@ def _find(site: Site, caller: Caller, asked: str) -> list[tuple[str, str, str]]:
 
 
 def _static_route(site: Site) -> HTTPRouteHandler:
-    @route("/static/{name:str}", http_method="GET")
+    @route("/static/{name:str}", http_method=READING)
     async def static(request: AnyRequest) -> Response[bytes]:
         asset = site.assets.get(request.path_params["name"])
         if asset is None:
@@ -394,7 +394,7 @@ def _login_routes(site: Site) -> list[HTTPRouteHandler]:
                                open=gate.open_to_local())
         return site.with_cookie(_html(body, error.http_status if error else 200), "" if cookie else fresh)
 
-    @route("/login", http_method="GET", name="login form", before_request=_come_closer)
+    @route("/login", http_method=READING, name="login form", before_request=_come_closer)
     async def show(request: AnyRequest) -> Response[Any]:
         return form(cookie_of(request.scope), local_path(_query(request, "").get("next", "/")))
 

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mainstay.doors.web import chart as charts
+from mainstay.doors.web import lanes
 from mainstay.doors.web.links import address
 from mainstay.kernel.quantity import State
 from mainstay.kernel.view import SIGNS
@@ -52,7 +53,8 @@ def make_environment() -> Environment:
                               trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(when=when, address=address, kind=_kind, state_mark=state_mark, spark=charts.draw_spark,
                                bar=charts.draw_bar, chart_svg=charts.draw_chart, rows_behind=charts.rows_behind,
-                               readings=charts.readings, without_sign=without_sign)
+                               readings=charts.readings, without_sign=without_sign, lane=lanes.draw_lane,
+                               place=lanes.place)
     environment.globals.update(style_of=charts.style_of, SIGNS=SIGNS)
     return environment
 

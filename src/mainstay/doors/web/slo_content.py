@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from urllib.parse import quote
 
 from mainstay.doors.web.pages import Page, PageQuery
@@ -23,8 +25,10 @@ from mainstay.kernel.errors import NotFound
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import SLOT, State, format_share
-from mainstay.kernel.view import Cell, Code, Pairs, Tone, cells, table
+from mainstay.kernel.view import Cell, Chart, Code, Mark, Pairs, Tone, cells, table
 from mainstay.kernel.wording import burn_words, count, percent
+from mainstay.monitoring.alerts_view import AlertReading, note_of, state_words
+from mainstay.monitoring.operations.alerts import past
 from mainstay.slo.operations.policy import PolicyReading, PolicyRequest, policy
 from mainstay.slo.operations.show import Shown, ShowRequest, budget_chart, causes_table, exhaustion_text, show
 from mainstay.slo.operations.standings import Report
@@ -32,6 +36,8 @@ from mainstay.slo.standing import Standing
 from mainstay.slo.view import exhausts, verdict, windows_table, worst_first
 
 _TONES: dict[State, Tone] = {"healthy": "good", "at_risk": "warn", "violated": "bad", "no_data": "quiet"}
+MARKS = 12
+"""Alerts marked on a chart: more cannot be told apart."""
 _ORDER: tuple[State, ...] = ("violated", "at_risk", "no_data", "healthy")
 
 
@@ -45,14 +51,16 @@ def resource_link(resource: Resource) -> str:
     return link_to(resource.name) if isinstance(resource, Objective) else ""
 
 
-def pages(latest: Callable[[World], Report]) -> tuple[Page, ...]:
+def pages(latest: Callable[[World], Report], alerts: Callable[[World], tuple[AlertReading, ...]]) -> tuple[Page, ...]:
     """The hand-made pages of the word.
 
     Args:
         latest: the newest report, computed at most a short while ago.
+        alerts: how the alerts stand, judged at most a short while ago.
     """
     return (Page("/", "Overview", "overview.html", lambda world, query: overview(latest(world), query), word="slo"),
-            Page("/slo/show", "Objective", "objective.html", objective_page, word="slo", listed=False))
+            Page("/slo/show", "Objective", "objective.html",
+                 lambda world, query: objective_page(world, query, alerts(world)), word="slo", listed=False))
 
 
 # -- overview -----------------------------------------------------------------------------------------------------
@@ -99,8 +107,8 @@ def _burn_tone(burn: float | None) -> Tone:
 # -- one objective ------------------------------------------------------------------------------------------------
 
 
-def objective_page(world: World, query: PageQuery) -> ObjectivePage:
-    """One objective, top to bottom."""
+def objective_page(world: World, query: PageQuery, alerts: Sequence[AlertReading] = ()) -> ObjectivePage:
+    """One objective, top to bottom; its alerts as they stand, and on the chart since when they fired."""
     name = query.get("name")
     if not name:
         raise NotFound("no objective was named", "choose one on the overview")
@@ -112,8 +120,9 @@ def objective_page(world: World, query: PageQuery) -> ObjectivePage:
     stale = f"stale since {one.measured_until:%-d %b %H:%M} UTC" if one.stale and one.measured_until else ""
     return ObjectivePage(
         name=one.name, service=one.service, owner=one.owner, promise=promise, state=one.status,
-        verdict=_verdict(found), facts=_facts(found), budget=budget_chart(found), burn=_burn(found),
-        spenders=causes_table(found), policy=_policy(found, reading), todo=_todo(found),
+        verdict=_verdict(found), facts=_facts(found), budget=_with_alerts(world, found),
+        burn=_burn(found, alerts, world.clock.now()), spenders=causes_table(found), policy=_policy(found, reading),
+        todo=_todo(found),
         definition=_definition(found, objective), source=Code("\n".join(found.counted), title="Counted"),
         worst=table("Worst five minutes", ("from", "bad>", "of>", "share>"), [
             (f"{slot.start:%-d %b %H:%M} UTC", count(slot.bad), count(slot.total),
@@ -150,11 +159,33 @@ def _facts(found: Shown) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _burn(found: Shown) -> tuple[BurnWindow, ...]:
+def _with_alerts(world: World, found: Shown) -> Chart:
+    """The budget over time, marked where an alert fired."""
+    chart, name = budget_chart(found), found.standing.name
+    if not chart.times:
+        return chart
+    fired = past(world, name, chart.times[0])
+    marks = [Mark(max(one.fired or one.began, chart.times[0]), f"alert {one.labels['tier']} fired", "bad",
+                  "monitoring", one.ended or chart.times[-1]) for one in fired[-MARKS:]]
+    return replace(chart, marks=tuple(sorted((*chart.marks, *marks), key=lambda mark: mark.at)))
+
+
+def _burn(found: Shown, alerts: Sequence[AlertReading], now: datetime) -> tuple[BurnWindow, ...]:
+    known = {(one.severity, one.long): one for one in alerts if one.objective == found.standing.name}
     return tuple(BurnWindow(
         alert.long, "no data" if alert.long_burn is None else burn_words(alert.long_burn),
         None if alert.long_burn is None else alert.long_burn / alert.factor, f"{alert.factor:g}×", alert.severity,
-        alert.firing) for alert in found.alerts if not alert.faults)
+        alert.firing if one is None else one.state == "firing", "" if one is None else _alert_words(one, now))
+        for alert in found.alerts if not alert.faults for one in (known.get((alert.severity, alert.long)),))
+
+
+def _alert_words(one: AlertReading, now: datetime) -> str:
+    """`▲ firing since 14:03`, `◐ pending, fires in 1 m`; nothing while it is quiet."""
+    notes = note_of(one, now)
+    if one.state in ("firing", "pending"):
+        since = f" since {one.since:%-d %b %H:%M} UTC" if one.since and one.state == "firing" else ""
+        return f"{state_words(one)}{since}" + (f", {notes}" if notes else "")
+    return notes
 
 
 def _policy(found: Shown, reading: PolicyReading) -> Policy:

@@ -107,6 +107,7 @@ class BurnWindow:
         share: rate / threshold, clamped when drawn; None without data.
         threshold: as text, `14.4×`; empty when this window has none.
         then: what happens at the threshold: `page`, `ticket`.
+        alert: how its alert stands, where that is more than quiet: `▲ firing since 14 Mar 09:05 UTC`.
     """
 
     window: str
@@ -115,6 +116,7 @@ class BurnWindow:
     threshold: str = ""
     then: str = ""
     firing: bool = False
+    alert: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,17 @@ from typing import Any
 from mainstay.kernel.operation import Operation
 
 VERBS: dict[str, tuple[str, str]] = {
+    "rules": ("rules", "RULES"),
+    "diff": ("diff", "DIFF"),
+    "design": ("design", "DESIGN"),
+    "backtest": ("backtest", "BACKTEST"),
+    "dashboards": ("dashboards", "DASHBOARDS"),
+    "queries": ("queries", "QUERIES"),
+    "lint": ("lint", "LINT"),
+    "alerts": ("alerts", "ALERTS"),
+    "audit": ("audit", "AUDIT"),
+    "import": ("exchange", "IMPORT"),
+    "export": ("exchange", "EXPORT"),
 }
 """Every verb in the order of help, with the room and the name of its operation."""
 

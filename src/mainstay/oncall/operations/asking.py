@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
-from mainstay.kernel.quantity import Span, format_duration, parse_duration
-from mainstay.kernel.reader import parse_moment
+from mainstay.kernel.quantity import Span, format_duration, parse_duration, parse_moment
 from mainstay.kernel.view import Next, Text, View, table
 from mainstay.kernel.wording import many, span_words
 from mainstay.oncall.coverage import Problem, hours_without, problems

@@ -10,8 +10,7 @@ from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import AlreadyRecorded, Batch, FactQuery, NewFact
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
-from mainstay.kernel.quantity import Span, zone_named
-from mainstay.kernel.reader import parse_moment
+from mainstay.kernel.quantity import Span, parse_moment, zone_named
 from mainstay.kernel.view import Entry, Next, Text, Timeline, Tone, View
 from mainstay.kernel.wallclock import instant_of, parse_wall_time
 from mainstay.oncall.changes import MADE, REMOVED, SWAP, Changes, MadeOverride, Swap, next_swap

@@ -183,13 +183,14 @@ def _read(world: World, source: str, questions: Sequence[_Question], now: dateti
     asked = [(question, span) for question in questions for span in question.spans]
     readings = world.source(source).count([request_for(question.indicator, question.method, span)
                                            for question, span in asked])
+    held = world.ledger.extent([question.key for question in questions])
     entries: dict[str, Series] = {}
     facts: dict[str, NewFact] = {}
     for (question, span), reading in zip(asked, readings, strict=True):
         for plan in question.plans:
             plan.warnings += [warning for warning in reading.warnings if warning not in plan.warnings]
         key, slots = question.key, slots_of(question.indicator, question.method, reading, span)
-        if isinstance(question.indicator.total, EventQuery) and not slots.known.any():
+        if isinstance(question.indicator.total, EventQuery) and not slots.known.any() and key not in held:
             # A log that ended long ago: without a word, "no data" would look like a file that was not found.
             for plan in question.plans:
                 plan.warnings.append(f"{source} was read, and no event of it is between {span.start:%-d %b %Y %H:%M} "

@@ -24,8 +24,8 @@ class GateRequest:
     """Which budgets must allow the change, and of what kind it is."""
 
     names: tuple[str, ...] = arg("objectives; all when none is named", (), positional=True)
-    service: str = arg("only objectives of this service", "")
-    scope: str = arg("what is about to change; a freeze of another scope does not stop it", "")
+    service: str = arg("only objectives of this service", "", value="SERVICE")
+    scope: str = arg("what is about to change; a freeze of another scope does not stop it", "", value="SCOPE")
     max_spent: float = arg("also stop when more than this percentage is spent", 100.0)
     offline: bool = arg("answer from the ledger, without asking the sources", False)
 

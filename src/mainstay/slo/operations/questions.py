@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from mainstay.kernel.condition import parse_where
 from mainstay.kernel.errors import InvalidInput, NoData
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact
 from mainstay.kernel.objective import Objective
@@ -21,7 +22,6 @@ from mainstay.slo.journeys import JourneyReading, reading_of
 from mainstay.slo.maintenance import outside
 from mainstay.slo.operations.measuring import Measured, history, measure, request_for
 from mainstay.slo.operations.standings import choose, judge
-from mainstay.slo.queries import parse_where
 from mainstay.slo.spec import Journey
 from mainstay.stats.budget import acceptable_downtime
 
@@ -33,10 +33,11 @@ class SuggestRequest:
     """Whose history, or which files."""
 
     name: str = arg("the objective whose history to look at", "", positional=True)
-    files: tuple[str, ...] = arg("look at these logs instead", (), local_only=True, flag="from")
-    bad: tuple[str, ...] = arg("with --from: an event is bad when all of these hold", ("status>=500",))
-    window: str = arg("the window a target is to hold in", "30d")
-    wanted: str = arg("a target you have in mind, to be tried too", "")
+    files: tuple[str, ...] = arg("look at these logs instead", (), local_only=True, flag="from", value="FILE")
+    bad: tuple[str, ...] = arg("with --from: an event is bad when all of these hold", ("status>=500",),
+                               value="CONDITION")
+    window: str = arg("the window a target is to hold in", "30d", value="WINDOW")
+    wanted: str = arg("a target you have in mind, to be tried too", "", value="PERCENT")
     days: int = arg("how many days of history to look at", 90)
 
 
@@ -118,8 +119,8 @@ class AttributeRequest:
     """Whose loss, and how to divide it."""
 
     name: str = arg("the objective", positional=True)
-    by: tuple[str, ...] = arg("divide by these fields or labels of the events", ())
-    last: str = arg("look at this stretch instead of the objective's window, such as 7d", "")
+    by: tuple[str, ...] = arg("divide by these fields or labels of the events", (), value="FIELD")
+    last: str = arg("look at this stretch instead of the objective's window, such as 7d", "", value="DURATION")
     top: int = arg("how many groups to name", 10)
     offline: bool = arg("answer from the ledger, without asking the sources", False)
 

@@ -103,7 +103,7 @@ class ReportRequest:
     """Which objectives."""
 
     names: tuple[str, ...] = arg("objectives; all when none is named", (), positional=True)
-    service: str = arg("only objectives of this service", "")
+    service: str = arg("only objectives of this service", "", value="SERVICE")
     offline: bool = arg("answer from the ledger, without asking the sources", False)
     stale_ok: bool = arg("a source that does not answer marks its objectives stale instead of ending the run", False)
 

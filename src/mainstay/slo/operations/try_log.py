@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mainstay.kernel.condition import parse_where
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import FileSet, Survey, World
 from mainstay.kernel.quantity import Target, parse_duration, zone_named
-from mainstay.slo.queries import parse_where
 from mainstay.slo.trial import Trial, trial_of
 from mainstay.slo.trial_view import trial_view
 
@@ -19,15 +19,15 @@ class TryRequest:
 
     files: tuple[str, ...] = arg("logs, span files or tables: plain or gzip, globs, - for standard input",
                                  positional=True, local_only=True)
-    target: str = arg("what to hold it against, in percent", "99.9", short="t")
-    bad: tuple[str, ...] = arg("an event is bad when all of these hold", ("status>=500",))
-    where: tuple[str, ...] = arg("count only events for which all of these hold", ())
-    latency: str = arg("also judge durations against this threshold, such as 300ms", "")
-    by: tuple[str, ...] = arg("the fields that name who spent the budget", ("method", "path", "status"))
-    unique: tuple[str, ...] = arg("rows equal in all these fields count once", ())
-    format: str = arg("the files' format, when it is not recognised", "auto")
-    field: tuple[str, ...] = arg("where a field stands in the files: duration=latency_ms", ())
-    zone: str = arg("the time zone of times that name none", "UTC")
+    target: str = arg("what to hold it against, in percent", "99.9", short="t", value="PERCENT")
+    bad: tuple[str, ...] = arg("an event is bad when all of these hold", ("status>=500",), value="CONDITION")
+    where: tuple[str, ...] = arg("count only events for which all of these hold", (), value="CONDITION")
+    latency: str = arg("also judge durations against this threshold, such as 300ms", "", value="DURATION")
+    by: tuple[str, ...] = arg("the fields that name who spent the budget", ("method", "path", "status"), value="FIELD")
+    unique: tuple[str, ...] = arg("rows equal in all these fields count once", (), value="FIELD")
+    format: str = arg("the files' format, when it is not recognised", "auto", value="FORMAT")
+    field: tuple[str, ...] = arg("where a field stands in the files: duration=latency_ms", (), value="OURS=THEIRS")
+    zone: str = arg("the time zone of times that name none", "UTC", value="ZONE")
     top: int = arg("how many spenders to name", 10)
     rejects: bool = arg("show samples of the rejected lines", False)
 

@@ -1,0 +1,47 @@
+"""What a command loads before it does anything: nobody waits for a library that answers another question."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from mainstay.app import MAINSTAY, WordEntry
+
+_HEAVY = ("numpy._core", "yaml.nodes", "duckdb", "sqlalchemy", "psycopg", "httpx", "litestar", "uvicorn", "jinja2",
+          "cyclopts", "rich", "promql_parser", "grafana_foundation_sdk")
+_WEB_SERVER = {"httpx", "litestar", "uvicorn", "jinja2", "rich"}
+MAY_LOAD = {"serve": _WEB_SERVER, "demo": _WEB_SERVER}
+"""Whose help may load what: those two are the web server, which brings its own, and there is no more to them."""
+
+_PROBE = """
+import contextlib, io, json, sys
+from mainstay.doors import lazy_start
+lazy_start.defer()
+from mainstay.doors.cli import run
+for argv in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        code = run(argv)
+    assert code == 0 and "exit codes" in out.getvalue(), argv
+print(json.dumps([name for name in json.loads(sys.argv[2]) if name in sys.modules]))
+"""
+
+
+@pytest.mark.parametrize("entry", [*MAINSTAY.words, *MAINSTAY.house], ids=lambda entry: entry.name)
+def test_the_help_of_a_command_loads_nothing_heavy(entry: WordEntry):
+    verbs = [[entry.name, operation.verb, "--help"] if operation.word else [entry.name, "--help"]
+             for operation in entry.operations() if "cli" in operation.doors]
+    done = subprocess.run([sys.executable, "-c", _PROBE, json.dumps(verbs), json.dumps(_HEAVY)], text=True,
+                          capture_output=True, check=True, timeout=60)
+    assert set(json.loads(done.stdout)) <= MAY_LOAD.get(entry.name, set())
+
+
+def test_checking_a_catalog_loads_no_web_server_and_no_parser_of_others(tmp_path):
+    heavy = ("duckdb", "sqlalchemy", "httpx", "litestar", "uvicorn", "jinja2", "cyclopts", "rich")
+    code = ("import atexit, sys; from mainstay.__main__ import main; "
+            f"atexit.register(lambda: print([m for m in {heavy} if m in sys.modules], file=sys.stderr)); main()")
+    done = subprocess.run([sys.executable, "-c", code, "check", "-c", str(tmp_path)], text=True, capture_output=True,
+                          check=False, timeout=60)
+    assert done.stderr == "[]\n", done.stdout
