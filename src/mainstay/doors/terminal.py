@@ -189,7 +189,7 @@ def _titled(title: str, style: Style) -> list[str]:
 
 def _cell(cell: Cell, style: Style) -> str:
     code = _STATES[cell.state] if cell.state is not None else _TONES[cell.tone]
-    text = cell.text
+    text = cell.text if cell.at is None else in_zone(cell.at, style.zone)
     if cell.state is not None and not text:
         text = " ".join(SIGNS[cell.state])
     parts = [style.paint(bar(cell.bar), code)] if cell.bar is not None else []
@@ -318,6 +318,12 @@ def _timeline(block: Timeline, style: Style) -> list[str]:
         lines.append(f"  {style.paint(at, _TONES['quiet'])}   {style.paint(first, _TONES[entry.tone])}")
         lines += [" " * (len(at) + 5) + style.paint(line, _TONES[entry.tone]) for line in more]
     return lines
+
+
+def in_zone(at: datetime, zone: tzinfo | None) -> str:
+    """`Mon 2 Mar 14:00 UTC` by the clock of the zone; None is this machine's."""
+    moment = at.astimezone(zone)
+    return f"{moment:%a %-d %b %H:%M} {zone_name(moment)}"
 
 
 def zone_name(moment: datetime) -> str:
