@@ -62,7 +62,7 @@ def read_rotation(reader: Reader) -> Iterator[Rotation]:
     if start is not None and until is not None and until <= start:
         spec.report("out-of-range", f"{spec.path}.until is not after {spec.path}.start", "write a later time", "until")
     restrictions = tuple(filter(None, map(_restriction, spec.children("restrictions"))))
-    overrides = tuple(filter(None, (_override(child, zone, members) for child in spec.children("overrides"))))
+    overrides = _overrides(spec, zone, members)
     spec.done()
     if zone is None or start is None or turn is None or not members or not meta.name:
         return
@@ -112,6 +112,18 @@ def _days(reader: Reader) -> frozenset[int] | None:
     except InvalidInput as error:
         reader.report("invalid-value", f"{reader.field('days')}: {error.message}", error.way_out, "days")
         return None
+
+
+def _overrides(spec: Reader, zone: tzinfo | None, members: tuple[str, ...]) -> tuple[Override, ...]:
+    """In their order; somebody whom an earlier one put on call can be replaced by a later one."""
+    found: list[Override] = []
+    known = members
+    for child in spec.children("overrides"):
+        one = _override(child, zone, known)
+        if one is not None:
+            found.append(one)
+            known += (one.who,) if one.who is not None and one.who not in known else ()
+    return tuple(found)
 
 
 def _override(reader: Reader, zone: tzinfo | None, members: tuple[str, ...]) -> Override | None:

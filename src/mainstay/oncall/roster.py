@@ -121,7 +121,7 @@ class Roster:
     def _following(self, index: int) -> int | None:
         """The next place in the order whose member takes part in the whole turn."""
         turn = Span(self.turn_start(index), self.turn_start(index + 1))
-        if turn.start >= turn.end or not (self.rotation.counts_empty or self._covered(turn)):
+        if turn.start >= turn.end or not (self.rotation.counts_empty or self.covered(turn)):
             return None
         count = len(self.rotation.members)
         for step in range(1, count + 1):
@@ -140,7 +140,7 @@ class Roster:
             return index
         while len(self._taken) <= index:
             turn = len(self._taken) - 1
-            covered = bool(self._covered(Span(self.turn_start(turn), self.turn_start(turn + 1))))
+            covered = bool(self.covered(Span(self.turn_start(turn), self.turn_start(turn + 1))))
             self._taken.append(self._taken[turn] + covered)
         return self._taken[index]
 
@@ -158,7 +158,8 @@ class Roster:
             before = after
         return False
 
-    def _covered(self, span: Span) -> list[Span]:
+    def covered(self, span: Span) -> list[Span]:
+        """What of the span the restrictions leave."""
         if span.start >= span.end:
             return []
         return hours_in(self.rotation.restrictions, self._zone, span) if self.rotation.restrictions else [span]
@@ -193,7 +194,7 @@ class Roster:
         finish = span.end if self._end is None else min(span.end, self._end)
         if start >= finish:
             return
-        covered = self._covered(Span(start, finish))
+        covered = self.covered(Span(start, finish))
         index = self.turn_at(start)
         for stretch in covered:
             at = stretch.start

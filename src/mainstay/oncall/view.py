@@ -41,5 +41,6 @@ def problems_table(found: Sequence[Problem]) -> Table:
     """A row a problem."""
     return table("", ("what", "where", "from", "to", "length>", "why"),
                  [(Cell(_TROUBLE[one.kind], tone="bad" if one.kind == "gap" else "warn"), one.name,
-                   moment_cell(one.start), moment_cell(one.end), format_duration(one.length), one.says) for one in found],
+                   moment_cell(one.start), moment_cell(one.end), format_duration(one.length), one.says)
+                  for one in found],
                  empty="nothing is wrong")
