@@ -208,7 +208,7 @@ def load_of(who: str, pages: Sequence[Page], stretches: Sequence[Span], calendar
     return Load(
         who, calendars.zone(who), _total(stretches),
         _total(part for span in stretches for part in hours_in((NIGHT,), zone, span)),
-        _total(part for span in stretches for part in _weekends(span, zone, off)),
+        _total(part for span in stretches for part in weekend_parts(span, zone, off)),
         len(pages), len(first), sum(one.after_hours for one in pages), sum(one.night is not None for one in pages),
         sum(one.weekend for one in pages), len(nights), interruptions, max(nights.values(), default=0),
         max(days.values(), default=0), dict(sorted(Counter(one.severity or "unknown" for one in pages).items())),
@@ -219,7 +219,8 @@ def _total(spans: Iterable[Span]) -> timedelta:
     return sum((span.length for span in spans), timedelta(0))
 
 
-def _weekends(span: Span, zone: tzinfo, off: frozenset[date]) -> Iterator[Span]:
+def weekend_parts(span: Span, zone: tzinfo, off: frozenset[date]) -> Iterator[Span]:
+    """What of the span lies on Saturdays, Sundays and the days off, by the zone's clock."""
     day = local_of(span.start, zone).replace(hour=0, minute=0, second=0, microsecond=0)
     while (begin := instant_of(day, zone)) < span.end:
         following = day + timedelta(days=1)

@@ -45,7 +45,7 @@ def health_view(found: Health) -> View:
             (Cell(_KINDS[one.kind], tone="warn"), one.who, one.says) for one in found.warnings[:_SHOWN]]))
     if found.fairness:
         blocks.append(_fairness(found.fairness))
-    if found.weekly:
+    if found.weekly and found.pages:
         blocks.append(_chart(found))
     if found.rows:
         blocks.append(_rows(found.pages))

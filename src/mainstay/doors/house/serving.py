@@ -19,6 +19,8 @@ from mainstay.doors.front import Act, Hooks, ServerSettings
 from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
 from mainstay.doors.sse import Feed
+from mainstay.doors.web.oncall_content import on_call_table
+from mainstay.doors.web.oncall_content import pages as oncall_pages
 from mainstay.doors.web.slo_content import pages, resource_link
 from mainstay.kernel.catalog import find_files, load
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
@@ -196,7 +198,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
 
     hooks = Hooks(metrics, lambda: (clockwork.problem,) if clockwork.problem else (), feed, audit, resource_link)
     app = build_app(operations_of_all(), lambda actor: replace(clockwork.world, actor=actor), settings,
-                    pages(latest), hooks)
+                    (*pages(latest, on_call_table), *oncall_pages()), hooks)
     begun = world.clock.now()
 
     def answering(url: str) -> None:

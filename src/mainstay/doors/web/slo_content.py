@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import quote
 
 from mainstay.doors.web.pages import Page, PageQuery
@@ -23,7 +24,7 @@ from mainstay.kernel.errors import NotFound
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import SLOT, State, format_share
-from mainstay.kernel.view import Cell, Code, Pairs, Tone, cells, table
+from mainstay.kernel.view import Cell, Code, Pairs, Table, Tone, cells, table
 from mainstay.kernel.wording import burn_words, count, percent
 from mainstay.slo.operations.policy import PolicyReading, PolicyRequest, policy
 from mainstay.slo.operations.show import Shown, ShowRequest, budget_chart, causes_table, exhaustion_text, show
@@ -45,13 +46,18 @@ def resource_link(resource: Resource) -> str:
     return link_to(resource.name) if isinstance(resource, Objective) else ""
 
 
-def pages(latest: Callable[[World], Report]) -> tuple[Page, ...]:
+def pages(latest: Callable[[World], Report], on_call: Callable[[World], Table | None] = lambda _: None,
+          ) -> tuple[Page, ...]:
     """The hand-made pages of the word.
 
     Args:
         latest: the newest report, computed at most a short while ago.
+        on_call: who has which pager now; nothing where nobody takes turns.
     """
-    return (Page("/", "Overview", "overview.html", lambda world, query: overview(latest(world), query), word="slo"),
+    def home(world: World, query: PageQuery) -> OverviewPage:
+        return replace(overview(latest(world), query), on_call=on_call(world))
+
+    return (Page("/", "Overview", "overview.html", home, word="slo"),
             Page("/slo/show", "Objective", "objective.html", objective_page, word="slo", listed=False))
 
 
