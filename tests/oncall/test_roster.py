@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.wallclock import EVERY_DAY, WeeklyHours
 from mainstay.oncall.roster import Roster, Shift, layered
-from mainstay.oncall.spec import Override
+from mainstay.oncall.spec import Override, Stay
 from oncall.rotations import NEW_YORK, override, rotation, shifts, told, utc
 
 _OFFICE = (WeeklyHours(frozenset(range(5)), 9 * 60, 17 * 60),)
@@ -189,3 +189,76 @@ def assert_covers(found: list[Shift], span: Span) -> None:
     assert all(one.start < one.end for one in found)
     assert all(before.end == after.start and (before.who, before.via) != (after.who, after.via)
                for before, after in itertools.pairwise(found))
+
+
+# -- members who come and go -----------------------------------------------------------------------------------------
+
+
+def _stays(**dates: tuple[str | None, str | None]) -> tuple[Stay, ...]:
+    return tuple(Stay(utc(start) if start else None, utc(end) if end else None) for start, end in dates.values())
+
+
+def test_somebody_who_joins_is_fitted_in_and_the_others_keep_their_order():
+    before = rotation("UTC", "2026-01-01T00:00", "1d", "ABC")
+    joined = rotation("UTC", "2026-01-01T00:00", "1d", "ADBC", stays=_stays(
+        A=(None, None), D=("2026-01-04T00:00Z", None), B=(None, None), C=(None, None)))
+    assert told(shifts(joined, "2026-01-01T00:00Z", "2026-01-04T00:00Z")) == told(
+        shifts(before, "2026-01-01T00:00Z", "2026-01-04T00:00Z")), "what was planned before stays"
+    after = told(shifts(joined, "2026-01-04T00:00Z", "2026-01-12T00:00Z"))
+    assert "".join(line[-1] for line in after) == "ADBCADBC"
+
+
+def test_somebody_who_leaves_is_passed_over_and_never_paged_after_the_day():
+    one = rotation("UTC", "2026-01-01T00:00", "1w", "ABC", stays=_stays(
+        A=(None, None), B=(None, "2026-01-12T00:00Z"), C=(None, None)))
+    # B's turn of 8 January would end on the 15th, behind the day B leaves: C has it.
+    assert told(shifts(one, "2026-01-01T00:00Z", "2026-02-05T00:00Z")) == [
+        "01-01T00:00 A", "01-08T00:00 C", "01-15T00:00 A", "01-22T00:00 C", "01-29T00:00 A"]
+
+
+def test_when_everybody_has_left_nobody_is_on_call_and_that_shows():
+    one = rotation("UTC", "2026-01-01T00:00", "1d", "A", stays=_stays(A=(None, "2026-01-02T00:00Z")))
+    assert told(shifts(one, "2026-01-01T00:00Z", "2026-01-04T00:00Z")) == ["01-01T00:00 A", "01-02T00:00 -"]
+
+
+def test_a_rotation_ends_when_it_says_so():
+    one = rotation("UTC", "2026-01-01T00:00", "1d", "AB", until=datetime.fromisoformat("2026-01-02T12:00"))
+    assert told(shifts(one, "2026-01-01T00:00Z", "2026-01-04T00:00Z")) == [
+        "01-01T00:00 A", "01-02T00:00 B", "01-02T12:00 -"]
+
+
+def test_fourteen_people_on_weekdays_serve_equally_and_by_the_calendar_they_would_not():
+    # GoAlert #55: with turns counted by the calendar four of the fourteen never serve.
+    people = [f"p{number}" for number in range(14)]
+    for counts_empty, wanted in ((False, {5}), (True, {7})):
+        one = rotation("UTC", "2026-01-05T00:00", "1d", people, counts_empty=counts_empty,
+                       restrictions=(WeeklyHours(frozenset(range(5)), 0, 24 * 60),))
+        days = [shift for shift in shifts(one, "2026-01-05T00:00Z", "2026-04-13T00:00Z") if shift.who]
+        served = Counter(shift.who for shift in days)
+        assert set(served.values()) == wanted
+        assert len(served) == (10 if counts_empty else 14)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(-20, 60), st.integers(1, 90)), min_size=1, max_size=6),
+       st.sampled_from(("12h", "1d", "1w")), st.integers(0, 60 * 24 * 60))
+def test_people_who_come_and_go_leave_no_overlap_and_are_never_on_call_outside_their_time(
+        terms: list[tuple[int, int]], turn: str, minute: int):
+    first = utc("2026-03-20T00:00Z")
+    stays = tuple(Stay(first + timedelta(days=begin), first + timedelta(days=begin + length))
+                  for begin, length in terms)
+    people = [f"p{number}" for number in range(len(terms))]
+    roster = Roster(rotation("Europe/Berlin", "2026-03-20T08:00", turn, people, stays=stays))
+    span = Span(first, first + timedelta(days=60))
+    found = roster.shifts(span)
+    assert_covers(found, span)
+    for shift in found:
+        if shift.who is not None:
+            stay = stays[people.index(shift.who)]
+            assert stay.start is not None
+            assert stay.end is not None
+            assert stay.start <= shift.start
+            assert shift.end <= stay.end
+    moment = first + timedelta(minutes=minute)
+    (holder,) = [one for one in found if one.start <= moment < one.end]
+    assert Roster(roster.rotation).who(moment).who == holder.who

@@ -20,6 +20,7 @@ from litestar.response import Stream
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mainstay.doors.as_json import encode
+from mainstay.doors.calendar_feed import calendar_route
 from mainstay.doors.front import Front, Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp, Guard, error_document
 from mainstay.doors.inputs import from_json, from_query, read_request
@@ -81,7 +82,7 @@ def build_app(operations: Sequence[Operation[Any, Any]], world: Callable[[str], 
     front = Front(operations, world, settings, hooks or Hooks())
     site = Site(front, pages)
     handlers = [*(_operation_route(front, operation) for operation in operations if "http" in operation.doors),
-                *_service_routes(front), *page_routes(site)]
+                *_service_routes(front), calendar_route(front), *page_routes(site)]
 
     def refused(request: AnyRequest, error: Exception) -> Response[Any]:
         known = _known(request, error)

@@ -195,7 +195,7 @@ def _cell(cell: Cell, style: Style) -> str:
 def _cell_lines(cell: Cell, style: Style, room: int | None) -> list[str]:
     """The cell with its text wrapped into the room; what is drawn with it stands before the first line."""
     code = _STATES[cell.state] if cell.state is not None else _TONES[cell.tone]
-    text = cell.text
+    text = cell.text if cell.at is None else in_zone(cell.at, style.zone)
     if cell.state is not None and not text:
         text = " ".join(SIGNS[cell.state])
     parts = [style.paint(bar(cell.bar), code)] if cell.bar is not None else []
@@ -345,6 +345,12 @@ def _timeline(block: Timeline, style: Style) -> list[str]:
         lines.append(f"  {style.paint(at, _TONES['quiet'])}   {style.paint(first, _TONES[entry.tone])}")
         lines += [" " * (len(at) + 5) + style.paint(line, _TONES[entry.tone]) for line in more]
     return lines
+
+
+def in_zone(at: datetime, zone: tzinfo | None) -> str:
+    """`Mon 2 Mar 14:00 UTC` by the clock of the zone; None is this machine's."""
+    moment = at.astimezone(zone)
+    return f"{moment:%a %-d %b %H:%M} {zone_name(moment)}"
 
 
 def zone_name(moment: datetime) -> str:

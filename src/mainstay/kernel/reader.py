@@ -223,6 +223,21 @@ class Reader:
                 self._wrong(f"{key}[{index}]", item, "a mapping")
         return out
 
+    def texts_or_children(self, key: str, *, required: bool = False) -> list[str | Reader]:
+        """The field as a list in which each entry is a text or a mapping; one alone counts as a list of one."""
+        node = self._take(key, required)
+        if node is None:
+            return []
+        out: list[str | Reader] = []
+        for index, item in enumerate(node.value if isinstance(node.value, list) else [node]):
+            if isinstance(item.value, dict):
+                out.append(Reader(self.document, item, f"{self.field(key)}[{index}]", self.findings))
+            elif isinstance(item.value, list) or item.value is None:
+                self._wrong(f"{key}[{index}]", item, "a text or a mapping")
+            else:
+                out.append(_as_written(item))
+        return out
+
     def entries(self, key: str | None = None) -> list[tuple[str, Node]]:
         """The names and nodes of a mapping whose keys the user chooses; of this mapping itself without a key."""
         if key is None:

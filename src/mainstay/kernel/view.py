@@ -31,6 +31,7 @@ class Cell:
         bar: a share 0..1 (clamped when drawn) as a bar before the text.
         spark: a small line of values; None is a gap.
         link: where a click leads on the page: an operation's address such as `slo/show?name=checkout`.
+        at: the instant that the text says in UTC; each door shows it in the viewer's zone.
     """
 
     text: str = ""
@@ -39,6 +40,7 @@ class Cell:
     bar: float | None = None
     spark: tuple[float | None, ...] = ()
     link: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""What can be read: `mainstay/v1` Rotation, Schedule and Person."""
+"""What can be read: `mainstay/v1` Rotation, Schedule, Person and Holidays."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 
 from mainstay.kernel.catalog import Form
 from mainstay.kernel.document import Node
@@ -21,7 +21,7 @@ from mainstay.kernel.wallclock import (
     parse_day,
     parse_wall_time,
 )
-from mainstay.oncall.spec import Absence, Override, Person, Rotation, Schedule, Turn, Unit
+from mainstay.oncall.spec import ALWAYS, Absence, Holidays, Override, Person, Rotation, Schedule, Stay, Turn, Unit
 
 _TURN = re.compile(r"(\d{1,4})\s*(mo|[mhdwM])")
 _UNITS: dict[str, Unit] = {"m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "M": "month"}
@@ -56,18 +56,44 @@ def read_rotation(reader: Reader) -> Iterator[Rotation]:
     zone = spec.parsed("timezone", zone_named, required=True)
     start = spec.parsed("start", parse_wall_time, required=True)
     turn = spec.parsed("turn", parse_turn, required=True)
-    members = spec.texts("members", required=True)
-    if spec.has("members") and not members:
-        spec.report("missing-field", f"{spec.path}.members is empty: nobody would ever be on call",
-                    "write at least one name", "members")
+    members, stays = _members(spec, zone)
+    until = spec.parsed("until", parse_wall_time)
+    empty_turns = spec.text("empty_turns", one_of=("skip", "count"), default="skip")
+    if start is not None and until is not None and until <= start:
+        spec.report("out-of-range", f"{spec.path}.until is not after {spec.path}.start", "write a later time", "until")
     restrictions = tuple(filter(None, map(_restriction, spec.children("restrictions"))))
-    overrides = tuple(filter(None, (_override(child, zone, members) for child in spec.children("overrides"))))
+    overrides = _overrides(spec, zone, members)
     spec.done()
     if zone is None or start is None or turn is None or not members or not meta.name:
         return
     yield Rotation(meta.name, meta.origin, str(zone), start, turn,
                    tuple(None if name == NOBODY else name for name in members), restrictions, overrides, meta.title,
-                   meta.labels)
+                   meta.labels, stays, until, empty_turns == "count")
+
+
+def _members(spec: Reader, zone: tzinfo | None) -> tuple[tuple[str, ...], tuple[Stay, ...]]:
+    """The names in their order, and from when until when each takes part; no stays where nobody comes or goes."""
+    names: list[str] = []
+    stays: list[Stay] = []
+    for entry in spec.texts_or_children("members", required=True):
+        if isinstance(entry, str):
+            names.append(entry)
+            stays.append(ALWAYS)
+            continue
+        who = entry.text("who", required=True)
+        stay = Stay(entry.parsed("from", lambda text: _moment(text, zone)),
+                    entry.parsed("until", lambda text: _moment(text, zone)))
+        entry.done()
+        if stay.start is not None and stay.end is not None and stay.start >= stay.end:
+            entry.report("out-of-range", f"{entry.path} leaves before joining", "write an `until` after `from`",
+                         "until")
+        elif who is not None:
+            names.append(who)
+            stays.append(stay)
+    if spec.has("members") and not names:
+        spec.report("missing-field", f"{spec.path}.members is empty: nobody would ever be on call",
+                    "write at least one name", "members")
+    return tuple(names), tuple(stays) if any(stay != ALWAYS for stay in stays) else ()
 
 
 def _restriction(reader: Reader) -> WeeklyHours | None:
@@ -88,6 +114,18 @@ def _days(reader: Reader) -> frozenset[int] | None:
         return None
 
 
+def _overrides(spec: Reader, zone: tzinfo | None, members: tuple[str, ...]) -> tuple[Override, ...]:
+    """In their order; somebody whom an earlier one put on call can be replaced by a later one."""
+    found: list[Override] = []
+    known = members
+    for child in spec.children("overrides"):
+        one = _override(child, zone, known)
+        if one is not None:
+            found.append(one)
+            known += (one.who,) if one.who is not None and one.who not in known else ()
+    return tuple(found)
+
+
 def _override(reader: Reader, zone: tzinfo | None, members: tuple[str, ...]) -> Override | None:
     span = _span(reader, zone)
     who = reader.text("who", required=True)
@@ -105,20 +143,23 @@ def _override(reader: Reader, zone: tzinfo | None, members: tuple[str, ...]) -> 
 
 def _span(reader: Reader, zone: tzinfo | None) -> Span | None:
     """`from` and `to` by the zone's wall clock, or with a zone of their own."""
-    def moment(text: str) -> datetime:
-        try:
-            wall = parse_wall_time(text)
-        except InvalidInput:
-            return parse_moment(text)  # it says a zone, or is wrong in a way that this says better
-        return instant_of(wall, zone) if zone is not None else parse_moment(f"{text.strip()}Z")
-
-    start, end = reader.parsed("from", moment, required=True), reader.parsed("to", moment, required=True)
+    start = reader.parsed("from", lambda text: _moment(text, zone), required=True)
+    end = reader.parsed("to", lambda text: _moment(text, zone), required=True)
     if start is None or end is None:
         return None
     if start >= end:
         reader.report("out-of-range", f"{reader.path} ends before it begins", "write a `to` after `from`", "to")
         return None
     return Span(start, end)
+
+
+def _moment(text: str, zone: tzinfo | None) -> datetime:
+    """A time by the zone's wall clock, or with a zone of its own, as an instant."""
+    try:
+        wall = parse_wall_time(text)
+    except InvalidInput:
+        return parse_moment(text)  # it says a zone, or is wrong in a way that this says better
+    return instant_of(wall, zone) if zone is not None else parse_moment(f"{text.strip()}Z")
 
 
 def read_schedule(reader: Reader) -> Iterator[Schedule]:
@@ -148,16 +189,36 @@ def read_person(reader: Reader) -> Iterator[Person]:
     contacts = tuple(Contact(channel, _written(node)) for channel, node in _contacts(spec))
     rules = tuple(filter(None, (_reach(child, contacts) for child in spec.children("notify"))))
     absences = tuple(filter(None, (_absence(child, zone) for child in spec.children("time_off"))))
-    holidays = []
-    for text in spec.texts("holidays"):
-        try:
-            holidays.append(parse_date(text))
-        except InvalidInput as error:
-            spec.report("invalid-value", f"{spec.path}.holidays: {error.message}", error.way_out, "holidays")
+    written = spec.texts("holidays")
+    calendars = tuple(text for text in written if not text[:1].isdigit())
+    holidays = _dates(spec, "holidays", tuple(text for text in written if text[:1].isdigit()))
     spec.done()
     if meta.name:
         yield Person(meta.name, meta.origin, meta.title, str(zone) if zone is not None else "UTC", contacts, rules,
-                     absences, tuple(holidays), team)
+                     absences, holidays, team, calendars)
+
+
+def _dates(reader: Reader, key: str, written: tuple[str, ...]) -> tuple[date, ...]:
+    found = []
+    for text in written:
+        try:
+            found.append(parse_date(text))
+        except InvalidInput as error:
+            reader.report("invalid-value", f"{reader.field(key)}: {error.message}", error.way_out, key)
+    return tuple(found)
+
+
+def read_holidays(reader: Reader) -> Iterator[Holidays]:
+    """mainstay/v1 Holidays."""
+    meta = read_metadata(reader)
+    spec = reader.child("spec", required=True)
+    reader.done()
+    if spec is None:
+        return
+    days = _dates(spec, "days", spec.texts("days", required=True))
+    spec.done()
+    if days and meta.name:
+        yield Holidays(meta.name, meta.origin, days, meta.title)
 
 
 def _contacts(spec: Reader) -> Iterator[tuple[str, Node]]:
@@ -202,4 +263,5 @@ FORMS = (
     Form("mainstay/v1 Rotation", read_rotation, "mainstay/v1", "Rotation"),
     Form("mainstay/v1 Schedule", read_schedule, "mainstay/v1", "Schedule"),
     Form("mainstay/v1 Person", read_person, "mainstay/v1", "Person"),
+    Form("mainstay/v1 Holidays", read_holidays, "mainstay/v1", "Holidays"),
 )

@@ -7,14 +7,17 @@ from collections.abc import Iterable, Iterator
 from mainstay.kernel.catalog import Catalog, Grammar, Reference, Resource
 from mainstay.kernel.finding import Finding, Severity, did_you_mean
 from mainstay.oncall.forms import FORMS
-from mainstay.oncall.spec import Person, Rotation, Schedule
+from mainstay.oncall.spec import Holidays, Person, Rotation, Schedule
 
 
 def links(resource: Resource) -> Iterable[Reference]:
-    """The rotations that a schedule is made of."""
+    """The rotations that a schedule is made of, and the calendars of holidays that people keep."""
     if isinstance(resource, Schedule):
         for name in resource.layers:
             yield Reference(Rotation, name, resource.origin)
+    elif isinstance(resource, Person):
+        for name in resource.calendars:
+            yield Reference(Holidays, name, resource.origin)
 
 
 def check(catalog: Catalog) -> Iterator[Finding]:

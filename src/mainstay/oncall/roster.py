@@ -61,6 +61,11 @@ class Roster:
         self._starts: dict[int, datetime] = {}
         self._taken: list[int] = [0]
         """Turns with covered time before turn i."""
+        self._end = instant_of(rotation.until, self._zone) if rotation.until is not None else None
+        self._holders: list[int | None] = []
+        """The place among the members of who has turn i, where members come and go; None for nobody."""
+        self._last = -1
+        """The place of who had the latest turn that was given."""
 
     # -- turns ---------------------------------------------------------------------------------------------------
 
@@ -103,16 +108,39 @@ class Roster:
             index -= 1
         return index
 
-    def _member(self, index: int) -> str | None:
-        return self.rotation.members[self._rank(index) % len(self.rotation.members)]
+    def member_of(self, index: int) -> str | None:
+        """Who has the turn of that number before any override; None for nobody."""
+        members = self.rotation.members
+        if not self.rotation.stays:
+            return members[self._rank(index) % len(members)]
+        while len(self._holders) <= index:
+            self._holders.append(self._following(len(self._holders)))
+        place = self._holders[index]
+        return members[place] if place is not None else None
+
+    def _following(self, index: int) -> int | None:
+        """The next place in the order whose member takes part in the whole turn."""
+        turn = Span(self.turn_start(index), self.turn_start(index + 1))
+        if turn.start >= turn.end or not (self.rotation.counts_empty or self.covered(turn)):
+            return None
+        count = len(self.rotation.members)
+        for step in range(1, count + 1):
+            place = (self._last + step) % count
+            stay = self.rotation.stays[place]
+            if (stay.start is None or stay.start <= turn.start) and (stay.end is None or turn.end <= stay.end):
+                self._last = place
+                return place
+        return None
 
     def _rank(self, index: int) -> int:
         """How many turns before this one had covered time."""
+        if self.rotation.counts_empty:
+            return index
         if not self.rotation.restrictions and not self._crosses_the_date_line(index):
             return index
         while len(self._taken) <= index:
             turn = len(self._taken) - 1
-            covered = bool(self._covered(Span(self.turn_start(turn), self.turn_start(turn + 1))))
+            covered = bool(self.covered(Span(self.turn_start(turn), self.turn_start(turn + 1))))
             self._taken.append(self._taken[turn] + covered)
         return self._taken[index]
 
@@ -130,7 +158,8 @@ class Roster:
             before = after
         return False
 
-    def _covered(self, span: Span) -> list[Span]:
+    def covered(self, span: Span) -> list[Span]:
+        """What of the span the restrictions leave."""
         if span.start >= span.end:
             return []
         return hours_in(self.rotation.restrictions, self._zone, span) if self.rotation.restrictions else [span]
@@ -162,9 +191,10 @@ class Roster:
         """The covered stretches of every turn, before any override."""
         name = self.rotation.name
         start = max(span.start, self._first)
-        if start >= span.end:
+        finish = span.end if self._end is None else min(span.end, self._end)
+        if start >= finish:
             return
-        covered = self._covered(Span(start, span.end))
+        covered = self.covered(Span(start, finish))
         index = self.turn_at(start)
         for stretch in covered:
             at = stretch.start
@@ -172,7 +202,7 @@ class Roster:
                 while self.turn_start(index + 1) <= at:
                     index += 1
                 end = min(self.turn_start(index + 1), stretch.end)
-                who = self._member(index)
+                who = self.member_of(index)
                 yield Shift(at, end, who, name, "rotation" if who is not None else "gap")
                 at = end
 

@@ -25,6 +25,17 @@ class Turn(NamedTuple):
         return f"{self.every}{'mo' if self.unit == 'month' else self.unit[0]}"
 
 
+class Stay(NamedTuple):
+    """When somebody takes part in a rotation: from the first turn that begins at or after `start`, up to the last that
+    ends by `end`. None leaves that side open."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+ALWAYS = Stay()
+
+
 @dataclass(frozen=True, slots=True)
 class Override:
     """Somebody else, or nobody, for a while.
@@ -53,6 +64,10 @@ class Rotation:
         restrictions: the only hours that are covered; none means all. A turn without any covered time is skipped and
             uses up nobody's turn.
         overrides: in the order they were made; a later one wins.
+        stays: one a member, or none at all: who joins or leaves on a date. Whoever does not take part is passed over,
+            and the others keep their order.
+        until: a wall-clock time from which nobody takes turns any more.
+        counts_empty: a turn without covered time is somebody's all the same, as other tools have it.
     """
 
     name: str
@@ -65,6 +80,19 @@ class Rotation:
     overrides: tuple[Override, ...] = ()
     title: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    stays: tuple[Stay, ...] = ()
+    until: datetime | None = None
+    counts_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Holidays:
+    """Days off that several people share: a country's, a company's."""
+
+    name: str
+    origin: Position
+    days: tuple[date, ...]
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +120,7 @@ class Person:
     Args:
         zone: where the person lives: nights and weekends are judged there.
         holidays: days that count as weekend for this person.
+        calendars: names of `Holidays` whose days count as well.
     """
 
     name: str
@@ -103,3 +132,4 @@ class Person:
     time_off: tuple[Absence, ...] = ()
     holidays: tuple[date, ...] = ()
     team: str = ""
+    calendars: tuple[str, ...] = ()

@@ -18,6 +18,11 @@ def moment(at: datetime) -> str:
     return f"{at:%a %-d %b %H:%M} UTC"
 
 
+def moment_cell(at: datetime) -> Cell:
+    """The moment, shown in the viewer's own zone."""
+    return Cell(moment(at), at=at)
+
+
 def person(who: str | None, *, via: str = "") -> Cell:
     """The name, or that nobody is there; an override says so."""
     if who is None:
@@ -28,13 +33,14 @@ def person(who: str | None, *, via: str = "") -> Cell:
 def shifts_table(shifts: Sequence[Shift], title: str = "") -> Table:
     """A row a shift."""
     return table(title, ("from", "to", "on call", "length>"),
-                 [(moment(one.start), moment(one.end), person(one.who, via=one.via),
+                 [(moment_cell(one.start), moment_cell(one.end), person(one.who, via=one.via),
                    format_duration(one.end - one.start)) for one in shifts], empty="the span is empty")
 
 
 def problems_table(found: Sequence[Problem]) -> Table:
     """A row a problem."""
     return table("", ("what", "where", "from", "to", "length>", "why"),
-                 [(Cell(_TROUBLE[one.kind], tone="bad" if one.kind == "gap" else "warn"), one.name, moment(one.start),
-                   moment(one.end), format_duration(one.length), one.says) for one in found],
+                 [(Cell(_TROUBLE[one.kind], tone="bad" if one.kind == "gap" else "warn"), one.name,
+                   moment_cell(one.start), moment_cell(one.end), format_duration(one.length), one.says)
+                  for one in found],
                  empty="nothing is wrong")

@@ -20,6 +20,8 @@ from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
 from mainstay.doors.sse import Feed
 from mainstay.doors.web.monitoring_content import Seen, monitoring_pages, noise_of
+from mainstay.doors.web.oncall_content import on_call_table
+from mainstay.doors.web.oncall_content import pages as oncall_pages
 from mainstay.doors.web.slo_content import pages, resource_link
 from mainstay.kernel.catalog import find_files, load
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
@@ -245,7 +247,8 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
 
     hooks = Hooks(metrics, lambda: (clockwork.problem,) if clockwork.problem else (), feed, audit, resource_link)
     app = build_app(operations_of_all(), lambda actor: replace(clockwork.world, actor=actor), settings,
-                    pages(latest, lambda asked: seen(asked).alerts) + monitoring_pages(latest, seen), hooks)
+                    (*pages(latest, lambda asked: seen(asked).alerts, on_call_table), *monitoring_pages(latest, seen),
+                     *oncall_pages()), hooks)
     begun = world.clock.now()
 
     def answering(url: str) -> None:

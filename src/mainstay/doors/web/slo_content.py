@@ -25,7 +25,7 @@ from mainstay.kernel.errors import NotFound
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import SLOT, State, format_share
-from mainstay.kernel.view import Cell, Chart, Code, Mark, Pairs, Tone, cells, table
+from mainstay.kernel.view import Cell, Chart, Code, Mark, Pairs, Table, Tone, cells, table
 from mainstay.kernel.wording import burn_words, count, percent
 from mainstay.monitoring.alerts_view import AlertReading, note_of, state_words
 from mainstay.monitoring.operations.alerts import past
@@ -51,14 +51,19 @@ def resource_link(resource: Resource) -> str:
     return link_to(resource.name) if isinstance(resource, Objective) else ""
 
 
-def pages(latest: Callable[[World], Report], alerts: Callable[[World], tuple[AlertReading, ...]]) -> tuple[Page, ...]:
+def pages(latest: Callable[[World], Report], alerts: Callable[[World], tuple[AlertReading, ...]],
+          on_call: Callable[[World], Table | None] = lambda _: None) -> tuple[Page, ...]:
     """The hand-made pages of the word.
 
     Args:
         latest: the newest report, computed at most a short while ago.
         alerts: how the alerts stand, judged at most a short while ago.
+        on_call: who has which pager now; nothing where nobody takes turns.
     """
-    return (Page("/", "Overview", "overview.html", lambda world, query: overview(latest(world), query), word="slo"),
+    def home(world: World, query: PageQuery) -> OverviewPage:
+        return replace(overview(latest(world), query), on_call=on_call(world))
+
+    return (Page("/", "Overview", "overview.html", home, word="slo"),
             Page("/slo/show", "Objective", "objective.html",
                  lambda world, query: objective_page(world, query, alerts(world)), word="slo", listed=False))
 

@@ -70,7 +70,7 @@ class OverviewPage:
         empty: what would fill the page and the command that does it; shown when there is no row.
         measured_at: when the figures were computed.
         stale: why the figures are old, when they are: `stale since 14:03: prometheus does not answer`.
-        journeys, reviews: further tables, left out when None.
+        on_call, journeys, reviews: further tables, left out when None.
     """
 
     verdict: str
@@ -82,6 +82,7 @@ class OverviewPage:
     empty: str = ""
     journeys: Table | None = None
     reviews: Table | None = None
+    on_call: Table | None = None
 
 
 # -- one objective -------------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from mainstay.kernel.operation import Operation
 VERBS: dict[str, tuple[str, str]] = {
     "who": ("asking", "WHO"), "shifts": ("asking", "SHIFTS"), "gaps": ("asking", "GAPS"),
     "override": ("changing", "OVERRIDE"), "swap": ("changing", "SWAP_VERB"), "handoff": ("changing", "HANDOFF"),
+    "health": ("measuring", "HEALTH"), "propose": ("proposing", "PROPOSE"),
+    "export": ("exporting", "EXPORT"), "import": ("importing", "IMPORT"),
 }
 """Every verb in the order of help, with the room and the name of its operation."""
 

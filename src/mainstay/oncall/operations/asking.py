@@ -15,7 +15,7 @@ from mainstay.oncall.coverage import Problem, hours_without, problems
 from mainstay.oncall.operations.duty import Duty
 from mainstay.oncall.roster import HORIZON, Roster, Shift
 from mainstay.oncall.spec import Person, Rotation, Schedule
-from mainstay.oncall.view import moment, person, problems_table, shifts_table
+from mainstay.oncall.view import moment, moment_cell, person, problems_table, shifts_table
 
 LONGEST = timedelta(days=5 * 366)
 """A span that is asked for at once: five years are more than anybody plans."""
@@ -100,12 +100,13 @@ def who(world: World, request: WhoRequest) -> Who:
 def _on_call(duty: Duty, name: str, at: datetime) -> OnCall:
     rosters = duty.rosters(name)
     now = duty.shifts(name, Span(at, at + timedelta(seconds=1)))[0]
-    until = _next_change(duty, name, rosters, at)
+    until = next_change(duty, name, rosters, at)
     then = duty.shifts(name, Span(until, until + timedelta(seconds=1)))[0].who if until is not None else None
     return OnCall(name, now.who, now.via, until, then)
 
 
-def _next_change(duty: Duty, name: str, rosters: tuple[Roster, ...], at: datetime) -> datetime | None:
+def next_change(duty: Duty, name: str, rosters: tuple[Roster, ...], at: datetime) -> datetime | None:
+    """When somebody else, or nobody, has the pager next; None when not within two years."""
     if len(rosters) == 1:
         return rosters[0].next_handoff(at)
     reach = timedelta(days=8)
@@ -123,7 +124,7 @@ def who_view(found: Who) -> View:
     missing = [one.name for one in found.on_call if one.who is None]
     head = Text("Nobody is on call in " + ", ".join(missing) + ".", "bad") if missing else \
         Text(f"{many(len(found.on_call), 'pager')} at {moment(found.at)}, each with somebody.", "good")
-    rows = [(one.name, person(one.who, via=one.via), moment(one.until) if one.until is not None else "–",
+    rows = [(one.name, person(one.who, via=one.via), moment_cell(one.until) if one.until is not None else "–",
              person(one.then) if one.until is not None else "–") for one in found.on_call]
     return View("On call", (head, table("", ("pager", "now", "until", "then"), rows),
                             Next(("mainstay oncall shifts", "mainstay oncall gaps"))))

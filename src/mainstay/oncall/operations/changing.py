@@ -15,7 +15,7 @@ from mainstay.kernel.view import Entry, Next, Text, Timeline, Tone, View
 from mainstay.kernel.wallclock import instant_of, parse_wall_time
 from mainstay.oncall.changes import MADE, REMOVED, SWAP, Changes, MadeOverride, Swap, next_swap
 from mainstay.oncall.forms import NOBODY
-from mainstay.oncall.operations.asking import duty_of
+from mainstay.oncall.operations.asking import duty_of, next_change
 from mainstay.oncall.operations.duty import Duty
 from mainstay.oncall.roster import Shift
 from mainstay.oncall.spec import Person, Rotation
@@ -92,7 +92,9 @@ def override(world: World, request: OverrideRequest) -> Overridden:
     span = _span(request.since, request.until, rotation)
     if request.who != NOBODY:
         _known_person(world, request.who)
-    if request.replaces and request.replaces not in rotation.members:
+    # Somebody who only stands in there can be replaced as well.
+    held = {one.who for one in duty.shifts(rotation.name, span)}
+    if request.replaces and request.replaces not in held | set(rotation.members):
         raise InvalidInput(f'"{request.replaces}" takes no turns in "{rotation.name}"',
                            "members: " + ", ".join(name or NOBODY for name in rotation.members))
     data = {"rotation": rotation.name, **_texts(span), "who": None if request.who == NOBODY else request.who,
@@ -234,7 +236,7 @@ def _answer(world: World, name: str, event: str) -> Swapped:
     elif event == "withdrawn":
         facts += [NewFact(REMOVED, held.id, now, {"rotation": one.rotation}, f"override-removed:{held.id}",
                           world.actor) for held in duty.changes.overrides.values()
-                  if held.override.note == f"swap {name}"]
+                  if held.override.via == "swap" and held.override.note == f"swap {name}"]
     try:
         world.journal.commit(Batch(facts, fresh=True))
     except AlreadyRecorded:
@@ -308,11 +310,11 @@ def handoff(world: World, request: HandoffRequest) -> Handoff:
     """Write or read what the next person on call should know."""
     duty = duty_of(world)
     now = world.clock.now()
-    layers = duty.rosters(request.rotation)
+    layers = duty.rosters(request.rotation)  # the name is known before anything is written down
     if request.text.strip():
         world.journal.commit(Batch([NewFact(_NOTED, request.rotation, now, {"text": request.text.strip()},
                                             actor=world.actor)]))
-    at = layers[0].next_handoff(now)
+    at = next_change(duty, request.rotation, layers, now)
     then = duty.on_call(request.rotation, at) if at is not None else ()
     held = duty.on_call(request.rotation, now)
     notes = tuple(HandoffNote(fact.at, fact.actor, str(fact.data["text"])) for fact in world.journal.facts(

@@ -1,0 +1,255 @@
+"""Schedules of other tools give the same answers for a year; calendars say what the command line says."""
+
+# ruff: noqa: DTZ001  (wall-clock times have no zone of their own)
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mainstay.kernel.catalog import load
+from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.quantity import Span
+from mainstay.oncall.calendar import Feed, as_csv, as_ical, uid, whole_shifts
+from mainstay.oncall.exchange import goalert, grafana, icalendars, linkedin, pagerduty
+from mainstay.oncall.exchange.taken import Asked, Taken, differences, name_of
+from mainstay.oncall.exchange.writing import as_yaml
+from mainstay.oncall.grammar import GRAMMAR
+from mainstay.oncall.roster import Roster, Shift, layered
+from mainstay.oncall.spec import Override, Rotation, Schedule
+from oncall import exports
+from oncall.rotations import NEW_YORK, override, rotation, utc
+from shared_data import shared
+
+icalendar = pytest.importorskip("icalendar")
+
+_ASKED = Asked(exports.NOW)
+_TOOLS: list[tuple[str, Any, Any, exports.Who]] = [
+    ("pagerduty", pagerduty, exports.pagerduty, exports.pagerduty_who),
+    ("goalert", goalert, exports.goalert, exports.goalert_who),
+    ("linkedin", linkedin, exports.linkedin, exports.linkedin_who),
+    ("grafana", grafana, exports.grafana, exports.grafana_who)]
+
+
+def _loaded(taken: Taken, folder: Path) -> Callable[[str, Span], list[Shift]]:
+    """The taken schedules written as YAML, read back as a catalog, and asked."""
+    (folder / "taken.yaml").write_text(as_yaml(taken.rotations, taken.schedules, taken.people.values()))
+    catalog, findings = load([folder], GRAMMAR)
+    assert [one.render() for one in findings] == []
+
+    def ask(name: str, span: Span) -> list[Shift]:
+        schedule = catalog.find(Schedule, name)
+        names = schedule.layers if schedule is not None else (name,)
+        return layered([Roster(catalog.get(Rotation, layer)) for layer in names], span)
+
+    return ask
+
+
+@pytest.mark.parametrize(("title", "room", "export", "who"), _TOOLS, ids=[tool[0] for tool in _TOOLS])
+def test_every_hour_of_a_year_has_the_person_that_the_other_tool_has(title, room, export, who, tmp_path):
+    document = json.loads(json.dumps(export()))
+    assert room.recognised(document)
+    assert [name for name, other, *_ in _TOOLS if other.recognised(document)] == [title], "no other reader wants it"
+    taken = room.take(document, _ASKED)
+    name = taken.schedules[0].name if taken.schedules else taken.rotations[0].name
+    ask = _loaded(taken, tmp_path)
+    shifts = ask(name, Span(exports.NOW, exports.NOW + exports.YEAR))
+    at = 0
+    wrong = []
+    for moment in exports.hours():
+        while shifts[at].end <= moment:
+            at += 1
+        if shifts[at].who != who(moment):
+            wrong.append((moment, shifts[at].who, who(moment)))
+    assert wrong == []
+
+
+def test_layers_listed_bottom_first_are_put_right_by_the_final_schedule():
+    document = exports.pagerduty()
+    schedule = document["schedule"]
+    entries = []
+    at = exports.NOW
+    while at < exports.NOW + timedelta(days=20):
+        entries.append({"start": at.isoformat(), "end": (at + timedelta(hours=1)).isoformat(),
+                        "user": {"id": "x", "summary": exports.pagerduty_who(at + timedelta(minutes=30))}})
+        at += timedelta(hours=1)
+    schedule["final_schedule"] = {"rendered_schedule_entries": entries}
+    straight = pagerduty.take(document, _ASKED)
+    assert differences(straight, _ASKED) == []
+    schedule["schedule_layers"].reverse()
+    turned = pagerduty.take(document, _ASKED)
+    assert differences(turned, _ASKED) == []
+    assert any("bottom first" in note for note in turned.notes)
+
+
+def test_a_hand_off_in_the_skipped_hour_is_listed_as_a_difference_that_is_explained():
+    # linkedin/oncall makes 02:30 on 8 March 2026 in New York 06:30Z (A3); we take 07:00Z.
+    people = ("ana", "ben")
+    walls = [datetime(2026, 3, 1, 2, 30) + timedelta(days=number) for number in range(30)]
+
+    def theirs(wall: datetime) -> float:
+        return utc("2026-03-08T06:30Z").timestamp() if wall == datetime(2026, 3, 8, 2, 30) else wall.replace(
+            tzinfo=exports.NEW_YORK).timestamp()
+
+    events = [{"team": "web", "role": "primary", "user": people[number % 2], "start": theirs(wall),
+               "end": theirs(wall + timedelta(days=1))} for number, wall in enumerate(walls)]
+    taken = linkedin.take({"name": "web", "scheduling_timezone": NEW_YORK, "events": events}, _ASKED)
+    (one,) = differences(taken, _ASKED)
+    assert (one.start, one.end, one.theirs, one.ours) == (
+        utc("2026-03-08T06:30Z"), utc("2026-03-08T07:00Z"), "ben", "ana")
+    assert one.why
+    assert taken.rotations[0].overrides == ()
+
+
+def test_hours_that_goalert_counts_on_the_wall_clock_are_said():
+    document = exports.goalert()
+    document["data"]["rotations"]["nodes"][0] |= {"type": "hourly", "shiftLength": 12}
+    assert any("wall clock" in note for note in goalert.take(document, _ASKED).notes)
+
+
+@pytest.mark.parametrize(("room", "document"), [
+    (pagerduty, {"schedule": {"name": "x", "time_zone": "Mars/Base", "schedule_layers": []}}),
+    (pagerduty, {"schedule": {"name": "x", "time_zone": "UTC", "schedule_layers": "none"}}),
+    (goalert, {"data": {"schedules": {"nodes": [{"name": "x", "timeZone": "UTC", "targets": [
+        {"target": {"id": "gone", "type": "rotation"}, "rules": [
+            {"start": "00:00", "end": "00:00", "weekdayFilter": [True] * 7}]}]}]}}}),
+    (linkedin, {"name": "x", "events": [{"user": "ana", "role": "p", "start": "soon", "end": 3}]}),
+    (grafana, {"schedules": [], "on_call_shifts": []}),
+    (grafana, {"schedules": [{"name": "x", "shifts": ["1"]}], "on_call_shifts": [
+        {"id": "1", "name": "s", "type": "rolling_users", "frequency": "daily", "duration": 0,
+         "start": "2026-01-01T00:00:00", "rolling_users": [["u"]]}]})])
+def test_an_export_that_cannot_be_used_says_why(room, document):
+    with pytest.raises(InvalidInput):
+        room.take(document, _ASKED)
+
+
+# -- calendars -------------------------------------------------------------------------------------------------------
+
+
+def _read(text: str) -> list[tuple[datetime, datetime, str]]:
+    """What a generic reader, the icalendar library, finds in a calendar."""
+    (calendar,) = icalendar.Calendar.from_ical(text, multiple=True)
+    return [(event["DTSTART"].dt.astimezone(UTC), event["DTEND"].dt.astimezone(UTC),
+             str(event["SUMMARY"]).partition(" on call: ")[0]) for event in calendar.walk("VEVENT")]
+
+
+@pytest.mark.parametrize(("start", "first", "instants"), [
+    ("2026-03-06T02:30", "2026-03-07T07:30Z", ["2026-03-07T07:30Z", "2026-03-08T07:00Z", "2026-03-09T06:30Z"]),  # A3
+    ("2026-10-30T01:30", "2026-10-31T05:30Z", ["2026-10-31T05:30Z", "2026-11-01T05:30Z", "2026-11-02T06:30Z"])])  # A4
+def test_a_generic_reader_finds_the_instants_of_hand_offs_around_a_change_of_clocks(start, first, instants):
+    roster = Roster(rotation(NEW_YORK, start, "1d", "ABC"))
+    span = Span(utc(first), utc(instants[-1]) + timedelta(hours=1))
+    text = as_ical(Feed("web", span.start, [("web", one) for one in whole_shifts(roster.shifts, span)]))
+    assert [begin for begin, _, _ in _read(text)] == [utc(one) for one in instants]
+    assert "RRULE" not in text
+    assert all(line.endswith("Z") for line in text.split("\r\n") if line.startswith(("DTSTART", "DTEND")))
+
+
+def test_an_event_keeps_its_identity_when_somebody_else_takes_it_and_wherever_one_looks_from():
+    roster = Roster(rotation("UTC", "2026-03-02T09:00", "1w", "ABC"))
+    swapped = Roster(roster.rotation, (override("2026-03-09T09:00Z", "2026-03-16T09:00Z", "Z"),))
+    spans = [Span(utc(f"2026-03-{day:02}T12:00Z"), utc("2026-04-10T00:00Z")) for day in (3, 10, 12)]
+    told = [{uid("web", one.start): one.who for one in whole_shifts(asked.shifts, span)}
+            for asked in (roster, swapped) for span in spans]
+    assert set(told[0]) >= set(told[1]) == set(told[2])
+    assert set(told[3]) == set(told[0])
+    assert told[0] != told[3]
+
+
+def test_a_shift_without_end_is_cut_at_months_so_that_it_is_the_same_whenever_it_is_exported():
+    roster = Roster(rotation("UTC", "2020-01-01T00:00", "1w", "A"))
+    monday, later = (whole_shifts(roster.shifts, Span(utc(f"2026-03-{day}T00:00Z"), utc("2026-05-01T00:00Z")))
+                     for day in (10, 20))
+    assert monday == later
+    assert [one.start for one in monday] == [utc("2026-03-01T00:00Z"), utc("2026-04-01T00:00Z")]
+
+
+def test_lines_are_folded_at_75_octets_and_texts_are_escaped():
+    who = "ä; b, c\\ " + "長" * 60
+    shift = Shift(utc("2026-01-01T00:00Z"), utc("2026-01-02T00:00Z"), who, "web", "rotation")
+    text = as_ical(Feed("web", shift.start, [("web", shift)]))
+    assert max(len(line.encode()) for line in text.split("\r\n")) <= 75
+    assert _read(text)[0][2] == who
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_quoted():
+    shift = Shift(utc("2026-01-01T00:00Z"), utc("2026-01-02T00:00Z"), "=1+1", "web", "rotation")
+    assert ",'=1+1," in as_csv(Feed("web", shift.start, [("web", shift)]))
+
+
+@st.composite
+def _rotas(draw: st.DrawFn) -> tuple[Roster, Span]:
+    zone = draw(st.sampled_from((NEW_YORK, "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kolkata")))
+    start = datetime(2026, 2, 2, draw(st.integers(0, 23)), draw(st.sampled_from((0, 30))))
+    people = [f"p{number}" for number in range(draw(st.integers(2, 6)))]
+    made = [Override(Span(begin, begin + timedelta(hours=draw(st.integers(1, 40)))), draw(st.sampled_from(people)))
+            for begin in draw(st.lists(st.integers(0, 24 * 300), max_size=2).map(
+                lambda hours: [utc("2026-02-04T00:00Z") + timedelta(hours=hour) for hour in hours]))]
+    turn = draw(st.sampled_from(("1d", "1w", "2w")))
+    roster = Roster(rotation(zone, start.isoformat(), turn, people), made)
+    return roster, Span(roster.turn_start(1), roster.turn_start(1) + timedelta(days=340))
+
+
+@settings(max_examples=12, deadline=None)
+@given(_rotas())
+def test_what_is_exported_and_imported_again_says_the_same(rota: tuple[Roster, Span]):
+    roster, span = rota
+    held = whole_shifts(roster.shifts, span)
+    text = as_ical(Feed("web", span.start, [("web", one) for one in held], roster.rotation.zone))
+    assert _read(text) == [(one.start, one.end, one.who) for one in held]
+    asked = Asked(span.start + timedelta(days=1), timedelta(days=330))
+    taken = icalendars.take(text, asked, "web")
+    assert [one for one in differences(taken, asked) if not one.why] == []
+
+
+def test_recurring_events_of_three_people_become_a_rotation_of_three():
+    # Made by hand after RFC 5545; 09:00 to 09:00 in Berlin, exact lengths, so that DST weeks overlap by an hour.
+    events = "".join(
+        f"BEGIN:VEVENT\r\nUID:{who}\r\nDTSTAMP:20260101T000000Z\r\nSUMMARY:On Call - {who} - Web\r\n"
+        f"DTSTART;TZID=Europe/Berlin:202603{day:02}T090000\r\nDTEND;TZID=Europe/Berlin:202603{day + 7:02}T090000\r\n"
+        f"RRULE:FREQ=WEEKLY;INTERVAL=3\r\nEND:VEVENT\r\n" for who, day in (("ana", 2), ("ben", 9), ("chloe", 16)))
+    text = f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{events}END:VCALENDAR\r\n"
+    taken = icalendars.take(text, _ASKED, "web")
+    (found,) = taken.rotations
+    assert (found.zone, str(found.turn), found.members, found.overrides) == (
+        "Europe/Berlin", "1w", ("ana", "ben", "chloe"), ())
+    assert all(one.why for one in differences(taken, _ASKED))
+
+
+def test_calendars_of_other_programs_are_read_or_refused_with_a_reason():
+    archive = shared("oncall/icalendar_tests_calendars.tar.gz")
+    read = refused = 0
+    with tarfile.open(archive) as files:
+        for member in files.getmembers():
+            if not member.isfile():
+                continue
+            file = files.extractfile(member)
+            assert file is not None
+            text = io.TextIOWrapper(file, encoding="utf-8", errors="replace").read()
+            dated = re.search(r"BEGIN:VEVENT.*?DTSTART[^:]*:(\d{8})", text, re.DOTALL)
+            now = datetime.fromisoformat(dated[1]) if dated else datetime(2015, 9, 1)
+            try:
+                taken = icalendars.take(text, Asked(now.replace(tzinfo=UTC), timedelta(days=30)), "x")
+            except InvalidInput:
+                refused += 1
+            else:
+                assert taken.rotations
+                read += 1
+    assert read + refused > 100
+    assert read >= 20, (read, refused)
+
+
+@pytest.mark.parametrize(("text", "name"), [
+    ("Web Primary (EU)", "web-primary-eu"), ("ana@example.com", "ana"), ("Ana Díaz", "ana-d-az"), ("  ", "unnamed")])
+def test_names_become_what_a_catalog_takes(text, name):
+    assert name_of(text) == name
