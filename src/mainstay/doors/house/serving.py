@@ -35,6 +35,7 @@ from mainstay.kernel.quantity import parse_duration
 from mainstay.kernel.view import Text, View
 from mainstay.kernel.wording import many
 from mainstay.reactions import react
+from mainstay.slo.operations.exclusion import announce_work
 from mainstay.slo.operations.policy import EnforceRequest, enforce
 from mainstay.slo.operations.standings import Report, ReportRequest, report
 from mainstay.slo.operations.upkeep import metrics_text
@@ -105,10 +106,12 @@ class Clockwork(threading.Thread):
     def evaluate(self) -> None:
         """One round."""
         self._reread_catalog()
-        if self.world.catalog.of(Objective):
-            enforced = enforce(replace(self.world, actor="system"), EnforceRequest(stale_ok=True))
-            react(self.world)
-            self._notify()
+        announce_work(self.world)
+        enforced = enforce(replace(self.world, actor="system"), EnforceRequest(stale_ok=True)) \
+            if self.world.catalog.of(Objective) else None
+        react(self.world)
+        self._notify()
+        if enforced is not None:
             found = report(self.world, ReportRequest(offline=True))
             # The report asks no source again, so it cannot know which of them did not answer a moment ago.
             self.latest = replace(found, objectives=tuple(
