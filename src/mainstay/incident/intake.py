@@ -137,7 +137,7 @@ def _gather(act: Act, alert: Alert, route: Route) -> Taken:
         if alert.severity.worse_than(one.severity):
             paging.raise_severity(act, one.id, alert.severity, f"{alert.id} says {alert.severity}")
         return Taken("joined", alert.id, one.id)
-    if one is not None and one.resolved is not None and alert.opened - one.resolved < route.reopen:
+    if one is not None and one.resolved is not None and act.now - one.resolved < route.reopen:
         return _reopen(act, one, alert)
     if not route.page and not route.policy:
         return Taken("recorded", alert.id)
