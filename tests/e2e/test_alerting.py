@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from command import mainstay
 from e2e.live import Serving, serving, until
@@ -123,6 +125,9 @@ def test_amtool_reads_alerts_and_adds_queries_and_expires_a_silence(tmp_path: Pa
             client.post("/api/v2/alerts", json=[*_alert(), *_alert(service="db", alertname="Full")]).raise_for_status()
         names = {one["labels"]["alertname"] for one in json.loads(run("alert", "query", "-o", "json"))}
         assert names == {"Slow", "Full"}
+        measured = server.get("/metrics").text
+        assert 'mainstay_intake_events_total{outcome="opened"} 2' in measured
+        assert "mainstay_alerts_firing 2" in measured
         [one] = json.loads(run("alert", "query", "-o", "json", "service=db"))
         assert one["status"]["state"] == "active"
         silence = run("silence", "add", "service=db", "--comment=planned", "--duration=1h", "--author=ana").strip()
@@ -179,3 +184,32 @@ def test_timers_ring_within_a_second_and_whatever_another_process_did_is_followe
         assert next(one for one in _incidents(server) if one["id"] == name)["acknowledged_by"] == "ana"
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(15) == 0
+
+
+def test_pagerdutys_own_client_works_with_only_the_url_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pagerduty = pytest.importorskip("pagerduty", reason="the client is absent: pagerduty")
+    # It speaks https alone.
+    subprocess.run([need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out",
+                    "cert.pem", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
+                   cwd=tmp_path, check=True, capture_output=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    intake = """\
+---
+apiVersion: mainstay/v1
+kind: Intake
+metadata: {name: checkout, service: checkout}
+spec: {format: pagerduty, key_env: CHECKOUT_KEY}
+"""
+    with serving(tmp_path, *_catalog(tmp_path, CATALOG + intake), "--certificate", "cert.pem", "--private-key",
+                 "key.pem", CHECKOUT_KEY="c" * 32) as server, \
+            contextlib.closing(pagerduty.EventsApiV2Client("c" * 32)) as client:
+        client.url = server.url
+        key = client.trigger("disk is full", "db-1", severity="critical", custom_details={"free": "1 %"})
+        assert client.acknowledge(key) == key
+        assert client.resolve(key) == key
+        assert client.trigger("disk is full", "db-1") != key
+        with pytest.raises(pagerduty.HttpError, match="dedup_key"):
+            client.trigger("disk is full", "db-1", dedup_key="k" * 256)
+        listed = mainstay(tmp_path, "incident", "list", "--last", "1h", "-c", "catalog", "--json").json["incidents"]
+    assert [(one["service"], one["status"], one["acknowledged_by"]) for one in listed] == [
+        ("checkout", "resolved", "checkout"), ("checkout", "open", "")]
