@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from mainstay.incident import intake, paging
 from mainstay.incident.act import Act
 from mainstay.incident.intake import AlertEvent, Opening, Taken
-from mainstay.incident.lifecycle import Status, next_status
+from mainstay.incident.lifecycle import Phase, Status, next_status
 from mainstay.incident.severity import Severity
 from mainstay.incident.spec import Matcher
-from mainstay.incident.state import Incident
+from mainstay.incident.state import Incident, Key
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.journal import Claim, Timer
 from mainstay.kernel.quantity import Span, format_duration
@@ -26,6 +26,14 @@ class Acknowledge:
     """Somebody takes it. `name` is an incident, an alert, or a sender's key."""
 
     name: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgeAlert:
+    """A sender says that somebody has its alert. One that is not open, or in no incident yet, is passed over."""
+
+    key: Key
     by: str
 
 
@@ -112,12 +120,17 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class MakeSilence:
-    """Alerts that fit are not heard for a while."""
+    """Alerts that fit are not heard for a while.
+
+    Args:
+        plan: names planned work: one silence is made for it however often it is asked for, and it may fit every alert.
+    """
 
     matchers: tuple[Matcher, ...]
     span: Span
     by: str
     comment: str
+    plan: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +150,17 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Record what was only counted."""
+    """Record what was only counted, and close what its sender no longer says.
+
+    Args:
+        since: from when on senders could be heard here; None when nobody listens, and then nothing is closed.
+    """
+
+    since: datetime | None = None
 
 
-Happening = (AlertEvent | Acknowledge | Resolve | Open | SetStatus | SetSeverity | GiveRole | Note | PostUpdate | Merge
-             | Split | MakeSilence | EndSilence | Beat | Sweep | Timer)
+Happening = (AlertEvent | Acknowledge | AcknowledgeAlert | Resolve | Open | SetStatus | SetSeverity | GiveRole
+             | Note | PostUpdate | Merge | Split | MakeSilence | EndSilence | Beat | Sweep | Timer)
 
 
 def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line a happening)
@@ -159,6 +178,8 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
             _ring(act, happening)
         case Acknowledge(name, by):
             return _each(act, name, lambda one: paging.acknowledge(act, one, by))
+        case AcknowledgeAlert(key, by):
+            return _acknowledge_alert(act, key, by)
         case Resolve(name, by):
             return _each(act, name, lambda one: intake.resolve_by_hand(act, one, by))
         case Open(opening):
@@ -185,8 +206,10 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
             _end_silence(act, silence, by)
         case Beat(heartbeat):
             return _beat(act, heartbeat)
-        case Sweep():
+        case Sweep(since):
             intake.note_repeats(act)
+            if since is not None:
+                intake.forget_unheard(act, since)
         case other:
             assert_never(other)
     return Taken("recorded")
@@ -260,6 +283,15 @@ def _each(act: Act, name: str, do: Callable[[str], None]) -> Taken:
     return Taken("recorded", alerts[0].id, incidents[0])
 
 
+def _acknowledge_alert(act: Act, key: Key, by: str) -> Taken:
+    held = act.state.firing.get(key)
+    one = act.state.incidents.get(act.state.alerts[held].incident) if held is not None else None
+    if held is None or one is None or one.phase in (Phase.ACKNOWLEDGED, Phase.DONE):
+        return Taken("unknown", held or "")
+    paging.acknowledge(act, one.id, by)
+    return Taken("recorded", held, one.id)
+
+
 def _set_status(act: Act, asked: SetStatus) -> None:
     one = _incident(act, asked.incident)
     next_status(one.status, asked.to)
@@ -315,14 +347,18 @@ def _split(act: Act, asked: Split) -> Taken:
 
 
 def _silence(act: Act, asked: MakeSilence) -> Taken:
+    known = next((one.id for one in act.state.silences.values() if asked.plan and one.plan == asked.plan), "")
+    if known:
+        return Taken("repeated", known)
     if asked.span.end <= act.now or asked.span.start >= asked.span.end:
         raise InvalidInput("the silence is over before it begins", "give it an end in the future, after its start")
-    if not asked.matchers or all(matcher.holds({}) for matcher in asked.matchers):
+    if not asked.plan and all(matcher.holds({}) for matcher in asked.matchers):
         raise InvalidInput("these matchers fit every alert", 'name a label, such as service="web"')
     name = f"S-{act.state.counts['silence'] + 1}"
     act.say("silence.made", name, {
         "matchers": [{"label": one.label, "operator": one.operator, "value": one.value} for one in asked.matchers],
-        "from": asked.span.start.isoformat(), "to": asked.span.end.isoformat(), "comment": asked.comment},
+        "from": asked.span.start.isoformat(), "to": asked.span.end.isoformat(), "comment": asked.comment,
+        **({"plan": asked.plan} if asked.plan else {})},
         f"silence:{name}", actor=asked.by)
     act.set_timer(f"silence:{name}", max(asked.span.end - act.now, timedelta(0)), name)
     return Taken("recorded", name)

@@ -32,6 +32,9 @@ class AlertEvent:
         at: by the sender's clock.
         key: tells the alert from others of its service.
         severity: the sender's word; empty when it has none.
+        annotations: what the sender wrote for people.
+        url: where the sender shows it.
+        until: when the sender will have said it again if it still fires; None when it says it once.
     """
 
     at: datetime
@@ -42,6 +45,9 @@ class AlertEvent:
     labels: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
     source: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    url: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,10 @@ def _fires(act: Act, event: AlertEvent) -> Taken:
     alert = f"A-{act.state.counts['alert'] + 1}"
     act.record("alert.opened", alert, {
         "key": key.key, "service": key.service, "severity": severity, "summary": event.summary or event.key,
-        "labels": labels, "group": group_of(route, key, labels), "muted": muted, "source": event.source}, at=event.at)
+        "labels": labels, "group": group_of(route, key, labels), "muted": muted, "source": event.source,
+        **({"annotations": event.annotations} if event.annotations else {}),
+        **({"url": event.url} if event.url else {}),
+        **({"until": event.until.isoformat()} if event.until is not None else {})}, at=event.at)
     if muted:
         return Taken("muted", alert)
     return _gather(act, act.state.alerts[alert], route)
@@ -83,6 +92,8 @@ def _fires(act: Act, event: AlertEvent) -> Taken:
 def _again(act: Act, alert: Alert, event: AlertEvent) -> Taken:
     count, last = act.state.repeats.get(alert.id) or (0, alert.last)
     act.state.repeats[alert.id] = count + 1, max(last, event.at)
+    if event.until is not None:
+        act.state.until[alert.id] = event.until
     if alert.settled is not None:
         act.clear_timers(f"calm:{alert.id}")
         _note_repeats(act, alert, settled=None)
@@ -126,7 +137,7 @@ def _gather(act: Act, alert: Alert, route: Route) -> Taken:
         if alert.severity.worse_than(one.severity):
             paging.raise_severity(act, one.id, alert.severity, f"{alert.id} says {alert.severity}")
         return Taken("joined", alert.id, one.id)
-    if one is not None and one.resolved is not None and alert.opened - one.resolved < route.reopen:
+    if one is not None and one.resolved is not None and act.now - one.resolved < route.reopen:
         return _reopen(act, one, alert)
     if not route.page and not route.policy:
         return Taken("recorded", alert.id)
@@ -200,6 +211,23 @@ def open_incident(act: Act, opening: Opening) -> str:
 
 # -- closing ------------------------------------------------------------------------------------------------------
 
+UNHEARD = timedelta(minutes=5)
+"""How much longer than its sender said an alert is believed without being said again."""
+
+
+def forget_unheard(act: Act, since: datetime) -> None:
+    """Close alerts that their sender would have said again by now: it no longer has them.
+
+    Args:
+        since: from when on anybody could have been heard here; what was not said before that is nobody's fault.
+    """
+    for alert in [one for one in act.state.alerts.values() if one.until is not None]:
+        until = max(act.state.until.get(alert.id) or alert.until or since, since)
+        if act.now >= until + UNHEARD:
+            # Closed as of what was heard last, so that a sender that comes back with the same alert is not too late.
+            _, last = act.state.repeats.get(alert.id) or (0, alert.last)
+            close(act, alert, last, f"its sender no longer says it since {until:%H:%M} UTC")
+
 
 def _stops(act: Act, event: AlertEvent) -> Taken:
     held = act.state.firing.get(Key(event.service, event.key))
@@ -258,7 +286,7 @@ def hear(act: Act) -> None:
 
 
 def _muted(act: Act) -> list[str]:
-    return [alert.id for alert in act.state.alerts.values() if alert.muted]
+    return list(act.state.muted.keys())
 
 
 def resolve_by_hand(act: Act, incident: str, by: str) -> None:

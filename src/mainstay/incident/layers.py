@@ -44,7 +44,7 @@ class Table(Generic[K, V]):
             for key, value in self._under._items():
                 if self._own.get(key, value) is not None:
                     yield key
-        for key, own in self._own.items():
+        for key, own in list(self._own.items()):
             if own is not None and (self._under is None or self._under.get(key) is None):
                 yield key
 
@@ -55,13 +55,28 @@ class Table(Generic[K, V]):
                 mine = self._own.get(key, value)
                 if mine is not None:
                     yield mine
-        for key, own in self._own.items():
+        for key, own in list(self._own.items()):
             if own is not None and (self._under is None or self._under.get(key) is None):
                 yield own
 
     def _items(self) -> Iterator[tuple[K, V]]:
         assert self._under is None, "drafts are one layer deep"
-        return ((key, value) for key, value in self._own.items() if value is not None)
+        return iter(self.rows())
+
+    def rows(self) -> list[tuple[K, V]]:
+        """Every key and value of a table that is no draft, as they are now."""
+        assert self._under is None, "a draft has no rows of its own"
+        # A copy, made in one step of the interpreter: another thread may keep its draft meanwhile. None is never kept
+        # here: `drop` takes the key away.
+        return list(self._own.items())  # type: ignore[arg-type]
+
+    def newest(self) -> Iterator[V]:
+        """Every value of a table that is no draft, the key that came last first."""
+        assert self._under is None, "a draft has no rows of its own"
+        return reversed(list(self._own.values()))  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self._own) if self._under is None else sum(1 for _ in self.keys())
 
     def keep(self) -> None:
         """Fold this layer into the one below."""

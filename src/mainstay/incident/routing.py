@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 from mainstay.incident.spec import Route
 from mainstay.incident.state import Key
+
+_LONGEST_GROUP = 300
 
 
 def route_of(tree: Route, labels: Mapping[str, str]) -> Route:
@@ -19,9 +22,16 @@ def route_of(tree: Route, labels: Mapping[str, str]) -> Route:
 def group_of(route: Route, key: Key, labels: Mapping[str, str]) -> str:
     """The group's name: the same whenever alerts with equal values come this way; without `group_by` the key's own."""
     if route.group_by is None:
-        return f"{key.service}/{key.key}"
+        return _bounded(f"{key.service}/{key.key}")
     values = ",".join(f"{name}={labels.get(name, '')}" for name in route.group_by)
-    return f"{route.policy or 'all'}{{{values}}}"
+    return _bounded(f"{route.policy or 'all'}{{{values}}}")
+
+
+def _bounded(name: str) -> str:
+    """The name, cut where it is too long for the key of a timer, and then told apart by a hash of the whole."""
+    if len(name) <= _LONGEST_GROUP:
+        return name
+    return f"{name[:_LONGEST_GROUP - 17]}…{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def with_service(labels: Mapping[str, str], key: Key, severity: str) -> dict[str, str]:

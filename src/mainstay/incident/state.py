@@ -4,13 +4,16 @@ Decisions are made on a draft: a layer over the state that what was decided is f
 decision of the same batch sees it. When the batch is durable the draft is kept; when it is refused the draft is dropped
 and nothing was changed.
 
-The objects in here are replaced, never changed, so a draft costs what it touches and readers never see half a change.
+The objects in here are replaced, never changed, so a draft costs what it touches and readers never see half a change;
+and since nothing in them leads back to them, Python's collector need not look at them (`gc=False`): with 100,000 alerts
+its rounds would hold up everything else for a third of a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from sys import intern
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
@@ -31,7 +34,7 @@ class Key(NamedTuple):
     key: str
 
 
-class Alert(Struct, frozen=True):
+class Alert(Struct, frozen=True, gc=False):
     """Something that a sender says is wrong, from when it opened to when it closed.
 
     Args:
@@ -39,6 +42,9 @@ class Alert(Struct, frozen=True):
         last: the latest event about it, by the sender's clock; an older one changes nothing.
         settled: while it flaps, when it will be closed if it stays quiet.
         count: events that said it fires.
+        annotations: what the sender wrote for people, its runbook among it.
+        url: where the sender shows it.
+        until: when the sender will have said it again, if it still fires; None when it will not.
     """
 
     id: str
@@ -54,9 +60,12 @@ class Alert(Struct, frozen=True):
     count: int = 1
     settled: datetime | None = None
     version: int = 1
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    url: str = ""
+    until: datetime | None = None
 
 
-class Incident(Struct, frozen=True):
+class Incident(Struct, frozen=True, gc=False):
     """Something that people work on.
 
     Args:
@@ -95,18 +104,20 @@ class Incident(Struct, frozen=True):
     version: int = 1
 
 
-class Group(Struct, frozen=True):
+class Group(Struct, frozen=True, gc=False):
     """Alerts that belong together: those that wait to be told of, and the incident they became."""
 
     waiting: tuple[str, ...] = ()
     incident: str = ""
 
 
-class Silence(Struct, frozen=True):
+class Silence(Struct, frozen=True, gc=False):
     """Alerts that fit all matchers are not heard for a while.
 
     Args:
         span: when it holds.
+        made: when it was made.
+        plan: the planned work it was made for; empty when somebody made it by hand.
     """
 
     id: str
@@ -114,13 +125,15 @@ class Silence(Struct, frozen=True):
     span: Span
     by: str
     comment: str
+    made: datetime
+    plan: str = ""
 
     def holds(self, labels: Mapping[str, str], at: datetime) -> bool:
         """Whether an alert with these labels is silenced at that moment."""
         return self.span.holds(at) and all(matcher.holds(labels) for matcher in self.matchers)
 
 
-class Pager(Struct, frozen=True):
+class Pager(Struct, frozen=True, gc=False):
     """One person's pager lately: when it went, and the incidents that wait to be told together."""
 
     went: tuple[datetime, ...] = ()
@@ -151,6 +164,11 @@ class State:
         """(inhibition, values of its equal labels) → alerts that fire as a source, and those of them that are no
         target."""
         self.muted: Table[str, str] = Table(under.muted if under else None)
+        """Alert → why nobody hears of it."""
+        self.members: Table[str, tuple[str, ...]] = Table(under.members if under else None)
+        """Incident → its alerts that fire, and some that no longer do."""
+        self.until: Table[str, datetime] = Table(under.until if under else None)
+        """Alert → when its sender will have said it again; counted like repeats, not recorded."""
         self.repeats: Table[str, tuple[int, datetime]] = Table(under.repeats if under else None)
         """Alert → events that only said again what was known, and the latest of them: counted, not recorded yet."""
         self.counts: dict[str, int] = dict(under.counts) if under else {"alert": 0, "incident": 0, "silence": 0}
@@ -165,7 +183,7 @@ class State:
         assert self._under is not None, "only a draft is kept"
         tables: tuple[Table[Any, Any], ...] = (
             self.alerts, self.firing, self.by_key, self.closed, self.opens, self.incidents, self.groups, self.silences,
-            self.pagers, self.sources, self.muted, self.repeats)
+            self.pagers, self.sources, self.muted, self.repeats, self.members, self.until)
         for table in tables:
             table.keep()
         self._under.counts.update(self.counts)
@@ -178,7 +196,7 @@ class State:
 
     def alerts_of(self, incident: str) -> list[Alert]:
         """The incident's alerts that fire."""
-        return [one for one in self.alerts.values() if one.incident == incident]
+        return [one for name in self.members.get(incident) or () if (one := self._member(incident, name)) is not None]
 
     def inhibited(self, labels: Mapping[str, str]) -> bool:
         """Whether an alert with these labels is inhibited by one that fires.
@@ -196,6 +214,10 @@ class State:
         """The id of a silence that holds for these labels, or the empty text."""
         return next((one.id for one in self.silences.values() if one.holds(labels, at)), "")
 
+    def _member(self, incident: str, name: str) -> Alert | None:
+        one = self.alerts.get(name)
+        return one if one is not None and one.incident == incident else None
+
     # -- the fold ------------------------------------------------------------------------------------------------
 
     def apply(self, fact: Fact | NewFact) -> None:
@@ -203,6 +225,18 @@ class State:
         change = _CHANGES.get(fact.kind)
         if change is not None:
             change(self, fact)
+
+    def inhibit(self, inhibitions: Sequence[Inhibition]) -> None:
+        """Inhibit by these rules from now on; alerts that were muted by others stay so until they are heard."""
+        if inhibitions != self.inhibitions:
+            self.inhibitions = inhibitions
+            self.count_sources()
+
+    def count_sources(self) -> None:
+        """Work out anew which alerts that fire inhibit others."""
+        self.sources = Table()
+        for alert in self.alerts.values() if self.inhibitions else ():
+            self._count_source(alert.labels, +1)
 
     def _count_source(self, labels: Mapping[str, str], by: int) -> None:
         for number, rule in enumerate(self.inhibitions):
@@ -226,11 +260,27 @@ _KEPT_OPENS = 20
 _KEPT_PAGES = 60
 
 
+_NONE: Mapping[str, str] = {}
+
+
+def slim(alert: Alert) -> Alert:
+    """The alert with texts that it has in common with others: of thousands of alerts most labels are the same few."""
+    return replace(alert, labels=_interned(alert.labels), annotations=_interned(alert.annotations),
+                   summary=intern(str(alert.summary)), group=intern(str(alert.group)), url=intern(str(alert.url)))
+
+
+def _interned(texts: Mapping[str, str]) -> Mapping[str, str]:
+    return {intern(str(name)): intern(str(text)) for name, text in texts.items()} if texts else _NONE
+
+
 def _alert_opened(state: State, fact: Fact | NewFact) -> None:
     data = fact.data
     key = Key(data["service"], data["key"])
-    alert = Alert(fact.subject, key, Severity(data["severity"]), data["summary"], data["labels"], fact.at, fact.at,
-                  data["group"], muted=data.get("muted", ""))
+    until = data.get("until")
+    alert = slim(Alert(
+        fact.subject, key, Severity(data["severity"]), data["summary"], data["labels"], fact.at, fact.at,
+        data["group"], muted=data.get("muted", ""), annotations=data.get("annotations", _NONE),
+        url=data.get("url", ""), until=datetime.fromisoformat(until) if until else None))
     state.alerts[fact.subject] = alert
     state.firing[key] = fact.subject
     state.by_key[key.key] = (*(state.by_key.get(key.key) or ()), fact.subject)
@@ -266,6 +316,7 @@ def _alert_closed(state: State, fact: Fact | NewFact) -> None:
     alert = state.alerts[fact.subject]
     state.alerts.drop(alert.id)
     state.muted.drop(alert.id)
+    state.until.drop(alert.id)
     state.firing.drop(alert.key)
     others = tuple(one for one in state.by_key.get(alert.key.key) or () if one != alert.id)
     if others:
@@ -277,9 +328,23 @@ def _alert_closed(state: State, fact: Fact | NewFact) -> None:
     if group is not None and alert.id in group.waiting:
         state.groups[alert.group] = replace(group, waiting=tuple(one for one in group.waiting if one != alert.id))
     state._count_source(alert.labels, -1)
+    _leave(state, alert)
+
+
+def _leave(state: State, alert: Alert) -> None:
+    """The alert is no longer one of its incident's that fire."""
     incident = state.incidents.get(alert.incident)
-    if incident is not None:
-        state.incidents[incident.id] = replace(incident, firing=incident.firing - 1)
+    if incident is None:
+        return
+    state.incidents[incident.id] = replace(incident, firing=incident.firing - 1)
+    if incident.firing <= 1:
+        state.members.drop(incident.id)
+        return
+    # Taking one out of thousands costs thousands, so those that left are taken out together, when they are many.
+    members = state.members.get(incident.id) or ()
+    if len(members) > 2 * incident.firing + 50:
+        state.members[incident.id] = tuple(
+            one for one in members if one != alert.id and state._member(incident.id, one) is not None)
 
 
 def _incident_opened(state: State, fact: Fact | NewFact) -> None:
@@ -293,24 +358,23 @@ def _incident_opened(state: State, fact: Fact | NewFact) -> None:
     state.counts["incident"] = max(state.counts["incident"], incident.number)
     if incident.group:
         state.groups[incident.group] = Group((), incident.id)
-    for alert in data["alerts"]:
-        _join(state, incident.id, alert)
+    _join(state, incident.id, data["alerts"])
 
 
-def _join(state: State, incident: str, alert: str) -> None:
-    one = state.alerts.get(alert)
-    if one is not None:
-        left = state.incidents.get(one.incident)
-        if left is not None:
-            state.incidents[left.id] = replace(left, firing=left.firing - 1)
-        state.alerts[alert] = replace(one, incident=incident)
-        state.incidents[incident] = replace(state.incidents[incident], firing=state.incidents[incident].firing + 1)
+def _join(state: State, incident: str, alerts: Sequence[str]) -> None:
+    joined = [one for name in alerts if (one := state.alerts.get(name)) is not None and one.incident != incident]
+    for one in joined:
+        _leave(state, one)
+        state.alerts[one.id] = replace(one, incident=incident)
+    if joined:
+        into = state.incidents[incident]
+        state.incidents[incident] = replace(into, firing=into.firing + len(joined))
+        state.members[incident] = (*(state.members.get(incident) or ()), *(one.id for one in joined))
 
 
 def _incident_joined(state: State, fact: Fact | NewFact) -> None:
     state._changed(fact.subject)
-    for alert in fact.data["alerts"]:
-        _join(state, fact.subject, alert)
+    _join(state, fact.subject, fact.data["alerts"])
     group = state.groups.get(state.incidents[fact.subject].group)
     if group is not None:
         joined = set(fact.data["alerts"])
@@ -397,7 +461,8 @@ def _silence_made(state: State, fact: Fact | NewFact) -> None:
     data = fact.data
     matchers = tuple(Matcher(one["label"], one["operator"], one["value"]) for one in data["matchers"])
     span = Span(datetime.fromisoformat(data["from"]), datetime.fromisoformat(data["to"]))
-    state.silences[fact.subject] = Silence(fact.subject, matchers, span, fact.actor, data.get("comment", ""))
+    state.silences[fact.subject] = Silence(fact.subject, matchers, span, fact.actor, data.get("comment", ""), fact.at,
+                                           data.get("plan", ""))
     state.counts["silence"] = max(state.counts["silence"], int(fact.subject.partition("-")[2]))
 
 

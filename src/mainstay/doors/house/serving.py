@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.adapters.notifiers import TerminalNotifier, WebhookNotifier
-from mainstay.app import MAINSTAY, declared_anew, grammar
-from mainstay.doors.front import Act, Hooks, ServerSettings
+from mainstay.app import MAINSTAY, channels_of, declared_anew, grammar
+from mainstay.doors.alertmanager_api import AlertmanagerApi
+from mainstay.doors.front import Act, Front, Hooks, ServerSettings
+from mainstay.doors.guard import AsgiApp
+from mainstay.doors.house.engine import Engine, engine_metrics
 from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
+from mainstay.doors.intake import IntakeDoor
 from mainstay.doors.sse import Feed
 from mainstay.doors.web.monitoring_content import Seen, monitoring_pages, noise_of
 from mainstay.doors.web.oncall_content import on_call_table
@@ -45,6 +49,7 @@ from mainstay.monitoring.operations.alerts import (
 )
 from mainstay.reactions import react
 from mainstay.slo.maintenance import excluded
+from mainstay.slo.operations.exclusion import announce_work
 from mainstay.slo.operations.policy import EnforceRequest, enforce
 from mainstay.slo.operations.standings import Report, ReportRequest, report
 from mainstay.slo.operations.upkeep import metrics_text
@@ -119,11 +124,14 @@ class Clockwork(threading.Thread):
     def evaluate(self) -> None:
         """One round."""
         self._reread_catalog()
-        if self.world.catalog.of(Objective):
-            enforced = enforce(replace(self.world, actor="system"), EnforceRequest(stale_ok=True))
+        announce_work(self.world)
+        enforced = enforce(replace(self.world, actor="system"), EnforceRequest(stale_ok=True)) \
+            if self.world.catalog.of(Objective) else None
+        if enforced is not None:
             self._judge_alerts(enforced.problems)
-            react(self.world)
-            self._notify()
+        react(self.world)
+        self._notify()
+        if enforced is not None:
             found = report(self.world, ReportRequest(offline=True))
             # The report asks no source again, so it cannot know which of them did not answer a moment ago.
             self.latest = replace(found, objectives=tuple(
@@ -222,13 +230,14 @@ def operations_of_all() -> tuple[Operation[Any, Any], ...]:
 
 def run_server(world: World, settings: ServerSettings, every: timedelta, *,
                started: Callable[[str, Clockwork, Server], None] = lambda *_: None) -> Served:
-    """Serve until told to stop; the clockwork runs beside.
+    """Serve until told to stop; the clockwork and the engine run beside.
 
     Args:
         started: called once it answers, with its URL, the clockwork, and the server (to stop it).
     """
     feed = Feed()
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
+    engine = Engine(lambda: clockwork.world, channels_of(os.environ))
 
     def audit(act: Act) -> None:
         world.journal.commit(Batch([NewFact("server.act", act.operation, world.clock.now(), {
@@ -241,11 +250,16 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         return clockwork.seen if clockwork.latest is not None else Seen(alerts(asked, AlertsRequest()).alerts, (), "")
 
     def metrics() -> str:
-        if clockwork.latest is None:
-            return ""
-        return metrics_text(clockwork.latest.objectives) + alerts_text(clockwork.seen.alerts)
+        budgets = "" if clockwork.latest is None else \
+            metrics_text(clockwork.latest.objectives) + alerts_text(clockwork.seen.alerts)
+        return budgets + engine_metrics(engine)
 
-    hooks = Hooks(metrics, lambda: (clockwork.problem,) if clockwork.problem else (), feed, audit, resource_link)
+    def raw(front: Front) -> dict[str, AsgiApp]:
+        door = IntakeDoor(front, engine.inbox, engine.desk, os.environ)
+        return {**door.routes(), **AlertmanagerApi(front, door, engine.desk).routes()}
+
+    hooks = Hooks(metrics, lambda: (*((clockwork.problem,) if clockwork.problem else ()), *engine.problems), feed,
+                  audit, resource_link, raw)
     app = build_app(operations_of_all(), lambda actor: replace(clockwork.world, actor=actor), settings,
                     (*pages(latest, lambda asked: seen(asked).alerts, on_call_table), *monitoring_pages(latest, seen),
                      *oncall_pages()), hooks)
@@ -253,12 +267,14 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
 
     def answering(url: str) -> None:
         clockwork.start()
+        engine.start()
         started(url, clockwork, server)
 
     server = Server(app, settings, feed, answering)
     try:
         server.run()
     finally:
+        engine.end()
         if clockwork.is_alive():
             clockwork.end()
     return Served(server.url, begun, world.clock.now(), clockwork.evaluations)

@@ -6,21 +6,27 @@ when two decide on the same thing at once, one is refused by the journal, looks 
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from mainstay.incident import checkpoint
 from mainstay.incident.act import Act, Plan
 from mainstay.incident.engine import Happening, decide
 from mainstay.incident.intake import Taken
 from mainstay.incident.state import RELEVANT, State
 from mainstay.kernel.catalog import Catalog
-from mainstay.kernel.errors import Conflict, MainstayError
-from mainstay.kernel.journal import AlreadyRecorded, Fact, FactQuery, Journal, StaleClaim, Timer
+from mainstay.kernel.errors import Conflict, MainstayError, StoreUnavailable
+from mainstay.kernel.journal import AlreadyRecorded, Batch, Fact, FactQuery, Journal, NewFact, StaleClaim, Timer
 from mainstay.kernel.ports import Clock, Responders, World
 
 _TRIES = 20
 """How often a decision is made anew when others were quicker; each time at least one of them got through."""
+
+LEAST = 20_000
+"""Facts that are quicker folded than a checkpoint is written for them."""
 
 
 class Desk:
@@ -30,14 +36,20 @@ class Desk:
         self._journal, self._clock = journal, clock
         self.plan, self._responders = plan, responders
         self._lock = threading.RLock()
-        self._state = State(plan.routing.inhibitions)
-        self._seq = 0
-        self.catch_up()
+        with _uncollected():
+            self._state, self._seq, self._written = self._restored() or (State(plan.routing.inhibitions), 0, 0)
+            self.catch_up()
 
     @property
     def state(self) -> State:
         """What is going on, as far as is known here; to be read, not changed."""
         return self._state
+
+    def under(self, plan: Plan, responders: Responders) -> None:
+        """Decide by another catalog from now on; what goes on stays as it is."""
+        with self._lock:
+            self.plan, self._responders = plan, responders
+            self._state.inhibit(plan.routing.inhibitions)
 
     def caught_up(self) -> State:
         """What is going on, with what others recorded up to now."""
@@ -74,9 +86,13 @@ class Desk:
             self.catch_up()
             try:
                 return list(self._together(happenings))
+            except StoreUnavailable as down:
+                return [down for _ in happenings]
             except MainstayError as refused:
-                if len(happenings) > 1:
-                    return [outcome for one in happenings for outcome in self.do_all([one])]
+                # One of them stands in the way of the others: halves, so that of many a few commits find the one.
+                half = len(happenings) // 2
+                if half:
+                    return [*self.do_all(happenings[:half]), *self.do_all(happenings[half:])]
                 return [self._insist(happenings[0], refused)]
 
     def _insist(self, happening: Happening, refused: MainstayError) -> Taken | MainstayError:
@@ -120,6 +136,51 @@ class Desk:
             return len(due)
 
 
+    # -- checkpoints ---------------------------------------------------------------------------------------------
+
+    def write_down(self, least: int = LEAST) -> bool:
+        """Write a checkpoint when enough was recorded since the last one; whether one was written.
+
+        Args:
+            least: facts since the last one; and a quarter as many as there are things in the state, so that
+                checkpoints cost a small part of what they shorten.
+        """
+        with self._lock:
+            rows, counts, seq = checkpoint.rows_of(self._state), dict(self._state.counts), self._seq
+        if seq - self._written < max(least, sum(map(len, rows.values())) // 4):
+            return False
+        # Outside of the lock: the rows are a copy of things that never change, and alerts go on coming in.
+        now = self._clock.now()
+        facts = [NewFact("engine.part", "incident", now, part) for part in checkpoint.parts(rows)]
+        self._journal.commit(Batch([*facts, NewFact("engine.checkpoint", "incident", now, {
+            "form": checkpoint.form(), "through": seq, "parts": len(facts), "counts": counts})]))
+        self._written = seq
+        return True
+
+    def _restored(self) -> tuple[State, int, int] | None:
+        """The newest checkpoint's state and the fact it was folded up to; None where none fits."""
+        newest = FactQuery(kinds=("engine.checkpoint",), newest_first=True, limit=1)
+        made = next(iter(self._journal.facts(newest)), None)
+        if made is None or made.data["form"] != checkpoint.form():
+            return None
+        count, through = int(made.data["parts"]), int(made.data["through"])
+        written = [fact.data for fact in self._journal.facts(FactQuery(
+            kinds=("engine.part",), after=made.seq - count - 1, limit=count))]
+        return checkpoint.restored(written, made.data["counts"], self.plan.routing.inhibitions), through, through
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Python's collector off for a while: it would look through all that is being read in, again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 _desks: weakref.WeakKeyDictionary[Journal, tuple[Catalog, Desk]] = weakref.WeakKeyDictionary()
 _opening = threading.Lock()
 
@@ -128,7 +189,10 @@ def desk_of(world: World) -> Desk:
     """The desk over the world's journal under its catalog: folded once a process, caught up whenever it is asked."""
     with _opening:
         known = _desks.get(world.journal)
-        if known is None or known[0] is not world.catalog:
+        if known is None:
             known = world.catalog, Desk(world.journal, world.clock, Plan.of(world.catalog), world.responders)
-            _desks[world.journal] = known
+        elif known[0] is not world.catalog:
+            known[1].under(Plan.of(world.catalog), world.responders)
+            known = world.catalog, known[1]
+        _desks[world.journal] = known
         return known[1]

@@ -12,8 +12,7 @@ from types import ModuleType
 from mainstay.kernel.errors import Conflict, InvalidInput
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
-from mainstay.kernel.quantity import Span, format_duration, parse_duration, zone_named
-from mainstay.kernel.reader import parse_moment
+from mainstay.kernel.quantity import Span, format_duration, parse_duration, parse_moment, zone_named
 from mainstay.kernel.view import Cell, Code, Next, Text, View, table
 from mainstay.kernel.wording import many
 from mainstay.oncall.exchange import goalert, grafana, icalendars, linkedin, pagerduty

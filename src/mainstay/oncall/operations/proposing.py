@@ -10,8 +10,7 @@ from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
-from mainstay.kernel.quantity import Span, parse_duration
-from mainstay.kernel.reader import parse_moment
+from mainstay.kernel.quantity import Span, parse_duration, parse_moment
 from mainstay.kernel.view import Cell, Code, Next, Text, View, table
 from mainstay.kernel.wording import many, span_words
 from mainstay.oncall.burden import KINDS, Calendars, pages_of, stretches_of
