@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -19,7 +19,18 @@ from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.objective import PrometheusDetails
 from mainstay.kernel.operation import Operation
-from mainstay.kernel.ports import Clock, FileSet, Ledger, Rehearsal, Responders, Source, Survey, Surveyed, World
+from mainstay.kernel.ports import (
+    Clock,
+    FileSet,
+    Ledger,
+    Notifier,
+    Rehearsal,
+    Responders,
+    Source,
+    Survey,
+    Surveyed,
+    World,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +122,8 @@ def build_world(settings: Settings) -> World:
     journal = _Part(opened, "journal")
     return World(clock=clock, catalog=catalog, journal=journal, ledger=_Part(opened, "ledger"),
                  source=Sources(catalog), survey=_survey, responders=_OnDuty(catalog, journal), rehearse=_rehearse,
-                 findings=tuple(findings), actor=settings.actor, progress=settings.progress)
+                 channels=lambda: channels_of(catalog, os.environ), findings=tuple(findings), actor=settings.actor,
+                 progress=settings.progress)
 
 
 def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -> World:
@@ -119,7 +131,7 @@ def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -
     # A world that was put together by hand brings sources of its own, which no catalog declares.
     source = world.source.under(catalog) if isinstance(world.source, Sources) else world.source
     return replace(world, catalog=catalog, findings=tuple(findings), source=source,
-                   responders=_OnDuty(catalog, world.journal))
+                   responders=_OnDuty(catalog, world.journal), channels=lambda: channels_of(catalog, os.environ))
 
 
 def read_catalog(settings: Settings) -> tuple[Catalog, list[Finding]]:
@@ -173,7 +185,8 @@ def open_source(catalog: Catalog, name: str) -> Source:
 
 def _prometheus(details: PrometheusDetails) -> Source:
     from mainstay.adapters.prometheus import PrometheusSettings, PrometheusSource  # noqa: PLC0415  (a lazy start)
-    from mainstay.adapters.prometheus_api import Secret, Tls  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.prometheus_api import Tls  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.secrets import Secret  # noqa: PLC0415  (a lazy start)
 
     def secret(env: str, file: str) -> Secret | None:
         return Secret(env, file) if env or file else None
@@ -201,6 +214,35 @@ def _survey(asked: Survey) -> Surveyed:
         from mainstay.adapters.events import survey  # noqa: PLC0415  (a lazy start: DuckDB, which a plain log can spare)
 
         found = survey(asked)
+    return found
+
+
+def channels_of(catalog: Catalog, environ: Mapping[str, str]) -> Mapping[str, Notifier]:
+    """Everything that can be sent to under the catalog, by the channel's name.
+
+    A channel that is not declared is there too: it refuses, so that a page to it goes the next way at once.
+
+    Args:
+        environ: where the secrets are that the catalog names by environment variables; they are read when one is sent.
+    Raises:
+        MissingExtra: Slack is declared, and slack_sdk is not installed.
+    """
+    from mainstay.adapters.mail import EmailNotifier  # noqa: PLC0415  (a lazy start, like all below)
+    from mainstay.adapters.notifiers import HookNotifier, NotDeclared, TerminalNotifier  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.pagerduty import PagerDutyNotifier  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.slack import SlackNotifier  # noqa: PLC0415  (a lazy start)
+    from mainstay.kernel.channels import CHANNELS, Channels, WebhookChannel  # noqa: PLC0415  (a lazy start)
+
+    declared = next(iter(catalog.of(Channels)), None)
+    found: dict[str, Notifier] = {one: NotDeclared(one) for one in CHANNELS}
+    found["terminal"] = TerminalNotifier()
+    found["webhook"] = HookNotifier(declared.webhook if declared is not None else WebhookChannel(), environ)
+    if declared is not None and declared.slack is not None:
+        found["slack"] = SlackNotifier(declared.slack, environ)
+    if declared is not None and declared.email is not None:
+        found["email"] = EmailNotifier(declared.email, environ)
+    if declared is not None and declared.pagerduty is not None:
+        found["pagerduty"] = PagerDutyNotifier(declared.pagerduty, environ)
     return found
 
 

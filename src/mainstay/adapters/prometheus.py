@@ -39,10 +39,10 @@ from mainstay.adapters.prometheus_api import (
     PrometheusApi,
     PrometheusSettings,
     Refused,
-    Secret,
     Tls,
     TooMuchAsked,
 )
+from mainstay.adapters.secrets import Secret
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 from mainstay.kernel.ports import CountRequest, EventQuery, GaugeQuery, PromQuery, Reading, Spender
 from mainstay.kernel.quantity import Span

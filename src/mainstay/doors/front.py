@@ -100,6 +100,7 @@ class Hooks:
         problems: why the server is not ready; nothing means it is.
         audit: called for every try to change something; when it raises before the work, the work is not done.
         link: the page of a declared thing, such as `slo/show?name=checkout`; empty when it has none.
+        routes: Litestar handlers that are no operations, made for the Front they are handed.
     """
 
     metrics: Callable[[], str] = lambda: ""
@@ -108,6 +109,7 @@ class Hooks:
     audit: Callable[[Act], None] = lambda act: log.info("%s: %s %s: %s", act.actor, act.operation, act.summary,
                                                          act.outcome)
     link: Callable[[Resource], str] = lambda _: ""
+    routes: Callable[[Any], Sequence[Any]] = lambda _: ()
 
 
 @functools.lru_cache(maxsize=1024)

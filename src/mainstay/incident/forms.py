@@ -1,4 +1,4 @@
-"""What can be read: `mainstay/v1` EscalationPolicy, Routing and Heartbeat."""
+"""What can be read: `mainstay/v1` EscalationPolicy, Routing, Heartbeat and Channels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Literal, cast
 
+from mainstay.incident import channels
 from mainstay.incident.severity import WORDS, Severity
 from mainstay.incident.spec import (
     Addressee,
@@ -222,4 +223,5 @@ FORMS = (
     Form("mainstay/v1 EscalationPolicy", read_escalation_policy, "mainstay/v1", "EscalationPolicy"),
     Form("mainstay/v1 Routing", read_routing, "mainstay/v1", "Routing"),
     Form("mainstay/v1 Heartbeat", read_heartbeat, "mainstay/v1", "Heartbeat"),
+    channels.FORM,
 )

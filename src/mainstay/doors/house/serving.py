@@ -18,6 +18,7 @@ from mainstay.app import MAINSTAY, declared_anew, grammar
 from mainstay.doors.front import Act, Hooks, ServerSettings
 from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
+from mainstay.doors.slack import slack_routes
 from mainstay.doors.sse import Feed
 from mainstay.doors.web.slo_content import pages, resource_link
 from mainstay.kernel.catalog import find_files, load
@@ -194,7 +195,8 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     def metrics() -> str:
         return metrics_text(clockwork.latest.objectives) if clockwork.latest is not None else ""
 
-    hooks = Hooks(metrics, lambda: (clockwork.problem,) if clockwork.problem else (), feed, audit, resource_link)
+    hooks = Hooks(metrics, lambda: (clockwork.problem,) if clockwork.problem else (), feed, audit, resource_link,
+                  lambda front: slack_routes(front, lambda actor: replace(clockwork.world, actor=actor)))
     app = build_app(operations_of_all(), lambda actor: replace(clockwork.world, actor=actor), settings,
                     pages(latest), hooks)
     begun = world.clock.now()
