@@ -123,9 +123,10 @@ def build_world(settings: Settings) -> World:
     journal = _Part(opened, "journal")
     return World(clock=clock, catalog=catalog, journal=journal, ledger=_Part(opened, "ledger"),
                  source=Sources(catalog, clock), survey=_survey, responders=_OnDuty(catalog, journal),
-                 rehearse=_rehearse, findings=tuple(findings), alerts=lambda place: open_alerts(catalog, place, clock),
-                 actor=settings.actor, progress=settings.progress,
-                 catalog_at=lambda place: other_catalog(place, catalog_folder(settings)), texts=_Texts())
+                 rehearse=_rehearse, channels=lambda: channels_of(catalog, os.environ), findings=tuple(findings),
+                 alerts=lambda place: open_alerts(catalog, place, clock), actor=settings.actor,
+                 progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
+                 texts=_Texts())
 
 
 def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -> World:
@@ -133,7 +134,7 @@ def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -
     # A world that was put together by hand brings sources of its own, which no catalog declares.
     source = world.source.under(catalog) if isinstance(world.source, Sources) else world.source
     return replace(world, catalog=catalog, findings=tuple(findings), source=source,
-                   responders=_OnDuty(catalog, world.journal),
+                   responders=_OnDuty(catalog, world.journal), channels=lambda: channels_of(catalog, os.environ),
                    alerts=lambda place: open_alerts(catalog, place, world.clock))
 
 
@@ -270,12 +271,33 @@ class _Texts:
         write_text(path, text)
 
 
-def channels_of(environ: Mapping[str, str]) -> dict[str, Notifier]:
-    """The channels that people are reached by, each ready to send: the terminal, and a webhook when one is named."""
-    from mainstay.adapters.notifiers import TerminalNotifier, WebhookNotifier  # noqa: PLC0415  (a lazy start)
+def channels_of(catalog: Catalog, environ: Mapping[str, str]) -> Mapping[str, Notifier]:
+    """Everything that can be sent to under the catalog, by the channel's name.
 
-    url = environ.get("MAINSTAY_NOTIFY_URL", "")
-    return {"terminal": TerminalNotifier(), **({"webhook": WebhookNotifier(url)} if url else {})}
+    A channel that is not declared is there too: it refuses, so that a page to it goes the next way at once.
+
+    Args:
+        environ: where the secrets are that the catalog names by environment variables; they are read when one is sent.
+    Raises:
+        MissingExtra: Slack is declared, and slack_sdk is not installed.
+    """
+    from mainstay.adapters.mail import EmailNotifier  # noqa: PLC0415  (a lazy start, like all below)
+    from mainstay.adapters.notifiers import HookNotifier, NotDeclared, TerminalNotifier  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.pagerduty import PagerDutyNotifier  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.slack import SlackNotifier  # noqa: PLC0415  (a lazy start)
+    from mainstay.kernel.channels import CHANNELS, Channels, WebhookChannel  # noqa: PLC0415  (a lazy start)
+
+    declared = next(iter(catalog.of(Channels)), None)
+    found: dict[str, Notifier] = {one: NotDeclared(one) for one in CHANNELS}
+    found["terminal"] = TerminalNotifier()
+    found["webhook"] = HookNotifier(declared.webhook if declared is not None else WebhookChannel(), environ)
+    if declared is not None and declared.slack is not None:
+        found["slack"] = SlackNotifier(declared.slack, environ)
+    if declared is not None and declared.email is not None:
+        found["email"] = EmailNotifier(declared.email, environ)
+    if declared is not None and declared.pagerduty is not None:
+        found["pagerduty"] = PagerDutyNotifier(declared.pagerduty, environ)
+    return found
 
 
 def _open_store(url: str, clock: Clock) -> Store:

@@ -40,11 +40,11 @@ from mainstay.adapters.prometheus_api import (
     PrometheusApi,
     PrometheusSettings,
     Refused,
-    Secret,
     Tls,
     TooMuchAsked,
     settings_of,
 )
+from mainstay.adapters.secrets import Secret
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 from mainstay.kernel.objective import PrometheusDetails
 from mainstay.kernel.ports import Clock, CountRequest, EventQuery, GaugeQuery, PromQuery, Reading, Spender

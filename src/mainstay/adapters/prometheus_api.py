@@ -6,17 +6,16 @@ What a server answers is decoded into typed structs here; what it means for budg
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 import httpx
 import msgspec
 
+from mainstay.adapters.secrets import Secret
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
 from mainstay.kernel.objective import PrometheusDetails
 from mainstay.kernel.ports import Clock
@@ -30,39 +29,6 @@ TEXT_SHOWN = 300
 # What servers say when a query asked for too much at once: Prometheus (samples, points), Mimir (range),
 # VictoriaMetrics (points, samples). Asking for a shorter stretch mends it.
 TOO_MUCH = ("too many samples", "maximum resolution", "time range exceeds", "too many points", "maxSamplesPer")
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """Where a secret is kept; it is read for every batch, so a rotated token is taken up.
-
-    Args:
-        env: name of an environment variable that holds it.
-        file: path of a file whose first line is it.
-    """
-
-    env: str = ""
-    file: str = ""
-
-    def read(self) -> str:
-        """The secret.
-
-        Raises:
-            InvalidInput: the variable or the file is missing or empty.
-        """
-        if self.env:
-            if value := os.environ.get(self.env, "").strip():
-                return value
-            raise InvalidInput(f"the environment variable {self.env} holds no secret",
-                               f"set {self.env} before you start Mainstay")
-        try:
-            lines = Path(self.file).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"the secret in {self.file} cannot be read: {error}",
-                               "name a file that Mainstay may read") from error
-        if lines and lines[0].strip():
-            return lines[0].strip()
-        raise InvalidInput(f"the file {self.file} holds no secret", "write the secret into its first line")
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,7 @@ class Hooks:
         link: the page of a declared thing, such as `slo/show?name=checkout`; empty when it has none.
         raw: path → ASGI app, for what senders of other tools' forms send; made once the front is there. A path that
             ends in a slash stands for those with one more part.
+        routes: Litestar handlers that are no operations, made for the Front they are handed.
     """
 
     metrics: Callable[[], str] = lambda: ""
@@ -116,6 +117,7 @@ class Hooks:
                                                          act.outcome)
     link: Callable[[Resource], str] = lambda _: ""
     raw: Callable[[Front], Mapping[str, Callable[..., Awaitable[None]]]] = lambda _: {}
+    routes: Callable[[Any], Sequence[Any]] = lambda _: ()
 
 
 @functools.lru_cache(maxsize=1024)

@@ -79,10 +79,11 @@ def build_app(operations: Sequence[Operation[Any, Any]], world: Callable[[str], 
     Raises:
         InvalidInput: the settings would show the server to strangers by accident.
     """
-    front = Front(operations, world, settings, hooks or Hooks())
+    hooks = hooks or Hooks()
+    front = Front(operations, world, settings, hooks)
     site = Site(front, pages)
     handlers = [*(_operation_route(front, operation) for operation in operations if "http" in operation.doors),
-                *_service_routes(front), calendar_route(front), *page_routes(site)]
+                *_service_routes(front), calendar_route(front), *hooks.routes(front), *page_routes(site)]
 
     def refused(request: AnyRequest, error: Exception) -> Response[Any]:
         known = _known(request, error)

@@ -13,6 +13,7 @@ from typing import Any, cast
 from mainstay.incident.spec import Addressee, EscalationPolicy, Heartbeat, Kind, Routing
 from mainstay.incident.state import State
 from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.channels import Channels
 from mainstay.kernel.finding import Position
 from mainstay.kernel.journal import Batch, Claim, NewFact, NewMessage, NewTimer
 from mainstay.kernel.ports import Responders
@@ -25,6 +26,7 @@ class Plan:
     routing: Routing
     policies: Mapping[str, EscalationPolicy] = field(default_factory=dict)
     heartbeats: Mapping[str, Heartbeat] = field(default_factory=dict)
+    channels: Channels | None = None
 
     @classmethod
     def of(cls, catalog: Catalog) -> Plan:
@@ -32,7 +34,8 @@ class Plan:
         policies = {one.name: one for one in catalog.of(EscalationPolicy)}
         declared = catalog.of(Routing)
         routing = declared[0] if declared else Routing("default", Position(""))
-        return cls(routing, policies, {one.name: one for one in catalog.of(Heartbeat)})
+        return cls(routing, policies, {one.name: one for one in catalog.of(Heartbeat)},
+                   next(iter(catalog.of(Channels)), None))
 
     def policy(self, name: str) -> EscalationPolicy | None:
         """The policy of that name; the only one there is where no name was given."""
@@ -90,6 +93,14 @@ class Act:
     def settle(self, claim: Claim) -> None:
         """This batch is what the timer rang for."""
         self._claims.append(claim)
+
+    def changed(self) -> dict[str, set[str]]:
+        """The incidents that facts of this act are about, each with the kinds of those facts."""
+        found: dict[str, set[str]] = {}
+        for fact in self._facts:
+            if fact.kind.startswith("incident."):
+                found.setdefault(fact.subject, set()).add(fact.kind)
+        return found
 
     @property
     def empty(self) -> bool:

@@ -142,6 +142,25 @@ class EndSilence:
 
 
 @dataclass(frozen=True, slots=True)
+class TestPage:
+    """Somebody wants to see whether a page arrives."""
+
+    person: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """Every way to reach somebody refused a page for good. `loop` and `step` are those that paged."""
+
+    incident: str
+    to: str
+    why: str
+    loop: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
     """A sender is alive."""
 
@@ -160,7 +179,8 @@ class Sweep:
 
 
 Happening = (AlertEvent | Acknowledge | AcknowledgeAlert | Resolve | Open | SetStatus | SetSeverity | GiveRole
-             | Note | PostUpdate | Merge | Split | MakeSilence | EndSilence | Beat | Sweep | Timer)
+             | Note | PostUpdate | Merge | Split | MakeSilence | EndSilence | TestPage | Undelivered | Beat | Sweep
+             | Timer)
 
 
 def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line a happening)
@@ -204,6 +224,10 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
             return _silence(act, happening)
         case EndSilence(silence, by):
             _end_silence(act, silence, by)
+        case TestPage(person, by):
+            return Taken("opened", "", paging.test_page(act, person, by))
+        case Undelivered(incident, to, why, loop, step):
+            paging.undelivered(act, incident, to, why, (loop, step))
         case Beat(heartbeat):
             return _beat(act, heartbeat)
         case Sweep(since):
@@ -241,7 +265,7 @@ def _fell_silent(act: Act, timer: Timer) -> None:
 _RINGS: Mapping[str, Callable[[Act, Timer], None]] = {
     "escalate": paging.rung, "reach": paging.reached_again, "lapse": paging.lapsed, "update": paging.update_missed,
     "told": paging.told_together, "gather": intake.gathered, "calm": intake.calmed, "silence": _silence_over,
-    "heartbeat": _fell_silent,
+    "heartbeat": _fell_silent, "test": paging.test_over,
 }
 """Kind of timer → what is done when it rings."""
 

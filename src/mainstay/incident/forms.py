@@ -1,4 +1,4 @@
-"""What can be read: `mainstay/v1` EscalationPolicy, Routing, Heartbeat and Intake."""
+"""What can be read: `mainstay/v1` EscalationPolicy, Routing, Heartbeat, Intake and Channels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Literal, cast, get_args
 
+from mainstay.incident import channels
 from mainstay.incident.mapping import parse_pointer
 from mainstay.incident.severity import WORDS, Severity
 from mainstay.incident.spec import (
@@ -281,4 +282,5 @@ FORMS = (
     Form("mainstay/v1 Routing", read_routing, "mainstay/v1", "Routing"),
     Form("mainstay/v1 Heartbeat", read_heartbeat, "mainstay/v1", "Heartbeat"),
     Form("mainstay/v1 Intake", read_intake, "mainstay/v1", "Intake"),
+    channels.FORM,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mainstay.incident import channels
 from mainstay.incident.forms import FORMS
 from mainstay.incident.spec import EscalationPolicy, Route, Routing
 from mainstay.kernel.catalog import Catalog, Grammar
@@ -35,4 +36,4 @@ def _policies_of(route: Route) -> Iterator[str]:
         yield from _policies_of(child)
 
 
-GRAMMAR = Grammar(FORMS, (), (check,))
+GRAMMAR = Grammar(FORMS, (), (check, channels.check))

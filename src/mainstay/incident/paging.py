@@ -19,9 +19,14 @@ from mainstay.incident.state import Incident, Pager
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.journal import Timer
 from mainstay.kernel.ports import Contact, Reach
+from mainstay.kernel.quantity import zone_named
+from mainstay.kernel.wallclock import daytime_from
 
 _LATE = timedelta(seconds=1)
 """A timer that rings later than this says so in the timeline."""
+_AT_ONCE = timedelta(0)
+_TEST = timedelta(minutes=15)
+"""How long a test page waits for its answer."""
 
 
 def begin(act: Act, incident: str, reason: str) -> None:
@@ -42,12 +47,41 @@ def rung(act: Act, timer: Timer) -> None:
         act.record("incident.hushed", one.id, {"why": hushed})
         act.set_timer(timer.key, _wait(one, one.step), one.id, timer.data)
         return
-    if one.step + 1 < len(one.policy["steps"]):
+    if _has_next(one):
         _enter(act, one.id, (one.loop, one.step + 1, one.until), "not acknowledged", timer.due)
     elif one.loop < one.until:
         _enter(act, one.id, (one.loop + 1, 0, one.until), "not acknowledged", timer.due)
     else:
         act.record("incident.exhausted", one.id, {"loops": one.until + 1})
+
+
+def _has_next(one: Incident) -> bool:
+    return one.step + 1 < len(one.policy["steps"])
+
+
+def undelivered(act: Act, incident: str, to: str, why: str, place: tuple[int, int]) -> None:
+    """Every way to reach somebody refused for good: if the step paged nobody else, the next one need not wait.
+
+    Only within a loop: when every channel is dead, later loops must come at their time and not all at once.
+    """
+    one = act.state.incidents.get(incident)
+    if one is None or one.status is Status.RESOLVED:
+        return
+    act.record("incident.unreached", incident, {"why": f"{to} cannot be reached: {why}"})
+    if one.phase is Phase.TRIGGERED and (one.loop, one.step) == place and one.policy and _has_next(one) \
+            and [str(person) for person in people_of(act, one)] == [f"person:{to}"]:
+        _enter(act, incident, (one.loop, one.step + 1, one.until), f"{to} cannot be reached")
+
+
+def people_of(act: Act, one: Incident) -> list[Addressee]:
+    """Whom the step that the incident is in pages, as things stand now."""
+    return _people(act, _wanted(one, one.step)) if one.policy else []
+
+
+def _wanted(one: Incident, step: int) -> list[Addressee]:
+    written = one.policy["steps"][step]
+    wanted = addressees(written["page"])
+    return [wanted[one.number % len(wanted)]] if written["round_robin"] else wanted
 
 
 def _hushed(act: Act, one: Incident) -> str:
@@ -69,13 +103,10 @@ def _enter(act: Act, incident: str, place: tuple[int, int, int], reason: str, du
     act.record("incident.stepped", incident, {"loop": loop, "step": step, "until": until, "reason": reason,
                                               "late_seconds": late.total_seconds()})
     one = act.state.incidents[incident]
-    written = one.policy["steps"][step]
-    wanted = addressees(written["page"])
-    if written["round_robin"]:
-        wanted = [wanted[one.number % len(wanted)]]
-    for to in _somebody(act, one, wanted):
-        _page(act, incident, to, reason)
-    act.set_timer(f"escalate:{incident}", _wait(one, step), incident, {"loop": loop, "step": step})
+    silent = [_page(act, incident, to, reason) for to in _somebody(act, one, _wanted(one, step))]
+    # A step in which everybody may sleep until the morning is given its time from then on.
+    act.set_timer(f"escalate:{incident}", min(silent, default=_AT_ONCE) + _wait(one, step), incident,
+                  {"loop": loop, "step": step})
 
 
 def _somebody(act: Act, one: Incident, wanted: list[Addressee]) -> list[Addressee]:
@@ -118,27 +149,38 @@ def _known(ask: Any, name: str) -> tuple[str, ...]:
 # -- one page -----------------------------------------------------------------------------------------------------
 
 
-def _page(act: Act, incident: str, to: Addressee, reason: str) -> None:
+def _page(act: Act, incident: str, to: Addressee, reason: str) -> timedelta:
+    """Page somebody; for how long that is put off because they may sleep."""
     one = act.state.incidents[incident]
     if to.kind == "channel":
         channel, _, name = to.name.partition(":")
-        _send(act, one, name or channel, Reach(timedelta(0), Contact(channel, name)), {"reason": reason, "rungs": []})
-        return
+        _send(act, one, name or channel, Reach(_AT_ONCE, Contact(channel, name)), {"reason": reason, "rungs": []})
+        return _AT_ONCE
     if _held(act, one, to.name, reason):
-        return
+        return _AT_ONCE
     rungs = _rungs(act, one, to.name)
-    keys = [f"reach:{incident}:{to.name}:{one.loop}:{one.step}:{number}"
-            for number, rung_ in enumerate(rungs) if rung_.after]
-    now = [rung_ for rung_ in rungs if not rung_.after]
+    quiet = _sleeps(act, one, rungs)
+    keys = []
     for number, rung_ in enumerate(rungs):
-        if rung_.after:
-            act.set_timer(f"reach:{incident}:{to.name}:{one.loop}:{one.step}:{number}", rung_.after, incident,
-                          {"to": to.name, "channel": rung_.contact.channel, "address": rung_.contact.address,
-                           "reason": reason})
-    if not now:
-        act.record("incident.waits", incident, {"to": to.name, "rungs": keys, "reason": reason})
+        if quiet + rung_.after:
+            keys.append(f"reach:{incident}:{to.name}:{one.loop}:{one.step}:{number}")
+            act.set_timer(keys[-1], quiet + rung_.after, incident, {
+                "to": to.name, "channel": rung_.contact.channel, "address": rung_.contact.address, "reason": reason,
+                "slept": bool(quiet)})
+    if len(keys) == len(rungs):
+        until = {"until": (act.now + quiet).isoformat()} if quiet else {}
+        act.record("incident.waits", incident, {"to": to.name, "rungs": keys, "reason": reason, **until})
+    now = [rung_ for rung_ in rungs if not quiet + rung_.after]
     for number, rung_ in enumerate(now):
         _send(act, act.state.incidents[incident], to.name, rung_, {"reason": reason, "rungs": [] if number else keys})
+    return quiet
+
+
+def _sleeps(act: Act, one: Incident, rungs: tuple[Reach, ...]) -> timedelta:
+    """For how long a page that can wait is put off: until it is daytime where the person lives."""
+    if DEMANDS[one.severity].urgency == "high":
+        return _AT_ONCE
+    return daytime_from(act.now, zone_named(rungs[0].zone)) - act.now
 
 
 def _rungs(act: Act, one: Incident, person: str) -> tuple[Reach, ...]:
@@ -146,18 +188,19 @@ def _rungs(act: Act, one: Incident, person: str) -> tuple[Reach, ...]:
     wanted = DEMANDS[one.severity].urgency
     rungs = act.responders.reach(person)
     return tuple(rung_ for rung_ in rungs if rung_.urgency == wanted) or rungs[:1] or (
-        Reach(timedelta(0), Contact("terminal", person)),)
+        Reach(_AT_ONCE, Contact("terminal", person)),)
 
 
 def _send(act: Act, one: Incident, to: str, how: Reach, more: Mapping[str, Any]) -> None:
     number = one.version + 1
-    act.record("incident.paged", one.id, {
+    act.record("incident.tested" if one.test else "incident.paged", one.id, {
         "to": to, "channel": how.contact.channel, "loop": one.loop, "step": one.step, **more})
     act.send(f"page:{one.id}:{one.policy.get('version', '')}:{one.loop}:{one.step}:{to}:{how.contact.channel}:{number}",
              how.contact.channel, {
                  "what": "page", "incident": one.id, "to": to, "address": how.contact.address, "title": one.title,
                  "severity": one.severity, "service": one.service, "urgency": DEMANDS[one.severity].urgency,
-                 "opened": one.opened.isoformat(), "reason": more["reason"]})
+                 "opened": one.opened.isoformat(), "reason": more["reason"], "loop": one.loop, "step": one.step,
+                 "test": one.test})
 
 
 def reached_again(act: Act, timer: Timer) -> None:
@@ -165,7 +208,10 @@ def reached_again(act: Act, timer: Timer) -> None:
     one = act.state.incidents.get(timer.subject)
     if one is None or one.phase not in (Phase.TRIGGERED, Phase.EXHAUSTED):
         return
-    how = Reach(timedelta(0), Contact(timer.data["channel"], timer.data["address"]))
+    # What waited for a morning comes with all else that did: those are told together once they are many.
+    if timer.data.get("slept") and _held(act, one, timer.data["to"], timer.data["reason"]):
+        return
+    how = Reach(_AT_ONCE, Contact(timer.data["channel"], timer.data["address"]))
     _send(act, one, timer.data["to"], how, {"reason": timer.data["reason"], "rungs": []})
 
 
@@ -219,7 +265,9 @@ def acknowledge(act: Act, incident: str, by: str) -> None:
     if one.status is Status.OPEN:
         act.record("incident.status-changed", incident, {"from": one.status, "to": Status.INVESTIGATING}, actor=by)
     timeout = one.policy.get("ack_timeout")
-    if timeout is not None:
+    if one.test:
+        resolve(act, incident, by, "the test page was acknowledged")
+    elif timeout is not None:
         act.set_timer(f"lapse:{incident}", timedelta(seconds=float(timeout)), incident)
 
 
@@ -241,6 +289,10 @@ def raise_severity(act: Act, incident: str, to: Severity, why: str, *, by: str =
     worse = to.worse_than(one.severity)
     act.record("incident.severity-changed", incident, {"from": one.severity, "to": to, "why": why}, actor=by)
     remind(act, incident)
+    if worse and one.policy and one.phase is Phase.TRIGGERED and DEMANDS[to].urgency != DEMANDS[one.severity].urgency:
+        # Who was left to sleep is woken now.
+        act.clear_timers(*one.reaching)
+        _enter(act, incident, (one.loop, one.step, one.until), f"it is {to} now")
     if worse and one.policy and one.phase in (Phase.ACKNOWLEDGED, Phase.EXHAUSTED):
         holder = one.acknowledged_by
         known = holder and act.responders.reach(holder)
@@ -283,6 +335,35 @@ def resolve(act: Act, incident: str, by: str, how: str) -> None:
     """
     one = act.state.incidents[incident]
     next_status(one.status, Status.RESOLVED)
-    act.clear_timers(f"escalate:{incident}", f"lapse:{incident}", f"update:{incident}", *one.reaching)
+    act.clear_timers(f"escalate:{incident}", f"lapse:{incident}", f"update:{incident}", *one.reaching,
+                     *([f"test:{incident}"] if one.test else []))
     act.record("incident.resolved", incident, {
         "by": by, "how": how, "seconds": (act.now - one.opened).total_seconds(), "severity": one.severity}, actor=by)
+
+
+# -- to see whether a page arrives --------------------------------------------------------------------------------
+
+
+def test_page(act: Act, person: str, by: str) -> str:
+    """A page to somebody by every way they gave, all at once, that escalates to nobody; the incident it is about.
+
+    It is over once somebody acknowledges it, or after a quarter of an hour.
+    """
+    number = act.state.counts["incident"] + 1
+    name = f"INC-{number}"
+    title = f"test page for {person}: nothing is broken, acknowledge it"
+    act.record("incident.opened", name, {
+        "number": number, "title": title, "text": title, "severity": Severity.SEV4, "service": "", "services": [],
+        "group": "", "alerts": [], "policy": {}, "test": True}, actor=by)
+    ways = dict.fromkeys(rung_.contact for rung_ in act.responders.reach(person)) or {Contact("terminal", person): None}
+    for way in ways:
+        _send(act, act.state.incidents[name], person, Reach(_AT_ONCE, way), {"reason": f"asked for by {by}"})
+    act.set_timer(f"test:{name}", _TEST, name)
+    return name
+
+
+def test_over(act: Act, timer: Timer) -> None:
+    """Nobody acknowledged the test page."""
+    one = act.state.incidents.get(timer.subject)
+    if one is not None and one.status is not Status.RESOLVED:
+        resolve(act, one.id, "system", "nobody acknowledged the test page")

@@ -78,6 +78,8 @@ class Incident(Struct, frozen=True, gc=False):
         firing: how many of its alerts fire.
         roles: role → person.
         updated: when stakeholders last heard of it.
+        test: a page that somebody asked for to see whether it arrives; nothing is broken.
+        room: whether it has a war room.
     """
 
     id: str
@@ -102,6 +104,8 @@ class Incident(Struct, frozen=True, gc=False):
     merged_into: str = ""
     updated: datetime | None = None
     version: int = 1
+    test: bool = False
+    room: bool = False
 
 
 class Group(Struct, frozen=True, gc=False):
@@ -353,7 +357,7 @@ def _incident_opened(state: State, fact: Fact | NewFact) -> None:
         return  # recorded by hand (`mainstay record incident`), for attribution only
     incident = Incident(fact.subject, int(data["number"]), data["title"], data["service"], tuple(data["services"]),
                         Severity(data["severity"]), data["group"], fact.at, data["policy"],
-                        phase=Phase.TRIGGERED if data["policy"] else Phase.QUIET)
+                        phase=Phase.TRIGGERED if data["policy"] else Phase.QUIET, test=data.get("test", False))
     state.incidents[incident.id] = incident
     state.counts["incident"] = max(state.counts["incident"], incident.number)
     if incident.group:
@@ -457,6 +461,13 @@ def _incident_noted(state: State, fact: Fact | NewFact) -> None:
         state._changed(fact.subject)
 
 
+def _incident_room(state: State, fact: Fact | NewFact) -> None:
+    # Recorded by the sender and not by a decision: the version, which guards decisions, is left as it is.
+    one = state.incidents.get(fact.subject)
+    if one is not None:
+        state.incidents[one.id] = replace(one, room=True)
+
+
 def _silence_made(state: State, fact: Fact | NewFact) -> None:
     data = fact.data
     matchers = tuple(Matcher(one["label"], one["operator"], one["value"]) for one in data["matchers"])
@@ -482,7 +493,8 @@ _CHANGES = {
     "incident.severity-changed": _incident_severity, "incident.role-given": _incident_role,
     "incident.merged": _incident_merged, "incident.update-posted": _incident_updated,
     "incident.noted": _incident_noted, "incident.unreached": _incident_noted, "incident.hushed": _incident_noted,
-    "incident.update-missed": _incident_noted,
+    "incident.update-missed": _incident_noted, "incident.tested": _incident_noted,
+    "incident.room-opened": _incident_room,
     "silence.made": _silence_made, "silence.ended": _silence_ended,
 }
 """Kind of fact → what it changes."""

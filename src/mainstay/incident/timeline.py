@@ -32,6 +32,11 @@ def _paged(data: Mapping[str, Any], _: str) -> str:
     return f"paged {data['to']} by {data['channel']}: {data['reason']}"
 
 
+def _sent(data: Mapping[str, Any], _: str) -> str:
+    again = f", at the {data['attempts']}. try" if data["attempts"] > 1 else ""
+    return f"the page to {data['to']} arrived by {data['channel']}{again}"
+
+
 def _stepped(data: Mapping[str, Any], _: str) -> str:
     late = f", {format_duration(data['late_seconds'])} late" if data["late_seconds"] else ""
     again = f", loop {data['loop']}" if data["loop"] else ""
@@ -65,6 +70,13 @@ _SAYS: Mapping[str, tuple[Callable[[Mapping[str, Any], str], str], Tone]] = {
     "noted": (lambda d, by: f"{by}: {d['text']}", "plain"),
     "update-posted": (lambda d, by: f"stakeholders were told by {by}: {d['text']}", "plain"),
     "update-missed": (lambda _, __: "stakeholders wait for an update", "warn"),
+    "tested": (lambda d, _: f"sent to {d['to']} by {d['channel']}, to see whether it arrives", "plain"),
+    "failed": (lambda d, _: f"the {d.get('what', 'page')} to {d['to']} by {d['channel']} did not arrive: {d['why']}",
+               "bad"),
+    "dropped": (lambda d, _: f"the page to {d['to']} by {d['channel']} was not needed any more: {d['why']}", "quiet"),
+    "sent": (_sent, "quiet"),
+    "room-opened": (lambda d, _: f"war room {d['room']} opened", "plain"),
+    "room-archived": (lambda d, _: f"war room {d['room']} archived", "quiet"),
     "merged": (lambda d, by: f"merged into {d['into']} by {by}", "plain"),
     "reopened": (lambda d, _: f"reopened by {d['alert']}", "warn"),
     "resolved": (lambda d, by: f"resolved after {format_duration(d.get('seconds', 0.0))}: {d.get('how', '')}"

@@ -455,11 +455,13 @@ class Reach:
     Args:
         after: since the page was made.
         urgency: of the pages it holds for: `high` wakes, `low` waits for the morning.
+        zone: where the person lives, which says when it is morning.
     """
 
     after: timedelta
     contact: Contact
     urgency: Literal["high", "low"] = "high"
+    zone: str = "UTC"
 
 
 class Responders(Protocol):
@@ -505,8 +507,11 @@ class Nobody:
 class Notifier(Protocol):
     """People."""
 
-    def send(self, notice: Notice) -> None:
-        """Return when the channel has accepted the notice.
+    def send(self, notice: Notice) -> Data | None:
+        """Return when the channel has accepted the notice: what it calls what it took, where it says so.
+
+        That is kept beside the fact that it was sent, and handed back in `data["receipts"]` of later notices about the
+        same incident, so that the channel can change what it showed. It holds no secret.
 
         Raises:
             SourceUnavailable: the channel did not take it; the outbox tries again.
@@ -539,6 +544,7 @@ class World:
         survey: reads files of events that were named on the spot (`slo try`).
         responders: who is there to be paged.
         rehearse: an empty journal on a virtual clock that shows the moment given.
+        channels: everything that can be sent to, by the channel's name.
         alerts: opens a history of alerts.
         catalog_at: the catalog of another folder, or of this one at a git revision, free of mistakes.
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
@@ -554,6 +560,7 @@ class World:
     survey: Callable[[Survey], Surveyed]
     responders: Responders = _NOBODY
     rehearse: Callable[[datetime], Rehearsal] = _no_rehearsal
+    channels: Callable[[], Mapping[str, Notifier]] = dict
     findings: tuple[Finding, ...] = ()
     alerts: Callable[[AlertPlace], AlertHistory] = no_alert_history
     actor: str = "system"

@@ -49,6 +49,23 @@ def local_of(instant: datetime, zone: tzinfo) -> datetime:
     return instant.astimezone(zone).replace(tzinfo=None)
 
 
+DAYTIME = (9, 17)
+"""Hours of the wall clock between which nobody is disturbed by work that can wait: the seeds' "after hours" is before
+nine or from five on."""
+
+
+def daytime_from(instant: datetime, zone: tzinfo) -> datetime:
+    """The first instant from that one on that lies in daytime by the wall clock of the zone: itself, or a morning.
+
+    Days of the week are not told apart: what can wait for a morning is still answered within a day.
+    """
+    local = local_of(instant, zone)
+    if DAYTIME[0] <= local.hour < DAYTIME[1]:
+        return instant
+    morning = local.replace(hour=DAYTIME[0], minute=0, second=0, microsecond=0)
+    return instant_of(morning if local.hour < DAYTIME[0] else morning + _DAY, zone)
+
+
 @dataclass(frozen=True, slots=True)
 class WeeklyHours:
     """Hours of certain days of the week.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta, tzinfo
 
 from mainstay.kernel.catalog import Form
+from mainstay.kernel.channels import CHANNELS
 from mainstay.kernel.document import Node
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.metadata import parse_date, read_metadata
@@ -27,7 +28,6 @@ _TURN = re.compile(r"(\d{1,4})\s*(mo|[mhdwM])")
 _UNITS: dict[str, Unit] = {"m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "M": "month"}
 NOBODY = "nobody"
 """Stands among the members for a turn that nobody has, and as an override's `who` for taking somebody away."""
-CHANNELS = ("slack", "email", "webhook", "pagerduty", "terminal")
 URGENCIES = ("high", "low")
 
 

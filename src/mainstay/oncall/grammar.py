@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from mainstay.kernel.catalog import Catalog, Grammar, Reference, Resource
+from mainstay.kernel.channels import Channels, undeclared
 from mainstay.kernel.finding import Finding, Severity, did_you_mean
 from mainstay.oncall.forms import FORMS
 from mainstay.oncall.spec import Holidays, Person, Rotation, Schedule
@@ -34,4 +35,19 @@ def check(catalog: Catalog) -> Iterator[Finding]:
                               "declare the person: a page to somebody unknown reaches nobody", "", Severity.WARNING)
 
 
-GRAMMAR = Grammar(FORMS, (links,), (check,))
+def check_contacts(catalog: Catalog) -> Iterator[Finding]:
+    """Everybody who is declared can be reached, by channels that are declared where any are."""
+    declared = next(iter(catalog.of(Channels)), None)
+    for person in catalog.of(Person):
+        if not person.contacts:
+            yield Finding("unreachable", person.origin, f'nothing says how to reach "{person.name}": a page would only '
+                          "show on the server's terminal", "add contacts: {email: ana@example.com}", "",
+                          Severity.WARNING)
+        for contact in person.contacts if declared is not None else ():
+            if why := undeclared(declared, contact.channel, contact.address):
+                yield Finding("no-such-channel", person.origin, f'"{person.name}" is reached by {contact.channel}, and '
+                              f"{why}", "declare it in a Channels document; until then the page goes to the next "
+                              "contact", "", Severity.WARNING)
+
+
+GRAMMAR = Grammar(FORMS, (links,), (check, check_contacts))

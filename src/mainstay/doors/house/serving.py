@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.adapters.notifiers import TerminalNotifier, WebhookNotifier
-from mainstay.app import MAINSTAY, channels_of, declared_anew, grammar
+from mainstay.app import MAINSTAY, declared_anew, grammar
 from mainstay.doors.alertmanager_api import AlertmanagerApi
 from mainstay.doors.front import Act, Front, Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp
@@ -22,6 +22,7 @@ from mainstay.doors.house.engine import Engine, engine_metrics
 from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
 from mainstay.doors.intake import IntakeDoor
+from mainstay.doors.slack import slack_routes
 from mainstay.doors.sse import Feed
 from mainstay.doors.web.monitoring_content import Seen, monitoring_pages, noise_of
 from mainstay.doors.web.oncall_content import on_call_table
@@ -237,7 +238,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     """
     feed = Feed()
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
-    engine = Engine(lambda: clockwork.world, channels_of(os.environ))
+    engine = Engine(lambda: clockwork.world, world.channels())
 
     def audit(act: Act) -> None:
         world.journal.commit(Batch([NewFact("server.act", act.operation, world.clock.now(), {
@@ -259,7 +260,8 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         return {**door.routes(), **AlertmanagerApi(front, door, engine.desk).routes()}
 
     hooks = Hooks(metrics, lambda: (*((clockwork.problem,) if clockwork.problem else ()), *engine.problems), feed,
-                  audit, resource_link, raw)
+                  audit, resource_link, raw,
+                  lambda front: slack_routes(front, lambda actor: replace(clockwork.world, actor=actor)))
     app = build_app(operations_of_all(), lambda actor: replace(clockwork.world, actor=actor), settings,
                     (*pages(latest, lambda asked: seen(asked).alerts, on_call_table), *monitoring_pages(latest, seen),
                      *oncall_pages()), hooks)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from mainstay.incident import checkpoint
 from mainstay.incident.act import Act, Plan
 from mainstay.incident.engine import Happening, decide
+from mainstay.incident.following import follow
 from mainstay.incident.intake import Taken
 from mainstay.incident.state import RELEVANT, State
 from mainstay.kernel.catalog import Catalog
@@ -110,6 +111,7 @@ class Desk:
         draft = self._state.draft()
         act = Act(self.plan, self._responders, draft, self._clock.now())
         taken = [decide(act, happening) for happening in happenings]
+        follow(act)
         self._keep(draft, () if act.empty else self._journal.commit(act.batch()))
         return taken
 

@@ -150,7 +150,7 @@ def show(world: World, request: ShowRequest) -> Shown:
     """Show one incident: what is broken, who has it, what happened."""
     one = find(world, request.name)
     state = desk_of(world).state
-    facts = world.journal.facts(FactQuery(kinds=("incident.",), subject=one.id))
+    facts = world.journal.facts(FactQuery(kinds=("incident.", "page."), subject=one.id))
     return Shown(read(one, world.clock.now()), tuple(state.alerts_of(one.id)), tuple(timeline(facts)), one)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import FactQuery, Journal
-from mainstay.kernel.ports import Contact, Reach
+from mainstay.kernel.ports import Reach
 from mainstay.kernel.quantity import Span
 from mainstay.oncall.changes import KINDS, Changes, fold
 from mainstay.oncall.roster import Roster, Shift, layered
@@ -96,7 +97,8 @@ class Duty:
         declared = self._catalog.find(Person, person)
         if declared is None:
             return ()
-        return declared.rules or tuple(Reach(_AT_ONCE, Contact(one.channel, one.address)) for one in declared.contacts)
+        rules = declared.rules or tuple(Reach(_AT_ONCE, one) for one in declared.contacts)
+        return tuple(replace(rule, zone=declared.zone) for rule in rules)
 
 
 _AT_ONCE = timedelta(0)
