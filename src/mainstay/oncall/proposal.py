@@ -22,8 +22,9 @@ from mainstay.stats.sharing import NOBODY, QUARTERS, Sharing, share
 
 Kind = Literal["day", "night", "weekend", "holiday"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-_WEIGHTS = (1000, 1, 2, 4, 8)
-"""Of the total, then of days, nights, weekends and holidays: a fair total comes first, the dearer a class the more."""
+_WEIGHTS = (1000, 0, 2, 4, 8)
+"""Of the total, then of days, nights, weekends and holidays: a fair total comes first. Days cost nothing of their own,
+so that a turn that is night for one and day for another goes to whom it is day for."""
 _MOST_PAST = 2 * QUARTERS
 """Nobody makes up for more than two turns at once, however little they carried before."""
 _HOLIDAY = timedelta(hours=4)
@@ -54,7 +55,7 @@ class Past:
     """What a member carried lately.
 
     Args:
-        hours: on call, as if the person had been a member all the time.
+        hours: on call, with an even part for the time before the person joined.
         woken: nights in which the person was paged.
     """
 

@@ -130,7 +130,7 @@ def _week(duty: Duty, names: list[str], known: tuple[date, tzinfo, datetime], to
     for day in (monday + _DAY * number for number in range(7)):
         left, right = (_share(_midnight(one, zone), span) for one in (day, day + _DAY))
         month = f" {day:%b}" if day.day == 1 else ""
-        days.append(Day(left, round(right - left, 4), f"{day:%a} {day.day}{month}", day.weekday() >= 5))
+        days.append(Day(left, round(right - left, 4), f"{day:%a}", f"{day.day}{month}", day.weekday() >= 5))
     return Week(tuple(days), tuple(_row(duty, name, span, tones) for name in names),
                 _share(now, span) if span.holds(now) else None)
 

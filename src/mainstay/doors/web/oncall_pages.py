@@ -19,11 +19,13 @@ class Day:
 
     Args:
         left, width: in percent of the row; a day on which clocks change is wider or narrower.
-        short: said where there is little room: `Mon`, `2`.
+        weekday: `Mon`, left out where there is little room.
+        short: `2`, or `1 Dec`.
     """
 
     left: float
     width: float
+    weekday: str
     short: str
     weekend: bool
 

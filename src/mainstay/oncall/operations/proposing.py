@@ -92,7 +92,7 @@ def _next_turn(roster: Roster, now: datetime) -> datetime:
 
 
 def _past(world: World, duty: Duty, roster: Roster, known: tuple[Span, Calendars]) -> dict[str, Past]:
-    """What each member carried; whoever joined in between is counted as if always there."""
+    """What each member carried; whoever joined in between has an even part for the time before."""
     before, calendars = known
     rotation = roster.rotation
     shifts = {rotation.name: duty.shifts(rotation.name, before)}
@@ -108,15 +108,10 @@ def _past(world: World, duty: Duty, roster: Roster, known: tuple[Span, Calendars
         joined = rotation.stays[place].start if rotation.stays else None
         there = before.end - max(joined or started, started)
         held = sum((span.length for span in stretches_of(who, shifts, before)), timedelta(0))
-        share = there / (before.end - started) if before.end > started else 0.0
-        found[who] = Past(held / share if share > 0 else _typical(rotation, before, started),
-                          len(nights.get(who, ())))
+        missed = 1 - there / (before.end - started) if before.end > started else 0.0
+        even = max(before.end - started, timedelta(0)) / len(rotation.members)
+        found[who] = Past(held + even * min(max(missed, 0.0), 1.0), len(nights.get(who, ())))
     return found
-
-
-def _typical(rotation: Rotation, before: Span, started: datetime) -> timedelta:
-    """What somebody who was never there would have carried: an even part."""
-    return max(before.end - started, timedelta(0)) / max(len(rotation.members), 1)
 
 
 def _busy(world: World, duty: Duty, name: str, span: Span) -> dict[str, list[Span]]:
