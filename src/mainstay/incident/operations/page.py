@@ -112,15 +112,16 @@ def page_view(found: TestPaged) -> View:
     elif found.waited:
         verdict = Text("Nobody acknowledged it in that time.", "bad")
     else:
-        verdict = Text("It arrived by every way.", "good") if there == len(found.ways) else \
-            Text(f"It arrived by {there} of {many(len(found.ways), 'way')}.", "bad")
+        verdict = Text("It arrived by every way.", "good") if there == len(found.ways) else Text(
+            f"It arrived by {there} of {many(len(found.ways), 'way')}." if there else "It did not arrive.", "bad")
     ways = table("", ("by", "arrived", "says"), [
         (way.channel, Cell("not yet", tone="warn") if way.arrived is None else
          Cell("yes", tone="good") if way.arrived else Cell("no", tone="bad"), way.says or "–") for way in found.ways])
     unknown = [] if found.known else [Text(
         f"Nothing says how to reach {found.person}: declare kind: Person with contacts.", "warn")]
-    return View("Test page", (head, verdict, ways, *unknown, Next(
-        ("mainstay oncall gaps",) if found.acknowledged_by else (f"mainstay incident ack {found.incident}",))))
+    following = "mainstay oncall gaps" if found.acknowledged_by else \
+        f"mainstay incident ack {found.incident}" if there else "mainstay check"
+    return View("Test page", (head, verdict, ways, *unknown, Next((following,))))
 
 
 PAGE = Operation(
