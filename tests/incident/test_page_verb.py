@@ -9,7 +9,7 @@ from pathlib import Path
 
 from command import mainstay
 from incident.rooms import Receiver, house, policy, reach
-from mainstay.incident.engine import Acknowledge, TestPage
+from mainstay.incident.engine import Acknowledge, TryPage
 from mainstay.kernel.errors import NotDelivered
 
 _CATALOG = """
@@ -45,7 +45,7 @@ def test_it_goes_by_every_way_at_once_day_or_night_and_to_nobody_else():
         reach("chat", "UANA"), reach("mail", "ana@x", "10m"), reach("chat", "UANA", "20m", urgency="low"))},
         steps=policy("rotation:second"))
     here.clock.set(here.clock.now().replace(hour=2))
-    incident = here.desk.do(TestPage("ana", "sam")).incident
+    incident = here.desk.do(TryPage("ana", "sam")).incident
     here.run(minutes=14)
     assert [notice.target for notice in chat.got] == ["UANA"]
     assert [fact.data["channel"] for fact in here.facts("page.failed")] == ["mail"]
@@ -57,7 +57,7 @@ def test_it_goes_by_every_way_at_once_day_or_night_and_to_nobody_else():
 
 def test_acknowledging_ends_it():
     here = house({"chat": Receiver()}, {"ana": (reach("chat", "UANA"),)}, steps=policy("rotation:first"))
-    incident = here.desk.do(TestPage("ana", "sam")).incident
+    incident = here.desk.do(TryPage("ana", "sam")).incident
     here.clock.advance(timedelta(seconds=12))
     here.desk.do(Acknowledge(incident, "ana"))
     [over] = here.facts("incident.resolved")

@@ -129,7 +129,7 @@ class EndSilence:
 
 
 @dataclass(frozen=True, slots=True)
-class TestPage:
+class TryPage:
     """Somebody wants to see whether a page arrives."""
 
     person: str
@@ -160,7 +160,7 @@ class Sweep:
 
 
 Happening = (AlertEvent | Acknowledge | Resolve | Open | SetStatus | SetSeverity | GiveRole | Note | PostUpdate | Merge
-             | Split | MakeSilence | EndSilence | TestPage | Undelivered | Beat | Sweep | Timer)
+             | Split | MakeSilence | EndSilence | TryPage | Undelivered | Beat | Sweep | Timer)
 
 
 def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line a happening)
@@ -202,7 +202,7 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
             return _silence(act, happening)
         case EndSilence(silence, by):
             _end_silence(act, silence, by)
-        case TestPage(person, by):
+        case TryPage(person, by):
             return Taken("opened", "", paging.test_page(act, person, by))
         case Undelivered(incident, to, why, loop, step):
             paging.undelivered(act, incident, to, why, (loop, step))

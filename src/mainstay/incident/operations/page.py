@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mainstay.incident.engine import TestPage
+from mainstay.incident.engine import TryPage
 from mainstay.incident.lifecycle import Status
 from mainstay.incident.operations.desk import Desk, desk_of
 from mainstay.incident.operations.outbox import Outbox
@@ -40,7 +40,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class TestPaged:
+class Tried:
     """What became of a test page; the field names are its stable JSON.
 
     Args:
@@ -57,13 +57,13 @@ class TestPaged:
     waited: bool
 
 
-def page(world: World, request: PageRequest) -> TestPaged:
+def page(world: World, request: PageRequest) -> Tried:
     """Send somebody a test page by every way they gave, and see whether it arrives."""
     if not request.person.strip():
         raise InvalidInput("nobody is named", "mainstay incident page ana")
     patience = parse_duration(request.wait) if request.wait else timedelta(0)
     desk = desk_of(world)
-    incident = desk.do(TestPage(request.person, world.actor)).incident
+    incident = desk.do(TryPage(request.person, world.actor)).incident
     channels = world.channels()
     outbox = Outbox(world.journal, world.clock, desk, world.responders, channels)
     facts = world.journal.facts(FactQuery(kinds=("incident.tested",), subject=incident))
@@ -73,7 +73,7 @@ def page(world: World, request: PageRequest) -> TestPaged:
             outbox.send(channel, f"page-{os.getpid()}")
     acknowledged = _wait(world, desk, incident, patience)
     one = desk.state.incidents[incident]
-    return TestPaged(incident, request.person, bool(world.responders.reach(request.person)),
+    return Tried(incident, request.person, bool(world.responders.reach(request.person)),
                      _ways(world, incident, asked), acknowledged[0] if acknowledged else "",
                      (acknowledged[1] - one.opened).total_seconds() if acknowledged else None, bool(patience))
 
@@ -102,7 +102,7 @@ def _ways(world: World, incident: str, asked: tuple[str, ...]) -> tuple[Way, ...
                  for channel in asked)
 
 
-def page_view(found: TestPaged) -> View:
+def page_view(found: Tried) -> View:
     """Each way, and whether the page was acknowledged."""
     there = sum(way.arrived is True for way in found.ways)
     head = Text(f"{found.incident}: a test page for {found.person}, {many(len(found.ways), 'way')}", "quiet")
