@@ -27,9 +27,11 @@ def test_a_new_user_has_an_acknowledged_test_page_in_less_than_a_minute(tmp_path
     waiting = threading.Thread(target=lambda: answers.append(
         mainstay(tmp_path, "incident", "page", "ana", "--wait", "60s", "--json")))
     waiting.start()
-    acknowledged = 2
-    while acknowledged == 2 and time.monotonic() < begun + 60:
-        acknowledged = mainstay(tmp_path, "incident", "ack", "INC-1", "--by", "ana").code
+    while time.monotonic() < begun + 60:
+        shown = mainstay(tmp_path, "incident", "show", "INC-1", "--json")
+        if shown.code == 0 and any(line["kind"] == "sent" for line in shown.json["timeline"]):
+            break
+    assert mainstay(tmp_path, "incident", "ack", "INC-1", "--by", "ana").code == 0
     waiting.join()
     [answer] = answers
     assert answer.code == 0

@@ -94,10 +94,14 @@ def _wait(world: World, desk: Desk, incident: str, patience: timedelta) -> tuple
         world.clock.sleep(min(_LOOK_EVERY, left))
 
 
+_ARRIVED = {"page.sent": True, "page.failed": False, "page.dropped": None}
+"""Kind of fact → whether the page arrived; one that was acknowledged before it was sent was not sent any more."""
+
+
 def _ways(world: World, incident: str, asked: tuple[str, ...]) -> tuple[Way, ...]:
     facts = list(world.journal.facts(FactQuery(kinds=("page.",), subject=incident)))
-    arrived = {str(fact.data["channel"]): (fact.kind == "page.sent", str(fact.data.get("why", "")))
-               for fact in facts if fact.kind in ("page.sent", "page.failed")}
+    arrived = {str(fact.data["channel"]): (_ARRIVED[fact.kind], str(fact.data.get("why", ""))) for fact in facts
+               if fact.kind in _ARRIVED}
     return tuple(Way(channel, *arrived.get(channel, (None, "it did not take it yet; the server tries again")))
                  for channel in asked)
 
@@ -126,7 +130,8 @@ def page_view(found: Tried) -> View:
 
 PAGE = Operation(
     "incident", "page", PageRequest, page, page_view, scope="write",
-    exit_code=lambda found: 0 if found.known and all(way.arrived for way in found.ways)
+    exit_code=lambda found: 0 if found.known and all(
+        way.arrived or (way.arrived is None and found.acknowledged_by) for way in found.ways)
     and (found.acknowledged_by or not found.waited) else 1,
     exit_codes=((0, "it arrived by every way, and was acknowledged where that was waited for"),
                 (1, "a way failed, none is known, or nobody acknowledged it"), (2, "the catalog or a flag is wrong")),
