@@ -129,3 +129,10 @@ def test_channels_twice_are_a_mistake(tmp_path: Path):
 
 def test_a_message_is_done_well_before_another_sender_may_take_it():
     assert TOGETHER < LEASE
+
+
+def test_the_example_has_no_mistake_and_declares_every_channel():
+    catalog, findings = load([Path(__file__).parents[2] / "examples" / "05-on-call" / "channels.yaml"], grammar())
+    assert findings == []
+    [found] = catalog.of(Channels)
+    assert all(found.has(channel) for channel in CHANNELS)

@@ -15,6 +15,7 @@ from mainstay.incident.engine import Acknowledge, GiveRole, Note, Open, Resolve,
 from mainstay.incident.intake import AlertEvent, Opening
 from mainstay.incident.operations.outbox import Outbox
 from mainstay.incident.severity import Severity
+from mainstay.incident.timeline import line
 from mainstay.kernel.channels import Channels, RoomRule, SecretAt, SlackChannel
 from mainstay.kernel.errors import NotDelivered
 from mainstay.kernel.ports import Notice
@@ -308,6 +309,19 @@ def test_a_person_whom_slack_does_not_know_keeps_nobody_else_out(slack: FakeSlac
     here.fires()
     here.run(seconds=1)
     assert "UCLEO" in slack.named("inc-1-checkout-answers-500").members
+
+
+def test_a_room_that_cannot_be_made_is_said_once_and_pages_go_out_all_the_same(slack: FakeSlack):
+    slack.broken["conversations.create"] = ["missing_scope"] * 20
+    here = at(slack, room=RoomRule())
+    incident = here.fires()
+    here.run(seconds=1)
+    for number in range(5):
+        here.desk.do(Note(incident, f"note {number}", "ana"))
+        here.run(seconds=1)
+    assert [line(fact).text for fact in here.facts("page.failed")] == [
+        "the war room cannot be kept: Slack refused conversations.create: missing_scope"]
+    assert len(slack.messages_to("UANA")) == 1
 
 
 def test_an_incident_opened_by_hand_has_its_room_too(slack: FakeSlack):

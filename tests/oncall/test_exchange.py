@@ -45,7 +45,7 @@ def _loaded(taken: Taken, folder: Path) -> Callable[[str, Span], list[Shift]]:
     """The taken schedules written as YAML, read back as a catalog, and asked."""
     (folder / "taken.yaml").write_text(as_yaml(taken.rotations, taken.schedules, taken.people.values()))
     catalog, findings = load([folder], GRAMMAR)
-    assert [one.render() for one in findings] == []
+    assert [one.render() for one in findings if one.code != "unreachable"] == [], "exports name nobody's contacts"
 
     def ask(name: str, span: Span) -> list[Shift]:
         schedule = catalog.find(Schedule, name)

@@ -142,7 +142,7 @@ class EndSilence:
 
 
 @dataclass(frozen=True, slots=True)
-class TestPage:
+class TryPage:
     """Somebody wants to see whether a page arrives."""
 
     person: str
@@ -179,7 +179,7 @@ class Sweep:
 
 
 Happening = (AlertEvent | Acknowledge | AcknowledgeAlert | Resolve | Open | SetStatus | SetSeverity | GiveRole
-             | Note | PostUpdate | Merge | Split | MakeSilence | EndSilence | TestPage | Undelivered | Beat | Sweep
+             | Note | PostUpdate | Merge | Split | MakeSilence | EndSilence | TryPage | Undelivered | Beat | Sweep
              | Timer)
 
 
@@ -224,7 +224,7 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
             return _silence(act, happening)
         case EndSilence(silence, by):
             _end_silence(act, silence, by)
-        case TestPage(person, by):
+        case TryPage(person, by):
             return Taken("opened", "", paging.test_page(act, person, by))
         case Undelivered(incident, to, why, loop, step):
             paging.undelivered(act, incident, to, why, (loop, step))

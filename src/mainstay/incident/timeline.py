@@ -37,6 +37,16 @@ def _sent(data: Mapping[str, Any], _: str) -> str:
     return f"the page to {data['to']} arrived by {data['channel']}{again}"
 
 
+def _failed(data: Mapping[str, Any], _: str) -> str:
+    match data.get("what", "page"):
+        case "room":
+            return f"the war room cannot be kept: {data['why']}"
+        case "answer":
+            return f"{data['channel']} cannot be told how it stands: {data['why']}"
+        case what:
+            return f"the {what} to {data['to']} by {data['channel']} did not arrive: {data['why']}"
+
+
 def _stepped(data: Mapping[str, Any], _: str) -> str:
     late = f", {format_duration(data['late_seconds'])} late" if data["late_seconds"] else ""
     again = f", loop {data['loop']}" if data["loop"] else ""
@@ -71,8 +81,7 @@ _SAYS: Mapping[str, tuple[Callable[[Mapping[str, Any], str], str], Tone]] = {
     "update-posted": (lambda d, by: f"stakeholders were told by {by}: {d['text']}", "plain"),
     "update-missed": (lambda _, __: "stakeholders wait for an update", "warn"),
     "tested": (lambda d, _: f"sent to {d['to']} by {d['channel']}, to see whether it arrives", "plain"),
-    "failed": (lambda d, _: f"the {d.get('what', 'page')} to {d['to']} by {d['channel']} did not arrive: {d['why']}",
-               "bad"),
+    "failed": (_failed, "bad"),
     "dropped": (lambda d, _: f"the page to {d['to']} by {d['channel']} was not needed any more: {d['why']}", "quiet"),
     "sent": (_sent, "quiet"),
     "room-opened": (lambda d, _: f"war room {d['room']} opened", "plain"),

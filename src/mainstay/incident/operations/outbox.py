@@ -100,21 +100,24 @@ class Outbox:
     def _failed(self, message: Message, error: SourceUnavailable) -> bool:
         asked = error.retry_after if isinstance(error, NotDelivered) else None
         for_good = isinstance(error, NotDelivered) and error.for_good
-        log.warning("%s to %s not delivered: %s", message.data["what"], message.data["to"], error.message)
         if not for_good and message.attempts < GIVE_UP_AFTER:
+            log.warning("%s to %s by %s not delivered, tried again: %s", message.data["what"], message.data["to"],
+                        message.channel, error.message)
             self.put_back(message, pause_before(message.attempts + 1, asked))
             return False
-        settled = self._commit(message, "page.failed", {
-            "why": error.message, "attempts": message.attempts, "what": message.data["what"]},
-            self._another_way(message))
+        why = {"why": error.message, "attempts": message.attempts, "what": message.data["what"]}
+        # A room that cannot be kept is said once, not at every change of its incident.
+        follows = message.data["what"] in ("room", "answer")
+        once = f"{message.data['incident']}:{error.message}" if follows else message.key
+        settled = self._commit(message, "page.failed", why, self._another_way(message), once)
         if settled and message.data["what"] == "page":
             self._say_unreachable(message, error.message)
         return settled
 
     def _another_way(self, message: Message) -> list[NewMessage]:
         """The same page by the person's next contact, at once; a step to a channel has no other way."""
-        if message.data["what"] not in ("page", "reminder"):
-            return []
+        if message.data["what"] not in ("page", "reminder") or message.data.get("test"):
+            return []  # a test page goes by every way from the start
         way = next_way(message, self._responders.reach(message.data["to"]), self.channels)
         if way is None:
             return []
@@ -134,10 +137,10 @@ class Outbox:
                         error.message)
 
     def _commit(self, message: Message, kind: str, data: Mapping[str, object],
-                more: Sequence[NewMessage] = ()) -> bool:
+                more: Sequence[NewMessage] = (), once: str = "") -> bool:
         fact = NewFact(kind, message.data["incident"], self._clock.now(), {
             "to": message.data["to"], "channel": message.channel, "key": message.key, **data},
-            key=f"{kind}:{message.key}")
+            key=f"{kind}:{once or message.key}")
         return self._done(message, [fact], more)
 
     def _done(self, message: Message, facts: Sequence[NewFact], more: Sequence[NewMessage] = ()) -> bool:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mainstay.incident.engine import TestPage
+from mainstay.incident.engine import TryPage
 from mainstay.incident.lifecycle import Status
 from mainstay.incident.operations.desk import Desk, desk_of
 from mainstay.incident.operations.outbox import Outbox
@@ -40,7 +40,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class TestPaged:
+class Tried:
     """What became of a test page; the field names are its stable JSON.
 
     Args:
@@ -57,13 +57,13 @@ class TestPaged:
     waited: bool
 
 
-def page(world: World, request: PageRequest) -> TestPaged:
+def page(world: World, request: PageRequest) -> Tried:
     """Send somebody a test page by every way they gave, and see whether it arrives."""
     if not request.person.strip():
         raise InvalidInput("nobody is named", "mainstay incident page ana")
     patience = parse_duration(request.wait) if request.wait else timedelta(0)
     desk = desk_of(world)
-    incident = desk.do(TestPage(request.person, world.actor)).incident
+    incident = desk.do(TryPage(request.person, world.actor)).incident
     channels = world.channels()
     outbox = Outbox(world.journal, world.clock, desk, world.responders, channels)
     facts = world.journal.facts(FactQuery(kinds=("incident.tested",), subject=incident))
@@ -73,7 +73,7 @@ def page(world: World, request: PageRequest) -> TestPaged:
             outbox.send(channel, f"page-{os.getpid()}")
     acknowledged = _wait(world, desk, incident, patience)
     one = desk.state.incidents[incident]
-    return TestPaged(incident, request.person, bool(world.responders.reach(request.person)),
+    return Tried(incident, request.person, bool(world.responders.reach(request.person)),
                      _ways(world, incident, asked), acknowledged[0] if acknowledged else "",
                      (acknowledged[1] - one.opened).total_seconds() if acknowledged else None, bool(patience))
 
@@ -94,15 +94,19 @@ def _wait(world: World, desk: Desk, incident: str, patience: timedelta) -> tuple
         world.clock.sleep(min(_LOOK_EVERY, left))
 
 
+_ARRIVED = {"page.sent": True, "page.failed": False, "page.dropped": None}
+"""Kind of fact → whether the page arrived; one that was acknowledged before it was sent was not sent any more."""
+
+
 def _ways(world: World, incident: str, asked: tuple[str, ...]) -> tuple[Way, ...]:
     facts = list(world.journal.facts(FactQuery(kinds=("page.",), subject=incident)))
-    arrived = {str(fact.data["channel"]): (fact.kind == "page.sent", str(fact.data.get("why", "")))
-               for fact in facts if fact.kind in ("page.sent", "page.failed")}
+    arrived = {str(fact.data["channel"]): (_ARRIVED[fact.kind], str(fact.data.get("why", ""))) for fact in facts
+               if fact.kind in _ARRIVED}
     return tuple(Way(channel, *arrived.get(channel, (None, "it did not take it yet; the server tries again")))
                  for channel in asked)
 
 
-def page_view(found: TestPaged) -> View:
+def page_view(found: Tried) -> View:
     """Each way, and whether the page was acknowledged."""
     there = sum(way.arrived is True for way in found.ways)
     head = Text(f"{found.incident}: a test page for {found.person}, {many(len(found.ways), 'way')}", "quiet")
@@ -112,20 +116,22 @@ def page_view(found: TestPaged) -> View:
     elif found.waited:
         verdict = Text("Nobody acknowledged it in that time.", "bad")
     else:
-        verdict = Text("It arrived by every way.", "good") if there == len(found.ways) else \
-            Text(f"It arrived by {there} of {many(len(found.ways), 'way')}.", "bad")
+        verdict = Text("It arrived by every way.", "good") if there == len(found.ways) else Text(
+            f"It arrived by {there} of {many(len(found.ways), 'way')}." if there else "It did not arrive.", "bad")
     ways = table("", ("by", "arrived", "says"), [
         (way.channel, Cell("not yet", tone="warn") if way.arrived is None else
          Cell("yes", tone="good") if way.arrived else Cell("no", tone="bad"), way.says or "–") for way in found.ways])
     unknown = [] if found.known else [Text(
         f"Nothing says how to reach {found.person}: declare kind: Person with contacts.", "warn")]
-    return View("Test page", (head, verdict, ways, *unknown, Next(
-        ("mainstay oncall gaps",) if found.acknowledged_by else (f"mainstay incident ack {found.incident}",))))
+    following = "mainstay oncall gaps" if found.acknowledged_by else \
+        f"mainstay incident ack {found.incident}" if there else "mainstay check"
+    return View("Test page", (head, verdict, ways, *unknown, Next((following,))))
 
 
 PAGE = Operation(
     "incident", "page", PageRequest, page, page_view, scope="write",
-    exit_code=lambda found: 0 if found.known and all(way.arrived for way in found.ways)
+    exit_code=lambda found: 0 if found.known and all(
+        way.arrived or (way.arrived is None and found.acknowledged_by) for way in found.ways)
     and (found.acknowledged_by or not found.waited) else 1,
     exit_codes=((0, "it arrived by every way, and was acknowledged where that was waited for"),
                 (1, "a way failed, none is known, or nobody acknowledged it"), (2, "the catalog or a flag is wrong")),
