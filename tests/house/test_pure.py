@@ -17,7 +17,8 @@ _IMPURE = ("datetime.datetime.now", "datetime.datetime.utcnow", "datetime.dateti
            "urllib.request", "builtins.open", "builtins.input", "builtins.print")
 """Names that reach outside, with all that is below them."""
 _PURE = ("os.path.join", "os.path.dirname", "os.path.basename", "os.path.normpath", "os.path.splitext", "os.PathLike",
-         "os.fspath", "sys.maxsize", "sys.float_info", "sys.version_info", "numpy.random.Generator")
+         "os.fspath", "sys.maxsize", "sys.float_info", "sys.version_info", "sys.intern",
+         "numpy.random.Generator")
 """Names below those that only compute: on names of files, or with a generator that was handed in."""
 
 REACHES_OUT: dict[str, tuple[set[str], str]] = {
