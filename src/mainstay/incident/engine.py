@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from mainstay.incident import intake, paging
+from mainstay.incident import intake, paging, watch
 from mainstay.incident.act import Act
 from mainstay.incident.intake import AlertEvent, Opening, Taken
 from mainstay.incident.lifecycle import Phase, Status, next_status
@@ -208,6 +208,8 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
             return _beat(act, heartbeat)
         case Sweep(since):
             intake.note_repeats(act)
+            # Of two desks, one may mute an alert while the other ends what muted it.
+            intake.hear(act)
             if since is not None:
                 intake.forget_unheard(act, since)
         case other:
@@ -240,8 +242,8 @@ def _fell_silent(act: Act, timer: Timer) -> None:
 
 _RINGS: Mapping[str, Callable[[Act, Timer], None]] = {
     "escalate": paging.rung, "reach": paging.reached_again, "lapse": paging.lapsed, "update": paging.update_missed,
-    "told": paging.told_together, "gather": intake.gathered, "calm": intake.calmed, "silence": _silence_over,
-    "heartbeat": _fell_silent,
+    "stable": watch.over, "told": paging.told_together, "gather": intake.gathered, "calm": intake.calmed,
+    "silence": _silence_over, "heartbeat": _fell_silent,
 }
 """Kind of timer → what is done when it rings."""
 
@@ -301,6 +303,10 @@ def _set_status(act: Act, asked: SetStatus) -> None:
         intake.resolve_by_hand(act, one.id, asked.by)
         return
     act.record("incident.status-changed", one.id, {"from": one.status, "to": asked.to}, actor=asked.by)
+    if asked.to is Status.MONITORING:
+        watch.begin(act, one.id)
+    else:
+        watch.end(act, one.id)
 
 
 def _give_role(act: Act, asked: GiveRole) -> None:

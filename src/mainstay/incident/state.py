@@ -77,6 +77,7 @@ class Incident(Struct, frozen=True, gc=False):
         firing: how many of its alerts fire.
         roles: role → person.
         updated: when stakeholders last heard of it.
+        reminded: since when the time to their next update counts: its opening, an update, another severity.
     """
 
     id: str
@@ -100,6 +101,7 @@ class Incident(Struct, frozen=True, gc=False):
     resolved: datetime | None = None
     merged_into: str = ""
     updated: datetime | None = None
+    reminded: datetime | None = None
     version: int = 1
 
 
@@ -338,7 +340,7 @@ def _incident_opened(state: State, fact: Fact | NewFact) -> None:
         return  # recorded by hand (`mainstay record incident`), for attribution only
     incident = Incident(fact.subject, int(data["number"]), data["title"], data["service"], tuple(data["services"]),
                         Severity(data["severity"]), data["group"], fact.at, data["policy"],
-                        phase=Phase.TRIGGERED if data["policy"] else Phase.QUIET)
+                        phase=Phase.TRIGGERED if data["policy"] else Phase.QUIET, reminded=fact.at)
     state.incidents[incident.id] = incident
     state.counts["incident"] = max(state.counts["incident"], incident.number)
     if incident.group:
@@ -351,6 +353,10 @@ def _join(state: State, incident: str, alerts: Sequence[str]) -> None:
     for one in joined:
         _leave(state, one)
         state.alerts[one.id] = replace(one, incident=incident)
+        # Its own group, which need not be the incident's: that of one that was merged into it, for example.
+        group = state.groups.get(one.group)
+        if group is not None and one.id in group.waiting:
+            state.groups[one.group] = replace(group, waiting=tuple(name for name in group.waiting if name != one.id))
     if joined:
         into = state.incidents[incident]
         state.incidents[incident] = replace(into, firing=into.firing + len(joined))
@@ -360,11 +366,6 @@ def _join(state: State, incident: str, alerts: Sequence[str]) -> None:
 def _incident_joined(state: State, fact: Fact | NewFact) -> None:
     state._changed(fact.subject)
     _join(state, fact.subject, fact.data["alerts"])
-    group = state.groups.get(state.incidents[fact.subject].group)
-    if group is not None:
-        joined = set(fact.data["alerts"])
-        state.groups[state.incidents[fact.subject].group] = replace(
-            group, waiting=tuple(one for one in group.waiting if one not in joined))
 
 
 def _incident_stepped(state: State, fact: Fact | NewFact) -> None:
@@ -391,14 +392,16 @@ def _incident_held(state: State, fact: Fact | NewFact) -> None:
 
 def _pager_told(state: State, fact: Fact | NewFact) -> None:
     pager = state.pagers.get(fact.subject) or Pager()
-    state.pagers[fact.subject] = Pager((*pager.went, fact.at)[-_KEPT_PAGES:], ())
+    state.pagers[fact.subject] = replace(pager, held=())
 
 
 def _phase_after(event: str) -> Any:
     def change(state: State, fact: Fact | NewFact) -> None:
         phase = next_phase(state.incidents[fact.subject].phase, event)
         by = fact.data["by"] if event == "acknowledged" else ""
-        state._changed(fact.subject, phase=phase, acknowledged_by=by, reaching=())
+        # Whoever was reached for before nothing was left to try is still reached for by their own later rules.
+        reaching = state.incidents[fact.subject].reaching if event == "exhausted" else ()
+        state._changed(fact.subject, phase=phase, acknowledged_by=by, reaching=reaching)
 
     return change
 
@@ -412,8 +415,8 @@ def _incident_resolved(state: State, fact: Fact | NewFact) -> None:
 
 def _incident_reopened(state: State, fact: Fact | NewFact) -> None:
     one = state.incidents[fact.subject]
-    state._changed(fact.subject, status=next_status(one.status, Status.OPEN),
-                   phase=next_phase(one.phase, "reopened"), resolved=None)
+    state._changed(fact.subject, status=next_status(one.status, Status.OPEN), acknowledged_by="", resolved=None,
+                   phase=next_phase(one.phase, "reopened" if one.policy else "reopened quietly"), reminded=fact.at)
 
 
 def _incident_status(state: State, fact: Fact | NewFact) -> None:
@@ -421,7 +424,7 @@ def _incident_status(state: State, fact: Fact | NewFact) -> None:
 
 
 def _incident_severity(state: State, fact: Fact | NewFact) -> None:
-    state._changed(fact.subject, severity=Severity(fact.data["to"]))
+    state._changed(fact.subject, severity=Severity(fact.data["to"]), reminded=fact.at)
 
 
 def _incident_role(state: State, fact: Fact | NewFact) -> None:
@@ -434,7 +437,7 @@ def _incident_merged(state: State, fact: Fact | NewFact) -> None:
 
 
 def _incident_updated(state: State, fact: Fact | NewFact) -> None:
-    state._changed(fact.subject, updated=fact.at)
+    state._changed(fact.subject, updated=fact.at, reminded=fact.at)
 
 
 def _incident_noted(state: State, fact: Fact | NewFact) -> None:
@@ -467,7 +470,8 @@ _CHANGES = {
     "incident.severity-changed": _incident_severity, "incident.role-given": _incident_role,
     "incident.merged": _incident_merged, "incident.update-posted": _incident_updated,
     "incident.noted": _incident_noted, "incident.unreached": _incident_noted, "incident.hushed": _incident_noted,
-    "incident.update-missed": _incident_noted,
+    "incident.update-missed": _incident_noted, "incident.cleared": _incident_noted,
+    "incident.close-asked": _incident_noted, "incident.diagnosed": _incident_noted,
     "silence.made": _silence_made, "silence.ended": _silence_ended,
 }
 """Kind of fact → what it changes."""
