@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -24,6 +24,9 @@ from mainstay.incident.severity import Severity
 from mainstay.incident.spec import Inhibition, Matcher
 from mainstay.kernel.journal import Fact, NewFact
 from mainstay.kernel.quantity import Span
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Key(NamedTuple):
@@ -147,33 +150,39 @@ class State:
     def __init__(self, inhibitions: Sequence[Inhibition] = (), under: State | None = None) -> None:
         self.inhibitions = inhibitions
         self._under: State | None = under
-        self.alerts: Table[str, Alert] = Table(under.alerts if under else None)
+        self._touched: list[Table[Any, Any]] = []
+        """The tables of a draft that have something of their own: few of them, in most decisions."""
+        self.alerts: Table[str, Alert] = self._table(under.alerts if under else None)
         """Those that fire, by id."""
-        self.firing: Table[Key, str] = Table(under.firing if under else None)
+        self.firing: Table[Key, str] = self._table(under.firing if under else None)
         """The id of the alert that fires under a key."""
-        self.by_key: Table[str, tuple[str, ...]] = Table(under.by_key if under else None)
+        self.by_key: Table[str, tuple[str, ...]] = self._table(under.by_key if under else None)
         """Ids of the alerts that fire under a sender's key, whatever the service."""
-        self.closed: Table[Key, datetime] = Table(under.closed if under else None)
+        self.closed: Table[Key, datetime] = self._table(under.closed if under else None)
         """When the last alert under a key closed, by the sender's clock."""
-        self.opens: Table[Key, tuple[datetime, ...]] = Table(under.opens if under else None)
+        self.opens: Table[Key, tuple[datetime, ...]] = self._table(under.opens if under else None)
         """When the last few alerts under a key opened, for flapping."""
-        self.incidents: Table[str, Incident] = Table(under.incidents if under else None)
-        self.groups: Table[str, Group] = Table(under.groups if under else None)
-        self.silences: Table[str, Silence] = Table(under.silences if under else None)
-        self.pagers: Table[str, Pager] = Table(under.pagers if under else None)
-        self.sources: Table[tuple[int, tuple[str, ...]], tuple[int, int]] = Table(under.sources if under else None)
+        self.incidents: Table[str, Incident] = self._table(under.incidents if under else None)
+        self.groups: Table[str, Group] = self._table(under.groups if under else None)
+        self.silences: Table[str, Silence] = self._table(under.silences if under else None)
+        self.pagers: Table[str, Pager] = self._table(under.pagers if under else None)
+        self.sources: Table[tuple[int, tuple[str, ...]], tuple[int, int]] = \
+            self._table(under.sources if under else None)
         """(inhibition, values of its equal labels) → alerts that fire as a source, and those of them that are no
         target."""
-        self.muted: Table[str, str] = Table(under.muted if under else None)
+        self.muted: Table[str, str] = self._table(under.muted if under else None)
         """Alert → why nobody hears of it."""
-        self.members: Table[str, tuple[str, ...]] = Table(under.members if under else None)
+        self.members: Table[str, tuple[str, ...]] = self._table(under.members if under else None)
         """Incident → its alerts that fire, and some that no longer do."""
-        self.until: Table[str, datetime] = Table(under.until if under else None)
+        self.until: Table[str, datetime] = self._table(under.until if under else None)
         """Alert → when its sender will have said it again; counted like repeats, not recorded."""
-        self.repeats: Table[str, tuple[int, datetime]] = Table(under.repeats if under else None)
+        self.repeats: Table[str, tuple[int, datetime]] = self._table(under.repeats if under else None)
         """Alert → events that only said again what was known, and the latest of them: counted, not recorded yet."""
         self.counts: dict[str, int] = dict(under.counts) if under else {"alert": 0, "incident": 0, "silence": 0}
         """The greatest number given so far."""
+
+    def _table(self, under: Table[K, V] | None) -> Table[K, V]:
+        return Table(under, self._touched if self._under is not None else None)
 
     def draft(self) -> State:
         """A layer to decide on."""
@@ -182,12 +191,18 @@ class State:
     def keep(self) -> None:
         """Make the draft part of the state below."""
         assert self._under is not None, "only a draft is kept"
-        tables: tuple[Table[Any, Any], ...] = (
-            self.alerts, self.firing, self.by_key, self.closed, self.opens, self.incidents, self.groups, self.silences,
-            self.pagers, self.sources, self.muted, self.repeats, self.members, self.until)
-        for table in tables:
+        for table in self._touched:
             table.keep()
+        self._touched.clear()
         self._under.counts.update(self.counts)
+
+    def forget(self) -> None:
+        """Drop what the draft has: it shows the state below again."""
+        assert self._under is not None, "only a draft is dropped"
+        for table in self._touched:
+            table.forget()
+        self._touched.clear()
+        self.counts.update(self._under.counts)
 
     # -- questions -----------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Any
 from mainstay.incident.act import Plan
 from mainstay.incident.engine import Acknowledge, Open, Resolve
 from mainstay.incident.intake import AlertEvent, Opening
-from mainstay.incident.operations.desk import Desk
+from mainstay.incident.operations.desk import Desk, uncollected
 from mainstay.incident.severity import Severity
 from mainstay.incident.simulation import Change, Event, Page, Restart, read_events
 from mainstay.kernel.errors import Conflict, InvalidInput, NoData, NotFound
@@ -33,6 +33,7 @@ class Outcome:
     unanswered: tuple[str, ...]
 
 
+@uncollected()
 def run(journal: Journal, clock: MovableClock, plan: Plan, responders: Responders, events: Sequence[Event], *,
         until: datetime) -> Outcome:
     """Play the events, and after them whatever rings before `until`, on an empty journal of that clock."""
