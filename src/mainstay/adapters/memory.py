@@ -124,7 +124,7 @@ class MemoryJournal:
         messages = [NewMessage(message.key, message.channel, _at_rest(message.data), message.not_before)
                     for message in batch.messages]
         with self._lock:
-            claimed = [*batch.messages_done, *batch.messages_retry]
+            claimed: list[Claim | Retry] = [*batch.messages_done, *batch.messages_retry]
             if not ((not batch.timers_done or self._timers.held(batch.timers_done))
                     and (not claimed or self._messages.held(claimed))):
                 raise StaleClaim("a timer or message of this work was meanwhile set anew, cleared or taken by another",
