@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -19,7 +19,18 @@ from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.objective import PrometheusDetails
 from mainstay.kernel.operation import Operation
-from mainstay.kernel.ports import Clock, FileSet, Ledger, Rehearsal, Responders, Source, Survey, Surveyed, World
+from mainstay.kernel.ports import (
+    Clock,
+    FileSet,
+    Ledger,
+    Notifier,
+    Rehearsal,
+    Responders,
+    Source,
+    Survey,
+    Surveyed,
+    World,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +213,14 @@ def _survey(asked: Survey) -> Surveyed:
 
         found = survey(asked)
     return found
+
+
+def channels_of(environ: Mapping[str, str]) -> dict[str, Notifier]:
+    """The channels that people are reached by, each ready to send: the terminal, and a webhook when one is named."""
+    from mainstay.adapters.notifiers import TerminalNotifier, WebhookNotifier  # noqa: PLC0415  (a lazy start)
+
+    url = environ.get("MAINSTAY_NOTIFY_URL", "")
+    return {"terminal": TerminalNotifier(), **({"webhook": WebhookNotifier(url)} if url else {})}
 
 
 def _open_store(url: str, clock: Clock) -> Store:

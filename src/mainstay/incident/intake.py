@@ -227,7 +227,9 @@ def forget_unheard(act: Act, since: datetime) -> None:
     for alert in [one for one in act.state.alerts.values() if one.until is not None]:
         until = max(act.state.until.get(alert.id) or alert.until or since, since)
         if act.now >= until + UNHEARD:
-            close(act, alert, max(act.now, alert.last), f"its sender no longer says it since {until:%H:%M} UTC")
+            # Closed as of what was heard last, so that a sender that comes back with the same alert is not too late.
+            _, last = act.state.repeats.get(alert.id) or (0, alert.last)
+            close(act, alert, last, f"its sender no longer says it since {until:%H:%M} UTC")
 
 
 def _stops(act: Act, event: AlertEvent) -> Taken:
