@@ -19,7 +19,19 @@ from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.objective import PrometheusDetails
 from mainstay.kernel.operation import Operation
-from mainstay.kernel.ports import Clock, FileSet, Ledger, Rehearsal, Responders, Source, Survey, Surveyed, World
+from mainstay.kernel.ports import (
+    Clock,
+    FileSet,
+    Ledger,
+    Rehearsal,
+    Responders,
+    Source,
+    Spending,
+    Survey,
+    Surveyed,
+    World,
+)
+from mainstay.kernel.quantity import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +123,7 @@ def build_world(settings: Settings) -> World:
     journal = _Part(opened, "journal")
     return World(clock=clock, catalog=catalog, journal=journal, ledger=_Part(opened, "ledger"),
                  source=Sources(catalog), survey=_survey, responders=_OnDuty(catalog, journal), rehearse=_rehearse,
-                 findings=tuple(findings), actor=settings.actor, progress=settings.progress)
+                 spent=_spent, findings=tuple(findings), actor=settings.actor, progress=settings.progress)
 
 
 def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -> World:
@@ -191,6 +203,12 @@ def _rehearse(start: datetime) -> Rehearsal:
 
     clock = FakeClock(start)
     return Rehearsal(MemoryJournal(clock), clock)
+
+
+def _spent(world: World, services: Sequence[str], span: Span) -> tuple[Spending, ...]:
+    from mainstay.slo.operations.spending import spent_between  # noqa: PLC0415  (a lazy start)
+
+    return spent_between(world, services, span)
 
 
 def _survey(asked: Survey) -> Surveyed:

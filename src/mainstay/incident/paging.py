@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mainstay.incident.act import Act, addressees
+from mainstay.incident.aftermath import draft_if_due
 from mainstay.incident.lifecycle import Phase, Status, next_phase, next_status
 from mainstay.incident.severity import DEMANDS, Severity
 from mainstay.incident.spec import Addressee
@@ -286,3 +287,4 @@ def resolve(act: Act, incident: str, by: str, how: str) -> None:
     act.clear_timers(f"escalate:{incident}", f"lapse:{incident}", f"update:{incident}", *one.reaching)
     act.record("incident.resolved", incident, {
         "by": by, "how": how, "seconds": (act.now - one.opened).total_seconds(), "severity": one.severity}, actor=by)
+    draft_if_due(act, incident)
