@@ -27,10 +27,12 @@ from mainstay.kernel.ports import (
     Rehearsal,
     Responders,
     Source,
+    Spending,
     Survey,
     Surveyed,
     World,
 )
+from mainstay.kernel.quantity import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def build_world(settings: Settings) -> World:
     journal = _Part(opened, "journal")
     return World(clock=clock, catalog=catalog, journal=journal, ledger=_Part(opened, "ledger"),
                  source=Sources(catalog), survey=_survey, responders=_OnDuty(catalog, journal), rehearse=_rehearse,
-                 findings=tuple(findings), actor=settings.actor, progress=settings.progress)
+                 spent=_spent, findings=tuple(findings), actor=settings.actor, progress=settings.progress)
 
 
 def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -> World:
@@ -202,6 +204,12 @@ def _rehearse(start: datetime) -> Rehearsal:
 
     clock = FakeClock(start)
     return Rehearsal(MemoryJournal(clock), clock)
+
+
+def _spent(world: World, services: Sequence[str], span: Span) -> tuple[Spending, ...]:
+    from mainstay.slo.operations.spending import spent_between  # noqa: PLC0415  (a lazy start)
+
+    return spent_between(world, services, span)
 
 
 def _survey(asked: Survey) -> Surveyed:

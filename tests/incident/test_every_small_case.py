@@ -123,7 +123,8 @@ def _check(one: Incident, desk: Desk) -> str:
         return f"{one.phase}, and a next step is {'' if one.phase is not Phase.TRIGGERED else 'not '}planned"
     if (one.phase is Phase.ACKNOWLEDGED) != (f"lapse:{one.id}" in timers):
         return f"{one.phase}, and the acknowledgement's end is {'' if f'lapse:{one.id}' in timers else 'not '}planned"
-    if one.status is Status.RESOLVED and any(timer.subject == one.id for timer in timers.values()):
+    if one.status is Status.RESOLVED and any(
+            timer.subject == one.id and not timer.key.startswith("postmortem:") for timer in timers.values()):
         return "over, and something is still planned"
     if one.status is not Status.MONITORING and f"stable:{one.id}" in timers:
         return f"{one.status}, and watched"

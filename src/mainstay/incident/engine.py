@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from mainstay.incident import intake, paging, watch
+from mainstay.incident import aftermath, intake, paging, watch
 from mainstay.incident.act import Act
+from mainstay.incident.aftermath import AddItem, ChangeItem, DraftPostmortem, MoveItem, MovePostmortem, WriteSection
 from mainstay.incident.intake import AlertEvent, Opening, Taken
 from mainstay.incident.lifecycle import Phase, Status, next_status
 from mainstay.incident.severity import Severity
@@ -160,7 +161,7 @@ class Sweep:
 
 
 Happening = (AlertEvent | Acknowledge | AcknowledgeAlert | Resolve | Open | SetStatus | SetSeverity | GiveRole
-             | Note | PostUpdate | Merge | Split | MakeSilence | EndSilence | Beat | Sweep | Timer)
+             | Note | PostUpdate | Merge | Split | MakeSilence | EndSilence | Beat | Sweep | Timer | aftermath.Follow)
 
 
 def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line a happening)
@@ -212,6 +213,8 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
             intake.hear(act)
             if since is not None:
                 intake.forget_unheard(act, since)
+        case DraftPostmortem() | WriteSection() | MovePostmortem() | AddItem() | ChangeItem() | MoveItem():
+            return Taken("recorded", "", aftermath.follow(act, happening))
         case other:
             assert_never(other)
     return Taken("recorded")
@@ -244,6 +247,7 @@ _RINGS: Mapping[str, Callable[[Act, Timer], None]] = {
     "escalate": paging.rung, "reach": paging.reached_again, "lapse": paging.lapsed, "update": paging.update_missed,
     "stable": watch.over, "told": paging.told_together, "gather": intake.gathered, "calm": intake.calmed,
     "silence": _silence_over, "heartbeat": _fell_silent,
+    "postmortem": aftermath.overdue, "action": aftermath.remind_owner,
 }
 """Kind of timer → what is done when it rings."""
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from mainstay.incident import paging, watch
 from mainstay.incident.act import Act, snapshot
+from mainstay.incident.aftermath import note_recurrence
 from mainstay.incident.lifecycle import Status
 from mainstay.incident.routing import group_of, route_of, with_service
 from mainstay.incident.severity import Severity, severity_of
@@ -202,6 +203,7 @@ def open_incident(act: Act, opening: Opening) -> str:
         "service": opening.services[0] if opening.services else "", "services": list(opening.services),
         "group": opening.group, "alerts": list(opening.alerts),
         "policy": snapshot(policy) if policy is not None else {}}, actor=opening.by)
+    note_recurrence(act, name, opening.alerts)
     paging.remind(act, name)
     if policy is not None:
         paging.begin(act, name, "opened")

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mainstay.incident.act import Act, addressees
+from mainstay.incident.aftermath import draft_if_due
 from mainstay.incident.lifecycle import Phase, Status, next_phase, next_status
 from mainstay.incident.severity import DEMANDS, Severity
 from mainstay.incident.spec import Addressee
@@ -303,3 +304,4 @@ def resolve(act: Act, incident: str, by: str, how: str) -> None:
                      *one.reaching)
     act.record("incident.resolved", incident, {
         "by": by, "how": how, "seconds": (act.now - one.opened).total_seconds(), "severity": one.severity}, actor=by)
+    draft_if_due(act, incident)

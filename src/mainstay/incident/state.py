@@ -18,8 +18,11 @@ from typing import Any, NamedTuple, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from mainstay.incident import action_items, review
+from mainstay.incident.action_items import Item
 from mainstay.incident.layers import Table
 from mainstay.incident.lifecycle import Phase, Status, next_phase, next_status
+from mainstay.incident.review import Review
 from mainstay.incident.severity import Severity
 from mainstay.incident.spec import Inhibition, Matcher
 from mainstay.kernel.journal import Fact, NewFact
@@ -178,7 +181,13 @@ class State:
         """Alert → when its sender will have said it again; counted like repeats, not recorded."""
         self.repeats: Table[str, tuple[int, datetime]] = self._table(under.repeats if under else None)
         """Alert → events that only said again what was known, and the latest of them: counted, not recorded yet."""
-        self.counts: dict[str, int] = dict(under.counts) if under else {"alert": 0, "incident": 0, "silence": 0}
+        self.reviews: Table[str, Review] = self._table(under.reviews if under else None)
+        """How the post-mortem of an incident stands."""
+        self.actions: Table[str, Item] = self._table(under.actions if under else None)
+        self.marks: Table[str, tuple[str, ...]] = self._table(under.marks if under else None)
+        """Mark of an incident → action items of incidents like it that are not finished."""
+        self.counts: dict[str, int] = dict(under.counts) if under else {
+            "alert": 0, "incident": 0, "silence": 0, "action": 0}
         """The greatest number given so far."""
 
     def _table(self, under: Table[K, V] | None) -> Table[K, V]:
@@ -261,6 +270,16 @@ class State:
                 every, pure = self.sources.get(key) or (0, 0)
                 target = all(matcher.holds(labels) for matcher in rule.target)
                 self.sources[key] = every + by, pure + (0 if target else by)
+
+    def mark(self, item: Item) -> None:
+        """Find the action item by its marks while it is not finished, and no longer afterwards."""
+        for mark in item.marks:
+            others = tuple(name for name in self.marks.get(mark) or () if name != item.id)
+            found = others if item.closed else (*others, item.id)
+            if found:
+                self.marks[mark] = found
+            else:
+                self.marks.drop(mark)
 
     def _changed(self, incident: str, **changes: Any) -> None:
         one = self.incidents[incident]
@@ -473,6 +492,19 @@ def _silence_ended(state: State, fact: Fact | NewFact) -> None:
     state.silences.drop(fact.subject)
 
 
+def _review_after(state: State, fact: Fact | NewFact) -> None:
+    kind = fact.kind.partition(".")[2]
+    state.reviews[fact.subject] = review.after(state.reviews.get(fact.subject), kind, fact.subject, fact.at, fact.data)
+
+
+def _action_after(state: State, fact: Fact | NewFact) -> None:
+    one = action_items.after(state.actions.get(fact.subject), fact.kind.partition(".")[2], fact.subject, fact.at,
+                             fact.data, fact.actor)
+    state.actions[one.id] = one
+    state.counts["action"] = max(state.counts["action"], action_items.number_of(one.id))
+    state.mark(one)
+
+
 _CHANGES = {
     "alert.opened": _alert_opened, "alert.changed": _alert_changed, "alert.heard": _alert_heard,
     "alert.closed": _alert_closed,
@@ -487,10 +519,14 @@ _CHANGES = {
     "incident.noted": _incident_noted, "incident.unreached": _incident_noted, "incident.hushed": _incident_noted,
     "incident.update-missed": _incident_noted, "incident.cleared": _incident_noted,
     "incident.close-asked": _incident_noted, "incident.diagnosed": _incident_noted,
+    "incident.recurred": _incident_noted,
+    "postmortem.drafted": _review_after, "postmortem.written": _review_after, "postmortem.moved": _review_after,
+    "action.added": _action_after, "action.changed": _action_after, "action.done": _action_after,
+    "action.verified": _action_after, "action.reopened": _action_after, "action.dropped": _action_after,
     "silence.made": _silence_made, "silence.ended": _silence_ended,
 }
 """Kind of fact → what it changes."""
 
-RELEVANT = ("alert.", "incident.", "silence.", "pager.")
+RELEVANT = ("alert.", "incident.", "silence.", "pager.", "postmortem.", "action.")
 """The words whose facts are folded."""
 

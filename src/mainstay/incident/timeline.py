@@ -81,6 +81,7 @@ _SAYS: Mapping[str, tuple[Callable[[Mapping[str, Any], str], str], Tone]] = {
     "update-missed": (lambda _, __: "stakeholders wait for an update", "warn"),
     "merged": (lambda d, by: f"merged into {d['into']} by {by}", "plain"),
     "reopened": (lambda d, _: f"reopened by {d['alert']}", "warn"),
+    "recurred": (lambda d, _: d["text"], "warn"),
     "resolved": (lambda d, by: f"resolved after {format_duration(d.get('seconds', 0.0))}: {d.get('how', '')}"
                  + ("" if by == "system" else f", by {by}"), "good"),
 }

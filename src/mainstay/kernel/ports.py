@@ -368,6 +368,35 @@ class Notifier(Protocol):
         ...
 
 
+# -- what another word knows -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What an objective lost in a stretch of time; the field names are stable JSON.
+
+    Args:
+        target: 0..1.
+        bad, total: events that were bad, and all of them, in the stretch.
+        allowed: bad events that the objective's whole window allows, as counted when the stretch ended.
+        share: of the window's budget that the stretch spent, 0..; None where nothing was measured, or the target leaves
+            no budget and something was lost.
+        until: the end of the last measured slot of the stretch; None when nothing was measured.
+        unit: `events`, or `slices` where time is what counts.
+    """
+
+    objective: str
+    service: str
+    target: float
+    window: str
+    bad: float
+    total: float
+    allowed: float
+    share: float | None
+    until: datetime | None
+    unit: str = "events"
+
+
 # -- the world ----------------------------------------------------------------------------------------------------
 
 
@@ -376,6 +405,10 @@ _NOBODY = Nobody()
 
 def _no_rehearsal(start: datetime) -> Rehearsal:
     raise AssertionError(f"this world was made without a rehearsal; asked for one at {start}")
+
+
+def _nothing_spent(world: World, services: Sequence[str], span: Span) -> tuple[Spending, ...]:  # noqa: ARG001
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +420,7 @@ class World:
         survey: reads files of events that were named on the spot (`slo try`).
         responders: who is there to be paged.
         rehearse: an empty journal on a virtual clock that shows the moment given.
+        spent: what every objective of these services lost over a span, from the ledger; it is the word slo that knows.
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
         progress: called with a sentence during long work; doors decide whether to show it.
     """
@@ -399,6 +433,7 @@ class World:
     survey: Callable[[Survey], Surveyed]
     responders: Responders = _NOBODY
     rehearse: Callable[[datetime], Rehearsal] = _no_rehearsal
+    spent: Callable[[World, Sequence[str], Span], tuple[Spending, ...]] = _nothing_spent
     findings: tuple[Finding, ...] = ()
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None
