@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from mainstay.kernel.catalog import Catalog, Grammar
@@ -24,8 +24,10 @@ from mainstay.kernel.ports import (
     FileSet,
     Ledger,
     Notifier,
+    Probed,
     Rehearsal,
     Responders,
+    ServiceStanding,
     Source,
     Spending,
     Survey,
@@ -124,7 +126,8 @@ def build_world(settings: Settings) -> World:
     journal = _Part(opened, "journal")
     return World(clock=clock, catalog=catalog, journal=journal, ledger=_Part(opened, "ledger"),
                  source=Sources(catalog), survey=_survey, responders=_OnDuty(catalog, journal), rehearse=_rehearse,
-                 spent=_spent, findings=tuple(findings), actor=settings.actor, progress=settings.progress)
+                 spent=_spent, standing=_standing, probe=_probe, findings=tuple(findings), actor=settings.actor,
+                 progress=settings.progress)
 
 
 def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -> World:
@@ -210,6 +213,18 @@ def _spent(world: World, services: Sequence[str], span: Span) -> tuple[Spending,
     from mainstay.slo.operations.spending import spent_between  # noqa: PLC0415  (a lazy start)
 
     return spent_between(world, services, span)
+
+
+def _standing(world: World, services: Sequence[str]) -> tuple[ServiceStanding, ...]:
+    from mainstay.slo.operations.standings import standing_of_services  # noqa: PLC0415  (a lazy start)
+
+    return standing_of_services(world, services)
+
+
+def _probe(url: str, time_out: timedelta) -> Probed:
+    from mainstay.adapters.health import probe  # noqa: PLC0415  (a lazy start)
+
+    return probe(url, time_out)
 
 
 def _survey(asked: Survey) -> Surveyed:

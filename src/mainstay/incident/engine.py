@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from mainstay.incident import aftermath, intake, paging, watch
+from mainstay.incident import aftermath, diagnosis, intake, paging, watch
 from mainstay.incident.act import Act
 from mainstay.incident.aftermath import AddItem, ChangeItem, DraftPostmortem, MoveItem, MovePostmortem, WriteSection
+from mainstay.incident.diagnosis import Diagnosed
 from mainstay.incident.intake import AlertEvent, Opening, Taken
 from mainstay.incident.lifecycle import Phase, Status, next_status
 from mainstay.incident.severity import Severity
@@ -161,7 +162,8 @@ class Sweep:
 
 
 Happening = (AlertEvent | Acknowledge | AcknowledgeAlert | Resolve | Open | SetStatus | SetSeverity | GiveRole
-             | Note | PostUpdate | Merge | Split | MakeSilence | EndSilence | Beat | Sweep | Timer | aftermath.Follow)
+             | Note | PostUpdate | Merge | Split | MakeSilence | EndSilence | Beat | Sweep | Timer | Diagnosed
+             | aftermath.Follow)
 
 
 def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line a happening)
@@ -213,6 +215,8 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
             intake.hear(act)
             if since is not None:
                 intake.forget_unheard(act, since)
+        case Diagnosed():
+            diagnosis.record(act, happening)
         case DraftPostmortem() | WriteSection() | MovePostmortem() | AddItem() | ChangeItem() | MoveItem():
             return Taken("recorded", "", aftermath.follow(act, happening))
         case other:

@@ -63,6 +63,7 @@ _SAYS: Mapping[str, tuple[Callable[[Mapping[str, Any], str], str], Tone]] = {
                "strong"),
     "joined": (_joined, "quiet"),
     "cleared": (lambda d, _: f"{d['alert']} is over, {d['firing']} still fire", "quiet"),
+    "diagnosed": (lambda d, _: f"{d['part']}: {d['text']}", "plain"),
     "close-asked": (_close_asked, "warn"),
     "stepped": (_stepped, "quiet"),
     "paged": (_paged, "plain"),
@@ -97,4 +98,5 @@ def line(fact: Fact) -> Line:
     """The fact as a line."""
     kind = fact.kind.partition(".")[2]
     says, tone = _SAYS.get(kind, (lambda data, _: str(data.get("text", kind)), "plain"))
-    return Line(fact.seq, fact.at, kind, fact.actor, says(fact.data, fact.actor), tone)
+    # What was found out speaks as loudly as what was found.
+    return Line(fact.seq, fact.at, kind, fact.actor, says(fact.data, fact.actor), fact.data.get("tone", tone))

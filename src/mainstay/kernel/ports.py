@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.finding import Finding
 from mainstay.kernel.journal import Data, Journal
-from mainstay.kernel.quantity import Span
+from mainstay.kernel.quantity import Span, State
 from mainstay.kernel.series import FloatArray, Series
 
 
@@ -397,6 +397,44 @@ class Spending:
     unit: str = "events"
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceStanding:
+    """How an objective of a service stands, from the ledger.
+
+    Args:
+        state: healthy, at_risk, violated, no_data.
+        spent: share of the window's budget, above 1 when overspent; None without data.
+        burn: how many times faster than allowed it was spent in the last hour; None without data.
+    """
+
+    objective: str
+    service: str
+    state: State
+    window: str
+    spent: float | None
+    burn: float | None
+    depends_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a URL answered.
+
+    Args:
+        status: HTTP's; None when nothing answered, and `problem` says why.
+    """
+
+    url: str
+    status: int | None
+    seconds: float
+    problem: str = ""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it answered with success."""
+        return self.status is not None and self.status < 400
+
+
 # -- the world ----------------------------------------------------------------------------------------------------
 
 
@@ -411,6 +449,14 @@ def _nothing_spent(world: World, services: Sequence[str], span: Span) -> tuple[S
     return ()
 
 
+def _no_standing(world: World, services: Sequence[str]) -> tuple[ServiceStanding, ...]:  # noqa: ARG001
+    return ()
+
+
+def _no_probe(url: str, time_out: timedelta) -> Probed:
+    raise AssertionError(f"this world was made without a way to ask {url} within {time_out}")
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """All that an operation is handed: what is declared, what is recorded, who asks, and the time.
@@ -421,6 +467,8 @@ class World:
         responders: who is there to be paged.
         rehearse: an empty journal on a virtual clock that shows the moment given.
         spent: what every objective of these services lost over a span, from the ledger; it is the word slo that knows.
+        standing: how every objective of these services stands, the worst first; it is the word slo that knows.
+        probe: asks a URL for its health, within a time in all.
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
         progress: called with a sentence during long work; doors decide whether to show it.
     """
@@ -434,6 +482,8 @@ class World:
     responders: Responders = _NOBODY
     rehearse: Callable[[datetime], Rehearsal] = _no_rehearsal
     spent: Callable[[World, Sequence[str], Span], tuple[Spending, ...]] = _nothing_spent
+    standing: Callable[[World, Sequence[str]], tuple[ServiceStanding, ...]] = _no_standing
+    probe: Callable[[str, timedelta], Probed] = _no_probe
     findings: tuple[Finding, ...] = ()
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None

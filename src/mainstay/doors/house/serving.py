@@ -19,6 +19,7 @@ from mainstay.doors.alertmanager_api import AlertmanagerApi
 from mainstay.doors.front import Act, Front, Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp
 from mainstay.doors.house.engine import Engine, engine_metrics
+from mainstay.doors.house.rounds import Rounds
 from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
 from mainstay.doors.intake import IntakeDoor
@@ -191,6 +192,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     feed = Feed()
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
     engine = Engine(lambda: clockwork.world, channels_of(os.environ))
+    rounds = Rounds(lambda: clockwork.world, feed)
 
     def audit(act: Act) -> None:
         world.journal.commit(Batch([NewFact("server.act", act.operation, world.clock.now(), {
@@ -207,7 +209,8 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         door = IntakeDoor(front, engine.inbox, engine.desk, os.environ)
         return {**door.routes(), **AlertmanagerApi(front, door, engine.desk).routes()}
 
-    hooks = Hooks(metrics, lambda: (*((clockwork.problem,) if clockwork.problem else ()), *engine.problems), feed,
+    hooks = Hooks(metrics, lambda: (*((clockwork.problem,) if clockwork.problem else ()), *engine.problems,
+                            *((rounds.problem,) if rounds.problem else ())), feed,
                   audit, resource_link, raw)
     app = build_app(operations_of_all(), lambda actor: replace(clockwork.world, actor=actor), settings,
                     pages(latest), hooks)
@@ -216,12 +219,14 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     def answering(url: str) -> None:
         clockwork.start()
         engine.start()
+        rounds.start()
         started(url, clockwork, server)
 
     server = Server(app, settings, feed, answering)
     try:
         server.run()
     finally:
+        rounds.end()
         engine.end()
         if clockwork.is_alive():
             clockwork.end()
