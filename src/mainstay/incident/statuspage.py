@@ -136,11 +136,12 @@ def _worst(states: Iterable[State]) -> State:
 # -- as HTML ------------------------------------------------------------------------------------------------------
 
 
-def document(page: StatusPage, style: str) -> str:
+def document(page: StatusPage, style: str, icon: str = "") -> str:
     """The page as a whole HTML document that loads nothing but its style, and itself again every minute.
 
     Args:
         style: the address of `status.css`.
+        icon: the address of an icon, where there is one.
     """
     return f"""<!doctype html>
 <html lang="en">
@@ -150,7 +151,7 @@ def document(page: StatusPage, style: str) -> str:
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="refresh" content="60">
 <title>{escape(page.title)} · {escape(page.verdict)}</title>
-<link rel="stylesheet" href="{escape(style)}">
+<link rel="stylesheet" href="{escape(style)}">{f'<link rel="icon" href="{escape(icon)}">' if icon else ""}
 </head>
 <body>
 <main>
@@ -186,8 +187,8 @@ def _time(at: datetime) -> str:
 def _trouble(one: Trouble, page: StatusPage) -> str:
     names = {component.name: component.title for component in page.components}
     what = ", ".join(names.get(name, name) for name in one.services) or "Incident"
-    length = format_duration(((one.resolved or page.generated_at) - one.opened) // timedelta(minutes=1)
-                             * timedelta(minutes=1))
+    minutes = ((one.resolved or page.generated_at) - one.opened) // timedelta(minutes=1)
+    length = format_duration(timedelta(minutes=minutes)) if minutes else "less than a minute"
     stands = f"resolved after {length}" if one.resolved else f"{one.status}, for {length}"
     updates = "".join(f"<li>{_time(update.at)} <strong>{escape(str(update.status).capitalize())}</strong> "
                       f"{escape(update.text)}</li>\n" for update in reversed(one.updates))
@@ -198,8 +199,10 @@ def _trouble(one: Trouble, page: StatusPage) -> str:
 
 
 def _component_html(one: Component, page: StatusPage) -> str:
-    bad = [(DAYS - 1 - place, state) for place, state in enumerate(one.days) if state in ("at_risk", "violated")]
-    says = f"trouble on {many(len(bad), 'day')} of the last {DAYS}" if bad else f"no trouble in the last {DAYS} days"
+    bad = [state for state in one.days if state in ("at_risk", "violated")]
+    known = sum(state != "no_data" for state in one.days)
+    within = f"the last {DAYS} days" if known == DAYS else f"the {many(known, 'day')} that are recorded"
+    says = f"trouble on {many(len(bad), 'day')} of {within}" if bad else f"no trouble in {within}"
     bars = "".join(f'<rect class="{_class(state)}" x="{place * 4}" width="3" height="{24 if state != "no_data" else 6}"'
                    f' y="{0 if state != "no_data" else 18}"><title>'
                    f"{(page.generated_at - timedelta(days=DAYS - 1 - place)).astimezone(UTC):%-d %b}: "
