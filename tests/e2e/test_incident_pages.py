@@ -1,4 +1,4 @@
-"""The pages of incidents in a real browser, on a real server: opened, acknowledged, noted, updated, resolved by hand."""
+"""The pages of incidents in a real browser, on a real server: what a person clicks from opening to resolving."""
 
 from __future__ import annotations
 
