@@ -20,7 +20,7 @@ from command import command_line, environment
 
 STARTS_WITHIN = 60.0
 Found = TypeVar("Found")
-_URL = re.compile(r"http://[\d.]+:\d+")
+_URL = re.compile(r"https?://[\d.]+:\d+")
 
 
 @dataclass

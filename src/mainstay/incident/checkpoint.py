@@ -22,7 +22,7 @@ from mainstay.incident.action_items import Item
 from mainstay.incident.layers import Table
 from mainstay.incident.review import Review
 from mainstay.incident.spec import Inhibition
-from mainstay.incident.state import Alert, Group, Incident, Key, Pager, Silence, State
+from mainstay.incident.state import Alert, Group, Incident, Key, Pager, Silence, State, slim
 
 Part = Mapping[str, Any]
 """Some rows of a table: its name, and the rows as JSON, compressed, in base 64."""
@@ -82,7 +82,7 @@ def restored(written: Sequence[Part], counts: Mapping[str, int], inhibitions: Se
                 # Thousands of incidents were opened under the same few policies.
                 known = policies.setdefault((value.policy["name"], value.policy["version"]), value.policy)
                 value = replace(value, policy=known)  # noqa: PLW2901
-            table[key] = value
+            table[key] = slim(value) if name == "alerts" else value
     state.counts.update(counts)
     _derive(state)
     return state

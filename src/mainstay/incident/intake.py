@@ -140,8 +140,7 @@ def _gather(act: Act, alert: Alert, route: Route) -> Taken:
         if one.status is Status.MONITORING:
             watch.begin(act, one.id)
         return Taken("joined", alert.id, one.id)
-    # An alert that opened before the incident was resolved and came in late is as good as one that opened just then.
-    if one is not None and one.resolved is not None and max(alert.opened - one.resolved, timedelta(0)) < route.reopen:
+    if one is not None and one.resolved is not None and act.now - one.resolved < route.reopen:
         return _reopen(act, one, alert)
     if not route.page and not route.policy:
         return Taken("recorded", alert.id)

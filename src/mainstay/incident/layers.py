@@ -73,16 +73,19 @@ class Table(Generic[K, V]):
 
     def _items(self) -> Iterator[tuple[K, V]]:
         assert self._under is None, "drafts are one layer deep"
-        # A copy, made in one step of the interpreter: another thread may keep its draft meanwhile.
-        return ((key, value) for key, value in list(self._own.items()) if value is not None)
+        return iter(self.rows())
 
     def rows(self) -> list[tuple[K, V]]:
         """Every key and value of a table that is no draft, as they are now."""
-        return list(self._items())
+        assert self._under is None, "a draft has no rows of its own"
+        # A copy, made in one step of the interpreter: another thread may keep its draft meanwhile. None is never kept
+        # here: `drop` takes the key away.
+        return list(self._own.items())  # type: ignore[arg-type]
 
     def newest(self) -> Iterator[V]:
         """Every value of a table that is no draft, the key that came last first."""
-        return (value for _, value in reversed(list(self._items())))
+        assert self._under is None, "a draft has no rows of its own"
+        return reversed(list(self._own.values()))  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(self._own) if self._under is None else sum(1 for _ in self.keys())

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from sys import intern
 from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct, field
@@ -295,13 +296,27 @@ _KEPT_OPENS = 20
 _KEPT_PAGES = 60
 
 
+_NONE: Mapping[str, str] = {}
+
+
+def slim(alert: Alert) -> Alert:
+    """The alert with texts that it has in common with others: of thousands of alerts most labels are the same few."""
+    return replace(alert, labels=_interned(alert.labels), annotations=_interned(alert.annotations),
+                   summary=intern(str(alert.summary)), group=intern(str(alert.group)), url=intern(str(alert.url)))
+
+
+def _interned(texts: Mapping[str, str]) -> Mapping[str, str]:
+    return {intern(str(name)): intern(str(text)) for name, text in texts.items()} if texts else _NONE
+
+
 def _alert_opened(state: State, fact: Fact | NewFact) -> None:
     data = fact.data
     key = Key(data["service"], data["key"])
     until = data.get("until")
-    alert = Alert(fact.subject, key, Severity(data["severity"]), data["summary"], data["labels"], fact.at, fact.at,
-                  data["group"], muted=data.get("muted", ""), annotations=data.get("annotations", {}),
-                  url=data.get("url", ""), until=datetime.fromisoformat(until) if until else None)
+    alert = slim(Alert(
+        fact.subject, key, Severity(data["severity"]), data["summary"], data["labels"], fact.at, fact.at,
+        data["group"], muted=data.get("muted", ""), annotations=data.get("annotations", _NONE),
+        url=data.get("url", ""), until=datetime.fromisoformat(until) if until else None))
     state.alerts[fact.subject] = alert
     state.firing[key] = fact.subject
     state.by_key[key.key] = (*(state.by_key.get(key.key) or ()), fact.subject)

@@ -107,13 +107,19 @@ def alerts_view(found: Alerts) -> View:
         f", {len(found.alerts):,} shown." if len(found.alerts) < found.firing else "."), "strong")
     rows = [(one.id, severity_cell(one.severity), one.summary, one.service or "–",
              format_duration(found.at - one.opened), f"{one.count:,}",
-             Cell(one.incident, link=f"incident/show?name={one.incident}") if one.incident
-             else Cell(one.muted or "waits", tone="quiet")) for one in found.alerts]
+             _where(one)) for one in found.alerts]
     return View("Alerts", (head, table("", ("alert", "severity", "what", "service", "for>", "times>", "incident"), rows,
                                        empty="No alert fires. Senders post them: mainstay serve, then "
                                              "http://127.0.0.1:8700/api/v2/alerts"),
                            Next(("mainstay incident list", "mainstay incident silence service=NAME --for 2h "
                                  "--comment why"))))
+
+
+def _where(one: AlertReading) -> Cell:
+    """The incident it is part of, and why nobody hears of it."""
+    if one.incident and not one.muted:
+        return Cell(one.incident, link=f"incident/show?name={one.incident}")
+    return Cell(", ".join(filter(None, (one.incident, one.muted))) or "waits", tone="quiet")
 
 
 ALERTS = Operation(
