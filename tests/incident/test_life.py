@@ -269,7 +269,7 @@ def test_an_incident_that_pages_nobody_stays_quiet_when_it_is_reopened(tmp_path:
 
 def test_merging_moves_alerts_raises_the_severity_and_later_alerts_follow_through_a_chain(plan: Plan):
     desk, _ = desk_of(plan, _PEOPLE)
-    first = desk.do(AlertEvent(T0, True, "a", severity="critical", labels=_TEAM)).incident
+    first = desk.do(AlertEvent(T0, True, "a", "db", severity="critical", labels=_TEAM)).incident
     second, third = opened(desk, Severity.SEV3), opened(desk, Severity.SEV3)
     desk.do(Merge(first, second, "ana"))
     desk.do(Merge(second, third, "ana"))
@@ -278,7 +278,8 @@ def test_merging_moves_alerts_raises_the_severity_and_later_alerts_follow_throug
     assert desk.do(AlertEvent(T0, True, "b", labels=_TEAM)).incident == third
     with pytest.raises(IllegalStep):
         desk.do(Merge(first, third, "ana"))
-    desk.do(AlertEvent(T0, False, "a"))
+    assert incident(desk, third).services == ("web", "db"), "the services of all three"
+    desk.do(AlertEvent(T0, False, "a", "db"))
     assert incident(desk, third).status is Status.OPEN
     desk.do(AlertEvent(T0, False, "b"))
     assert incident(desk, third).status is Status.RESOLVED

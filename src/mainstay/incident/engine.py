@@ -340,7 +340,8 @@ def _merge(act: Act, asked: Merge) -> None:
         raise InvalidInput(f"{into.id} is resolved", "merge into one that is open")
     alerts = act.state.alerts_of(one.id)
     act.record("incident.merged", one.id, {"into": into.id}, actor=asked.by)
-    act.record("incident.joined", into.id, {"alerts": [alert.id for alert in alerts], "from": one.id}, actor=asked.by)
+    act.record("incident.joined", into.id, {
+        "alerts": [alert.id for alert in alerts], "from": one.id, "services": list(one.services)}, actor=asked.by)
     paging.resolve(act, one.id, asked.by, f"merged into {into.id}")
     if one.severity.worse_than(into.severity):
         paging.raise_severity(act, into.id, one.severity, f"{one.id} was merged into it", by=asked.by)

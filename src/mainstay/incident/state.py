@@ -413,7 +413,10 @@ def _join(state: State, incident: str, alerts: Sequence[str]) -> None:
 
 
 def _incident_joined(state: State, fact: Fact | NewFact) -> None:
-    state._changed(fact.subject)
+    joined = [state.alerts.get(name) for name in fact.data["alerts"]]
+    services = dict.fromkeys((*state.incidents[fact.subject].services, *fact.data.get("services", ()),
+                              *(one.key.service for one in joined if one is not None and one.key.service)))
+    state._changed(fact.subject, services=tuple(services))
     _join(state, fact.subject, fact.data["alerts"])
 
 
