@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from mainstay.adapters.record import already_recorded, check_names, data_of, micros_of, moment_of, text_of
+from mainstay.adapters.record import already_recorded, check_names, data_of, micros_of, text_of, utc_of
 from mainstay.kernel.errors import InvalidInput, MainstayError
 from mainstay.kernel.journal import (
     Batch,
@@ -118,7 +118,7 @@ class MemoryJournal:
     def commit(self, batch: Batch) -> tuple[Fact, ...]:
         """Record the whole batch, or raise StaleClaim or AlreadyRecorded and record nothing of it."""
         check_names(batch)
-        kept = [(fact, moment_of(micros_of(fact.at)), _at_rest(fact.data)) for fact in batch.facts]
+        kept = [(fact, utc_of(fact.at), _at_rest(fact.data)) for fact in batch.facts]
         timers = [NewTimer(timer.key, timer.due, timer.kind, timer.subject, _at_rest(timer.data))
                   for timer in batch.set_timers]
         messages = [NewMessage(message.key, message.channel, _at_rest(message.data), message.not_before)

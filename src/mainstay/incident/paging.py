@@ -7,6 +7,7 @@ the timers in its own batch, so that of the two exactly one is committed.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -182,7 +183,7 @@ def _held(act: Act, one: Incident, person: str, reason: str) -> bool:
     """Whether the person was paged so often lately that this one is told together with others."""
     storm = act.plan.routing.storm
     pager = act.state.pagers.get(person) or Pager()
-    lately = [moment for moment in pager.went if moment > act.now - storm.within]
+    lately = pager.went[bisect_right(pager.went, act.now - storm.within):]
     if len(lately) < storm.pages and not pager.held:
         return False
     if not pager.held:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -57,7 +57,7 @@ class Change:
     at: datetime
     kind: str
     subject: str
-    data: dict[str, Any]
+    data: Mapping[str, Any]
 
 
 def read_events(lines: Iterable[str], file: str) -> list[Event]:

@@ -97,7 +97,7 @@ _PAGED = "incident.paged"
 
 
 def _outcome(journal: Journal, unanswered: Sequence[str]) -> Outcome:
-    changes = tuple(Change(fact.at, fact.kind, fact.subject, dict(fact.data))
+    changes = tuple(Change(fact.at, fact.kind, fact.subject, fact.data)
                     for fact in journal.facts(FactQuery(kinds=_SHOWN)) if fact.kind != _PAGED)
     return Outcome(tuple(_pages(journal)), changes, tuple(unanswered))
 
