@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, assert_never
 
 from mainstay.kernel.catalog import Catalog, Grammar
@@ -25,14 +25,18 @@ from mainstay.kernel.ports import (
     FileSet,
     Ledger,
     Notifier,
+    Probed,
     Rehearsal,
     Responders,
+    ServiceStanding,
     Source,
+    Spending,
     Survey,
     Surveyed,
     TextFile,
     World,
 )
+from mainstay.kernel.quantity import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,8 @@ def build_world(settings: Settings) -> World:
     journal = _Part(opened, "journal")
     return World(clock=clock, catalog=catalog, journal=journal, ledger=_Part(opened, "ledger"),
                  source=Sources(catalog, clock), survey=_survey, responders=_OnDuty(catalog, journal),
-                 rehearse=_rehearse, channels=lambda: channels_of(catalog, os.environ), findings=tuple(findings),
+                 rehearse=_rehearse, channels=lambda: channels_of(catalog, os.environ), spent=_spent,
+                 standing=_standing, probe=_probe, findings=tuple(findings),
                  alerts=lambda place: open_alerts(catalog, place, clock), actor=settings.actor,
                  progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
                  texts=_Texts())
@@ -244,6 +249,24 @@ def _rehearse(start: datetime) -> Rehearsal:
 
     clock = FakeClock(start)
     return Rehearsal(MemoryJournal(clock), clock)
+
+
+def _spent(world: World, services: Sequence[str], span: Span) -> tuple[Spending, ...]:
+    from mainstay.slo.operations.spending import spent_between  # noqa: PLC0415  (a lazy start)
+
+    return spent_between(world, services, span)
+
+
+def _standing(world: World, services: Sequence[str]) -> tuple[ServiceStanding, ...]:
+    from mainstay.slo.operations.standings import standing_of_services  # noqa: PLC0415  (a lazy start)
+
+    return standing_of_services(world, services)
+
+
+def _probe(url: str, time_out: timedelta) -> Probed:
+    from mainstay.adapters.health import probe  # noqa: PLC0415  (a lazy start)
+
+    return probe(url, time_out)
 
 
 def _survey(asked: Survey) -> Surveyed:

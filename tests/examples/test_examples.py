@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import command
-from docs.markdown import blocks
+from docs.markdown import blocks, session
 from mainstay.app import grammar
 from mainstay.kernel.catalog import Catalog, load
 from mainstay.kernel.finding import Finding
@@ -22,6 +22,7 @@ from mainstay.kernel.objective import Objective
 from mainstay.slo.policy import REFERENCE, TEMPLATE, zone_of
 from mainstay.slo.spec import ErrorBudgetPolicy
 from programs import need
+from scenarios.transcript import play
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 _BIN = Path(sys.executable).parent
@@ -163,3 +164,13 @@ def workflow() -> dict:
 def mainstay(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([_BIN / "mainstay", *arguments, "--store", f"sqlite:///{folder}/store.db"], cwd=folder,
                           text=True, capture_output=True, check=True)
+
+
+def test_every_command_of_the_on_call_runbook_works(tmp_path: Path):
+    text = (_EXAMPLES / "on-call-runbook.md").read_text(encoding="utf-8")
+    shutil.copytree(_EXAMPLES / "on-call-runbook", tmp_path, dirs_exist_ok=True)
+    shown = session(text)
+    failed = [(step.command, step.output) for step in play(shown, tmp_path, tmp_path) if step.exit_code]
+    assert failed == []
+    verbs = {step.command.split()[2] for step in shown.steps if step.command.startswith("mainstay incident")}
+    assert {"open", "list", "show", "ack", "diagnose", "note", "role", "status", "update", "resolve"} <= verbs

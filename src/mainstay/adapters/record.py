@@ -24,6 +24,11 @@ def micros_of(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+def utc_of(moment: datetime) -> datetime:
+    """The aware moment in UTC, as every store gives it back."""
+    return moment if moment.tzinfo is UTC else moment_of(micros_of(moment))
+
+
 def moment_of(micros: int) -> datetime:
     """The aware UTC moment of that many microseconds since 1970."""
     return _EPOCH + timedelta(microseconds=micros)

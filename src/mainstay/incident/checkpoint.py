@@ -18,7 +18,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from mainstay.incident.action_items import Item
 from mainstay.incident.layers import Table
+from mainstay.incident.review import Review
 from mainstay.incident.spec import Inhibition
 from mainstay.incident.state import Alert, Group, Incident, Key, Pager, Silence, State, slim
 
@@ -29,10 +31,11 @@ TABLES: Mapping[str, Any] = {
     "alerts": list[tuple[str, Alert]], "closed": list[tuple[Key, datetime]],
     "opens": list[tuple[Key, tuple[datetime, ...]]], "incidents": list[tuple[str, Incident]],
     "groups": list[tuple[str, Group]], "silences": list[tuple[str, Silence]], "pagers": list[tuple[str, Pager]],
+    "reviews": list[tuple[str, Review]], "actions": list[tuple[str, Item]],
 }
 """The tables that are written down, and what a part of each holds."""
 
-DERIVED = ("firing", "by_key", "muted", "members", "sources")
+DERIVED = ("firing", "by_key", "muted", "members", "sources", "marks")
 """The tables that follow from the others."""
 
 COUNTED = ("repeats", "until")
@@ -44,7 +47,7 @@ _ROWS = 2_000
 
 def form() -> str:
     """Names the shape of the state: two programs that give the same name read each other's checkpoints."""
-    shapes = [[one.__name__, *one.__struct_fields__] for one in (Alert, Incident, Group, Silence, Pager)]
+    shapes = [[one.__name__, *one.__struct_fields__] for one in (Alert, Incident, Group, Silence, Pager, Review, Item)]
     return hashlib.sha256(repr([sorted(TABLES), shapes]).encode()).hexdigest()[:16]
 
 
@@ -103,4 +106,6 @@ def _derive(state: State) -> None:
             members.setdefault(alert.incident, []).append(alert.id)
     for incident, alerts in members.items():
         state.members[incident] = tuple(alerts)
+    for item in state.actions.values():
+        state.mark(item)
     state.count_sources()

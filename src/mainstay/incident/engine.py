@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from mainstay.incident import intake, paging
+from mainstay.incident import aftermath, diagnosis, intake, paging, watch
 from mainstay.incident.act import Act
+from mainstay.incident.aftermath import AddItem, ChangeItem, DraftPostmortem, MoveItem, MovePostmortem, WriteSection
+from mainstay.incident.diagnosis import Diagnosed
 from mainstay.incident.intake import AlertEvent, Opening, Taken
 from mainstay.incident.lifecycle import Phase, Status, next_status
 from mainstay.incident.severity import Severity
@@ -180,7 +182,7 @@ class Sweep:
 
 Happening = (AlertEvent | Acknowledge | AcknowledgeAlert | Resolve | Open | SetStatus | SetSeverity | GiveRole
              | Note | PostUpdate | Merge | Split | MakeSilence | EndSilence | TryPage | Undelivered | Beat | Sweep
-             | Timer)
+             | Timer | Diagnosed | aftermath.Follow)
 
 
 def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line a happening)
@@ -232,8 +234,14 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
             return _beat(act, heartbeat)
         case Sweep(since):
             intake.note_repeats(act)
+            # Of two desks, one may mute an alert while the other ends what muted it.
+            intake.hear(act)
             if since is not None:
                 intake.forget_unheard(act, since)
+        case Diagnosed():
+            diagnosis.record(act, happening)
+        case DraftPostmortem() | WriteSection() | MovePostmortem() | AddItem() | ChangeItem() | MoveItem():
+            return Taken("recorded", "", aftermath.follow(act, happening))
         case other:
             assert_never(other)
     return Taken("recorded")
@@ -264,8 +272,9 @@ def _fell_silent(act: Act, timer: Timer) -> None:
 
 _RINGS: Mapping[str, Callable[[Act, Timer], None]] = {
     "escalate": paging.rung, "reach": paging.reached_again, "lapse": paging.lapsed, "update": paging.update_missed,
-    "told": paging.told_together, "gather": intake.gathered, "calm": intake.calmed, "silence": _silence_over,
-    "heartbeat": _fell_silent, "test": paging.test_over,
+    "stable": watch.over, "told": paging.told_together, "gather": intake.gathered, "calm": intake.calmed,
+    "silence": _silence_over, "heartbeat": _fell_silent, "test": paging.test_over,
+    "postmortem": aftermath.overdue, "action": aftermath.remind_owner,
 }
 """Kind of timer → what is done when it rings."""
 
@@ -325,6 +334,10 @@ def _set_status(act: Act, asked: SetStatus) -> None:
         intake.resolve_by_hand(act, one.id, asked.by)
         return
     act.record("incident.status-changed", one.id, {"from": one.status, "to": asked.to}, actor=asked.by)
+    if asked.to is Status.MONITORING:
+        watch.begin(act, one.id)
+    else:
+        watch.end(act, one.id)
 
 
 def _give_role(act: Act, asked: GiveRole) -> None:
@@ -350,7 +363,8 @@ def _merge(act: Act, asked: Merge) -> None:
         raise InvalidInput(f"{into.id} is resolved", "merge into one that is open")
     alerts = act.state.alerts_of(one.id)
     act.record("incident.merged", one.id, {"into": into.id}, actor=asked.by)
-    act.record("incident.joined", into.id, {"alerts": [alert.id for alert in alerts], "from": one.id}, actor=asked.by)
+    act.record("incident.joined", into.id, {
+        "alerts": [alert.id for alert in alerts], "from": one.id, "services": list(one.services)}, actor=asked.by)
     paging.resolve(act, one.id, asked.by, f"merged into {into.id}")
     if one.severity.worse_than(into.severity):
         paging.raise_severity(act, into.id, one.severity, f"{one.id} was merged into it", by=asked.by)

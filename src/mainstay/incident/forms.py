@@ -13,6 +13,7 @@ from mainstay.incident.mapping import parse_pointer
 from mainstay.incident.severity import WORDS, Severity
 from mainstay.incident.spec import (
     Addressee,
+    Diagnostics,
     EscalationPolicy,
     Flapping,
     Format,
@@ -277,10 +278,44 @@ def _pointer(reader: Reader, key: str, text: str | None = None) -> Pointer | Non
         return None
 
 
+# -- diagnostics --------------------------------------------------------------------------------------------------
+
+_LONGEST_CHECK = timedelta(seconds=3)
+"""What is found out is on the timeline within five seconds, so no check may take longer than this."""
+
+
+def read_diagnostics(reader: Reader) -> Iterator[Diagnostics]:
+    """mainstay/v1 Diagnostics."""
+    meta = read_metadata(reader)
+    spec = reader.child("spec", required=True)
+    reader.done()
+    if spec is None:
+        return
+    service = spec.text("service", default=meta.service or meta.name)
+    links = {key: _links(spec, key) for key in ("health", "dashboards", "runbooks")}
+    depends_on, time_out = spec.texts("depends_on"), spec.duration("time_out")
+    if time_out is not None and time_out > _LONGEST_CHECK:
+        spec.report("out-of-range", f"{spec.field('time_out')} is longer than three seconds",
+                    "write 3s or less: an incident is diagnosed within five", "time_out")
+    spec.done()
+    if meta.name:
+        yield Diagnostics(meta.name, meta.origin, service, links["health"], links["dashboards"], links["runbooks"],
+                          depends_on, min(time_out or timedelta(seconds=2), _LONGEST_CHECK))
+
+
+def _links(reader: Reader, key: str) -> tuple[str, ...]:
+    urls = reader.texts(key)
+    for url in urls:
+        if not url.startswith(("http://", "https://")):
+            reader.report("invalid-value", f'{reader.field(key)} holds "{url}"', "write http://… or https://…", key)
+    return urls
+
+
 FORMS = (
     Form("mainstay/v1 EscalationPolicy", read_escalation_policy, "mainstay/v1", "EscalationPolicy"),
     Form("mainstay/v1 Routing", read_routing, "mainstay/v1", "Routing"),
     Form("mainstay/v1 Heartbeat", read_heartbeat, "mainstay/v1", "Heartbeat"),
+    Form("mainstay/v1 Diagnostics", read_diagnostics, "mainstay/v1", "Diagnostics"),
     Form("mainstay/v1 Intake", read_intake, "mainstay/v1", "Intake"),
     channels.FORM,
 )

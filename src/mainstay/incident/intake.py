@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from mainstay.incident import paging
+from mainstay.incident import paging, watch
 from mainstay.incident.act import Act, snapshot
+from mainstay.incident.aftermath import note_recurrence
 from mainstay.incident.lifecycle import Status
 from mainstay.incident.routing import group_of, route_of, with_service
 from mainstay.incident.severity import Severity, severity_of
@@ -130,12 +131,14 @@ def _gather(act: Act, alert: Alert, route: Route) -> Taken:
     """The alert joins its group's incident, reopens it, opens one, or waits for others."""
     group = act.state.groups[alert.group]
     one = act.state.incidents.get(group.incident)
-    if one is not None and one.merged_into:
+    while one is not None and one.merged_into:
         one = act.state.incidents.get(one.merged_into)
     if one is not None and one.status is not Status.RESOLVED:
         act.record("incident.joined", one.id, {"alerts": [alert.id]})
         if alert.severity.worse_than(one.severity):
             paging.raise_severity(act, one.id, alert.severity, f"{alert.id} says {alert.severity}")
+        if one.status is Status.MONITORING:
+            watch.begin(act, one.id)
         return Taken("joined", alert.id, one.id)
     if one is not None and one.resolved is not None and act.now - one.resolved < route.reopen:
         return _reopen(act, one, alert)
@@ -199,6 +202,7 @@ def open_incident(act: Act, opening: Opening) -> str:
         "service": opening.services[0] if opening.services else "", "services": list(opening.services),
         "group": opening.group, "alerts": list(opening.alerts),
         "policy": snapshot(policy) if policy is not None else {}}, actor=opening.by)
+    note_recurrence(act, name, opening.alerts)
     paging.remind(act, name)
     if policy is not None:
         paging.begin(act, name, "opened")
@@ -270,8 +274,13 @@ def close(act: Act, alert: Alert, at: datetime, why: str) -> None:
     if group is not None and not group.waiting and not group.incident:
         act.clear_timers(f"gather:{alert.group}")
     one = act.state.incidents.get(alert.incident)
-    if one is not None and one.firing == 0 and one.status is not Status.RESOLVED:
-        paging.resolve(act, one.id, "system", "its alerts are over")
+    if one is not None and one.status is not Status.RESOLVED:
+        if one.firing:
+            # A fact of the incident, so that of two desks that each close one of the last two alerts, the second sees
+            # what the first did and resolves it.
+            act.record("incident.cleared", one.id, {"alert": alert.id, "firing": one.firing, "why": why})
+        else:
+            paging.resolve(act, one.id, "system", "its alerts are over")
     if any(all(matcher.holds(alert.labels) for matcher in rule.source) for rule in act.state.inhibitions):
         hear(act)
 

@@ -159,6 +159,26 @@ class Heartbeat:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Diagnostics:
+    """What is asked about a service when an incident of it opens.
+
+    Args:
+        health: URLs that answer a GET with success while the service is well.
+        depends_on: services it cannot do without.
+        time_out: for each health check.
+    """
+
+    name: str
+    origin: Position
+    service: str
+    health: tuple[str, ...] = ()
+    dashboards: tuple[str, ...] = ()
+    runbooks: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    time_out: timedelta = timedelta(seconds=2)
+
+
 # -- intakes ------------------------------------------------------------------------------------------------------
 
 Pointer = tuple[str, ...]

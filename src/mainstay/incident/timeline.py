@@ -53,6 +53,19 @@ def _stepped(data: Mapping[str, Any], _: str) -> str:
     return f"step {data['step'] + 1}{again}: {data['reason']}{late}"
 
 
+def _joined(data: Mapping[str, Any], _: str) -> str:
+    if not data["alerts"]:
+        return f"{data['from']} was merged into it"
+    return f"{', '.join(data['alerts'])} joined" + (f" from {data['from']}" if data.get("from") else "")
+
+
+def _close_asked(data: Mapping[str, Any], _: str) -> str:
+    waited = format_duration(data["seconds"])
+    if data["firing"]:
+        return f"still not over after {waited} of monitoring: {data['firing']} of its alerts fire"
+    return f"quiet for {waited}, twice as long as it lasted: time to resolve it"
+
+
 def _role(data: Mapping[str, Any], by: str) -> str:
     if not data["who"]:
         return f"nobody is {data['role']} any more, was {data['before']}"
@@ -63,8 +76,10 @@ def _role(data: Mapping[str, Any], by: str) -> str:
 _SAYS: Mapping[str, tuple[Callable[[Mapping[str, Any], str], str], Tone]] = {
     "opened": (lambda d, by: f"opened: {d.get('title', d.get('text', ''))}" + ("" if by == "system" else f", by {by}"),
                "strong"),
-    "joined": (lambda d, _: f"{', '.join(d['alerts'])} joined" + (f" from {d['from']}" if d.get("from") else ""),
-               "quiet"),
+    "joined": (_joined, "quiet"),
+    "cleared": (lambda d, _: f"{d['alert']} is over, {d['firing']} still fire", "quiet"),
+    "diagnosed": (lambda d, _: f"{d['part']}: {d['text']}", "plain"),
+    "close-asked": (_close_asked, "warn"),
     "stepped": (_stepped, "quiet"),
     "paged": (_paged, "plain"),
     "waits": (lambda d, _: f"{d['to']} is paged later, by their own rules", "quiet"),
@@ -88,6 +103,7 @@ _SAYS: Mapping[str, tuple[Callable[[Mapping[str, Any], str], str], Tone]] = {
     "room-archived": (lambda d, _: f"war room {d['room']} archived", "quiet"),
     "merged": (lambda d, by: f"merged into {d['into']} by {by}", "plain"),
     "reopened": (lambda d, _: f"reopened by {d['alert']}", "warn"),
+    "recurred": (lambda d, _: d["text"], "warn"),
     "resolved": (lambda d, by: f"resolved after {format_duration(d.get('seconds', 0.0))}: {d.get('how', '')}"
                  + ("" if by == "system" else f", by {by}"), "good"),
 }
@@ -103,4 +119,5 @@ def line(fact: Fact) -> Line:
     """The fact as a line."""
     kind = fact.kind.partition(".")[2]
     says, tone = _SAYS.get(kind, (lambda data, _: str(data.get("text", kind)), "plain"))
-    return Line(fact.seq, fact.at, kind, fact.actor, says(fact.data, fact.actor), tone)
+    # What was found out speaks as loudly as what was found.
+    return Line(fact.seq, fact.at, kind, fact.actor, says(fact.data, fact.actor), fact.data.get("tone", tone))

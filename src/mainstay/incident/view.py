@@ -40,7 +40,7 @@ def incidents_table(found: Sequence[Incident], now: datetime, title: str = "") -
     return table(title, ("incident", "severity", "status", "what", "service", "for>", "who has it"), [
         (Cell(one.id, link=f"incident/show?name={one.id}"), severity_cell(one.severity), str(one.status), one.title,
          one.service or "–", format_duration((one.resolved or now) - one.opened), holder(one)) for one in ordered],
-        empty="No incident is open. Alerts open them, or: mainstay incident open 'what is broken'")
+        empty="Alerts open incidents, or: mainstay incident open 'what is broken'")
 
 
 def timeline_of(lines: Sequence[Line], title: str = "Timeline") -> Timeline:

@@ -11,7 +11,7 @@ from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.finding import Finding
 from mainstay.kernel.journal import Data, Journal
-from mainstay.kernel.quantity import SLOT, Span
+from mainstay.kernel.quantity import SLOT, Span, State
 from mainstay.kernel.series import FloatArray, Series
 
 
@@ -520,6 +520,73 @@ class Notifier(Protocol):
         ...
 
 
+# -- what another word knows -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What an objective lost in a stretch of time; the field names are stable JSON.
+
+    Args:
+        target: 0..1.
+        bad, total: events that were bad, and all of them, in the stretch.
+        allowed: bad events that the objective's whole window allows, as counted when the stretch ended.
+        share: of the window's budget that the stretch spent, 0..; None where nothing was measured, or the target leaves
+            no budget and something was lost.
+        until: the end of the last measured slot of the stretch; None when nothing was measured.
+        unit: `events`, or `slices` where time is what counts.
+    """
+
+    objective: str
+    service: str
+    target: float
+    window: str
+    bad: float
+    total: float
+    allowed: float
+    share: float | None
+    until: datetime | None
+    unit: str = "events"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStanding:
+    """How an objective of a service stands, from the ledger.
+
+    Args:
+        state: healthy, at_risk, violated, no_data.
+        spent: share of the window's budget, above 1 when overspent; None without data.
+        burn: how many times faster than allowed it was spent in the last hour; None without data.
+    """
+
+    objective: str
+    service: str
+    state: State
+    window: str
+    spent: float | None
+    burn: float | None
+    depends_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a URL answered.
+
+    Args:
+        status: HTTP's; None when nothing answered, and `problem` says why.
+    """
+
+    url: str
+    status: int | None
+    seconds: float
+    problem: str = ""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it answered with success."""
+        return self.status is not None and self.status < 400
+
+
 # -- the world ----------------------------------------------------------------------------------------------------
 
 
@@ -535,6 +602,18 @@ def no_other_catalog(place: str) -> Catalog:
     raise InvalidInput(f"no catalog can be read from {place} here", "run the command line beside the catalog's files")
 
 
+def _nothing_spent(world: World, services: Sequence[str], span: Span) -> tuple[Spending, ...]:  # noqa: ARG001
+    return ()
+
+
+def _no_standing(world: World, services: Sequence[str]) -> tuple[ServiceStanding, ...]:  # noqa: ARG001
+    return ()
+
+
+def _no_probe(url: str, time_out: timedelta) -> Probed:
+    raise AssertionError(f"this world was made without a way to ask {url} within {time_out}")
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """All that an operation is handed: what is declared, what is recorded, who asks, and the time.
@@ -545,6 +624,9 @@ class World:
         responders: who is there to be paged.
         rehearse: an empty journal on a virtual clock that shows the moment given.
         channels: everything that can be sent to, by the channel's name.
+        spent: what every objective of these services lost over a span, from the ledger; it is the word slo that knows.
+        standing: how every objective of these services stands, the worst first; it is the word slo that knows.
+        probe: asks a URL for its health, within a time in all.
         alerts: opens a history of alerts.
         catalog_at: the catalog of another folder, or of this one at a git revision, free of mistakes.
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
@@ -561,6 +643,9 @@ class World:
     responders: Responders = _NOBODY
     rehearse: Callable[[datetime], Rehearsal] = _no_rehearsal
     channels: Callable[[], Mapping[str, Notifier]] = dict
+    spent: Callable[[World, Sequence[str], Span], tuple[Spending, ...]] = _nothing_spent
+    standing: Callable[[World, Sequence[str]], tuple[ServiceStanding, ...]] = _no_standing
+    probe: Callable[[str, timedelta], Probed] = _no_probe
     findings: tuple[Finding, ...] = ()
     alerts: Callable[[AlertPlace], AlertHistory] = no_alert_history
     actor: str = "system"

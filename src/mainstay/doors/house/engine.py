@@ -51,7 +51,7 @@ def engine_metrics(engine: Engine) -> str:
     return "\n".join(lines) + "\n"
 
 
-class _Worker(threading.Thread):
+class Worker(threading.Thread):
     """Does its round again and again until it is told to stop; trouble is said and the next round tries again."""
 
     def __init__(self, name: str, round_: Callable[[], float]) -> None:
@@ -62,6 +62,7 @@ class _Worker(threading.Thread):
         self.problem = ""
 
     def run(self) -> None:
+        """Until `end` is called."""
         while not self._ending:
             # Cleared before the round: what happens while it goes on is the next round's work.
             self._woken.clear()
@@ -77,9 +78,11 @@ class _Worker(threading.Thread):
             self._woken.wait(pause)
 
     def wake(self) -> None:
+        """Do not wait for the next round. From any thread."""
         self._woken.set()
 
     def end(self) -> None:
+        """Stop after the round under way."""
         self._ending = True
         self._woken.set()
 
@@ -93,8 +96,8 @@ class Engine:
         self._since: datetime | None = None
         self._swept: datetime | None = None
         self.inbox = Inbox(self.desk, self._woken)
-        self._ringer = _Worker("mainstay-ringer", self._ring)
-        self._senders = [_Worker(f"mainstay-sender-{name}", self._sending(name)) for name in self._channels]
+        self._ringer = Worker("mainstay-ringer", self._ring)
+        self._senders = [Worker(f"mainstay-sender-{name}", self._sending(name)) for name in self._channels]
 
     def desk(self) -> Desk:
         """The desk under the catalog in force."""

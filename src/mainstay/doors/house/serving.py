@@ -19,11 +19,13 @@ from mainstay.doors.alertmanager_api import AlertmanagerApi
 from mainstay.doors.front import Act, Front, Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp
 from mainstay.doors.house.engine import Engine, engine_metrics
+from mainstay.doors.house.rounds import Rounds
 from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
 from mainstay.doors.intake import IntakeDoor
 from mainstay.doors.slack import slack_routes
 from mainstay.doors.sse import Feed
+from mainstay.doors.web.incident_content import incident_pages
 from mainstay.doors.web.monitoring_content import Seen, monitoring_pages, noise_of
 from mainstay.doors.web.oncall_content import on_call_table
 from mainstay.doors.web.oncall_content import pages as oncall_pages
@@ -239,6 +241,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     feed = Feed()
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
     engine = Engine(lambda: clockwork.world, world.channels())
+    rounds = Rounds(lambda: clockwork.world, feed)
 
     def audit(act: Act) -> None:
         world.journal.commit(Batch([NewFact("server.act", act.operation, world.clock.now(), {
@@ -259,23 +262,29 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         door = IntakeDoor(front, engine.inbox, engine.desk, os.environ)
         return {**door.routes(), **AlertmanagerApi(front, door, engine.desk).routes()}
 
-    hooks = Hooks(metrics, lambda: (*((clockwork.problem,) if clockwork.problem else ()), *engine.problems), feed,
-                  audit, resource_link, raw,
-                  lambda front: slack_routes(front, lambda actor: replace(clockwork.world, actor=actor)))
-    app = build_app(operations_of_all(), lambda actor: replace(clockwork.world, actor=actor), settings,
+    def problems() -> tuple[str, ...]:
+        return tuple(filter(None, (clockwork.problem, *engine.problems, rounds.problem)))
+
+    def world_of(actor: str) -> World:
+        return replace(clockwork.world, actor=actor)
+
+    hooks = Hooks(metrics, problems, feed, audit, resource_link, raw, lambda front: slack_routes(front, world_of))
+    app = build_app(operations_of_all(), world_of, settings,
                     (*pages(latest, lambda asked: seen(asked).alerts, on_call_table), *monitoring_pages(latest, seen),
-                     *oncall_pages()), hooks)
+                     *incident_pages(), *oncall_pages()), hooks)
     begun = world.clock.now()
 
     def answering(url: str) -> None:
         clockwork.start()
         engine.start()
+        rounds.start()
         started(url, clockwork, server)
 
     server = Server(app, settings, feed, answering)
     try:
         server.run()
     finally:
+        rounds.end()
         engine.end()
         if clockwork.is_alive():
             clockwork.end()

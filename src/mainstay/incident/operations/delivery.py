@@ -10,7 +10,8 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from mainstay.incident.operations.outbox import LEASE, Outbox
 from mainstay.kernel.channels import TOGETHER
@@ -57,6 +58,14 @@ class Delivery:
             channel.join(max(until - time.monotonic(), 0.0))
 
 
+class _Held(NamedTuple):
+    """A message of ours: when it was taken by the wall clock, and since when it is here by the monotonic one."""
+
+    message: Message
+    taken: datetime
+    since: float
+
+
 class _Channel(threading.Thread):
     """Takes the messages of one channel and hands them to the lanes of their addresses."""
 
@@ -65,7 +74,7 @@ class _Channel(threading.Thread):
         self._outbox, self._channel, self._worker, self._poll = outbox, channel, worker, poll
         self.woken, self.over = threading.Event(), threading.Event()
         self._lock = threading.Lock()
-        self._lanes: dict[str, deque[tuple[Message, float]]] = {}
+        self._lanes: dict[str, deque[_Held]] = {}
 
     def run(self) -> None:
         """Until `over` is set."""
@@ -73,8 +82,8 @@ class _Channel(threading.Thread):
             while not self.over.is_set():
                 try:
                     taken = self._outbox.take(self._channel, self._worker, LANES)
-                    for message in taken:
-                        self._enlist(message, pool)
+                    for message, at in taken:
+                        self._enlist(_Held(message, at, time.monotonic()), pool)
                 except MainstayError as error:
                     log.error("%s: nothing can be sent for now: %s", self._channel, error.message)
                     taken = []
@@ -83,19 +92,19 @@ class _Channel(threading.Thread):
                     self.woken.wait(self._poll)
                     self.woken.clear()
 
-    def _enlist(self, message: Message, pool: ThreadPoolExecutor) -> None:
-        lane = _lane_of(message)
+    def _enlist(self, held: _Held, pool: ThreadPoolExecutor) -> None:
+        lane = _lane_of(held.message)
         with self._lock:
             waiting = self._lanes.get(lane)
             if waiting is not None and len(waiting) < IN_A_LANE:
-                waiting.append((message, time.monotonic()))
+                waiting.append(held)
                 return
             if waiting is None:
-                self._lanes[lane] = deque([(message, time.monotonic())])
+                self._lanes[lane] = deque([held])
         if waiting is None:
             pool.submit(self._send_all, lane)
         else:
-            self._outbox.put_back(message, _LATER)
+            self._outbox.put_back(held.message, _LATER)
 
     def _send_all(self, lane: str) -> None:
         """Send the messages of a lane, one after the other, until there is none."""
@@ -105,12 +114,12 @@ class _Channel(threading.Thread):
                 if not waiting or self.over.is_set():
                     del self._lanes[lane]
                     return
-                message, since = waiting.popleft()
-            held = time.monotonic() - since
-            if held > (LEASE - TOGETHER).total_seconds():
+                held = waiting.popleft()
+            message = held.message
+            if time.monotonic() - held.since > (LEASE - TOGETHER).total_seconds():
                 continue  # it might be taken by another while we send it; after its lease somebody sends it
             try:
-                self._outbox.settle(message)
+                self._outbox.settle(message, held.taken)
             except MainstayError as error:
                 log.error("%s: %s is free again after its lease: %s", self._channel, message.key, error.message)
             except Exception:

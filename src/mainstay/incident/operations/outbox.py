@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from mainstay.incident.engine import Undelivered
@@ -55,13 +55,15 @@ class Outbox:
         """Send what waits in the channel, one after the other; how many were settled."""
         settled = 0
         while taken := self.take(channel, worker, 1):
-            for message in taken:
-                settled += self.settle(message)
+            for message, at in taken:
+                settled += self.settle(message, at)
         return settled
 
-    def take(self, channel: str, worker: str, limit: int) -> list[Message]:
-        """Messages that wait in the channel, for this worker to settle within LEASE."""
-        return self._journal.take_messages(self._clock.now(), worker, channel=channel, limit=limit, lease=LEASE)
+    def take(self, channel: str, worker: str, limit: int) -> list[tuple[Message, datetime]]:
+        """Messages that wait in the channel, for this worker to settle within LEASE of the moment given with each."""
+        now = self._clock.now()
+        return [(message, now) for message in self._journal.take_messages(now, worker, channel=channel, limit=limit,
+                                                                          lease=LEASE)]
 
     def put_back(self, message: Message, after: timedelta) -> None:
         """Leave the message for later, or for another worker."""
@@ -70,8 +72,16 @@ class Outbox:
         except StaleClaim:
             log.warning("%s was taken over by another sender", message.key)
 
-    def settle(self, message: Message) -> bool:
-        """Send the message, or put it back; whether it needs no further try."""
+    def settle(self, message: Message, taken: datetime) -> bool:
+        """Send the message, or put it back; whether it needs no further try.
+
+        Args:
+            taken: when it was taken; this worker may act for it for LEASE from then on.
+        """
+        if self._clock.now() - taken >= LEASE:
+            # This process was stopped in between; whoever took the message over has sent it, or will.
+            log.warning("%s was held for longer than its lease and is left to another sender", message.key)
+            return False
         if message.data["what"] in ("room", "answer"):
             return self._follow(message)
         dropped = unwanted(message, self._desk.caught_up())

@@ -11,7 +11,7 @@ from mainstay.kernel.finding import InvalidFiles, did_you_mean, errors_of
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.operation import Operation, arg
-from mainstay.kernel.ports import World
+from mainstay.kernel.ports import ServiceStanding, World
 from mainstay.kernel.view import Next, Text, View
 from mainstay.kernel.wording import many
 from mainstay.slo.lifecycle import RECORD_KINDS, Record, records
@@ -124,6 +124,17 @@ def report(world: World, request: ReportRequest) -> Report:
     judged = judge(world, choose(world, request.names, request.service), refresh=not request.offline,
                    stale_ok=request.stale_ok)
     return Report(world.clock.now(), tuple(one.standing for one in judged))
+
+
+def standing_of_services(world: World, services: Sequence[str]) -> tuple[ServiceStanding, ...]:
+    """How every objective of these services stands, the worst first, from the ledger alone: no source is asked."""
+    wanted = set(services)
+    chosen = [one for one in world.catalog.of(Objective) if one.service in wanted]
+    judged = {one.objective.name: one for one in judge(world, chosen, refresh=False)} if chosen else {}
+    return tuple(ServiceStanding(
+        one.name, one.service, one.status, one.window, one.spent, one.burn_rates.get("1h"),
+        tuple(each.service for each in judged[one.name].objective.dependencies))
+        for one in worst_first(tuple(one.standing for one in judged.values())))
 
 
 def report_view(found: Report) -> View:

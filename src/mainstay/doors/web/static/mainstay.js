@@ -20,6 +20,35 @@ function localise(root) {
   }
 }
 
+// -- times that go on: counted from the moment they are shown, so that this machine's clock need not be right ---------
+const two = (number) => String(number).padStart(2, "0");
+
+function words(seconds) {
+  const [d, h, m, s] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, Math.floor(seconds) % 60];
+  if (d) return `${d} d ${h} h`;
+  if (h) return `${h} h ${m} m`;
+  return m ? `${m} m ${s} s` : `${s} s`;
+}
+
+function tick() {
+  for (const one of document.querySelectorAll(".ticking")) {
+    one.shown ??= performance.now();
+    const passed = (performance.now() - one.shown) / 1000;
+    if (one.dataset.counts === "up") {
+      one.textContent = words(Number(one.dataset.seconds) + passed);
+    } else {
+      const left = Number(one.dataset.seconds) - passed;
+      const whole = Math.floor(Math.abs(left));
+      const clock = `${two(Math.floor(whole / 60))}:${two(whole % 60)}`;
+      one.textContent = left >= 0 ? `in ${clock}` : `overdue by ${clock}`;
+      one.classList.toggle("bad", left < 0);
+      one.classList.toggle("tone", left < 0);
+    }
+  }
+}
+
+if (document.querySelector(".ticking") || document.querySelector("[data-live]")) setInterval(tick, 1000);
+
 // -- charts: the value under the pointer ----------------------------------------------------------------------------
 function read(drawing, clientX) {
   const data = drawing.readings || (drawing.readings = JSON.parse(drawing.dataset.readings));

@@ -1,0 +1,111 @@
+"""What `mainstay serve` does when something happens to an incident: pages hear of it, and a new one is diagnosed.
+
+It follows the journal, so it does not matter who recorded it: this server, a command, another server. Two servers on
+one store each tell their own pages; an incident is diagnosed by the first that finds nothing found out yet.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+from mainstay.doors.house.engine import Worker
+from mainstay.doors.sse import Feed
+from mainstay.incident.operations.desk import desk_of
+from mainstay.incident.operations.diagnose import diagnose
+from mainstay.incident.state import Incident
+from mainstay.kernel.errors import MainstayError
+from mainstay.kernel.journal import FactQuery
+from mainstay.kernel.ports import World
+
+log = logging.getLogger("mainstay.rounds")
+EVERY = 0.3
+"""Seconds between two looks at the journal."""
+
+AT_ONCE = 4
+WAITING = 40
+"""Incidents that may wait to be diagnosed. In a storm of thousands the worst come first and the rest are left out: the
+command and the page do it when somebody asks."""
+
+_FRESH = timedelta(minutes=2)
+"""An incident that opened longer ago, while nothing ran, is not diagnosed any more: what holds now is not why it
+opened."""
+
+WATCHED = ("incident.", "alert.", "postmortem.", "action.")
+
+
+class Rounds:
+    """Follows the journal. `world` is asked anew each round, for the catalog may have changed."""
+
+    def __init__(self, world: Callable[[], World], feed: Feed) -> None:
+        self._world, self._feed = world, feed
+        self._seen: int | None = None
+        self._waiting: set[str] = set()
+        self._doctors = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="mainstay-diagnose")
+        self._worker = Worker("mainstay-rounds", self._round)
+
+    @property
+    def problem(self) -> str:
+        """What does not work at the moment."""
+        return self._worker.problem
+
+    def start(self) -> None:
+        """Begin."""
+        self._worker.start()
+
+    def end(self) -> None:
+        """Finish what is being diagnosed; each takes a few seconds at most."""
+        if self._worker.is_alive():
+            self._worker.end()
+            self._worker.join(timeout=15)
+        self._doctors.shutdown(wait=True, cancel_futures=True)
+
+    def _round(self) -> float:
+        world = self._world()
+        head = world.journal.head()
+        if self._seen is None:
+            self._seen = head
+            since = world.clock.now() - _FRESH
+            self._diagnose(world, [one for one in desk_of(world).caught_up().open_incidents() if one.opened >= since])
+        elif head > self._seen:
+            self._follow(world, head)
+        return EVERY
+
+    def _follow(self, world: World, head: int) -> None:
+        changed: dict[str, None] = {}
+        opened: list[str] = []
+        for fact in world.journal.facts(FactQuery(kinds=WATCHED, after=self._seen or 0)):
+            word = fact.kind.partition(".")[0]
+            changed |= dict.fromkeys(("incident", fact.subject if word == "incident" else word))
+            if fact.kind == "incident.opened":
+                opened.append(fact.subject)
+            head = max(head, fact.seq)
+        self._seen = head
+        for topic in changed:
+            self._feed.publish(topic)
+        incidents = desk_of(world).caught_up().incidents
+        self._diagnose(world, [one for name in opened if (one := incidents.get(name)) is not None])
+
+    def _diagnose(self, world: World, opened: Sequence[Incident]) -> None:
+        for one in sorted(opened, key=lambda one: one.severity.rank):
+            if len(self._waiting) >= WAITING:
+                log.warning("%d incidents opened at once: %s and the rest are diagnosed when somebody asks",
+                            len(opened), one.id)
+                return
+            self._waiting.add(one.id)
+            self._doctors.submit(self._examine, replace(world, actor="system"), one)
+
+    def _examine(self, world: World, one: Incident) -> None:
+        try:
+            known = FactQuery(kinds=("incident.diagnosed",), subject=one.id, limit=1)
+            if next(iter(world.journal.facts(known)), None) is None:
+                diagnose(world, one)
+        except MainstayError as error:
+            log.error("%s could not be diagnosed: %s", one.id, error.message)
+        except Exception:
+            log.exception("%s could not be diagnosed", one.id)
+        finally:
+            self._waiting.discard(one.id)

@@ -1,0 +1,303 @@
+"""How a post-mortem is laid out: our own structure, and those of seven public templates, as tables. Pure.
+
+A heading has parts; a part is drawn from the post-mortem, and one that has nothing says what is missing, so that no
+heading is ever bare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mainstay.incident.document import Block, Grid, Heading, Listing, Missing, Prose
+from mainstay.incident.postmortem import PostMortem
+from mainstay.incident.review import Stage
+from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.finding import did_you_mean
+from mainstay.kernel.ports import Spending
+from mainstay.kernel.quantity import format_duration
+from mainstay.kernel.wording import count, many
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A heading of a layout and the parts below it, each the key of a section or of a drawing."""
+
+    level: int
+    text: str
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A layout. `origin` says whose headings these are."""
+
+    origin: str
+    heads: tuple[Head, ...]
+    first: tuple[str, ...] = ()
+
+
+def _moment(at: datetime | None) -> str:
+    return "–" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _length(document: PostMortem) -> str:
+    return format_duration(document.seconds)
+
+
+def _since(document: PostMortem, at: datetime | None) -> str:
+    return "–" if at is None else format_duration((at - document.first_impact) / timedelta(seconds=1))
+
+
+def _who(document: PostMortem, role: str) -> str:
+    return next((part.who for part in document.people if part.role == role), "nobody")
+
+
+# -- drawings -----------------------------------------------------------------------------------------------------
+
+
+def _facts(document: PostMortem) -> list[Block]:
+    end = f"{document.resolved:%Y-%m-%d %H:%M:%S} UTC" if document.resolved else "it goes on"
+    return [Listing((
+        f"Incident: {document.incident}, {document.severity}", f"Status: {document.state}, due {_moment(document.due)}",
+        f"Date: {document.first_impact:%Y-%m-%d}",
+        f"Duration: {_length(document)} ({_moment(document.first_impact)} to {end})",
+        f"Services: {', '.join(document.services) or 'none was named'}",
+        f"Commander: {_who(document, 'commander')}"))]
+
+
+def _status(document: PostMortem) -> list[Block]:
+    return [Prose(f"{str(document.state).capitalize()}, due {_moment(document.due)}.")]
+
+
+def _date(document: PostMortem) -> list[Block]:
+    return [Prose(f"{document.first_impact:%Y-%m-%d}, {_moment(document.first_impact)} to "
+                  f"{_moment(document.resolved)}.")]
+
+
+def _start(document: PostMortem) -> list[Block]:
+    return [Prose(_moment(document.first_impact))]
+
+
+def _end(document: PostMortem) -> list[Block]:
+    return [Prose(_moment(document.resolved))]
+
+
+def _duration(document: PostMortem) -> list[Block]:
+    return [Prose(f"{_length(document)}, from the first impact to the end.")]
+
+
+def _times(document: PostMortem) -> list[Block]:
+    rows = [("first impact", document.first_impact), ("detected", document.detected),
+            ("acknowledged", document.acknowledged), ("mitigated", document.mitigated),
+            ("resolved", document.resolved)]
+    return [Grid(("what", "when", "after"), tuple((name, _moment(at), _since(document, at)) for name, at in rows))]
+
+
+def _detected(document: PostMortem) -> list[Block]:
+    took = f"{_since(document, document.acknowledged)} after the first impact" if document.acknowledged else "by nobody"
+    return [Prose(f"Detected {_since(document, document.detected)} after the first impact, acknowledged {took}.")]
+
+
+def _ended(document: PostMortem) -> list[Block]:
+    return [Prose(f"Resolved at {_moment(document.resolved)}: {document.how_resolved or 'by hand'}.")]
+
+
+def _timeline(document: PostMortem) -> list[Block]:
+    return [Listing(tuple(f"{one.at:%H:%M:%S} {one.text} (event {one.event})" if one.at.date()
+                          == document.first_impact.date() else f"{one.at:%-d %b %H:%M:%S} {one.text} "
+                          f"(event {one.event})" for one in document.timeline))]
+
+
+def _people(document: PostMortem) -> list[Block]:
+    return [Grid(("role", "who"), tuple((one.role or "responder", one.who) for one in document.people))] \
+        if document.people else [Prose("Nobody took part: it ended by itself.")]
+
+
+def spending_text(one: Spending) -> str:
+    """What an objective lost, in a sentence."""
+    promise = f"{one.target * 100:g} % over {one.window}"
+    if one.until is None:
+        return f"{one.objective} ({promise}): no data was measured in this time"
+    lost = f"{count(one.bad)} of {count(one.total)} {one.unit} were bad"
+    if one.share is None:
+        return f"{one.objective} ({promise}): {lost}, and the target leaves no budget"
+    return (f"{one.objective} ({promise}): {one.share * 100:.1f} % of the budget spent; {lost}, "
+            f"{count(round(one.allowed, 1))} are allowed; measured until {one.until:%H:%M} UTC")
+
+
+def _budget(document: PostMortem) -> list[Block]:
+    if document.spending:
+        return [Listing(tuple(spending_text(one) for one in document.spending))]
+    named = ", ".join(document.services)
+    return [Prose(f"Error budget: no objective is declared for {named}." if named
+                  else "Error budget: the incident names no service, so no objective is concerned.")]
+
+
+def _changes(document: PostMortem) -> list[Block]:
+    if not document.changes:
+        return [Prose("No deployment, flag or experiment was recorded in the six hours before, or during it.")]
+    return [Listing(tuple(
+        f"{one.at:%-d %b %H:%M:%S} {one.kind} of {one.service or 'an unnamed service'}"
+        f"{': ' + one.text if one.text else ''}{'' if one.near else ', another service'} (event {one.event})"
+        for one in document.changes))]
+
+
+def _pages(document: PostMortem) -> list[Block]:
+    pages = document.pages
+    if not pages.made:
+        return [Prose("Nobody was paged.")]
+    people = f"{pages.people} {'person' if pages.people == 1 else 'people'} or channels"
+    failed = f"; {pages.failed} were not delivered" if pages.failed else ""
+    return [Prose(f"{many(pages.made, 'page')} to {people}{failed}.")]
+
+
+_KIND_HEADS = {"prevent": "Prevention", "detect": "Detection", "mitigate": "Response"}
+
+
+def _actions(document: PostMortem) -> list[Block]:
+    if not document.actions:
+        said = document.text("no-actions")
+        return [Prose(said, written=True)] if said else [Missing(
+            "what is to be done, by whom, until when",
+            f"mainstay incident action add {document.incident} 'what is to be done' --owner WHO --due DATE")]
+    rows = [(one.id, one.priority, _KIND_HEADS[one.kind].lower(), one.text, one.owner or "nobody yet",
+             one.due.isoformat() if one.due else "no date yet", one.link or "–", str(one.state))
+            for kind in _KIND_HEADS for one in document.actions if one.kind == kind]
+    return [Grid(("action", "priority", "for", "what", "owner", "due", "tracker", "state"), tuple(rows))]
+
+
+def _before(document: PostMortem) -> list[Block]:
+    return [Prose(f"It happened before: {', '.join(document.like)}, of which action items were not finished.")] \
+        if document.like else []
+
+
+_DRAWN: Mapping[str, Callable[[PostMortem], list[Block]]] = {
+    "facts": _facts, "status": _status, "date": _date, "start": _start, "end": _end, "duration": _duration,
+    "times": _times, "detected": _detected, "ended": _ended, "timeline": _timeline, "people": _people,
+    "budget": _budget, "changes": _changes, "pages": _pages, "actions": _actions, "before": _before,
+}
+"""What is drawn from facts, by its key."""
+
+
+# -- the layouts --------------------------------------------------------------------------------------------------
+
+LAYOUTS: Mapping[str, Layout] = {
+    "mainstay": Layout("the structure of the reference: summary to supporting information", (
+        Head(2, "Summary", ("summary",)),
+        Head(2, "Timeline (all times UTC)", ("timeline",)),
+        Head(2, "Root cause", ("cause", "trigger")),
+        Head(3, "Five whys", ("whys",)),
+        Head(2, "Contributing factors", ("factors",)),
+        Head(2, "Impact", ("times", "users", "budget", "impact?")),
+        Head(2, "Detection", ("detected", "detection")),
+        Head(2, "Resolution", ("ended", "resolution")),
+        Head(2, "Action items", ("before", "actions")),
+        Head(2, "Lessons learned"),
+        Head(3, "What went well", ("went-well",)),
+        Head(3, "What went poorly", ("went-poorly",)),
+        Head(3, "Where we got lucky", ("lucky",)),
+        Head(2, "Supporting information"),
+        Head(3, "What changed shortly before", ("changes",)),
+        Head(3, "Pages", ("pages",)),
+        Head(3, "People", ("people",)),
+        Head(3, "Links", ("links",))), ("facts",)),
+    "google": Layout("Google, Site Reliability Engineering, appendix D", (
+        Head(3, "Date", ("date",)), Head(3, "Authors", ("people",)), Head(3, "Status", ("status",)),
+        Head(3, "Summary", ("summary",)), Head(3, "Impact", ("users", "budget", "impact?")),
+        Head(3, "Root causes", ("cause", "whys", "factors")), Head(3, "Trigger", ("trigger", "changes")),
+        Head(3, "Resolution", ("ended", "resolution")), Head(3, "Detection", ("detected", "detection")),
+        Head(2, "Action items", ("before", "actions")), Head(2, "Lessons learned"),
+        Head(3, "What went well", ("went-well",)), Head(3, "What went wrong", ("went-poorly",)),
+        Head(3, "Where we got lucky", ("lucky",)), Head(2, "Timeline", ("timeline",)),
+        Head(2, "Supporting information", ("pages", "links")))),
+    "azure": Layout("Microsoft Azure's status history", (
+        Head(3, "Date", ("date",)), Head(3, "Summary of impact", ("summary", "budget")),
+        Head(3, "Customer impact", ("users", "impact?")),
+        Head(3, "Root cause and mitigation", ("cause", "trigger", "factors", "ended", "resolution")),
+        Head(3, "Next steps", ("before", "actions")), Head(3, "Provide feedback", ("links",)))),
+    "elastic": Layout("Elastic Cloud's incident reports", (
+        Head(2, "Background", ("background",)), Head(2, "What happened", ("summary", "changes")),
+        Head(3, "Chain of events", ("timeline",)), Head(2, "Root cause", ("cause", "trigger", "factors")),
+        Head(2, "Resolution", ("ended", "resolution")), Head(2, "Impact", ("users", "budget", "impact?")),
+        Head(2, "Action items", ("before", "actions"))), ("facts",)),
+    "kehoe": Layout("Michael Kehoe's template", (
+        Head(3, "Summary", ("facts", "summary")), Head(3, "Attendees", ("people",)),
+        Head(3, "Incident timing", ("times", "detected", "detection")), Head(3, "Incident timeline", ("timeline",)),
+        Head(3, "Impact"), Head(4, "End users", ("users",)), Head(4, "Infrastructure", ("budget",)),
+        Head(4, "Productivity", ("pages", "impact")), Head(3, "What caused the incident"),
+        Head(4, "Triggers", ("trigger", "changes")), Head(4, "Where the process broke down", ("factors",)),
+        Head(4, "Root causes", ("cause", "whys")), Head(3, "Mitigation and resolution", ("ended", "resolution")),
+        Head(3, "Open questions", ("questions",)), Head(3, "Lessons learnt"),
+        Head(4, "What went well", ("went-well",)), Head(4, "What went badly", ("went-poorly",)),
+        Head(4, "Where we got lucky", ("lucky",)), Head(3, "Action items and follow-ups", ("before", "actions")),
+        Head(3, "Supporting documents", ("links",)))),
+    "google-api": Layout("Google's API infrastructure incident report", (
+        Head(2, "Issue summary", ("summary", "users", "budget")), Head(2, "Timeline (all times UTC)", ("timeline",)),
+        Head(2, "Root cause", ("cause", "trigger", "changes", "factors")),
+        Head(2, "Resolution and recovery", ("ended", "resolution")),
+        Head(2, "Corrective and preventative measures", ("before", "actions"))), ("facts",)),
+    "cloud-book": Layout("Limoncelli and others, The Practice of Cloud System Administration", (
+        Head(3, "Report status", ("status",)), Head(3, "Executive summary", ("summary",)),
+        Head(3, "Outage description", ("cause", "trigger", "ended", "resolution")),
+        Head(3, "Affected users", ("users", "budget")), Head(3, "Start", ("start",)), Head(3, "End", ("end",)),
+        Head(3, "Duration", ("duration",)), Head(2, "Timeline", ("timeline",)),
+        Head(2, "Contributing conditions", ("factors", "whys", "changes")),
+        Head(3, "What went well", ("went-well", "lucky")), Head(3, "What could have gone better", ("went-poorly",)),
+        Head(2, "Recommendations", ("before", "actions")), Head(3, "People involved", ("people",)))),
+    "real-world": Layout("Welch, Real-World SRE", (
+        Head(2, "Summary", ("summary",)), Head(2, "Impact", ("times", "users", "budget", "impact?")),
+        Head(2, "Timeline", ("timeline",)), Head(2, "Root causes", ("cause", "trigger", "whys", "factors")),
+        Head(2, "Action items", ("before", "actions")),
+        Head(2, "Appendix", ("changes", "pages", "people", "links"))), ("facts",)),
+}
+"""Layouts by name. A part that ends in `?` is left out where nobody wrote it."""
+
+
+def layout_named(name: str) -> Layout:
+    """The layout of that name.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    found = LAYOUTS.get(name)
+    if found is None:
+        raise InvalidInput(f'no layout is called "{name}"{did_you_mean(name, LAYOUTS)}', "known: " + ", ".join(LAYOUTS))
+    return found
+
+
+def title_of(document: PostMortem) -> str:
+    """What it is called."""
+    return f"Post-mortem: {document.title} ({document.incident})"
+
+
+def lay_out(document: PostMortem, layout: str = "mainstay") -> list[Block]:
+    """The post-mortem as that layout's blocks.
+
+    Raises:
+        InvalidInput: there is no such layout.
+    """
+    found = layout_named(layout)
+    blocks: list[Block] = [Heading(1, title_of(document)), *(one for part in found.first for one in _DRAWN[part](document))]
+    level = 1
+    for head in found.heads:
+        # Some of these layouts begin at the third level; in a document no level is passed over.
+        level = min(head.level, level + 1)
+        blocks.append(Heading(level, head.text))
+        for part in head.parts:
+            blocks += _part(document, part)
+    return blocks
+
+
+def _part(document: PostMortem, part: str) -> list[Block]:
+    if part in _DRAWN:
+        return _DRAWN[part](document)
+    section = document.section(part.removesuffix("?"))
+    if section.text:
+        return [Prose(section.text, written=True)]
+    if part.endswith("?"):
+        return []
+    if document.state is Stage.PUBLISHED or section.optional:
+        return [Prose(f"Nothing was written here ({section.asks}).")]
+    return [Missing(section.asks, f"mainstay incident postmortem {document.incident} --set {section.key}='…'")]

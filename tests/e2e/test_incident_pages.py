@@ -1,0 +1,166 @@
+"""The pages of incidents in a real browser, on a real server: what a person clicks from opening to resolving."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command import mainstay
+from e2e.live import Serving, serving
+from programs import need
+
+pytestmark = pytest.mark.server("chromium")
+
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
+             "--disable-component-update", "--disable-sync"]
+PLAN = """
+apiVersion: openslo/v1
+kind: Service
+metadata: {name: checkout, displayName: Checkout}
+spec: {description: Takes orders}
+---
+apiVersion: mainstay/v1
+kind: Person
+metadata: {name: ana}
+spec: {timezone: Europe/Berlin, contacts: {terminal: ana}}
+---
+apiVersion: mainstay/v1
+kind: EscalationPolicy
+metadata: {name: web}
+spec: {steps: [{page: [person:ana]}], fallback: [person:ana]}
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    chromium = need("chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Room:
+    """A server with a plan, and a page that has complained of nothing."""
+
+    server: Serving
+    folder: Path
+
+    def command(self, *words: str) -> None:
+        """The same as somebody at another terminal would type."""
+        assert mainstay(self.folder, *words, "-c", "plan").code == 0
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "plan" / "plan.yaml").write_text(PLAN)
+    with serving(tmp_path, "-c", "plan", "--every", "1h") as server:
+        yield Room(server, tmp_path)
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What pages complain of; at the end of a test nothing is left that it has not expected."""
+    return []
+
+
+@pytest.fixture
+def open_page(browser: Any, room: Room, complaints: list[str]) -> Iterator[Any]:
+    contexts: list[Any] = []
+
+    def open_one(path: str, *, width: int = 1200, **options: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text)
+                if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(room.server.url + path)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_an_incident_is_opened_acknowledged_noted_updated_and_resolved_by_clicking(
+        open_page: Any, room: Room, script: bool):
+    page = open_page("/incident/open", java_script_enabled=script)
+    page.get_by_label("title").fill("checkout answers 500")
+    page.get_by_label("severity").fill("SEV1")
+    page.get_by_label("service").first.fill("checkout")
+    page.get_by_role("button", name="Open").click()
+    page.goto(room.server.url + "/incident")
+    assert "1 incident open, 1 of them nobody's." in page.locator(".verdict").text_content()
+    page.get_by_role("link", name="checkout answers 500").click()
+    assert page.locator(".roles .missing").count() == 4
+    page.get_by_role("button", name="Acknowledge", exact=True).click()
+    assert page.locator(".verdict").text_content().split() == ["SEV1", "Investigating;", "local", "has", "it."]
+    page.get_by_label("What happens").fill("restarted the cache <b>")
+    page.get_by_role("button", name="Write a note").click()
+    page.get_by_text("local: restarted the cache <b>").wait_for()
+    page.get_by_label("What happens").fill("Orders fail; a fix is on its way.")
+    page.get_by_role("button", name="Post as update").click()
+    page.get_by_text("Stakeholders were last told: Orders fail").wait_for()
+    page.get_by_label("Who has it").fill("ana")
+    page.get_by_role("button", name="Give the role").click()
+    assert page.locator(".roles .missing").count() == 3
+    page.get_by_role("button", name="Identified").click()
+    page.get_by_role("button", name="Resolve").click()
+    assert page.locator(".verdict").text_content().split() == ["SEV1", "Resolved."]
+    assert page.get_by_role("button", name="Acknowledge").count() == 0
+    page.goto(room.server.url + "/status")
+    assert "All components are healthy." in page.locator(".verdict").text_content()
+    assert page.get_by_text("Orders fail; a fix is on its way.").count() == 1
+    assert page.get_by_text("restarted the cache").count() == 0, "notes are not public"
+
+
+def test_a_refused_form_says_why_and_keeps_what_was_typed(open_page: Any, room: Room, complaints: list[str]):
+    room.command("incident", "open", "checkout answers 500", "--service", "checkout")
+    page = open_page("/incident/show?name=INC-1")
+    page.evaluate("document.querySelector('#text').removeAttribute('required')")
+    page.evaluate("document.querySelector('.write [name=name]').value = 'INC-9'")
+    page.get_by_label("What happens").fill("a long note")
+    with page.expect_response(lambda answer: answer.request.method == "POST") as answered:
+        page.get_by_role("button", name="Write a note").click()
+    assert answered.value.status == 404
+    assert "INC-9" in page.locator(".refusal").text_content()
+    assert page.get_by_label("What happens").input_value() == "a long note"
+    assert len(complaints) == 1
+    assert "404" in complaints.pop()
+
+
+def test_what_somebody_does_elsewhere_shows_at_once_and_leaves_what_is_typed_alone(open_page: Any, room: Room):
+    room.command("incident", "open", "checkout answers 500", "--service", "checkout", "--severity", "SEV1")
+    page = open_page("/incident/show?name=INC-1")
+    page.get_by_label("What happens").fill("half a sentence")
+    room.command("incident", "ack", "INC-1", "--by", "ana")
+    page.get_by_text("Investigating; ana has it.").wait_for(timeout=10_000)
+    assert page.get_by_label("What happens").input_value() == "half a sentence"
+
+
+def test_the_time_to_the_next_update_counts_down(open_page: Any, room: Room):
+    room.command("incident", "open", "checkout answers 500", "--severity", "SEV1")
+    page = open_page("/incident/show?name=INC-1")
+    first = page.locator(".verdict-box .ticking").nth(1).text_content()
+    assert first.startswith("in 14:")
+    page.wait_for_timeout(2_100)
+    assert page.locator(".verdict-box .ticking").nth(1).text_content() < first
+
+
+@pytest.mark.parametrize("path", ["/incident", "/incident/show?name=INC-1", "/status"])
+def test_a_phone_needs_no_sideways_scrolling(open_page: Any, room: Room, path: str):
+    room.command("incident", "open", "a" * 60 + " answers 500", "--service", "checkout", "--severity", "SEV1")
+    room.command("incident", "update", "INC-1", "b" * 80)
+    page = open_page(path, width=360)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360

@@ -1,0 +1,111 @@
+"""The public status page: what was posted and nothing else, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from incident.plans import T0, People, desk_of, plan_of
+from mainstay.app import Settings, build_world
+from mainstay.incident.engine import Note, Open, PostUpdate, Resolve
+from mainstay.incident.intake import Opening
+from mainstay.incident.lifecycle import Status
+from mainstay.incident.operations.desk import desk_of as desk_of_world
+from mainstay.incident.operations.statuspage import StatuspageRequest, statuspage
+from mainstay.incident.severity import Severity
+from mainstay.incident.statuspage import DAYS, Trouble, Update, compose, document, public
+from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.journal import FactQuery
+
+SERVICES = {"checkout": "Checkout", "search": "Search"}
+
+
+def trouble(days: float, hours: float | None = 1, *, state: str = "at_risk", text: str = "we work on it") -> Trouble:
+    opened = T0 - timedelta(days=days)
+    resolved = None if hours is None else opened + timedelta(hours=hours)
+    status = Status.INVESTIGATING if hours is None else Status.RESOLVED
+    return Trouble("INC-1", ("checkout",), state, status, opened, resolved,  # type: ignore[arg-type]
+                   (Update(opened, Status.INVESTIGATING, text),))
+
+
+def page(*troubles: Trouble, since_days: float = 200):  # type: ignore[no-untyped-def]
+    return compose(SERVICES, troubles, T0, title="Shop", since=T0 - timedelta(days=since_days))
+
+
+def test_an_incident_is_public_once_an_update_was_posted_and_not_before(tmp_path: Path):
+    plan = plan_of(tmp_path, "apiVersion: mainstay/v1\nkind: Routing\nmetadata: {name: all}\nspec: {route: {}}\n")
+    desk, _ = desk_of(plan, People({}))
+    name = desk.do(Open(Opening("db-3 is full", Severity.SEV1, ("checkout",), by="ana"))).incident
+    desk.do(Note(name, "ben forgot the backups", "ana"))
+
+    def made() -> Trouble | None:
+        return public(desk.state.incidents[name], desk._journal.facts(FactQuery(subject=name)))
+
+    assert made() is None
+    desk.do(PostUpdate(name, "Orders fail.", "ana"))
+    shown = document(page(*filter(None, [made()])), "status.css")
+    assert "Orders fail." in shown
+    assert re.findall("db-3|ben|ana|backups", shown) == [], "titles, notes and people stay inside"
+
+
+def test_a_component_is_as_bad_as_the_worst_that_is_open_and_its_days_remember():
+    found = page(trouble(0.1, None, state="violated"), trouble(3))
+    checkout, search = found.components
+    assert (checkout.state, search.state) == ("violated", "healthy")
+    assert [state for state in checkout.days if state != "healthy"] == ["at_risk", "violated"]
+    assert checkout.days[DAYS - 1 - 3] == "at_risk"
+    assert found.verdict == "Checkout: outage."
+
+
+def test_an_incident_over_midnight_marks_both_days_and_one_older_than_the_page_is_left_out():
+    found = page(trouble(2.4, 24), trouble(DAYS + 5))
+    assert [place for place, state in enumerate(found.components[0].days) if state == "at_risk"] == [
+        DAYS - 1 - 3, DAYS - 1 - 2]
+    assert len(found.past) == 1
+
+
+def test_days_before_the_record_began_are_unknown_and_not_good():
+    assert page(since_days=2).components[1].days.count("no_data") == DAYS - 3
+    assert "no trouble in the 3 days that are recorded" in document(page(since_days=2), "status.css")
+
+
+def test_what_people_write_is_text_and_never_markup():
+    shown = document(page(trouble(1, text="<script>alert(1)</script> & more")), "status.css")
+    assert "<script>" not in shown
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in shown
+
+
+def test_the_page_loads_nothing_but_its_style():
+    assert re.findall(r'(?:src|href)="([^"]+)"', document(page(trouble(1)), "status.css")) == ["status.css"]
+
+
+def test_the_files_are_written_whole_and_again_over_the_old_ones(tmp_path: Path):
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "plan" / "s.yaml").write_text(
+        "apiVersion: openslo/v1\nkind: Service\nmetadata: {name: checkout}\nspec: {description: Takes orders}\n")
+    world = build_world(Settings(str(tmp_path / "plan"), f"sqlite:///{tmp_path}/m.db", actor="ana"))
+    desk = desk_of_world(world)
+    name = desk.do(Open(Opening("x", Severity.SEV2, ("checkout",), page=False, by="ana"))).incident
+    desk.do(PostUpdate(name, "It is slow.", "ana"))
+    out = tmp_path / "public"
+    for _ in range(2):
+        written = statuspage(world, StatuspageRequest("Shop", str(out))).written
+    assert sorted(file.name for file in out.iterdir()) == ["index.html", "status.css", "status.json"]
+    assert sorted(Path(file).name for file in written) == ["index.html", "status.css", "status.json"]
+    assert json.loads((out / "status.json").read_text())["open"][0]["updates"][0]["text"] == "It is slow."
+    desk.do(Resolve(name, "ana"))
+    statuspage(world, StatuspageRequest("Shop", str(out)))
+    assert json.loads((out / "status.json").read_text())["verdict"] == "All components are healthy."
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    world = build_world(Settings(str(tmp_path), f"sqlite:///{tmp_path}/m.db"))
+    with pytest.raises(InvalidInput, match="cannot be written"):
+        statuspage(world, StatuspageRequest("Shop", str(tmp_path / "file" / "x")))
+
+
