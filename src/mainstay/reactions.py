@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mainstay.incident.operations.postmortem import keep_measured
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact, NewMessage
 from mainstay.kernel.ports import World
 
@@ -18,10 +19,10 @@ class Reaction:
     """When a fact of this kind is recorded, then this follows."""
 
     when: str
-    then: Callable[[Fact], Batch]
+    then: Callable[[World, Fact], Batch]
 
 
-def _notice(fact: Fact) -> Batch:
+def _notice(_: World, fact: Fact) -> Batch:
     subject = f"{fact.subject}: {fact.data['message']}"
     return Batch(messages=[NewMessage(
         f"notice:{fact.seq}", "notice",
@@ -29,16 +30,23 @@ def _notice(fact: Fact) -> Batch:
         fact.recorded_at)])
 
 
-def _incident(fact: Fact) -> Batch:
+def _incident(_: World, fact: Fact) -> Batch:
     name = f"INC-{fact.at:%Y%m%d}-{fact.seq}"
     return Batch(facts=[NewFact("incident.opened", name, fact.at, {
         "title": fact.data["title"], "text": fact.data["title"], "priority": fact.data["priority"],
         "objective": fact.subject}, key=f"incident.opened:{fact.seq}")])
 
 
+def _measured(world: World, fact: Fact) -> Batch:
+    """A post-mortem was drafted: what the incident cost the budgets is put beside it, and its timeline is sealed."""
+    keep_measured(world, fact.subject, f"postmortem.measured:{fact.seq}")
+    return Batch()
+
+
 REACTIONS = (
     Reaction("slo.notice-due", _notice),
     Reaction("slo.incident-due", _incident),
+    Reaction("postmortem.drafted", _measured),
 )
 
 
@@ -50,7 +58,7 @@ def react(world: World) -> int:
     followed = 0
     through = after
     for fact in world.journal.facts(FactQuery(kinds=tuple(by_kind), after=after)):
-        made = by_kind[fact.kind].then(fact)
+        made = by_kind[fact.kind].then(world, fact)
         world.journal.commit(made)
         followed, through = followed + 1, fact.seq
     if through > after:

@@ -4,5 +4,6 @@ Declares: escalation policies, routing of alerts, inhibitions, heartbeats.
 Measures: time to acknowledge and to resolve, budget spent, what changed shortly before.
 Decides:  which alerts are one incident, whom to page and when, what a post-mortem lacks.
 Records:  alerts, incidents, pages, acknowledgements, roles, updates, post-mortems, action items.
-Offers:   open, list, show, ack, note, role, status, update, resolve, merge, postmortem, actions, simulate.
+Offers:   open, list, show, ack, note, role, status, update, resolve, merge, postmortem,
+          postmortems, actions, action, stats, simulate.
 """

@@ -332,7 +332,7 @@ def note_recurrence(act: Act, incident: str, alerts: Iterable[str]) -> None:
     like = list(dict.fromkeys(item.incident for item in items))
     act.record("incident.recurred", incident, {
         "like": like, "actions": [item.id for item in items],
-        "text": f"like {', '.join(like[-_TOLD:])}, of which is not finished: {told}{more}"})
+        "text": f"like {', '.join(like[-_TOLD:])}, which left unfinished: {told}{more}"})
 
 
 _TOLD = 3
