@@ -46,8 +46,8 @@ RULES = (
          "it asks for a name, and a name cannot be fixed", "ask which conditions made it possible"),
     Rule(r"\bwhy (?:didn['’]t|did not|hadn['’]t|wasn['’]t|weren['’]t) (?:you|he|she|they|anyone|anybody|nobody|we)\b",
          "it judges by what is known only now", "ask what they could see at that moment, and what hid the rest"),
-    Rule(r"\b(?:whose|(?:my|your|his|her|our|their|[A-Z][a-z]+['’]s) own|my|your|his|her|their|(?:<people>[A-Z][a-z]+)['’]s)"
-         r" (?:fault|mistake|negligence|blunder)\b|\b(?:is|was|were|are) (?:at fault|to blame)\b",
+    Rule(r"\b(?:whose|(?:my|your|his|her|our|their|[A-Z][a-z]+['’]s) own|my|your|his|her|their"
+         r"|(?:<people>[A-Z][a-z]+)['’]s) (?:fault|mistake|negligence|blunder)\b|\b(?:is|was|were|are) (?:at fault|to blame)\b",
          "fault belongs to somebody; causes belong to the system", "name the condition, not its owner"),
     Rule(r"\bblam(?:es?|ed|ing)\b", "blame makes the next person silent", "say what happened and why it made sense"),
     Rule(r"\b(?:careless(?:ly|ness)?|reckless(?:ly|ness)?|negligent(?:ly)?|negligence|sloppy|sloppily|incompeten\w+"
