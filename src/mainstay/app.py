@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -23,6 +23,7 @@ from mainstay.kernel.ports import (
     Clock,
     FileSet,
     Ledger,
+    Notifier,
     Rehearsal,
     Responders,
     Source,
@@ -220,6 +221,14 @@ def _survey(asked: Survey) -> Surveyed:
 
         found = survey(asked)
     return found
+
+
+def channels_of(environ: Mapping[str, str]) -> dict[str, Notifier]:
+    """The channels that people are reached by, each ready to send: the terminal, and a webhook when one is named."""
+    from mainstay.adapters.notifiers import TerminalNotifier, WebhookNotifier  # noqa: PLC0415  (a lazy start)
+
+    url = environ.get("MAINSTAY_NOTIFY_URL", "")
+    return {"terminal": TerminalNotifier(), **({"webhook": WebhookNotifier(url)} if url else {})}
 
 
 def _open_store(url: str, clock: Clock) -> Store:

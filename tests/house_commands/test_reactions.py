@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from command import mainstay
-from mainstay.adapters.clock import SystemClock
+from mainstay.adapters.clock import FakeClock, SystemClock
+from mainstay.adapters.memory import MemoryJournal
 from mainstay.adapters.store import open_store
-from mainstay.kernel.journal import FactQuery
+from mainstay.app import grammar
+from mainstay.incident.intake import AlertEvent
+from mainstay.incident.operations.desk import desk_of
+from mainstay.kernel.catalog import load
+from mainstay.kernel.journal import Batch, FactQuery, NewFact
+from mainstay.kernel.ports import World
+from mainstay.reactions import REACTIONS, react
+from mainstay.slo.operations.exclusion import announce_work
 
 CATALOG = """\
 apiVersion: openslo/v1
@@ -23,11 +32,20 @@ spec: {indicator: {type: availability, source: log}, target: 99, window: 1d, pol
 """
 
 
-def test_an_enforced_policy_opens_its_incident_at_once(tmp_path: Path) -> None:
+ROUTED = CATALOG + """\
+---
+apiVersion: mainstay/v1
+kind: EscalationPolicy
+metadata: {name: web}
+spec: {steps: [{page: [person:ana], wait: 5m}]}
+"""
+
+
+def test_an_enforced_policy_opens_its_incident_at_once_and_pages(tmp_path: Path) -> None:
     now = datetime.now(UTC).timestamp()
     rows = [f"{now - 60 * minute:.0f},{500 if minute % 2 else 200}" for minute in range(1, 120)]
     (tmp_path / "events.csv").write_text("time,status\n" + "\n".join(rows) + "\n")
-    (tmp_path / "catalog.yaml").write_text(CATALOG)
+    (tmp_path / "catalog.yaml").write_text(ROUTED)
 
     answer = mainstay(tmp_path, "slo", "enforce", "-c", ".", "--store", f"sqlite:///{tmp_path}/store.db")
 
@@ -35,5 +53,74 @@ def test_an_enforced_policy_opens_its_incident_at_once(tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path}/store.db", SystemClock()) as store:
         [opened] = store.journal.facts(FactQuery(kinds=("incident.opened",)))
         [entered] = store.journal.facts(FactQuery(kinds=("slo.zone-entered",)))
-    assert opened.data["objective"] == "shop"
+        [alert] = store.journal.facts(FactQuery(kinds=("alert.opened",)))
+        [paged] = store.journal.facts(FactQuery(kinds=("incident.paged",)))
+    assert (alert.data["labels"]["slo"], alert.data["service"]) == ("shop", "shop")
+    assert (opened.subject, opened.data["alerts"], paged.data["to"]) == ("INC-1", ["A-1"], "ana")
     assert entered.actor != "system", "the audit names who ran it"
+
+
+WORK = """\
+apiVersion: mainstay/v1
+kind: Maintenance
+metadata: {name: upgrade}
+spec: {start: "2026-03-02T09:30:00Z", duration: 1h, reason: a new database, services: [db, web]}
+---
+apiVersion: mainstay/v1
+kind: Maintenance
+metadata: {name: move}
+spec: {start: "2026-03-02T12:00:00Z", duration: 1h, reason: the data centre moves}
+"""
+
+
+def _rehearsed(folder: Path, text: str) -> tuple[World, FakeClock]:
+    (folder / "catalog.yaml").write_text(text)
+    catalog, findings = load([folder], grammar())
+    assert not findings, findings[0].render()
+    clock = FakeClock(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
+    nothing: Any = None
+    return World(clock, catalog, MemoryJournal(clock), nothing, nothing, nothing), clock
+
+
+def _silences(world: World) -> list[str]:
+    react(world)
+    return [f"{' '.join(map(str, one.matchers))} {one.comment}" for one in desk_of(world).caught_up().silences.values()]
+
+
+def test_planned_work_silences_what_it_concerns_once_while_it_lasts(tmp_path: Path) -> None:
+    world, clock = _rehearsed(tmp_path, WORK)
+    assert announce_work(world) == 1, "half an hour before it begins; the other is three hours off"
+    assert _silences(world) == ['service=~"db|web" upgrade: a new database']
+    assert announce_work(world) == 0
+    assert len(_silences(world)) == 1
+    desk = desk_of(world)
+    assert not desk.state.silenced({"service": "db"}, clock.now()), "not yet"
+    clock.set(datetime(2026, 3, 2, 9, 30, tzinfo=UTC))
+    assert desk.do(AlertEvent(clock.now(), True, "k", "db")).outcome == "muted"
+    assert desk.do(AlertEvent(clock.now(), True, "k", "dbx")).outcome == "opened"
+    clock.set(datetime(2026, 3, 2, 10, 30, tzinfo=UTC))
+    desk.ring("test")
+    assert desk.state.alerts["A-1"].incident, "still firing when the work is over: heard"
+
+
+def test_work_that_names_nothing_silences_everything(tmp_path: Path) -> None:
+    world, clock = _rehearsed(tmp_path, WORK)
+    clock.set(datetime(2026, 3, 2, 12, 1, tzinfo=UTC))
+    announce_work(world)
+    assert _silences(world) == ['service=~".*" move: the data centre moves']
+    assert desk_of(world).do(AlertEvent(clock.now(), True, "k")).outcome == "muted"
+
+
+def test_following_a_fact_twice_makes_nothing_twice(tmp_path: Path) -> None:
+    world, clock = _rehearsed(tmp_path, WORK)
+    announce_work(world)
+    world.journal.commit(Batch([NewFact("slo.incident-due", "shop", clock.now(),
+                                        {"priority": "P1", "title": "spent"})]))
+    [work] = world.journal.facts(FactQuery(kinds=("slo.maintenance-planned",)))
+    [due] = world.journal.facts(FactQuery(kinds=("slo.incident-due",)))
+    for reaction in (*REACTIONS, *REACTIONS):
+        for fact in (work, due):
+            if reaction.when == fact.kind:
+                reaction.then(world, fact)
+    state = desk_of(world).state
+    assert (len(state.silences), len(state.alerts), state.counts["incident"]) == (1, 1, 1)

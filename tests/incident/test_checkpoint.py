@@ -53,7 +53,7 @@ def _lived(folder: Path) -> tuple[Desk, FakeClock, MemoryJournal]:
 def _same(one: State, other: State) -> None:
     for name in sorted(_TABLES - {*checkpoint.COUNTED, "members"}):
         assert dict(getattr(one, name).rows()) == dict(getattr(other, name).rows()), name
-    for incident in one.incidents.keys():
+    for incident, _ in one.incidents.rows():
         assert {alert.id for alert in one.alerts_of(incident)} == {alert.id for alert in other.alerts_of(incident)}
     assert one.counts == other.counts
 

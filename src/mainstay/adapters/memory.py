@@ -124,8 +124,9 @@ class MemoryJournal:
         messages = [NewMessage(message.key, message.channel, _at_rest(message.data), message.not_before)
                     for message in batch.messages]
         with self._lock:
-            if not self._timers.held(batch.timers_done) or \
-                    not self._messages.held([*batch.messages_done, *batch.messages_retry]):
+            claimed: list[Claim | Retry] = [*batch.messages_done, *batch.messages_retry]
+            if not ((not batch.timers_done or self._timers.held(batch.timers_done))
+                    and (not claimed or self._messages.held(claimed))):
                 raise StaleClaim("a timer or message of this work was meanwhile set anew, cleared or taken by another",
                                  "drop this work; whoever holds it now does it")
             if batch.fresh and (taken := next((new.key for new in batch.facts if new.key in self._by_key), "")):
@@ -136,7 +137,8 @@ class MemoryJournal:
             for message in messages:
                 if message.key not in self._sent and message.key not in self._messages.places:
                     self._messages.put(message.key, _Place(message, message.not_before), message.channel)
-            return tuple([self._record(*one) for one in kept])
+            now = self._clock.now()
+            return tuple([self._record(*one, now) for one in kept])
 
     def _settle(self, batch: Batch) -> None:
         for key in [*(claim.key for claim in batch.timers_done), *batch.clear_timers]:
@@ -149,11 +151,10 @@ class MemoryJournal:
             item = replace(place.item, not_before=retry.not_before)
             self._messages.put(retry.key, _Place(item, retry.not_before, 0, place.attempts), item.channel)
 
-    def _record(self, new: NewFact, at: datetime, data: Data) -> Fact:
+    def _record(self, new: NewFact, at: datetime, data: Data, now: datetime) -> Fact:
         if new.key and (known := self._by_key.get(new.key)) is not None:
             return known
-        fact = Fact(len(self._facts) + 1, new.kind, new.subject, at, data, new.key, new.actor,
-                    self._clock.now())
+        fact = Fact(len(self._facts) + 1, new.kind, new.subject, at, data, new.key, new.actor, now)
         self._facts.append(fact)
         self._by_subject.setdefault(fact.subject, []).append(fact)
         if fact.key:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import functools
 import ipaddress
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
@@ -50,6 +52,7 @@ class ServerSettings:
         token_file: where tokens are kept; None means there are none.
         behind_tls: a proxy in front speaks TLS, so cookies may be marked Secure.
         per_second, burst: requests of one client address.
+        sends_per_second, sends_burst: the same where senders send alerts, which come in storms.
         logins_per_minute: tries of one client address at the login page.
         time_out: seconds an answer may take.
         catalog: what the top bar calls the catalog.
@@ -65,6 +68,8 @@ class ServerSettings:
     behind_tls: bool = False
     per_second: float = 50.0
     burst: float = 200.0
+    sends_per_second: float = 5_000.0
+    sends_burst: float = 20_000.0
     logins_per_minute: float = 5.0
     time_out: float = 30.0
     catalog: str = ""
@@ -100,6 +105,8 @@ class Hooks:
         problems: why the server is not ready; nothing means it is.
         audit: called for every try to change something; when it raises before the work, the work is not done.
         link: the page of a declared thing, such as `slo/show?name=checkout`; empty when it has none.
+        raw: path → ASGI app, for what senders of other tools' forms send; made once the front is there. A path that
+            ends in a slash stands for those with one more part.
     """
 
     metrics: Callable[[], str] = lambda: ""
@@ -108,6 +115,7 @@ class Hooks:
     audit: Callable[[Act], None] = lambda act: log.info("%s: %s %s: %s", act.actor, act.operation, act.summary,
                                                          act.outcome)
     link: Callable[[Resource], str] = lambda _: ""
+    raw: Callable[[Front], Mapping[str, Callable[..., Awaitable[None]]]] = lambda _: {}
 
 
 @functools.lru_cache(maxsize=1024)
@@ -184,6 +192,26 @@ class Front:
             return self.gate.by_token(token.strip())
         return self.gate.by_cookie(cookie_of(scope), local=came_straight(scope))
 
+    def who_sends(self, scope: Mapping[str, Any]) -> Caller:
+        """The caller of a route that other tools speak to: by token, also as the password of Basic, never by cookie.
+
+        With no token ever made this machine itself needs none; another site's page cannot come this far.
+
+        Raises:
+            NotKnown
+        """
+        authorization = _header(scope, b"authorization")
+        if not authorization:
+            return self.gate.by_cookie("", local=came_straight(scope))
+        scheme, _, shown = authorization.partition(" ")
+        match scheme.lower():
+            case "bearer":
+                return self.gate.by_token(shown.strip())
+            case "basic":
+                return self.gate.by_token(_password(shown))
+            case _:
+                raise NotKnown("only tokens are accepted here", "send the header Authorization: Bearer TOKEN")
+
     def who_acts(self, scope: Mapping[str, Any], form_token: str = "") -> Caller:
         """The caller of a request that changes something; a browser's must carry its form token.
 
@@ -253,6 +281,13 @@ def summarise(request: Any) -> str:
               for name, value in msgspec.to_builtins(request).items()}
     text = msgspec.json.encode(fields).decode()
     return text if len(text) <= 500 else text[:499] + "…"
+
+
+def _password(shown: str) -> str:
+    try:
+        return base64.b64decode(shown.strip(), validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        raise NotKnown("the header Authorization cannot be read", "send the token as the password of Basic") from None
 
 
 def cookie_of(scope: Mapping[str, Any]) -> str:

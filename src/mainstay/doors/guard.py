@@ -24,6 +24,9 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 MAX_QUERY = 8 * 1024
 MAX_PATH = 2 * 1024
 MAX_HEADERS = 16 * 1024
+SENDERS = ("/api/v2/", "/v2/", "/api/v1/intake/", "/api/v1/heartbeat/")
+"""Where senders send alerts: at a pace of their own, and a full intake holds them up besides."""
+
 BODY_TIME_OUT = 10.0
 """Seconds for a body of at most 1 MiB to arrive."""
 
@@ -80,6 +83,7 @@ class Guard:
     def __init__(self, app: AsgiApp, settings: ServerSettings, clock: Clock) -> None:
         self._app, self._settings = app, settings
         self._pace = Pace(settings.per_second, settings.burst, clock)
+        self._sends = Pace(settings.sends_per_second, settings.sends_burst, clock)
         self._hosts = {name.lower() for name in (*settings.allowed_hosts, settings.host)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +100,8 @@ class Guard:
             headers = dict(scope["headers"])
             host = self._check_host(scope)
             self._check_origin(scope, headers, host)
-            wait = 0.0 if scope["path"] == "/healthz" else self._pace.wait((scope.get("client") or ("",))[0])
+            pace = self._sends if scope["path"].startswith(SENDERS) else self._pace
+            wait = 0.0 if scope["path"] == "/healthz" else pace.wait((scope.get("client") or ("",))[0])
             if wait:
                 await _refuse_pace(guarded, wait)
                 return

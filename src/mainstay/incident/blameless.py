@@ -47,7 +47,8 @@ RULES = (
     Rule(r"\bwhy (?:didn['’]t|did not|hadn['’]t|wasn['’]t|weren['’]t) (?:you|he|she|they|anyone|anybody|nobody|we)\b",
          "it judges by what is known only now", "ask what they could see at that moment, and what hid the rest"),
     Rule(r"\b(?:whose|(?:my|your|his|her|our|their|[A-Z][a-z]+['’]s) own|my|your|his|her|their"
-         r"|(?:<people>[A-Z][a-z]+)['’]s) (?:fault|mistake|negligence|blunder)\b|\b(?:is|was|were|are) (?:at fault|to blame)\b",
+         r"|(?:<people>[A-Z][a-z]+)['’]s) (?:fault|mistake|negligence|blunder)\b"
+         r"|\b(?:is|was|were|are) (?:at fault|to blame)\b",
          "fault belongs to somebody; causes belong to the system", "name the condition, not its owner"),
     Rule(r"\bblam(?:es?|ed|ing)\b", "blame makes the next person silent", "say what happened and why it made sense"),
     Rule(r"\b(?:careless(?:ly|ness)?|reckless(?:ly|ness)?|negligent(?:ly)?|negligence|sloppy|sloppily|incompeten\w+"

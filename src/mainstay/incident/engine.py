@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from mainstay.incident import aftermath, intake, paging
+from mainstay.incident import aftermath, intake, paging, watch
 from mainstay.incident.act import Act
 from mainstay.incident.aftermath import AddItem, ChangeItem, DraftPostmortem, MoveItem, MovePostmortem, WriteSection
 from mainstay.incident.intake import AlertEvent, Opening, Taken
@@ -209,6 +209,8 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
             return _beat(act, heartbeat)
         case Sweep(since):
             intake.note_repeats(act)
+            # Of two desks, one may mute an alert while the other ends what muted it.
+            intake.hear(act)
             if since is not None:
                 intake.forget_unheard(act, since)
         case DraftPostmortem() | WriteSection() | MovePostmortem() | AddItem() | ChangeItem() | MoveItem():
@@ -243,8 +245,9 @@ def _fell_silent(act: Act, timer: Timer) -> None:
 
 _RINGS: Mapping[str, Callable[[Act, Timer], None]] = {
     "escalate": paging.rung, "reach": paging.reached_again, "lapse": paging.lapsed, "update": paging.update_missed,
-    "told": paging.told_together, "gather": intake.gathered, "calm": intake.calmed, "silence": _silence_over,
-    "heartbeat": _fell_silent, "postmortem": aftermath.overdue, "action": aftermath.remind_owner,
+    "stable": watch.over, "told": paging.told_together, "gather": intake.gathered, "calm": intake.calmed,
+    "silence": _silence_over, "heartbeat": _fell_silent, "postmortem": aftermath.overdue,
+    "action": aftermath.remind_owner,
 }
 """Kind of timer → what is done when it rings."""
 
@@ -304,6 +307,10 @@ def _set_status(act: Act, asked: SetStatus) -> None:
         intake.resolve_by_hand(act, one.id, asked.by)
         return
     act.record("incident.status-changed", one.id, {"from": one.status, "to": asked.to}, actor=asked.by)
+    if asked.to is Status.MONITORING:
+        watch.begin(act, one.id)
+    else:
+        watch.end(act, one.id)
 
 
 def _give_role(act: Act, asked: GiveRole) -> None:

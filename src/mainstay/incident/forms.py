@@ -1,4 +1,4 @@
-"""What can be read: `mainstay/v1` EscalationPolicy, Routing and Heartbeat."""
+"""What can be read: `mainstay/v1` EscalationPolicy, Routing, Heartbeat and Intake."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
+from mainstay.incident.mapping import parse_pointer
 from mainstay.incident.severity import WORDS, Severity
 from mainstay.incident.spec import (
     Addressee,
     EscalationPolicy,
     Flapping,
+    Format,
     Heartbeat,
     Inhibition,
+    Intake,
     Kind,
+    Mapped,
     Matcher,
     Matchers,
+    Pointer,
     Route,
     Routing,
     Step,
@@ -218,8 +223,62 @@ def read_heartbeat(reader: Reader) -> Iterator[Heartbeat]:
         yield Heartbeat(meta.name, meta.origin, every, grace or timedelta(minutes=1), severity, service, meta.labels)
 
 
+# -- intakes ------------------------------------------------------------------------------------------------------
+
+
+def read_intake(reader: Reader) -> Iterator[Intake]:
+    """mainstay/v1 Intake."""
+    meta = read_metadata(reader)
+    spec = reader.child("spec", required=True)
+    reader.done()
+    if spec is None:
+        return
+    form = spec.text("format", required=True, one_of=get_args(Format))
+    service = spec.text("service", default=meta.service)
+    severity = _severity(spec)
+    key_env = spec.text("key_env", default="")
+    if key_env and form != "pagerduty":
+        spec.report("unknown-field", f"{spec.path}.key_env is for pagerduty alone", "other senders send a token",
+                    "key_env")
+    mapped = _mapped(spec, form == "json")
+    spec.done()
+    if form is not None and meta.name and (mapped is not None or form != "json"):
+        yield Intake(meta.name, meta.origin, cast(Format, form), service, str(severity or ""), key_env, mapped)
+
+
+def _mapped(spec: Reader, wanted: bool) -> Mapped | None:
+    reader = spec.child("map", required=wanted)
+    if reader is None:
+        return None
+    if not wanted:
+        spec.report("unknown-field", f"{spec.path}.map is for the format json alone", "leave it out", "map")
+    key = tuple(found for text in reader.texts("key", required=True)
+                if (found := _pointer(reader, "key", text)) is not None)
+    labels = reader.labels("labels")
+    one = Mapped(key, _pointer(reader, "items") or (), _pointer(reader, "status"), reader.texts("firing"),
+                 reader.texts("resolved"), _pointer(reader, "summary"), _pointer(reader, "service"),
+                 _pointer(reader, "severity"), _pointer(reader, "time"), _pointer(reader, "url"),
+                 {name: found for name, text in labels.items()
+                  if (found := _pointer(reader, "labels", text)) is not None})
+    reader.done()
+    return one if key else None
+
+
+def _pointer(reader: Reader, key: str, text: str | None = None) -> Pointer | None:
+    """The JSON pointer in that field; None when there is none."""
+    written = text if text is not None else reader.text(key)
+    if written is None:
+        return None
+    try:
+        return parse_pointer(written)
+    except InvalidInput as error:
+        reader.report("invalid-value", f"{reader.field(key)}: {error.message}", error.way_out, key)
+        return None
+
+
 FORMS = (
     Form("mainstay/v1 EscalationPolicy", read_escalation_policy, "mainstay/v1", "EscalationPolicy"),
     Form("mainstay/v1 Routing", read_routing, "mainstay/v1", "Routing"),
     Form("mainstay/v1 Heartbeat", read_heartbeat, "mainstay/v1", "Heartbeat"),
+    Form("mainstay/v1 Intake", read_intake, "mainstay/v1", "Intake"),
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from mainstay.incident import paging
+from mainstay.incident import paging, watch
 from mainstay.incident.act import Act, snapshot
 from mainstay.incident.aftermath import note_recurrence
 from mainstay.incident.lifecycle import Status
@@ -131,14 +131,17 @@ def _gather(act: Act, alert: Alert, route: Route) -> Taken:
     """The alert joins its group's incident, reopens it, opens one, or waits for others."""
     group = act.state.groups[alert.group]
     one = act.state.incidents.get(group.incident)
-    if one is not None and one.merged_into:
+    while one is not None and one.merged_into:
         one = act.state.incidents.get(one.merged_into)
     if one is not None and one.status is not Status.RESOLVED:
         act.record("incident.joined", one.id, {"alerts": [alert.id]})
         if alert.severity.worse_than(one.severity):
             paging.raise_severity(act, one.id, alert.severity, f"{alert.id} says {alert.severity}")
+        if one.status is Status.MONITORING:
+            watch.begin(act, one.id)
         return Taken("joined", alert.id, one.id)
-    if one is not None and one.resolved is not None and alert.opened - one.resolved < route.reopen:
+    # An alert that opened before the incident was resolved and came in late is as good as one that opened just then.
+    if one is not None and one.resolved is not None and max(alert.opened - one.resolved, timedelta(0)) < route.reopen:
         return _reopen(act, one, alert)
     if not route.page and not route.policy:
         return Taken("recorded", alert.id)
@@ -226,7 +229,9 @@ def forget_unheard(act: Act, since: datetime) -> None:
     for alert in [one for one in act.state.alerts.values() if one.until is not None]:
         until = max(act.state.until.get(alert.id) or alert.until or since, since)
         if act.now >= until + UNHEARD:
-            close(act, alert, max(act.now, alert.last), f"its sender no longer says it since {until:%H:%M} UTC")
+            # Closed as of what was heard last, so that a sender that comes back with the same alert is not too late.
+            _, last = act.state.repeats.get(alert.id) or (0, alert.last)
+            close(act, alert, last, f"its sender no longer says it since {until:%H:%M} UTC")
 
 
 def _stops(act: Act, event: AlertEvent) -> Taken:
@@ -270,8 +275,13 @@ def close(act: Act, alert: Alert, at: datetime, why: str) -> None:
     if group is not None and not group.waiting and not group.incident:
         act.clear_timers(f"gather:{alert.group}")
     one = act.state.incidents.get(alert.incident)
-    if one is not None and one.firing == 0 and one.status is not Status.RESOLVED:
-        paging.resolve(act, one.id, "system", "its alerts are over")
+    if one is not None and one.status is not Status.RESOLVED:
+        if one.firing:
+            # A fact of the incident, so that of two desks that each close one of the last two alerts, the second sees
+            # what the first did and resolves it.
+            act.record("incident.cleared", one.id, {"alert": alert.id, "firing": one.firing, "why": why})
+        else:
+            paging.resolve(act, one.id, "system", "its alerts are over")
     if any(all(matcher.holds(alert.labels) for matcher in rule.source) for rule in act.state.inhibitions):
         hear(act)
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
 class Table(Generic[K, V]):
-    """A mapping in layers: what a draft changes lies over what the state has."""
+    """A mapping in layers: what a draft changes lies over what the state has.
 
-    def __init__(self, under: Table[K, V] | None = None) -> None:
-        self._under = under
+    Args:
+        under: the layer below; a draft is one layer deep.
+        touched: where a draft's table names itself once it has something of its own.
+    """
+
+    def __init__(self, under: Table[K, V] | None = None, touched: list[Table[Any, Any]] | None = None) -> None:
+        self._under: Table[K, V] | None = under
+        assert under is None or under._under is None, "drafts are one layer deep"
+        self._touched = touched
         self._own: dict[K, V | None] = {}
 
     def get(self, key: K) -> V | None:
         """The value, or None."""
         if key in self._own:
             return self._own[key]
-        return self._under.get(key) if self._under is not None else None
+        # Drafts are one layer deep, so what lies under one is looked up here: this is what an engine does most.
+        return self._under._own.get(key) if self._under is not None else None
 
     def __getitem__(self, key: K) -> V:
         found = self.get(key)
@@ -29,6 +37,8 @@ class Table(Generic[K, V]):
         return found
 
     def __setitem__(self, key: K, value: V) -> None:
+        if not self._own and self._touched is not None:
+            self._touched.append(self)
         self._own[key] = value
 
     def drop(self, key: K) -> None:
@@ -36,6 +46,8 @@ class Table(Generic[K, V]):
         if self._under is None:
             self._own.pop(key, None)
         else:
+            if not self._own and self._touched is not None:
+                self._touched.append(self)
             self._own[key] = None
 
     def keys(self) -> Iterator[K]:
@@ -78,11 +90,13 @@ class Table(Generic[K, V]):
     def keep(self) -> None:
         """Fold this layer into the one below."""
         assert self._under is not None, "only a draft is kept"
-        if not self._own:
-            return
         for key, value in self._own.items():
             if value is None:
                 self._under.drop(key)
             else:
                 self._under[key] = value
+        self._own.clear()
+
+    def forget(self) -> None:
+        """Drop this layer: what lies below shows again."""
         self._own.clear()

@@ -55,6 +55,7 @@ PHASES: Mapping[tuple[Phase, str], Phase] = {
     (Phase.QUIET, "acknowledged"): Phase.ACKNOWLEDGED,
     (Phase.QUIET, "resolved"): Phase.DONE,
     (Phase.DONE, "reopened"): Phase.TRIGGERED,
+    (Phase.DONE, "reopened quietly"): Phase.QUIET,
 }
 """Phase × event → phase; what is not here does not happen."""
 

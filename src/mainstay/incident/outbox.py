@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from mainstay.incident.lifecycle import Phase
+from mainstay.incident.paging import WORSE
 from mainstay.incident.state import State
 from mainstay.kernel.journal import Message
 from mainstay.kernel.ports import Notice
@@ -30,7 +31,7 @@ def unwanted(message: Message, state: State) -> str:
     if message.data["what"] != "page":
         return ""
     one = state.incidents.get(message.data["incident"])
-    if one is None or message.data["reason"] == "severity raised":
+    if one is None or message.data["reason"] == WORSE:
         return "" if one is None or one.phase is not Phase.DONE else f"{one.id} is over"
     match one.phase:
         case Phase.ACKNOWLEDGED:

@@ -21,6 +21,9 @@ from mainstay.kernel.errors import NotFound
 from mainstay.kernel.journal import Timer
 from mainstay.kernel.ports import Contact, Reach
 
+WORSE = "severity raised"
+"""The reason of a page to somebody who has the incident already."""
+
 _LATE = timedelta(seconds=1)
 """A timer that rings later than this says so in the timeline."""
 
@@ -164,7 +167,9 @@ def _send(act: Act, one: Incident, to: str, how: Reach, more: Mapping[str, Any])
 def reached_again(act: Act, timer: Timer) -> None:
     """A later rung of somebody's own rules; acknowledging would have cleared it."""
     one = act.state.incidents.get(timer.subject)
-    if one is None or one.phase not in (Phase.TRIGGERED, Phase.EXHAUSTED):
+    # That it got worse is told to whoever has it; acknowledging once more stops it.
+    worse = timer.data["reason"] == WORSE
+    if one is None or one.phase is Phase.DONE or (one.phase is Phase.ACKNOWLEDGED and not worse):
         return
     how = Reach(timedelta(0), Contact(timer.data["channel"], timer.data["address"]))
     _send(act, one, timer.data["to"], how, {"reason": timer.data["reason"], "rungs": []})
@@ -197,9 +202,13 @@ def told_together(act: Act, timer: Timer) -> None:
         return
     worst = min(open_ones, key=lambda one: (one.severity.rank, one.number))
     how = _rungs(act, worst, timer.subject)[0]
+    act.record("incident.paged", worst.id, {
+        "to": timer.subject, "channel": how.contact.channel, "loop": worst.loop, "step": worst.step,
+        "reason": f"told together with {len(names) - 1} others" if len(names) > 1 else "told late", "rungs": []})
     act.send(f"told:{timer.subject}:{act.now.isoformat()}", how.contact.channel, {
         "what": "page", "incident": worst.id, "to": timer.subject, "address": how.contact.address,
-        "title": f"{len(names)} more incidents, first {worst.id}: {worst.title}", "severity": worst.severity,
+        "title": f"{len(names)} more incidents, first {worst.id}: {worst.title}" if len(names) > 1 else worst.title,
+        "severity": worst.severity,
         "service": worst.service, "urgency": DEMANDS[worst.severity].urgency, "opened": worst.opened.isoformat(),
         "reason": "told together", "incidents": names})
 
@@ -229,6 +238,7 @@ def lapsed(act: Act, timer: Timer) -> None:
     one = act.state.incidents.get(timer.subject)
     if one is None or one.phase is not Phase.ACKNOWLEDGED:
         return
+    act.clear_timers(*one.reaching)
     act.record("incident.lapsed", one.id, {"by": one.acknowledged_by})
     if one.policy:
         begin(act, one.id, "acknowledgement lapsed")
@@ -247,7 +257,7 @@ def raise_severity(act: Act, incident: str, to: Severity, why: str, *, by: str =
         known = holder and act.responders.reach(holder)
         first = [Addressee("person", holder)] if known else addressees(one.policy["steps"][0]["page"])
         for person in _somebody(act, one, first):
-            _page(act, incident, person, "severity raised")
+            _page(act, incident, person, WORSE)
 
 
 def remind(act: Act, incident: str) -> None:
@@ -267,13 +277,19 @@ def update_missed(act: Act, timer: Timer) -> None:
         return
     act.record("incident.update-missed", one.id, {"due": timer.due.isoformat()})
     remind(act, one.id)
-    to = one.roles.get("communications") or one.roles.get("commander") or one.acknowledged_by
+    tell(act, one, ("communications", "commander"), f"remind:{one.id}:{timer.due.isoformat()}",
+         f"stakeholders wait for an update on {one.id}", "update due")
+
+
+def tell(act: Act, one: Incident, roles: tuple[str, ...], key: str, title: str, reason: str) -> None:
+    """Remind, without waking anybody: the first of the roles that is taken, else whoever acknowledged, else nobody."""
+    to = next((who for role in roles if (who := one.roles.get(role))), one.acknowledged_by)
     if to:
         how = _rungs(act, one, to)[0]
-        act.send(f"remind:{one.id}:{timer.due.isoformat()}:{to}", how.contact.channel, {
+        act.send(f"{key}:{to}", how.contact.channel, {
             "what": "reminder", "incident": one.id, "to": to, "address": how.contact.address, "severity": one.severity,
-            "title": f"stakeholders wait for an update on {one.id}", "service": one.service, "urgency": "low",
-            "opened": one.opened.isoformat(), "reason": "update due"})
+            "title": title, "service": one.service, "urgency": "low", "opened": one.opened.isoformat(),
+            "reason": reason})
 
 
 def resolve(act: Act, incident: str, by: str, how: str) -> None:
@@ -284,7 +300,8 @@ def resolve(act: Act, incident: str, by: str, how: str) -> None:
     """
     one = act.state.incidents[incident]
     next_status(one.status, Status.RESOLVED)
-    act.clear_timers(f"escalate:{incident}", f"lapse:{incident}", f"update:{incident}", *one.reaching)
+    act.clear_timers(f"escalate:{incident}", f"lapse:{incident}", f"update:{incident}", f"stable:{incident}",
+                     *one.reaching)
     act.record("incident.resolved", incident, {
         "by": by, "how": how, "seconds": (act.now - one.opened).total_seconds(), "severity": one.severity}, actor=by)
     draft_if_due(act, incident)

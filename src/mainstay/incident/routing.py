@@ -24,7 +24,8 @@ def group_of(route: Route, key: Key, labels: Mapping[str, str]) -> str:
     if route.group_by is None:
         return _bounded(f"{key.service}/{key.key}")
     values = ",".join(f"{name}={labels.get(name, '')}" for name in route.group_by)
-    return _bounded(f"{route.policy or 'all'}{{{values}}}")
+    # Whether it pages is part of the name, or an alert that should would join an incident that pages nobody.
+    return _bounded(f"{route.policy or 'all'}{'' if route.page else ' quiet'}{{{values}}}")
 
 
 def _bounded(name: str) -> str:

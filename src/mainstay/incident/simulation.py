@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from mainstay.incident.engine import Acknowledge, Resolve
-from mainstay.incident.intake import AlertEvent
+from mainstay.incident.engine import Acknowledge, Open, Resolve
+from mainstay.incident.intake import AlertEvent, Opening
+from mainstay.incident.severity import severity_of
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, Position
 from mainstay.kernel.quantity import parse_duration
@@ -25,10 +26,15 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happens at a moment."""
+    """Something that happens at a moment.
+
+    Args:
+        name: what the incident that is opened here is called by later events; a run gives ids of its own.
+    """
 
     at: datetime
-    what: AlertEvent | Acknowledge | Resolve | Restart
+    what: AlertEvent | Open | Acknowledge | Resolve | Restart
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,8 @@ def read_events(lines: Iterable[str], file: str) -> list[Event]:
 
 
 _KNOWN = {"alert": {"status", "key", "service", "severity", "labels", "summary"}, "ack": {"key", "by"},
-          "resolve": {"key", "by"}, "restart": {"down"}}
+          "open": {"key", "title", "service", "severity", "policy", "by"}, "resolve": {"key", "by"},
+          "restart": {"down"}}
 
 
 def _event(line: str) -> Event:
@@ -88,7 +95,7 @@ def _event(line: str) -> Event:
         raise InvalidInput("not a JSON object", 'write {"at": "2026-03-02T09:00:00Z", "type": "alert", …}')
     kind = data.get("type")
     if kind not in _KNOWN:
-        raise InvalidInput(f'type is "{kind}"', "write alert, ack, resolve or restart")
+        raise InvalidInput(f'type is "{kind}"', "write alert, open, ack, resolve or restart")
     unknown = sorted(set(data) - _KNOWN[kind] - {"at", "type"})
     if unknown:
         raise InvalidInput(f"{kind} has no field {unknown[0]}", "known: at, type, " + ", ".join(sorted(_KNOWN[kind])))
@@ -96,6 +103,11 @@ def _event(line: str) -> Event:
     match kind:
         case "alert":
             return Event(at, _alert(at, data))
+        case "open":
+            services = (str(data["service"]),) if data.get("service") else ()
+            return Event(at, Open(Opening(
+                _text(data, "title"), severity_of(str(data.get("severity", ""))), services, "",
+                str(data.get("policy", "")), by=_text(data, "by"))), _text(data, "key"))
         case "ack":
             return Event(at, Acknowledge(_text(data, "key"), _text(data, "by")))
         case "resolve":

@@ -157,3 +157,55 @@ class Heartbeat:
     severity: Severity = Severity.SEV2
     service: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+# -- intakes ------------------------------------------------------------------------------------------------------
+
+Pointer = tuple[str, ...]
+"""A JSON pointer (RFC 6901) as its steps; no step is the whole document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Where in a sender's JSON an alert stands.
+
+    Args:
+        items: the list of alerts; where no list stands, what is there is one alert.
+        key: what tells alerts apart, joined by a slash.
+        status: its value says whether it fires; without one every payload fires.
+        firing, resolved: values of the status; where `firing` is given, a value in neither is passed over.
+    """
+
+    key: tuple[Pointer, ...]
+    items: Pointer = ()
+    status: Pointer | None = None
+    firing: tuple[str, ...] = ()
+    resolved: tuple[str, ...] = ()
+    summary: Pointer | None = None
+    service: Pointer | None = None
+    severity: Pointer | None = None
+    time: Pointer | None = None
+    url: Pointer | None = None
+    labels: Mapping[str, Pointer] = field(default_factory=dict)
+
+
+Format = Literal["alertmanager", "grafana", "pagerduty", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A sender of alerts: the form of what it sends, and what holds where it does not say.
+
+    Args:
+        service, severity: of alerts that name none.
+        key_env: the environment variable of the server that holds the sender's PagerDuty routing key.
+        mapped: where things stand, for the format `json`.
+    """
+
+    name: str
+    origin: Position
+    format: Format
+    service: str = ""
+    severity: str = ""
+    key_env: str = ""
+    mapped: Mapped | None = None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -27,6 +27,9 @@ from mainstay.incident.severity import Severity
 from mainstay.incident.spec import Inhibition, Matcher
 from mainstay.kernel.journal import Fact, NewFact
 from mainstay.kernel.quantity import Span
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Key(NamedTuple):
@@ -80,6 +83,7 @@ class Incident(Struct, frozen=True, gc=False):
         firing: how many of its alerts fire.
         roles: role → person.
         updated: when stakeholders last heard of it.
+        reminded: since when the time to their next update counts: its opening, an update, another severity.
     """
 
     id: str
@@ -103,6 +107,7 @@ class Incident(Struct, frozen=True, gc=False):
     resolved: datetime | None = None
     merged_into: str = ""
     updated: datetime | None = None
+    reminded: datetime | None = None
     version: int = 1
 
 
@@ -148,39 +153,45 @@ class State:
     def __init__(self, inhibitions: Sequence[Inhibition] = (), under: State | None = None) -> None:
         self.inhibitions = inhibitions
         self._under: State | None = under
-        self.alerts: Table[str, Alert] = Table(under.alerts if under else None)
+        self._touched: list[Table[Any, Any]] = []
+        """The tables of a draft that have something of their own: few of them, in most decisions."""
+        self.alerts: Table[str, Alert] = self._table(under.alerts if under else None)
         """Those that fire, by id."""
-        self.firing: Table[Key, str] = Table(under.firing if under else None)
+        self.firing: Table[Key, str] = self._table(under.firing if under else None)
         """The id of the alert that fires under a key."""
-        self.by_key: Table[str, tuple[str, ...]] = Table(under.by_key if under else None)
+        self.by_key: Table[str, tuple[str, ...]] = self._table(under.by_key if under else None)
         """Ids of the alerts that fire under a sender's key, whatever the service."""
-        self.closed: Table[Key, datetime] = Table(under.closed if under else None)
+        self.closed: Table[Key, datetime] = self._table(under.closed if under else None)
         """When the last alert under a key closed, by the sender's clock."""
-        self.opens: Table[Key, tuple[datetime, ...]] = Table(under.opens if under else None)
+        self.opens: Table[Key, tuple[datetime, ...]] = self._table(under.opens if under else None)
         """When the last few alerts under a key opened, for flapping."""
-        self.incidents: Table[str, Incident] = Table(under.incidents if under else None)
-        self.groups: Table[str, Group] = Table(under.groups if under else None)
-        self.silences: Table[str, Silence] = Table(under.silences if under else None)
-        self.pagers: Table[str, Pager] = Table(under.pagers if under else None)
-        self.sources: Table[tuple[int, tuple[str, ...]], tuple[int, int]] = Table(under.sources if under else None)
+        self.incidents: Table[str, Incident] = self._table(under.incidents if under else None)
+        self.groups: Table[str, Group] = self._table(under.groups if under else None)
+        self.silences: Table[str, Silence] = self._table(under.silences if under else None)
+        self.pagers: Table[str, Pager] = self._table(under.pagers if under else None)
+        self.sources: Table[tuple[int, tuple[str, ...]], tuple[int, int]] = \
+            self._table(under.sources if under else None)
         """(inhibition, values of its equal labels) → alerts that fire as a source, and those of them that are no
         target."""
-        self.muted: Table[str, str] = Table(under.muted if under else None)
+        self.muted: Table[str, str] = self._table(under.muted if under else None)
         """Alert → why nobody hears of it."""
-        self.members: Table[str, tuple[str, ...]] = Table(under.members if under else None)
+        self.members: Table[str, tuple[str, ...]] = self._table(under.members if under else None)
         """Incident → its alerts that fire, and some that no longer do."""
-        self.until: Table[str, datetime] = Table(under.until if under else None)
+        self.until: Table[str, datetime] = self._table(under.until if under else None)
         """Alert → when its sender will have said it again; counted like repeats, not recorded."""
-        self.repeats: Table[str, tuple[int, datetime]] = Table(under.repeats if under else None)
+        self.repeats: Table[str, tuple[int, datetime]] = self._table(under.repeats if under else None)
         """Alert → events that only said again what was known, and the latest of them: counted, not recorded yet."""
-        self.reviews: Table[str, Review] = Table(under.reviews if under else None)
+        self.reviews: Table[str, Review] = self._table(under.reviews if under else None)
         """How the post-mortem of an incident stands."""
-        self.actions: Table[str, Item] = Table(under.actions if under else None)
-        self.marks: Table[str, tuple[str, ...]] = Table(under.marks if under else None)
+        self.actions: Table[str, Item] = self._table(under.actions if under else None)
+        self.marks: Table[str, tuple[str, ...]] = self._table(under.marks if under else None)
         """Mark of an incident → action items of incidents like it that are not finished."""
         self.counts: dict[str, int] = dict(under.counts) if under else {
             "alert": 0, "incident": 0, "silence": 0, "action": 0}
         """The greatest number given so far."""
+
+    def _table(self, under: Table[K, V] | None) -> Table[K, V]:
+        return Table(under, self._touched if self._under is not None else None)
 
     def draft(self) -> State:
         """A layer to decide on."""
@@ -189,13 +200,18 @@ class State:
     def keep(self) -> None:
         """Make the draft part of the state below."""
         assert self._under is not None, "only a draft is kept"
-        tables: tuple[Table[Any, Any], ...] = (
-            self.alerts, self.firing, self.by_key, self.closed, self.opens, self.incidents, self.groups, self.silences,
-            self.pagers, self.sources, self.muted, self.repeats, self.members, self.until,
-            self.reviews, self.actions, self.marks)
-        for table in tables:
+        for table in self._touched:
             table.keep()
+        self._touched.clear()
         self._under.counts.update(self.counts)
+
+    def forget(self) -> None:
+        """Drop what the draft has: it shows the state below again."""
+        assert self._under is not None, "only a draft is dropped"
+        for table in self._touched:
+            table.forget()
+        self._touched.clear()
+        self.counts.update(self._under.counts)
 
     # -- questions -----------------------------------------------------------------------------------------------
 
@@ -358,7 +374,7 @@ def _incident_opened(state: State, fact: Fact | NewFact) -> None:
         return  # recorded by hand (`mainstay record incident`), for attribution only
     incident = Incident(fact.subject, int(data["number"]), data["title"], data["service"], tuple(data["services"]),
                         Severity(data["severity"]), data["group"], fact.at, data["policy"],
-                        phase=Phase.TRIGGERED if data["policy"] else Phase.QUIET)
+                        phase=Phase.TRIGGERED if data["policy"] else Phase.QUIET, reminded=fact.at)
     state.incidents[incident.id] = incident
     state.counts["incident"] = max(state.counts["incident"], incident.number)
     if incident.group:
@@ -371,6 +387,10 @@ def _join(state: State, incident: str, alerts: Sequence[str]) -> None:
     for one in joined:
         _leave(state, one)
         state.alerts[one.id] = replace(one, incident=incident)
+        # Its own group, which need not be the incident's: that of one that was merged into it, for example.
+        group = state.groups.get(one.group)
+        if group is not None and one.id in group.waiting:
+            state.groups[one.group] = replace(group, waiting=tuple(name for name in group.waiting if name != one.id))
     if joined:
         into = state.incidents[incident]
         state.incidents[incident] = replace(into, firing=into.firing + len(joined))
@@ -380,11 +400,6 @@ def _join(state: State, incident: str, alerts: Sequence[str]) -> None:
 def _incident_joined(state: State, fact: Fact | NewFact) -> None:
     state._changed(fact.subject)
     _join(state, fact.subject, fact.data["alerts"])
-    group = state.groups.get(state.incidents[fact.subject].group)
-    if group is not None:
-        joined = set(fact.data["alerts"])
-        state.groups[state.incidents[fact.subject].group] = replace(
-            group, waiting=tuple(one for one in group.waiting if one not in joined))
 
 
 def _incident_stepped(state: State, fact: Fact | NewFact) -> None:
@@ -411,14 +426,16 @@ def _incident_held(state: State, fact: Fact | NewFact) -> None:
 
 def _pager_told(state: State, fact: Fact | NewFact) -> None:
     pager = state.pagers.get(fact.subject) or Pager()
-    state.pagers[fact.subject] = Pager((*pager.went, fact.at)[-_KEPT_PAGES:], ())
+    state.pagers[fact.subject] = replace(pager, held=())
 
 
 def _phase_after(event: str) -> Any:
     def change(state: State, fact: Fact | NewFact) -> None:
         phase = next_phase(state.incidents[fact.subject].phase, event)
         by = fact.data["by"] if event == "acknowledged" else ""
-        state._changed(fact.subject, phase=phase, acknowledged_by=by, reaching=())
+        # Whoever was reached for before nothing was left to try is still reached for by their own later rules.
+        reaching = state.incidents[fact.subject].reaching if event == "exhausted" else ()
+        state._changed(fact.subject, phase=phase, acknowledged_by=by, reaching=reaching)
 
     return change
 
@@ -432,8 +449,8 @@ def _incident_resolved(state: State, fact: Fact | NewFact) -> None:
 
 def _incident_reopened(state: State, fact: Fact | NewFact) -> None:
     one = state.incidents[fact.subject]
-    state._changed(fact.subject, status=next_status(one.status, Status.OPEN),
-                   phase=next_phase(one.phase, "reopened"), resolved=None)
+    state._changed(fact.subject, status=next_status(one.status, Status.OPEN), acknowledged_by="", resolved=None,
+                   phase=next_phase(one.phase, "reopened" if one.policy else "reopened quietly"), reminded=fact.at)
 
 
 def _incident_status(state: State, fact: Fact | NewFact) -> None:
@@ -441,7 +458,7 @@ def _incident_status(state: State, fact: Fact | NewFact) -> None:
 
 
 def _incident_severity(state: State, fact: Fact | NewFact) -> None:
-    state._changed(fact.subject, severity=Severity(fact.data["to"]))
+    state._changed(fact.subject, severity=Severity(fact.data["to"]), reminded=fact.at)
 
 
 def _incident_role(state: State, fact: Fact | NewFact) -> None:
@@ -454,7 +471,7 @@ def _incident_merged(state: State, fact: Fact | NewFact) -> None:
 
 
 def _incident_updated(state: State, fact: Fact | NewFact) -> None:
-    state._changed(fact.subject, updated=fact.at)
+    state._changed(fact.subject, updated=fact.at, reminded=fact.at)
 
 
 def _incident_noted(state: State, fact: Fact | NewFact) -> None:
@@ -504,6 +521,8 @@ _CHANGES = {
     "postmortem.drafted": _review_after, "postmortem.written": _review_after, "postmortem.moved": _review_after,
     "action.added": _action_after, "action.changed": _action_after, "action.done": _action_after,
     "action.verified": _action_after, "action.reopened": _action_after, "action.dropped": _action_after,
+    "incident.cleared": _incident_noted,
+    "incident.close-asked": _incident_noted, "incident.diagnosed": _incident_noted,
     "silence.made": _silence_made, "silence.ended": _silence_ended,
 }
 """Kind of fact → what it changes."""

@@ -38,6 +38,19 @@ def _stepped(data: Mapping[str, Any], _: str) -> str:
     return f"step {data['step'] + 1}{again}: {data['reason']}{late}"
 
 
+def _joined(data: Mapping[str, Any], _: str) -> str:
+    if not data["alerts"]:
+        return f"{data['from']} was merged into it"
+    return f"{', '.join(data['alerts'])} joined" + (f" from {data['from']}" if data.get("from") else "")
+
+
+def _close_asked(data: Mapping[str, Any], _: str) -> str:
+    waited = format_duration(data["seconds"])
+    if data["firing"]:
+        return f"still not over after {waited} of monitoring: {data['firing']} of its alerts fire"
+    return f"quiet for {waited}, twice as long as it lasted: time to resolve it"
+
+
 def _role(data: Mapping[str, Any], by: str) -> str:
     if not data["who"]:
         return f"nobody is {data['role']} any more, was {data['before']}"
@@ -48,8 +61,9 @@ def _role(data: Mapping[str, Any], by: str) -> str:
 _SAYS: Mapping[str, tuple[Callable[[Mapping[str, Any], str], str], Tone]] = {
     "opened": (lambda d, by: f"opened: {d.get('title', d.get('text', ''))}" + ("" if by == "system" else f", by {by}"),
                "strong"),
-    "joined": (lambda d, _: f"{', '.join(d['alerts'])} joined" + (f" from {d['from']}" if d.get("from") else ""),
-               "quiet"),
+    "joined": (_joined, "quiet"),
+    "cleared": (lambda d, _: f"{d['alert']} is over, {d['firing']} still fire", "quiet"),
+    "close-asked": (_close_asked, "warn"),
     "stepped": (_stepped, "quiet"),
     "paged": (_paged, "plain"),
     "waits": (lambda d, _: f"{d['to']} is paged later, by their own rules", "quiet"),

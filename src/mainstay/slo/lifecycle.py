@@ -11,6 +11,7 @@
     slo.back-filled         the ledger was filled from a source (`since`)               ledger key
     slo.history-simulated   history up to `until` was made up for a demonstration       ledger key
     slo.corrected           slots were read anew and differ (`slots`)                   objective
+    slo.maintenance-planned   planned work begins soon, or goes on (`until`, `services`)  maintenance
     slo.maintenance-excluded  planned work was left out of account                      objective
 """
 

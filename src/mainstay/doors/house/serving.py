@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.adapters.notifiers import TerminalNotifier, WebhookNotifier
-from mainstay.app import MAINSTAY, declared_anew, grammar
-from mainstay.doors.front import Act, Hooks, ServerSettings
+from mainstay.app import MAINSTAY, channels_of, declared_anew, grammar
+from mainstay.doors.alertmanager_api import AlertmanagerApi
+from mainstay.doors.front import Act, Front, Hooks, ServerSettings
+from mainstay.doors.guard import AsgiApp
+from mainstay.doors.house.engine import Engine, engine_metrics
 from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
+from mainstay.doors.intake import IntakeDoor
 from mainstay.doors.sse import Feed
 from mainstay.doors.web.slo_content import pages, resource_link
 from mainstay.kernel.catalog import find_files, load
@@ -31,6 +35,7 @@ from mainstay.kernel.quantity import parse_duration
 from mainstay.kernel.view import Text, View
 from mainstay.kernel.wording import many
 from mainstay.reactions import react
+from mainstay.slo.operations.exclusion import announce_work
 from mainstay.slo.operations.policy import EnforceRequest, enforce
 from mainstay.slo.operations.standings import Report, ReportRequest, report
 from mainstay.slo.operations.upkeep import metrics_text
@@ -101,10 +106,12 @@ class Clockwork(threading.Thread):
     def evaluate(self) -> None:
         """One round."""
         self._reread_catalog()
-        if self.world.catalog.of(Objective):
-            enforced = enforce(replace(self.world, actor="system"), EnforceRequest(stale_ok=True))
-            react(self.world)
-            self._notify()
+        announce_work(self.world)
+        enforced = enforce(replace(self.world, actor="system"), EnforceRequest(stale_ok=True)) \
+            if self.world.catalog.of(Objective) else None
+        react(self.world)
+        self._notify()
+        if enforced is not None:
             found = report(self.world, ReportRequest(offline=True))
             # The report asks no source again, so it cannot know which of them did not answer a moment ago.
             self.latest = replace(found, objectives=tuple(
@@ -176,13 +183,14 @@ def operations_of_all() -> tuple[Operation[Any, Any], ...]:
 
 def run_server(world: World, settings: ServerSettings, every: timedelta, *,
                started: Callable[[str, Clockwork, Server], None] = lambda *_: None) -> Served:
-    """Serve until told to stop; the clockwork runs beside.
+    """Serve until told to stop; the clockwork and the engine run beside.
 
     Args:
         started: called once it answers, with its URL, the clockwork, and the server (to stop it).
     """
     feed = Feed()
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
+    engine = Engine(lambda: clockwork.world, channels_of(os.environ))
 
     def audit(act: Act) -> None:
         world.journal.commit(Batch([NewFact("server.act", act.operation, world.clock.now(), {
@@ -192,21 +200,29 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         return clockwork.latest or report(asked, ReportRequest(offline=True))
 
     def metrics() -> str:
-        return metrics_text(clockwork.latest.objectives) if clockwork.latest is not None else ""
+        return (metrics_text(clockwork.latest.objectives) if clockwork.latest is not None else "") \
+            + engine_metrics(engine)
 
-    hooks = Hooks(metrics, lambda: (clockwork.problem,) if clockwork.problem else (), feed, audit, resource_link)
+    def raw(front: Front) -> dict[str, AsgiApp]:
+        door = IntakeDoor(front, engine.inbox, engine.desk, os.environ)
+        return {**door.routes(), **AlertmanagerApi(front, door, engine.desk).routes()}
+
+    hooks = Hooks(metrics, lambda: (*((clockwork.problem,) if clockwork.problem else ()), *engine.problems), feed,
+                  audit, resource_link, raw)
     app = build_app(operations_of_all(), lambda actor: replace(clockwork.world, actor=actor), settings,
                     pages(latest), hooks)
     begun = world.clock.now()
 
     def answering(url: str) -> None:
         clockwork.start()
+        engine.start()
         started(url, clockwork, server)
 
     server = Server(app, settings, feed, answering)
     try:
         server.run()
     finally:
+        engine.end()
         if clockwork.is_alive():
             clockwork.end()
     return Served(server.url, begun, world.clock.now(), clockwork.evaluations)

@@ -11,6 +11,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "open": ("acting", "OPEN"), "list": ("looking", "LIST"), "show": ("looking", "SHOW"), "ack": ("acting", "ACK"),
     "note": ("acting", "NOTE"), "role": ("acting", "ROLE"), "status": ("acting", "STATUS"),
     "update": ("acting", "UPDATE"), "resolve": ("acting", "RESOLVE"), "merge": ("acting", "MERGE"),
+    "alerts": ("alerts", "ALERTS"), "silence": ("alerts", "SILENCE"),
     "postmortem": ("postmortem", "POSTMORTEM"), "postmortems": ("postmortem", "POSTMORTEMS"),
     "actions": ("actions", "ACTIONS"), "action": ("actions", "ACTION"), "stats": ("stats", "STATS"),
     "simulate": ("simulate", "SIMULATE"),

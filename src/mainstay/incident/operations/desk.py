@@ -36,8 +36,9 @@ class Desk:
         self._journal, self._clock = journal, clock
         self.plan, self._responders = plan, responders
         self._lock = threading.RLock()
-        with _uncollected():
+        with uncollected():
             self._state, self._seq, self._written = self._restored() or (State(plan.routing.inhibitions), 0, 0)
+            self._draft = self._state.draft()
             self.catch_up()
 
     @property
@@ -50,6 +51,7 @@ class Desk:
         with self._lock:
             self.plan, self._responders = plan, responders
             self._state.inhibit(plan.routing.inhibitions)
+            self._draft = self._state.draft()
 
     def caught_up(self) -> State:
         """What is going on, with what others recorded up to now."""
@@ -107,19 +109,20 @@ class Desk:
         return Conflict("others kept deciding on the same thing at the same time", "try again")
 
     def _together(self, happenings: Sequence[Happening]) -> list[Taken]:
-        draft = self._state.draft()
-        act = Act(self.plan, self._responders, draft, self._clock.now())
+        self._draft.forget()
+        act = Act(self.plan, self._responders, self._draft, self._clock.now())
         taken = [decide(act, happening) for happening in happenings]
-        self._keep(draft, () if act.empty else self._journal.commit(act.batch()))
+        self._keep(() if act.empty else self._journal.commit(act.batch()))
         return taken
 
-    def _keep(self, draft: State, facts: Sequence[Fact]) -> None:
+    def _keep(self, facts: Sequence[Fact]) -> None:
         if not facts or facts[-1].seq == self._seq + len(facts):
-            draft.keep()
+            self._draft.keep()
             self._seq += len(facts)
             return
         # Others recorded something in between: what this draft decided comes back in the order of the journal.
-        draft.repeats.keep()
+        self._draft.repeats.keep()
+        self._draft.forget()
         self.catch_up()
 
     def ring(self, worker: str, limit: int = 500) -> int:
@@ -170,7 +173,7 @@ class Desk:
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Python's collector off for a while: it would look through all that is being read in, again and again."""
     was = gc.isenabled()
     gc.disable()

@@ -54,7 +54,7 @@ class Reading:
 def read(one: Incident, now: datetime) -> Reading:
     """The incident as it is read."""
     cadence = DEMANDS[one.severity].update
-    due = None if cadence is None or one.status is Status.RESOLVED else (one.updated or one.opened) + cadence
+    due = None if cadence is None or one.status is Status.RESOLVED else (one.reminded or one.opened) + cadence
     policy = f"{one.policy['name']}@{one.policy['version']}" if one.policy else ""
     return Reading(one.id, one.title, one.service, one.services, one.severity, one.status, str(one.phase), one.opened,
                    one.resolved, ((one.resolved or now) - one.opened) / timedelta(seconds=1), one.acknowledged_by,

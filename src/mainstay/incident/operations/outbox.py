@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from mainstay.incident.operations.desk import Desk
 from mainstay.incident.outbox import GIVE_UP_AFTER, notice_of, pause_before, unwanted
@@ -37,15 +37,20 @@ class Outbox:
     def send(self, channel: str, worker: str) -> int:
         """Send what waits in the channel, one after the other; how many were settled."""
         settled = 0
-        while taken := self._journal.take_messages(self._clock.now(), worker, channel=channel, limit=1, lease=LEASE):
+        while taken := self._journal.take_messages(began := self._clock.now(), worker, channel=channel, limit=1,
+                                                   lease=LEASE):
             for message in taken:
-                settled += self._settle(channel, message)
+                settled += self._settle(channel, message, began)
         return settled
 
-    def _settle(self, channel: str, message: Message) -> bool:
+    def _settle(self, channel: str, message: Message, began: datetime) -> bool:
         dropped = unwanted(message, self._desk.caught_up())
         if dropped:
             return self._commit(message, "page.dropped", {"why": dropped})
+        if self._clock.now() - began >= LEASE:
+            # This process was stopped in between; whoever took the message over has sent it, or will.
+            log.warning("%s was held for longer than its lease and is left to another sender", message.key)
+            return False
         try:
             self._channels[channel].send(notice_of(message))
         except SourceUnavailable as error:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from mainstay.incident.act import Plan
-from mainstay.incident.engine import Acknowledge, Resolve
-from mainstay.incident.intake import AlertEvent
-from mainstay.incident.operations.desk import Desk
+from mainstay.incident.engine import Acknowledge, Open, Resolve
+from mainstay.incident.intake import AlertEvent, Opening
+from mainstay.incident.operations.desk import Desk, uncollected
+from mainstay.incident.severity import Severity
 from mainstay.incident.simulation import Change, Event, Page, Restart, read_events
 from mainstay.kernel.errors import Conflict, InvalidInput, NoData, NotFound
 from mainstay.kernel.journal import FactQuery, Journal
@@ -31,6 +33,7 @@ class Outcome:
     unanswered: tuple[str, ...]
 
 
+@uncollected()
 def run(journal: Journal, clock: MovableClock, plan: Plan, responders: Responders, events: Sequence[Event], *,
         until: datetime) -> Outcome:
     """Play the events, and after them whatever rings before `until`, on an empty journal of that clock."""
@@ -38,11 +41,17 @@ def run(journal: Journal, clock: MovableClock, plan: Plan, responders: Responder
     back: datetime | None = None
     missed: list[Event] = []
     unanswered: list[str] = []
+    given: dict[str, str] = {}
 
     def play(event: Event) -> None:
-        assert not isinstance(event.what, Restart), "handled before"
+        what = event.what
+        assert not isinstance(what, Restart), "handled before"
+        if isinstance(what, (Acknowledge, Resolve)) and what.name in given:
+            what = replace(what, name=given[what.name])
         try:
-            desk.do(event.what)
+            taken = desk.do(what)
+            if event.name:
+                given[event.name] = taken.incident
         except (NotFound, Conflict) as error:
             unanswered.append(f"{event.at.isoformat()} {error.message}")
 
@@ -148,7 +157,7 @@ def simulate(world: World, request: SimulateRequest) -> Simulated:
     before: list[Page] = []
     if request.replay:
         since = world.clock.now() - parse_duration(request.replay)
-        events = list(_recorded(world.journal, since))
+        events = _recorded(world.journal, since)
         before = [page for page in _pages(world.journal) if page.at >= since]
     else:
         events = _read(request.events)
@@ -172,34 +181,44 @@ def _read(path: str) -> list[Event]:
         raise InvalidInput(f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
 
 
-def _recorded(journal: Journal, since: datetime) -> Iterator[Event]:
-    """What the journal recorded, as the events that led to it."""
-    alerts: dict[str, tuple[str, str]] = {}
+def _recorded(journal: Journal, since: datetime) -> list[Event]:
+    """What the journal recorded, as the events that led to it. What had begun before is left out."""
+    alerts: dict[str, AlertEvent] = {}
+    known: dict[str, str] = {}
+    """Incident → what events call it: its first alert's key, its own name when somebody opened it by hand."""
     found: list[Event] = []
     for fact in journal.facts(FactQuery(kinds=("alert.", "incident."), since=since)):
-        data = fact.data
+        data, subject = fact.data, fact.subject
         match fact.kind:
             case "alert.opened":
-                alerts[fact.subject] = data["service"], data["key"]
-                found.append(Event(fact.at, AlertEvent(fact.at, True, data["key"], data["service"], data["severity"],
-                                                       data["labels"], data["summary"], data.get("source", ""))))
+                alerts[subject] = AlertEvent(fact.at, True, data["key"], data["service"], data["severity"],
+                                             data["labels"], data["summary"], data.get("source", ""))
+                found.append(Event(fact.at, alerts[subject]))
+            case "alert.changed" if subject in alerts and data["severity"] != alerts[subject].severity:
+                alerts[subject] = replace(alerts[subject], at=fact.at, severity=data["severity"])
+                found.append(Event(fact.at, alerts[subject]))
             case "alert.closed" if data["why"] == "resolved":
                 found.append(Event(fact.at, AlertEvent(fact.at, False, data["key"], data["service"])))
-            case "incident.acknowledged":
-                found.append(Event(fact.at, Acknowledge(_key_of(journal, fact.subject) or fact.subject, data["by"])))
-            case "incident.resolved" if data.get("how") == "by hand":
-                found.append(Event(fact.at, Resolve(_key_of(journal, fact.subject) or fact.subject, data["by"])))
+            case "incident.opened" if "number" in data:
+                first = alerts.get(data["alerts"][0]) if data["alerts"] else None
+                if first is not None:
+                    known[subject] = first.key
+                elif not data["alerts"]:
+                    known[subject] = subject
+                    found.append(Event(fact.at, Open(_opening(data, fact.actor)), subject))
+            case "incident.acknowledged" if subject in known:
+                found.append(Event(fact.at, Acknowledge(known[subject], data["by"])))
+            case "incident.resolved" if subject in known and data.get("how") == "by hand":
+                found.append(Event(fact.at, Resolve(known[subject], data["by"])))
             case _:
                 pass
-    yield from sorted(found, key=lambda event: event.at)
+    return sorted(found, key=lambda event: event.at)
 
 
-def _key_of(journal: Journal, incident: str) -> str:
-    """The sender's key of the incident's first alert: ids are given anew in a run, keys are not."""
-    opened = next(iter(journal.facts(FactQuery(kinds=("incident.opened",), subject=incident))), None)
-    names = opened.data.get("alerts", []) if opened is not None else []
-    first = next(iter(journal.facts(FactQuery(kinds=("alert.opened",), subject=names[0]))), None) if names else None
-    return str(first.data["key"]) if first is not None else ""
+def _opening(data: Mapping[str, Any], by: str) -> Opening:
+    policy = data["policy"]
+    return Opening(data["title"], Severity(data["severity"]), tuple(data["services"]), "", policy.get("name", ""),
+                   bool(policy), by=by)
 
 
 _SAME = timedelta(minutes=1)

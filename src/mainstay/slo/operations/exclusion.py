@@ -13,7 +13,7 @@ from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import DaySums, World
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.series import floor_slot
-from mainstay.slo.maintenance import Excluded, excluded
+from mainstay.slo.maintenance import Excluded, excluded, occurrences
 from mainstay.slo.spec import Maintenance
 from mainstay.slo.standing import DAY, Holdings, windows_start
 
@@ -29,6 +29,28 @@ class Held:
     key: str
     holdings: Holdings
     left_out: tuple[Excluded, ...] = ()
+
+
+AHEAD = timedelta(hours=1)
+"""How long before it begins planned work is announced."""
+
+
+def announce_work(world: World) -> int:
+    """Planned work that goes on or begins soon is in the journal, so that alerts can be silent meanwhile; how many."""
+    declared = world.catalog.of(Maintenance)
+    if not declared:
+        return 0
+    now = world.clock.now()
+    recorded = {fact.key for fact in world.journal.facts(FactQuery(kinds=("slo.maintenance-planned",)))}
+    facts = [NewFact("slo.maintenance-planned", one.name, span.start, {
+        "until": span.end.isoformat(), "reason": one.reason, "services": list(one.services),
+        "objectives": list(one.objectives)}, key=key)
+        for one in declared for span in occurrences(one, Span(now, now + AHEAD))
+        if (key := f"slo.maintenance-planned:{one.name}:{span.start.isoformat()}:{span.end.isoformat()}")
+        not in recorded]
+    if facts:
+        world.journal.commit(Batch(facts))
+    return len(facts)
 
 
 def record_exclusions(world: World, objectives: Iterable[tuple[Objective, str]], now: datetime) -> None:

@@ -1,0 +1,206 @@
+"""Alertmanager's API v2, so that a Prometheus can send to Mainstay and `amtool` can read alerts and set silences.
+
+Beside what Alertmanager has, `GET /api/v2/alerts` takes `limit` and `after` (an alert's id, from the header
+`x-mainstay-next`): the newest alerts first, a page at a time. Without `limit` it gives all, as Alertmanager does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import mainstay
+from mainstay.doors.front import Front
+from mainstay.doors.guard import AsgiApp
+from mainstay.doors.intake import (
+    Answer,
+    Asked,
+    IntakeDoor,
+    one_of,
+    refuse_alertmanager,
+    route,
+    take_posted,
+    whole,
+)
+from mainstay.incident.alertmanager import alert_document, group_documents, read_silence, receiver, silence_document
+from mainstay.incident.engine import EndSilence, Happening
+from mainstay.incident.forms import parse_matcher
+from mainstay.incident.intake import Taken
+from mainstay.incident.operations.alerts import ended_silences
+from mainstay.incident.operations.desk import Desk
+from mainstay.incident.spec import Matcher
+from mainstay.incident.state import Alert, State
+from mainstay.kernel.errors import NotFound
+
+MOST = 1_000_000
+KEPT = timedelta(hours=120)
+"""How long silences that are over are still listed, as Alertmanager keeps them."""
+
+
+class AlertmanagerApi:
+    """The handlers."""
+
+    def __init__(self, front: Front, door: IntakeDoor, desk: Callable[[], Desk]) -> None:
+        self._front, self._door, self._desk = front, door, desk
+        self._begun = front.clock.now()
+
+    def routes(self) -> dict[str, AsgiApp]:
+        """Path → app; one that ends in a slash takes one more part."""
+        def at(handle: Any, *methods: str) -> AsgiApp:
+            return route(handle, refuse_alertmanager, methods)
+
+        return {
+            "/api/v2/alerts": at(self.alerts, "GET", "POST"), "/api/v2/alerts/groups": at(self.groups, "GET"),
+            "/api/v2/silences": at(self.silences, "GET", "POST"),
+            "/api/v2/silence/": at(self.silence, "GET", "DELETE"),
+            "/api/v2/status": at(self.status, "GET"), "/api/v2/receivers": at(self.receivers, "GET")}
+
+    def _reads(self, asked: Asked) -> None:
+        self._front.who_sends(asked.scope).demand("read")
+
+    # -- alerts ----------------------------------------------------------------------------------------------------
+
+    async def alerts(self, asked: Asked) -> Answer:
+        """`GET` and `POST /api/v2/alerts`."""
+        now = self._front.clock.now()
+        if asked.method == "POST":
+            return await take_posted(self._door, asked, now)
+        self._reads(asked)
+        query = asked.query()
+
+        def listed() -> Answer:
+            state = self._desk().caught_up()
+            found, following = _page(_wanted(state, query, now), query)
+            return Answer(200, [alert_document(one, state, now) for one in found],
+                          ((b"x-mainstay-next", following.encode()),) if following else ())
+
+        return await self._front.in_thread(listed)
+
+    async def groups(self, asked: Asked) -> Answer:
+        """`GET /api/v2/alerts/groups`."""
+        self._reads(asked)
+        query, now = asked.query(), self._front.clock.now()
+
+        def grouped() -> Answer:
+            state = self._desk().caught_up()
+            return Answer(200, group_documents(_page(_wanted(state, query, now), query)[0], state, now))
+
+        return await self._front.in_thread(grouped)
+
+    # -- silences --------------------------------------------------------------------------------------------------
+
+    async def silences(self, asked: Asked) -> Answer:
+        """`GET` and `POST /api/v2/silences`."""
+        now = self._front.clock.now()
+        if asked.method == "POST":
+            return await self._make(asked, now)
+        self._reads(asked)
+        matchers = _matchers(asked.query())
+
+        def listed() -> Answer:
+            world = self._front.world("intake")
+            state = self._desk().caught_up()
+            active = [silence_document(one, now) for one in state.silences.values()]
+            over = [silence_document(one, now, ended) for one, ended in ended_silences(world, now - KEPT)]
+            return Answer(200, [one for one in (*active, *over) if _concerns(one, matchers)])
+
+        return await self._front.in_thread(listed)
+
+    async def _make(self, asked: Asked, now: datetime) -> Answer:
+        caller = self._door.sends(asked)
+        instead_of, made = read_silence(asked.body, caller.name, now)
+        happenings: list[Happening] = []
+        if instead_of:
+            self._known(instead_of)
+            happenings.append(EndSilence(instead_of, made.by))
+        outcomes = await self._door.take([*happenings, made])
+        last = outcomes[-1]
+        assert isinstance(last, Taken), "refusals were raised"
+        return Answer(200, {"silenceID": last.alert})
+
+    def _known(self, silence: str) -> None:
+        """Raises NotFound, before a mistake of one is committed together with what others send."""
+        if self._desk().state.silences.get(silence) is None:
+            raise NotFound(f'no silence is named "{silence}", or it is over', "GET /api/v2/silences lists them")
+
+    async def silence(self, asked: Asked) -> Answer:
+        """`GET` and `DELETE /api/v2/silence/{id}`."""
+        now = self._front.clock.now()
+        if asked.method == "DELETE":
+            caller = self._door.sends(asked)
+            self._known(asked.name)
+            await self._door.take([EndSilence(asked.name, caller.name)])
+            return Answer(200)
+        self._reads(asked)
+
+        def found() -> Answer:
+            one = self._desk().caught_up().silences.get(asked.name)
+            if one is not None:
+                return Answer(200, silence_document(one, now))
+            over = next((pair for pair in ended_silences(self._front.world("intake"), None, asked.name)), None)
+            if over is None:
+                raise NotFound(f'no silence is named "{asked.name}"', "GET /api/v2/silences lists them")
+            return Answer(200, silence_document(over[0], now, over[1]))
+
+        return await self._front.in_thread(found)
+
+    # -- the rest --------------------------------------------------------------------------------------------------
+
+    async def status(self, asked: Asked) -> Answer:
+        """`GET /api/v2/status`."""
+        self._reads(asked)
+        routing = self._desk().plan.routing
+        return Answer(200, {
+            "cluster": {"status": "disabled", "peers": []},
+            "config": {"original": f"# Mainstay routes by its catalog: {routing.name} ({routing.origin.file})\n"},
+            "uptime": self._begun.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "versionInfo": {"version": mainstay.__version__, "branch": "mainstay", "revision": "", "buildDate": "",
+                            "buildUser": "", "goVersion": ""}})
+
+    async def receivers(self, asked: Asked) -> Answer:
+        """`GET /api/v2/receivers`: the escalation policies."""
+        self._reads(asked)
+        return Answer(200, [{"name": name} for name in ("default", *sorted(self._desk().plan.policies))])
+
+
+def _matchers(query: Sequence[tuple[str, str]]) -> list[Matcher]:
+    return [parse_matcher(value) for name, value in query if name == "filter"]
+
+
+def _wanted(state: State, query: Sequence[tuple[str, str]], now: datetime) -> Iterator[Alert]:
+    """The alerts that the query asks for, the newest first."""
+    matchers, name = _matchers(query), one_of(query, "receiver", "")
+    shown = {which: one_of(query, which, "true") != "false" for which in ("active", "silenced", "inhibited")}
+    everything = all(shown.values())
+    for one in state.alerts.newest():
+        if not all(matcher.holds(one.labels) for matcher in matchers) or (name and receiver(one, state) != name):
+            continue
+        if everything or shown[_state_of(one, state, now)]:
+            yield one
+
+
+def _state_of(one: Alert, state: State, now: datetime) -> str:
+    if state.silenced(one.labels, now):
+        return "silenced"
+    return "inhibited" if state.inhibited(one.labels) else "active"
+
+
+def _page(found: Iterator[Alert], query: Sequence[tuple[str, str]]) -> tuple[list[Alert], str]:
+    """The page that is asked for, and the id to ask for the next one after, or the empty text."""
+    limit, after = whole(query, "limit", MOST, MOST), one_of(query, "after", "")
+    below = int(after.partition("-")[2]) if after.partition("-")[2].isdigit() else None
+    out: list[Alert] = []
+    for one in found:
+        if below is not None and int(one.id.partition("-")[2]) >= below:
+            continue
+        if len(out) == limit:
+            return out, out[-1].id if out else ""
+        out.append(one)
+    return out, ""
+
+
+def _concerns(document: Mapping[str, Any], matchers: Sequence[Matcher]) -> bool:
+    """Whether a silence's own matchers are those that were asked for, as Alertmanager filters silences."""
+    names = {one["name"]: one["value"] for one in document["matchers"]}
+    return all(matcher.holds(names) for matcher in matchers)

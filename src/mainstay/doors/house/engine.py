@@ -1,0 +1,161 @@
+"""The engine in `mainstay serve`: it takes alerts in, rings timers, sends pages, each in threads of their own.
+
+    inbox      takes what senders offer, in one commit for all that waits
+    ringer     rings timers when they are due, follows what other processes recorded, sweeps once a minute
+    sender     one a channel, so that a slow one delays nobody else's pages
+
+All three only do what the journal says is to be done, so any of them may be killed at any moment, and a second server
+on the same store shares the work.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from mainstay.incident.engine import Sweep
+from mainstay.incident.operations.desk import Desk, desk_of
+from mainstay.incident.operations.inbox import Inbox
+from mainstay.incident.operations.outbox import Outbox
+from mainstay.kernel.errors import MainstayError
+from mainstay.kernel.ports import Notifier, World
+
+log = logging.getLogger("mainstay.engine")
+LONGEST_SLEEP = 0.5
+"""Seconds after which timers and messages of other processes are looked for."""
+
+SWEEP_EVERY = timedelta(minutes=1)
+AFTER_TROUBLE = 2.0
+"""Seconds to wait when the store did not answer."""
+
+_AT_ONCE = 500
+"""Timers that are rung in one commit."""
+
+_FEW = 1_000
+"""Facts for which a checkpoint is not worth writing when the server stops."""
+
+
+def engine_metrics(engine: Engine) -> str:
+    """How alerts come in, in Prometheus' exposition format; answered from memory."""
+    lines = ["# HELP mainstay_intake_events_total Events that senders sent, by what became of them.",
+             "# TYPE mainstay_intake_events_total counter",
+             *(f'mainstay_intake_events_total{{outcome="{outcome}"}} {count}'
+               for outcome, count in sorted(engine.inbox.outcomes.items())),
+             "# HELP mainstay_intake_waiting Events that wait to be recorded.",
+             "# TYPE mainstay_intake_waiting gauge", f"mainstay_intake_waiting {engine.inbox.waiting}",
+             "# HELP mainstay_alerts_firing Alerts that fire.", "# TYPE mainstay_alerts_firing gauge",
+             f"mainstay_alerts_firing {len(engine.desk().state.alerts)}"]
+    return "\n".join(lines) + "\n"
+
+
+class _Worker(threading.Thread):
+    """Does its round again and again until it is told to stop; trouble is said and the next round tries again."""
+
+    def __init__(self, name: str, round_: Callable[[], float]) -> None:
+        super().__init__(name=name, daemon=True)
+        self._round = round_
+        self._woken = threading.Event()
+        self._ending = False
+        self.problem = ""
+
+    def run(self) -> None:
+        while not self._ending:
+            # Cleared before the round: what happens while it goes on is the next round's work.
+            self._woken.clear()
+            try:
+                pause = self._round()
+                self.problem = ""
+            except MainstayError as error:
+                self.problem, pause = f"{self.name}: {error.message}", AFTER_TROUBLE
+                log.error("%s: %s", self.name, error.message)
+            except Exception:
+                self.problem, pause = f"{self.name} failed; the log says why", AFTER_TROUBLE
+                log.exception("%s failed", self.name)
+            self._woken.wait(pause)
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def end(self) -> None:
+        self._ending = True
+        self._woken.set()
+
+
+class Engine:
+    """All the threads. `world` is asked anew each round, for the catalog may have changed."""
+
+    def __init__(self, world: Callable[[], World], channels: Mapping[str, Notifier]) -> None:
+        self._world, self._channels = world, dict(channels)
+        self._worker = f"serve-{os.getpid()}"
+        self._since: datetime | None = None
+        self._swept: datetime | None = None
+        self.inbox = Inbox(self.desk, self._woken)
+        self._ringer = _Worker("mainstay-ringer", self._ring)
+        self._senders = [_Worker(f"mainstay-sender-{name}", self._sending(name)) for name in self._channels]
+
+    def desk(self) -> Desk:
+        """The desk under the catalog in force."""
+        return desk_of(self._world())
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What does not work at the moment."""
+        return tuple(worker.problem for worker in (self._ringer, *self._senders) if worker.problem)
+
+    def start(self) -> None:
+        """Begin: what was due while nothing ran is done at once."""
+        self._since = self._swept = self._world().clock.now()
+        self.inbox.start()
+        for worker in (self._ringer, *self._senders):
+            worker.start()
+
+    def end(self) -> None:
+        """Take in what waits, finish the round under way, write down where things stand."""
+        self.inbox.end()
+        workers = [worker for worker in (self._ringer, *self._senders) if worker.is_alive()]
+        for worker in workers:
+            worker.end()
+        for worker in workers:
+            worker.join(timeout=15)
+        if self._since is not None:
+            try:
+                self.desk().do(Sweep())
+                self.desk().write_down(_FEW)
+            except MainstayError as error:
+                log.error("what was only counted is lost: %s", error.message)
+
+    def _woken(self) -> None:
+        self._ringer.wake()
+        for sender in self._senders:
+            sender.wake()
+
+    # -- the rounds ------------------------------------------------------------------------------------------------
+
+    def _ring(self) -> float:
+        world, desk = self._world(), self.desk()
+        now = world.clock.now()
+        if self._swept is None or now - self._swept >= SWEEP_EVERY:
+            desk.do(Sweep(self._since))
+            desk.write_down()
+            self._swept = now
+        due = world.journal.next_due()
+        if due is None or due > now:
+            desk.catch_up()
+        elif desk.ring(self._worker, _AT_ONCE):
+            self._woken()
+            return 0.0
+        due = world.journal.next_due()
+        wait = (due - world.clock.now()).total_seconds() if due is not None else LONGEST_SLEEP
+        return min(max(wait, 0.0), LONGEST_SLEEP)
+
+    def _sending(self, channel: str) -> Callable[[], float]:
+        def send() -> float:
+            world = self._world()
+            Outbox(world.journal, world.clock, self.desk(), world.responders, self._channels).send(
+                channel, self._worker)
+            return LONGEST_SLEEP
+
+        return send
