@@ -143,7 +143,7 @@ def findings(text: str, file: str, people: Iterable[str] = ()) -> list[Finding]:
 
 def _named(people: Iterable[str]) -> re.Pattern[str] | None:
     names = sorted(map(re.escape, people), key=len, reverse=True)
-    return re.compile(r"(?<![\w@/.-])@?(?:{'|'.join(names)})(?![\w/-]|\.\w)", re.IGNORECASE) if names else None
+    return re.compile(rf"(?<![\w@/.-])@?(?:{'|'.join(names)})(?![\w/-]|\.\w)", re.IGNORECASE) if names else None
 
 
 def _prose(text: str) -> Iterator[tuple[int, str]]:

@@ -133,7 +133,7 @@ def spending_text(one: Spending) -> str:
     if one.share is None:
         return f"{one.objective} ({promise}): {lost}, and the target leaves no budget"
     return (f"{one.objective} ({promise}): {one.share * 100:.1f} % of the budget spent; {lost}, "
-            f"{count(round(one.allowed, 1))} are allowed; measured until {one.until:%H:%M} UTC")
+            f"the window allows {count(round(one.allowed, 1))}; measured until {one.until:%H:%M} UTC")
 
 
 def _budget(document: PostMortem) -> list[Block]:

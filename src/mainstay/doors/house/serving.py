@@ -23,6 +23,7 @@ from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
 from mainstay.doors.intake import IntakeDoor
 from mainstay.doors.sse import Feed
+from mainstay.doors.web.postmortem_pages import POSTMORTEM_PAGES
 from mainstay.doors.web.slo_content import pages, resource_link
 from mainstay.kernel.catalog import find_files, load
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
@@ -210,7 +211,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     hooks = Hooks(metrics, lambda: (*((clockwork.problem,) if clockwork.problem else ()), *engine.problems), feed,
                   audit, resource_link, raw)
     app = build_app(operations_of_all(), lambda actor: replace(clockwork.world, actor=actor), settings,
-                    pages(latest), hooks)
+                    (*pages(latest), *POSTMORTEM_PAGES), hooks)
     begun = world.clock.now()
 
     def answering(url: str) -> None:

@@ -59,6 +59,8 @@ class Page:
         ranged: whether the time range control means something here.
         default_range: the range when the address names none.
         listed: whether the navigation names it; a page that needs a name in its address is not listed.
+        forms: what the forms of the page do, by the value of their field `act`; afterwards the page is shown again,
+            and what was refused stands in it (`refused`) with what was typed.
     """
 
     path: str
@@ -69,6 +71,20 @@ class Page:
     ranged: bool = False
     default_range: str = "30d"
     listed: bool = True
+    forms: Mapping[str, Operation[Any, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A form that was not accepted: why, and what it said."""
+
+    error: MainstayError
+    act: str
+    fields: Mapping[str, str]
+
+    def typed(self, act: str, key: str, value: str, name: str) -> str | None:
+        """What was typed into the field `name` of the form `act` whose field `key` says `value`; None for others."""
+        return self.fields.get(name) if self.act == act and self.fields.get(key, "") == value else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,16 +278,56 @@ def page_routes(site: Site) -> list[HTTPRouteHandler]:
 def _page_route(site: Site, page: Page) -> HTTPRouteHandler:
     async def show(request: AnyRequest) -> Response[Any]:
         caller, cookie = site.visitor(request)
+        refused = None
+        if request.scope["method"] == "POST":
+            try:
+                await _do(site, page, request, caller)
+                return site.with_cookie(_redirect(_own_address(request)), cookie)
+            except _Refusal as refusal:
+                refused = refusal.refused
         query = _query(request, page.default_range)
         frame = site.frame(page.title, page.path, caller, query=query if page.ranged else None, word=page.word)
 
         def draw() -> str:
             content = page.content(site.front.world(caller.name), query)
-            return render_template(page.template, frame=frame, page=content)
+            return render_template(page.template, frame=frame, page=content, refused=refused, scopes=caller.scopes)
 
-        return site.with_cookie(_html(await site.front.in_thread(draw)), cookie)
+        status = refused.error.http_status if refused else 200
+        return site.with_cookie(_html(await site.front.in_thread(draw), status), cookie)
 
-    return route(page.path, http_method="GET", name=f"page {page.path}", before_request=_come_closer)(show)
+    methods: list[Literal["GET", "POST"]] = ["GET", "POST"] if page.forms else ["GET"]
+    return route(page.path, http_method=methods, name=f"page {page.path}", status_code=200,
+                 before_request=_come_closer)(show)
+
+
+class _Refusal(Exception):
+    """A form that was not accepted."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.error.message)
+        self.refused = refused
+
+
+async def _do(site: Site, page: Page, request: AnyRequest, caller: Caller) -> None:
+    """What a form of the page asks for.
+
+    Raises:
+        NotKnown: the caller has to log in.
+        _Refusal: it was not done, and why.
+    """
+    sent = {name: str(value) for name, value in (await request.form()).items()}
+    form_token, act = sent.pop("csrf", ""), sent.pop("act", "")
+    try:
+        operation = page.forms.get(act)
+        if operation is None:
+            raise InvalidInput(f'this page has no form "{act}"', "load the page again")
+        site.front.who_acts(request.scope, form_token)
+        await site.front.perform(operation, read_request(operation.request, clean(operation.request, sent)), caller,
+                                 lambda _: None)
+    except NotKnown:
+        raise
+    except MainstayError as error:
+        raise _Refusal(Refused(error, act, sent)) from error
 
 
 @dataclass(slots=True)

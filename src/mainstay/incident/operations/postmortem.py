@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 
 import msgspec
@@ -138,7 +139,12 @@ def _broken(world: World, name: str) -> tuple[int, tuple[Broken, ...]]:
     if kept is None:
         raise NotFound(f"nothing of {name} is sealed yet", "it is sealed when it is drafted and when it leaves draft")
     sealed = tuple(Seal(event, digest) for event, digest in kept.data["seals"])
-    return len(sealed), broken(sealed, recorded.sealed)
+    numbers = {seal.event for seal in sealed}
+    # Looked for by number, for a fact that was changed may no longer lead to others.
+    between = FactQuery(kinds=("incident.", "alert.", "page."), after=min(numbers, default=1) - 1)
+    there = takewhile(lambda fact: fact.seq <= max(numbers, default=0), world.journal.facts(between))
+    found = {fact.seq: fact for fact in there if fact.seq in numbers}
+    return len(sealed), broken(sealed, {**found, **{fact.seq: fact for fact in recorded.facts}}.values())
 
 
 # -- mainstay incident postmortem ---------------------------------------------------------------------------------
@@ -192,7 +198,8 @@ def postmortem(world: World, request: PostmortemRequest) -> Answered:
     desk = desk_of(world)
     find(world, request.name)
     writes = [_said(one) for one in request.set]
-    desk.do(DraftPostmortem(request.name, world.actor))
+    if desk.state.reviews.get(request.name) is None:
+        desk.do(DraftPostmortem(request.name, world.actor))
     for section, text in writes:
         desk.do(WriteSection(request.name, section, text, world.actor, request.seen))
     if request.state:

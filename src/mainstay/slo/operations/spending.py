@@ -47,8 +47,15 @@ def spent_between(world: World, services: Sequence[str], span: Span) -> tuple[Sp
     # The slot in which it ended counts whole; one that is not over yet was not measured, and `until` says so.
     end = min(end, datetime.fromtimestamp(floor_slot(world.clock.now()), UTC))
     then = replace(world, clock=_Then(max(end, start), world.clock))
-    judged = judge(then, chosen, stale_ok=True)
-    return tuple(_spending(one, history(world, one.measured, Span(start, max(end, start)))) for one in judged)
+    whole = Span(start, max(end, start))
+
+    def asked(*, refresh: bool) -> tuple[Spending, ...]:
+        return tuple(_spending(one, history(world, one.measured, whole))
+                     for one in judge(then, chosen, refresh=refresh, stale_ok=True))
+
+    found = asked(refresh=False)
+    # Only where the ledger lacks something: a page that shows this must not ask every source each time.
+    return found if all(one.until == whole.end for one in found) else asked(refresh=True)
 
 
 def _spending(one: Judged, lost: Series) -> Spending:
