@@ -407,7 +407,8 @@ def _no_rehearsal(start: datetime) -> Rehearsal:
     raise AssertionError(f"this world was made without a rehearsal; asked for one at {start}")
 
 
-def _nothing_spent(world: World, services: Sequence[str], span: Span) -> tuple[Spending, ...]:  # noqa: ARG001
+def _nothing_spent(world: World, services: Sequence[str], span: Span,  # noqa: ARG001
+                   offline: bool) -> tuple[Spending, ...]:  # noqa: ARG001
     return ()
 
 
@@ -420,7 +421,8 @@ class World:
         survey: reads files of events that were named on the spot (`slo try`).
         responders: who is there to be paged.
         rehearse: an empty journal on a virtual clock that shows the moment given.
-        spent: what every objective of these services lost over a span, from the ledger; it is the word slo that knows.
+        spent: what every objective of these services lost over a span, from the ledger alone where the last argument
+            says so, else after asking the sources for what it lacks; it is the word slo that knows.
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
         progress: called with a sentence during long work; doors decide whether to show it.
     """
@@ -433,7 +435,7 @@ class World:
     survey: Callable[[Survey], Surveyed]
     responders: Responders = _NOBODY
     rehearse: Callable[[datetime], Rehearsal] = _no_rehearsal
-    spent: Callable[[World, Sequence[str], Span], tuple[Spending, ...]] = _nothing_spent
+    spent: Callable[[World, Sequence[str], Span, bool], tuple[Spending, ...]] = _nothing_spent
     findings: tuple[Finding, ...] = ()
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None

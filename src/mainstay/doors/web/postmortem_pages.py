@@ -149,7 +149,7 @@ def editor(world: World, query: PageQuery) -> EditorPage:
     one = find(world, name)
     if desk_of(world).state.reviews.get(name) is None:
         return EditorPage(one.id, one.title, drafted=False, resolved=one.status is Status.RESOLVED)
-    document, now = post_mortem_of(world, name), world.clock.now()
+    document, now = post_mortem_of(world, name, offline=True), world.clock.now()
     verdict, tone = _verdict(document, now)
     found = lint(document)
     return EditorPage(

@@ -85,7 +85,8 @@ def alert_facts(world: World, facts: Sequence[Fact]) -> list[Fact]:
     return [fact for fact in world.journal.facts(FactQuery(kinds=kinds)) if fact.subject in names]
 
 
-def _spending(world: World, one: Incident, review: Review, recorded: _Recorded) -> tuple[Spending, ...]:
+def _spending(world: World, one: Incident, review: Review, recorded: _Recorded, *,
+              offline: bool = False) -> tuple[Spending, ...]:
     """What was measured when it left draft; while it is a draft, what the ledger says now."""
     kept = next((fact for fact in reversed(recorded.written) if fact.kind == _MEASURED), None)
     if kept is not None and review.stage is not Stage.DRAFT:
@@ -94,12 +95,12 @@ def _spending(world: World, one: Incident, review: Review, recorded: _Recorded) 
                  and fact.data["section"] == "first-impact"), "")
     start = impact_time(said) if said else first_impact(one, recorded.alerts)
     end = one.resolved or world.clock.now()
-    return world.spent(world, one.services, Span(start, end)) if start < end else ()
+    return world.spent(world, one.services, Span(start, end), offline) if start < end else ()
 
 
-def _composed(world: World, one: Incident, review: Review) -> PostMortem:
+def _composed(world: World, one: Incident, review: Review, *, offline: bool) -> PostMortem:
     recorded = _recorded(world, one.id)
-    spending = _spending(world, one, review, recorded)
+    spending = _spending(world, one, review, recorded, offline=offline)
     start = first_impact(one, recorded.alerts)
     changes = tuple(world.journal.facts(FactQuery(kinds=CHANGE_KINDS, since=start - SHORTLY_BEFORE - timedelta(days=1),
                                                   until=one.resolved)))
@@ -108,9 +109,11 @@ def _composed(world: World, one: Incident, review: Review) -> PostMortem:
                            items, spending))
 
 
-def post_mortem_of(world: World, name: str) -> PostMortem:
+def post_mortem_of(world: World, name: str, *, offline: bool = False) -> PostMortem:
     """The post-mortem as it stands.
 
+    Args:
+        offline: take the budget from the ledger as it is; a server asks the sources by itself.
     Raises:
         NotFound: there is no such incident, or nobody drafted one.
     """
@@ -118,7 +121,7 @@ def post_mortem_of(world: World, name: str) -> PostMortem:
     review = desk_of(world).state.reviews.get(name)
     if review is None:
         raise NotFound(f"{name} has no post-mortem", f"mainstay incident postmortem {name} drafts it")
-    return _composed(world, one, review)
+    return _composed(world, one, review, offline=offline)
 
 
 def keep_measured(world: World, name: str, key: str) -> None:
@@ -409,7 +412,7 @@ def postmortems(world: World, request: PostmortemsRequest) -> Listed:
     """List post-mortems with their due dates, or read one."""
     state, now = desk_of(world).caught_up(), world.clock.now()
     if request.name:
-        document = post_mortem_of(world, request.name)
+        document = post_mortem_of(world, request.name, offline=True)
         text = markdown(lay_out(document, request.layout))
         return Listed(now, (), Answered(now, document, text, "", request.layout, lint(document)))
     wanted = stage_named(request.state) if request.state else None

@@ -34,10 +34,12 @@ class _Then:
         self.clock.sleep(seconds)
 
 
-def spent_between(world: World, services: Sequence[str], span: Span) -> tuple[Spending, ...]:
+def spent_between(world: World, services: Sequence[str], span: Span,
+                  offline: bool = False) -> tuple[Spending, ...]:
     """What every objective of these services lost over the span, in whole slots, beside the budget of its window.
 
-    Sources are asked for what the ledger lacks; one that does not answer leaves its objectives with what is known.
+    Unless `offline`, sources are asked for what the ledger lacks; one that does not answer leaves its objectives with
+    what is known.
     """
     chosen = [one for one in world.catalog.of(Objective) if one.service in services]
     if not chosen:
@@ -54,8 +56,7 @@ def spent_between(world: World, services: Sequence[str], span: Span) -> tuple[Sp
                      for one in judge(then, chosen, refresh=refresh, stale_ok=True))
 
     found = asked(refresh=False)
-    # Only where the ledger lacks something: a page that shows this must not ask every source each time.
-    return found if all(one.until == whole.end for one in found) else asked(refresh=True)
+    return found if offline or all(one.until == whole.end for one in found) else asked(refresh=True)
 
 
 def _spending(one: Judged, lost: Series) -> Spending:
