@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from incident.plans import T0, People, desk_of, plan_of
 from mainstay.adapters.clock import FakeClock
+from mainstay.incident import checkpoint
 from mainstay.incident.action_items import (
     STEPS,
     IllegalItemStep,
@@ -248,3 +249,15 @@ def test_incidents_opened_by_hand_are_alike_by_service_and_title(tmp_path: Path)
 @given(st.lists(st.builds(Sign, st.text(max_size=5), st.text(max_size=5), st.just({})), max_size=4))
 def test_an_incident_is_always_like_itself(signs: list[Sign]):
     assert set(marks_of("web", "x", signs)) & set(marks_of("web", "x", list(reversed(signs))))
+
+
+def test_a_restart_from_a_checkpoint_still_finds_what_is_alike(desk: tuple[Desk, FakeClock]):
+    engine, _ = desk
+    _add(engine)
+    _add(engine)
+    engine.do(MoveItem("AI-1", "dropped", "ana", "gone"))
+    state = engine.state
+    again = checkpoint.restored(list(checkpoint.parts(checkpoint.rows_of(state))), state.counts, ())
+    for name in ("actions", "reviews", "marks"):
+        assert dict(getattr(again, name).rows()) == dict(getattr(state, name).rows())
+    assert again.counts == state.counts

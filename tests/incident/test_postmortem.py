@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incident import story
-from incident.plans import People, desk_of, plan_of
+from incident.plans import T0, People, desk_of, fires, plan_of, stops
+from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.memory import MemoryJournal
 from mainstay.incident.action_items import Progress
 from mainstay.incident.aftermath import AddItem, Details, MovePostmortem, WriteSection
@@ -33,6 +34,7 @@ from mainstay.incident.operations.postmortem import (
     postmortems,
     rendered,
 )
+from mainstay.incident.operations.simulate import run
 from mainstay.incident.review import SECTIONS, STAGES, CannotLeaveDraft, ChangedMeanwhile, Stage
 from mainstay.incident.severity import Severity
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound
@@ -455,3 +457,21 @@ def test_dates_of_items_stand_in_the_document(world: World):
     written(world)
     assert [(one.due, one.state) for one in post_mortem_of(world, "INC-1").actions] == [
         (date(2026, 3, 24), Progress.OPEN), (date(2026, 3, 17), Progress.OPEN), (date(2026, 3, 20), Progress.OPEN)]
+
+
+def test_the_diagram_in_the_guide_is_drawn_from_the_table():
+    guide = (story.EXAMPLE.parents[1] / "docs" / "guides" / "incident.md").read_text(encoding="utf-8")
+    section = guide.partition("## Post-mortems")[2].partition("\n## ")[0]
+    drawn = set(re.findall(r"^ +(\w+) --> (\w+)$", section, re.MULTILINE))
+    assert drawn == {(str(start).replace(" ", "_"), str(to).replace(" ", "_")) for start, those in STAGES.items()
+                     for to in those}
+
+
+def test_a_simulation_of_pages_makes_no_post_mortems(tmp_path: Path):
+    clock = FakeClock(T0)
+    journal = MemoryJournal(clock)
+    plan = plan_of(tmp_path, "")
+    run(journal, clock, plan, People({}), [fires("0", severity="page"), stops("1m")], until=T0 + timedelta(days=4))
+    kinds = [fact.kind for fact in journal.facts(FactQuery())]
+    assert "incident.resolved" in kinds
+    assert [kind for kind in kinds if kind.startswith("postmortem.")] == []

@@ -14,9 +14,6 @@ from functools import lru_cache
 
 from mainstay.kernel.finding import Finding, Position, Severity
 
-CODE = "blameful"
-NAMES = "names-a-person"
-
 _WHO = (r"(?:<people>he|she|they|you|we|i|who|somebody|someone|nobody|no one|everybody|everyone|anyone"
         r"|(?:the |our |an? |this |that )?(?:[\w-]+ )?(?:engineers?|operators?|developers?|devs?|admins?|person|people"
         r"|on-?call(?: engineer| person)?|responders?|commander|author|reviewers?|team|colleagues?|contractors?"
@@ -131,12 +128,12 @@ def findings(text: str, file: str, people: Iterable[str] = ()) -> list[Finding]:
                     continue
                 taken.append(found.span())
                 places[found.start()] = Finding(
-                    CODE, Position(file, number, found.start() + 1), f'"{found[0]}" blames: {rule.why}', rule.instead,
-                    line, Severity.WARNING)
+                    "blameful", Position(file, number, found.start() + 1), f'"{found[0]}" blames: {rule.why}',
+                    rule.instead, line, Severity.WARNING)
         for found in named.finditer(read) if named is not None else ():
             places.setdefault(found.start(), Finding(
-                NAMES, Position(file, number, found.start() + 1), f'"{found[0]}" is a person: a role says more',
-                "write the role, such as the commander or the responder", line, Severity.HINT))
+                "names-a-person", Position(file, number, found.start() + 1),
+                f'"{found[0]}" is a person: a role says more', "write the role, such as the commander or the responder", line, Severity.HINT))
         out += [places[start] for start in sorted(places)]
     return out
 

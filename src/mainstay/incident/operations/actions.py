@@ -86,6 +86,8 @@ def actions_view(found: Reported) -> View:
     age = "" if report.median_age_days is None else f", median age {format_duration(report.median_age_days * 86400)}"
     head = Text(f"{many(report.open, 'action item')} open, {report.overdue} overdue, {report.unverified} done and not "
                 f"verified{age}.", "bad" if report.overdue else "strong" if report.open else "good")
+    if not report.open and not report.unverified:
+        head = Text("No action item is open.", "good")
     rows = [(one.id, one.priority, _due_cell(one), Cell(one.owner or "nobody", tone="plain" if one.owner else "warn"),
              str(one.state), Cell(one.incident, link=f"incident/postmortem?name={one.incident}"), one.kind, one.text)
             for one in found.actions]

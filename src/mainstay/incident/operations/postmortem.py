@@ -158,7 +158,7 @@ class PostmortemRequest:
     """Which post-mortem, and what is done with it."""
 
     name: str = arg("the incident", "", positional=True)
-    set: tuple[str, ...] = arg("write a section: summary='what happened'; - or @FILE after the = is not read", ())
+    set: tuple[str, ...] = arg("write a section: summary='what happened'", ())
     seen: int | None = arg("refuse to write when the section was written more often than this", None)
     state: str = arg("take it there: draft, in-review, published", "")
     format: str = arg("print the document itself", "", choices=("markdown", "html"))

@@ -36,12 +36,14 @@ class Stats:
 
 
 def stats(world: World, request: StatsRequest) -> Stats:
-    """Measure how long incidents take: to be acknowledged, to be resolved, and from one to the next."""
+    """Measure how long incidents take: to acknowledge, to resolve, and from one to the next."""
     now = world.clock.now()
     start = now - parse_duration(request.last)
     cases = [one for one in cases_of(world.journal.facts(FactQuery(kinds=KINDS, since=start)))
              if one.opened >= start and (not request.service or request.service in one.services)]
     groups = grouped(cases, "severity" if request.by == "severity" else "service")
+    if request.service and request.by == "service":
+        groups = {request.service: cases} if cases else {}
     return Stats(start, now, request.by, measures(cases, now, seed=request.seed),
                  tuple(measures(those, now, name, request.seed) for name, those in groups.items()))
 
@@ -65,7 +67,7 @@ def stats_view(found: Stats) -> View:
     rows = [_row("all", whole), *(_row(one.group, one) for one in found.groups)] \
         if len(found.groups) > 1 else [_row(one.group, one) for one in found.groups] or [_row("all", whole)]
     notes = [Text("Median, and in brackets the interval that holds it 19 times in 20. What has not ended yet counts as "
-                  "at least so long, never as zero; > says that the median is beyond what was seen.", "quiet")]
+                  "at least so long, never as zero; where most have not ended there is no median yet.", "quiet")]
     if whole.acknowledged_by_machine or whole.healed:
         notes.append(Text(f"Apart from what people did: {whole.acknowledged_by_machine} acknowledged by a machine, "
                           f"{whole.healed} over when their alerts were.", "quiet"))
@@ -86,11 +88,12 @@ def _told(one: Measure) -> str:
     if one.count == 0:
         return "–"
     if one.median is None:
-        return f"> {format_duration(one.low)}" if one.low is not None else "not yet"
+        return f"not yet ({format_duration(one.low)} or more)" if one.low is not None else "not yet"
     if one.low is None:
         return format_duration(one.median)
-    high = format_duration(one.high) if one.high is not None else "?"
-    return f"{format_duration(one.median)} ({format_duration(one.low)} – {high})"
+    range_ = f"{format_duration(one.low)} – {format_duration(one.high)}" if one.high is not None \
+        else f"{format_duration(one.low)} or more"
+    return f"{format_duration(one.median)} ({range_})"
 
 
 STATS = Operation(
