@@ -68,13 +68,13 @@ def test_what_machines_do_and_what_is_not_prose_is_no_blame(line: str):
     assert findings(line, "x.md") == []
 
 
-_DOCUMENTS = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples" / "blameless-postmortem.md"]
+_DOCUMENTS = [*(path for path in sorted((ROOT / "docs").rglob("*.md")) if path.name != "incident.md"),
+              ROOT / "examples" / "blameless-postmortem.md"]
+"""All but the guide that shows what is found."""
 
 
 @pytest.mark.parametrize("path", _DOCUMENTS, ids=lambda path: path.name)
 def test_the_documents_of_the_house_blame_nobody(path: Path):
-    if path.name == "incident.md":
-        pytest.skip("the guide shows what is found")
     assert [one.render() for one in findings(path.read_text(encoding="utf-8"), path.name)] == []
 
 

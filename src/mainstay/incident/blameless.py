@@ -133,7 +133,8 @@ def findings(text: str, file: str, people: Iterable[str] = ()) -> list[Finding]:
         for found in named.finditer(read) if named is not None else ():
             places.setdefault(found.start(), Finding(
                 "names-a-person", Position(file, number, found.start() + 1),
-                f'"{found[0]}" is a person: a role says more', "write the role, such as the commander or the responder", line, Severity.HINT))
+                f'"{found[0]}" is a person: a role says more',
+                "write the role, such as the commander or the responder", line, Severity.HINT))
         out += [places[start] for start in sorted(places)]
     return out
 

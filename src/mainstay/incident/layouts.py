@@ -75,8 +75,12 @@ def _status(document: PostMortem) -> list[Block]:
 
 
 def _date(document: PostMortem) -> list[Block]:
-    return [Prose(f"{document.first_impact:%Y-%m-%d}, {_moment(document.first_impact)} to "
-                  f"{_moment(document.resolved)}.")]
+    return [Prose(f"{_moment(document.first_impact)} to {_moment(document.resolved)}.")]
+
+
+def _authors(document: PostMortem) -> list[Block]:
+    wrote = dict.fromkeys(one.by for one in document.sections if one.by)
+    return [Prose(", ".join(wrote) or "Nobody has written anything yet.")]
 
 
 def _start(document: PostMortem) -> list[Block]:
@@ -183,8 +187,10 @@ def _before(document: PostMortem) -> list[Block]:
 
 
 _DRAWN: Mapping[str, Callable[[PostMortem], list[Block]]] = {
-    "facts": _facts, "status": _status, "date": _date, "start": _start, "end": _end, "duration": _duration,
-    "times": _times, "detected": _detected, "ended": _ended, "timeline": _timeline, "people": _people,
+    "facts": _facts, "status": _status, "date": _date, "authors": _authors,
+    "start": _start, "end": _end, "duration": _duration,
+    "times": _times, "detected": _detected, "ended": _ended, "timeline": _timeline,
+    "people": _people,
     "budget": _budget, "changes": _changes, "pages": _pages, "actions": _actions, "before": _before,
 }
 """What is drawn from facts, by its key."""
@@ -213,14 +219,14 @@ LAYOUTS: Mapping[str, Layout] = {
         Head(3, "People", ("people",)),
         Head(3, "Links", ("links",))), ("facts",)),
     "google": Layout("Google, Site Reliability Engineering, appendix D", (
-        Head(2, "Date", ("date",)), Head(2, "Authors", ("people",)), Head(2, "Status", ("status",)),
+        Head(2, "Date", ("date",)), Head(2, "Authors", ("authors",)), Head(2, "Status", ("status",)),
         Head(2, "Summary", ("summary",)), Head(2, "Impact", ("users", "budget", "impact?")),
         Head(2, "Root causes", ("cause", "whys", "factors")), Head(2, "Trigger", ("trigger", "changes")),
         Head(2, "Resolution", ("ended", "resolution")), Head(2, "Detection", ("detected", "detection")),
         Head(2, "Action items", ("before", "actions")), Head(2, "Lessons learned"),
         Head(3, "What went well", ("went-well",)), Head(3, "What went wrong", ("went-poorly",)),
         Head(3, "Where we got lucky", ("lucky",)), Head(2, "Timeline", ("timeline",)),
-        Head(2, "Supporting information", ("pages", "links")))),
+        Head(2, "Supporting information", ("pages", "people", "links")))),
     "azure": Layout("Microsoft Azure's status history", (
         Head(2, "Date", ("date",)), Head(2, "Summary of impact", ("summary", "budget")),
         Head(2, "Customer impact", ("users", "impact?")),
