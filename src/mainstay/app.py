@@ -251,10 +251,10 @@ def _rehearse(start: datetime) -> Rehearsal:
     return Rehearsal(MemoryJournal(clock), clock)
 
 
-def _spent(world: World, services: Sequence[str], span: Span) -> tuple[Spending, ...]:
+def _spent(world: World, services: Sequence[str], span: Span, offline: bool) -> tuple[Spending, ...]:
     from mainstay.slo.operations.spending import spent_between  # noqa: PLC0415  (a lazy start)
 
-    return spent_between(world, services, span)
+    return spent_between(world, services, span, offline)
 
 
 def _standing(world: World, services: Sequence[str]) -> tuple[ServiceStanding, ...]:

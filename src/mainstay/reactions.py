@@ -15,6 +15,7 @@ from datetime import datetime
 from mainstay.incident.engine import MakeSilence
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import desk_of
+from mainstay.incident.operations.postmortem import keep_measured
 from mainstay.incident.spec import Matcher
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact, NewMessage
 from mainstay.kernel.objective import Objective
@@ -63,10 +64,16 @@ def _silence(world: World, fact: Fact) -> None:
                                       f"{fact.subject}: {fact.data['reason']}", f"{fact.key}:{label}"))
 
 
+def _measured(world: World, fact: Fact) -> None:
+    """A post-mortem was drafted: what the incident cost the budgets is put beside it, and its timeline is sealed."""
+    keep_measured(world, fact.subject, f"postmortem.measured:{fact.seq}")
+
+
 REACTIONS = (
     Reaction("slo.notice-due", _notice),
     Reaction("slo.incident-due", _incident),
     Reaction("slo.maintenance-planned", _silence),
+    Reaction("postmortem.drafted", _measured),
 )
 
 

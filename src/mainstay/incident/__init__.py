@@ -5,5 +5,5 @@ Measures: time to acknowledge and to resolve, budget spent, what changed shortly
 Decides:  which alerts are one incident, whom to page and when, what a post-mortem lacks.
 Records:  alerts, incidents, pages, acknowledgements, roles, updates, post-mortems, action items.
 Offers:   open, list, show, ack, note, role, status, update, resolve, merge, diagnose, statuspage, alerts, silence,
-          page, postmortem, actions, simulate.
+          page, postmortem, postmortems, actions, action, stats, simulate.
 """

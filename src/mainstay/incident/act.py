@@ -21,12 +21,18 @@ from mainstay.kernel.ports import Responders
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the catalog says about alerts and whom they reach."""
+    """What the catalog says about alerts and whom they reach.
+
+    Args:
+        reviews: whether post-mortems follow; in a simulation of pages they would cost a quarter of it, and nobody reads
+            them.
+    """
 
     routing: Routing
     policies: Mapping[str, EscalationPolicy] = field(default_factory=dict)
     heartbeats: Mapping[str, Heartbeat] = field(default_factory=dict)
     channels: Channels | None = None
+    reviews: bool = True
 
     @classmethod
     def of(cls, catalog: Catalog) -> Plan:

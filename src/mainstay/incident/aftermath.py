@@ -17,6 +17,7 @@ from mainstay.incident.action_items import (
     marks_of,
     next_progress,
     next_reminder,
+    overdue_first,
 )
 from mainstay.incident.lifecycle import Status
 from mainstay.incident.review import ChangedMeanwhile, Review, Stage, due_after, next_stage, section_named
@@ -144,7 +145,7 @@ def follow(act: Act, happening: Follow) -> str:
 def draft_if_due(act: Act, incident: str) -> None:
     """An incident was resolved: its post-mortem is there at once where its severity asks for one."""
     one = act.state.incidents[incident]
-    if DEMANDS[one.severity].review is not None and not one.merged_into:
+    if act.plan.reviews and DEMANDS[one.severity].review is not None and not one.merged_into:
         _draft(act, one, "system")
 
 
@@ -187,7 +188,7 @@ def _write(act: Act, asked: WriteSection) -> None:
     seen = review.written.get(section, 0)
     if asked.seen is not None and asked.seen != seen:
         raise ChangedMeanwhile(f'section "{section}" of {asked.incident} was written by somebody else meanwhile',
-                               "read what it says now; what you typed is kept below")
+                               "read what it says now, then write it again")
     if review.stage is Stage.PUBLISHED:
         raise Conflict(f"the post-mortem of {asked.incident} is published",
                        f"mainstay incident postmortem {asked.incident} --state in-review opens it again")
@@ -208,8 +209,8 @@ def _move(act: Act, asked: MovePostmortem) -> None:
 def overdue(act: Act, timer: Timer) -> None:
     """A post-mortem is due and not published: whoever led the incident hears of it."""
     review, one = act.state.reviews.get(timer.subject), act.state.incidents.get(timer.subject)
-    if review is None or one is None or review.stage is Stage.PUBLISHED:
-        return
+    if review is None or one is None or review.stage is Stage.PUBLISHED or one.status is not Status.RESOLVED:
+        return  # one that was reopened gets a new date when it is over again
     act.say("postmortem.overdue", one.id, {"due": review.due.isoformat(), "stage": review.stage},
             f"postmortem-overdue:{one.id}:{timer.due.isoformat()}")
     to = one.roles.get("commander") or one.acknowledged_by
@@ -324,7 +325,7 @@ def note_recurrence(act: Act, incident: str, alerts: Iterable[str]) -> None:
              if (alert := act.state.alerts.get(name)) is not None]
     found = dict.fromkeys(name for mark in marks_of(one.service, one.title, signs)
                           for name in act.state.marks.get(mark) or ())
-    items = [item for name in found if (item := act.state.actions.get(name)) is not None]
+    items = overdue_first([item for name in found if (item := act.state.actions.get(name)) is not None], act.now)
     if not items:
         return
     told = ", ".join(f"{item.id} ({_standing(act, item)}): {item.text}" for item in items[:_TOLD])
@@ -332,7 +333,7 @@ def note_recurrence(act: Act, incident: str, alerts: Iterable[str]) -> None:
     like = list(dict.fromkeys(item.incident for item in items))
     act.record("incident.recurred", incident, {
         "like": like, "actions": [item.id for item in items],
-        "text": f"like {', '.join(like[-_TOLD:])}, of which is not finished: {told}{more}"})
+        "text": f"like {', '.join(like[:_TOLD])}, which left unfinished: {told}{more}"})
 
 
 _TOLD = 3

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from mainstay.incident.document import Block, Grid, Heading, Listing, Missing, Prose
 from mainstay.incident.postmortem import PostMortem
@@ -47,7 +47,10 @@ def _length(document: PostMortem) -> str:
 
 
 def _since(document: PostMortem, at: datetime | None) -> str:
-    return "–" if at is None else format_duration((at - document.first_impact) / timedelta(seconds=1))
+    if at is None:
+        return "–"
+    took = at - document.first_impact
+    return format_duration(took) if took else "at once"
 
 
 def _who(document: PostMortem, role: str) -> str:
@@ -72,8 +75,12 @@ def _status(document: PostMortem) -> list[Block]:
 
 
 def _date(document: PostMortem) -> list[Block]:
-    return [Prose(f"{document.first_impact:%Y-%m-%d}, {_moment(document.first_impact)} to "
-                  f"{_moment(document.resolved)}.")]
+    return [Prose(f"{_moment(document.first_impact)} to {_moment(document.resolved)}.")]
+
+
+def _authors(document: PostMortem) -> list[Block]:
+    wrote = dict.fromkeys(one.by for one in document.sections if one.by)
+    return [Prose(", ".join(wrote) or "Nobody has written anything yet.")]
 
 
 def _start(document: PostMortem) -> list[Block]:
@@ -96,8 +103,14 @@ def _times(document: PostMortem) -> list[Block]:
 
 
 def _detected(document: PostMortem) -> list[Block]:
-    took = f"{_since(document, document.acknowledged)} after the first impact" if document.acknowledged else "by nobody"
-    return [Prose(f"Detected {_since(document, document.detected)} after the first impact, acknowledged {took}.")]
+    taken = f"acknowledged {_after(document, document.acknowledged)}" if document.acknowledged \
+        else "acknowledged by nobody"
+    return [Prose(f"Detected {_after(document, document.detected)}; {taken}.")]
+
+
+def _after(document: PostMortem, at: datetime) -> str:
+    took = _since(document, at)
+    return took if took == "at once" else f"{took} after the first impact"
 
 
 def _ended(document: PostMortem) -> list[Block]:
@@ -124,7 +137,7 @@ def spending_text(one: Spending) -> str:
     if one.share is None:
         return f"{one.objective} ({promise}): {lost}, and the target leaves no budget"
     return (f"{one.objective} ({promise}): {one.share * 100:.1f} % of the budget spent; {lost}, "
-            f"{count(round(one.allowed, 1))} are allowed; measured until {one.until:%H:%M} UTC")
+            f"the window allows {count(round(one.allowed, 1))}; measured until {one.until:%H:%M} UTC")
 
 
 def _budget(document: PostMortem) -> list[Block]:
@@ -148,7 +161,7 @@ def _pages(document: PostMortem) -> list[Block]:
     pages = document.pages
     if not pages.made:
         return [Prose("Nobody was paged.")]
-    people = f"{pages.people} {'person' if pages.people == 1 else 'people'} or channels"
+    people = many(pages.people, "recipient")
     failed = f"; {pages.failed} were not delivered" if pages.failed else ""
     return [Prose(f"{many(pages.made, 'page')} to {people}{failed}.")]
 
@@ -174,8 +187,10 @@ def _before(document: PostMortem) -> list[Block]:
 
 
 _DRAWN: Mapping[str, Callable[[PostMortem], list[Block]]] = {
-    "facts": _facts, "status": _status, "date": _date, "start": _start, "end": _end, "duration": _duration,
-    "times": _times, "detected": _detected, "ended": _ended, "timeline": _timeline, "people": _people,
+    "facts": _facts, "status": _status, "date": _date, "authors": _authors,
+    "start": _start, "end": _end, "duration": _duration,
+    "times": _times, "detected": _detected, "ended": _ended, "timeline": _timeline,
+    "people": _people,
     "budget": _budget, "changes": _changes, "pages": _pages, "actions": _actions, "before": _before,
 }
 """What is drawn from facts, by its key."""
@@ -204,48 +219,48 @@ LAYOUTS: Mapping[str, Layout] = {
         Head(3, "People", ("people",)),
         Head(3, "Links", ("links",))), ("facts",)),
     "google": Layout("Google, Site Reliability Engineering, appendix D", (
-        Head(3, "Date", ("date",)), Head(3, "Authors", ("people",)), Head(3, "Status", ("status",)),
-        Head(3, "Summary", ("summary",)), Head(3, "Impact", ("users", "budget", "impact?")),
-        Head(3, "Root causes", ("cause", "whys", "factors")), Head(3, "Trigger", ("trigger", "changes")),
-        Head(3, "Resolution", ("ended", "resolution")), Head(3, "Detection", ("detected", "detection")),
+        Head(2, "Date", ("date",)), Head(2, "Authors", ("authors",)), Head(2, "Status", ("status",)),
+        Head(2, "Summary", ("summary",)), Head(2, "Impact", ("users", "budget", "impact?")),
+        Head(2, "Root causes", ("cause", "whys", "factors")), Head(2, "Trigger", ("trigger", "changes")),
+        Head(2, "Resolution", ("ended", "resolution")), Head(2, "Detection", ("detected", "detection")),
         Head(2, "Action items", ("before", "actions")), Head(2, "Lessons learned"),
         Head(3, "What went well", ("went-well",)), Head(3, "What went wrong", ("went-poorly",)),
         Head(3, "Where we got lucky", ("lucky",)), Head(2, "Timeline", ("timeline",)),
-        Head(2, "Supporting information", ("pages", "links")))),
+        Head(2, "Supporting information", ("pages", "people", "links")))),
     "azure": Layout("Microsoft Azure's status history", (
-        Head(3, "Date", ("date",)), Head(3, "Summary of impact", ("summary", "budget")),
-        Head(3, "Customer impact", ("users", "impact?")),
-        Head(3, "Root cause and mitigation", ("cause", "trigger", "factors", "ended", "resolution")),
-        Head(3, "Next steps", ("before", "actions")), Head(3, "Provide feedback", ("links",)))),
+        Head(2, "Date", ("date",)), Head(2, "Summary of impact", ("summary", "budget")),
+        Head(2, "Customer impact", ("users", "impact?")),
+        Head(2, "Root cause and mitigation", ("cause", "trigger", "factors", "ended", "resolution")),
+        Head(2, "Next steps", ("before", "actions")), Head(2, "Provide feedback", ("links",)))),
     "elastic": Layout("Elastic Cloud's incident reports", (
         Head(2, "Background", ("background",)), Head(2, "What happened", ("summary", "changes")),
         Head(3, "Chain of events", ("timeline",)), Head(2, "Root cause", ("cause", "trigger", "factors")),
         Head(2, "Resolution", ("ended", "resolution")), Head(2, "Impact", ("users", "budget", "impact?")),
         Head(2, "Action items", ("before", "actions"))), ("facts",)),
     "kehoe": Layout("Michael Kehoe's template", (
-        Head(3, "Summary", ("facts", "summary")), Head(3, "Attendees", ("people",)),
-        Head(3, "Incident timing", ("times", "detected", "detection")), Head(3, "Incident timeline", ("timeline",)),
-        Head(3, "Impact"), Head(4, "End users", ("users",)), Head(4, "Infrastructure", ("budget",)),
-        Head(4, "Productivity", ("pages", "impact")), Head(3, "What caused the incident"),
-        Head(4, "Triggers", ("trigger", "changes")), Head(4, "Where the process broke down", ("factors",)),
-        Head(4, "Root causes", ("cause", "whys")), Head(3, "Mitigation and resolution", ("ended", "resolution")),
-        Head(3, "Open questions", ("questions",)), Head(3, "Lessons learnt"),
-        Head(4, "What went well", ("went-well",)), Head(4, "What went badly", ("went-poorly",)),
-        Head(4, "Where we got lucky", ("lucky",)), Head(3, "Action items and follow-ups", ("before", "actions")),
-        Head(3, "Supporting documents", ("links",)))),
+        Head(2, "Summary", ("facts", "summary")), Head(2, "Attendees", ("people",)),
+        Head(2, "Incident timing", ("times", "detected", "detection")), Head(2, "Incident timeline", ("timeline",)),
+        Head(2, "Impact"), Head(3, "End users", ("users",)), Head(3, "Infrastructure", ("budget",)),
+        Head(3, "Productivity", ("pages", "impact")), Head(2, "What caused the incident"),
+        Head(3, "Triggers", ("trigger", "changes")), Head(3, "Where the process broke down", ("factors",)),
+        Head(3, "Root causes", ("cause", "whys")), Head(2, "Mitigation and resolution", ("ended", "resolution")),
+        Head(2, "Open questions", ("questions",)), Head(2, "Lessons learnt"),
+        Head(3, "What went well", ("went-well",)), Head(3, "What went badly", ("went-poorly",)),
+        Head(3, "Where we got lucky", ("lucky",)), Head(2, "Action items and follow-ups", ("before", "actions")),
+        Head(2, "Supporting documents", ("links",)))),
     "google-api": Layout("Google's API infrastructure incident report", (
         Head(2, "Issue summary", ("summary", "users", "budget")), Head(2, "Timeline (all times UTC)", ("timeline",)),
         Head(2, "Root cause", ("cause", "trigger", "changes", "factors")),
         Head(2, "Resolution and recovery", ("ended", "resolution")),
         Head(2, "Corrective and preventative measures", ("before", "actions"))), ("facts",)),
     "cloud-book": Layout("Limoncelli and others, The Practice of Cloud System Administration", (
-        Head(3, "Report status", ("status",)), Head(3, "Executive summary", ("summary",)),
-        Head(3, "Outage description", ("cause", "trigger", "ended", "resolution")),
-        Head(3, "Affected users", ("users", "budget")), Head(3, "Start", ("start",)), Head(3, "End", ("end",)),
-        Head(3, "Duration", ("duration",)), Head(2, "Timeline", ("timeline",)),
+        Head(2, "Report status", ("status",)), Head(2, "Executive summary", ("summary",)),
+        Head(2, "Outage description", ("cause", "trigger", "ended", "resolution")),
+        Head(2, "Affected users", ("users", "budget")), Head(2, "Start", ("start",)), Head(2, "End", ("end",)),
+        Head(2, "Duration", ("duration",)), Head(2, "Timeline", ("timeline",)),
         Head(2, "Contributing conditions", ("factors", "whys", "changes")),
         Head(3, "What went well", ("went-well", "lucky")), Head(3, "What could have gone better", ("went-poorly",)),
-        Head(2, "Recommendations", ("before", "actions")), Head(3, "People involved", ("people",)))),
+        Head(2, "Recommendations", ("before", "actions")), Head(2, "People involved", ("people",)))),
     "real-world": Layout("Welch, Real-World SRE", (
         Head(2, "Summary", ("summary",)), Head(2, "Impact", ("times", "users", "budget", "impact?")),
         Head(2, "Timeline", ("timeline",)), Head(2, "Root causes", ("cause", "trigger", "whys", "factors")),
@@ -279,12 +294,11 @@ def lay_out(document: PostMortem, layout: str = "mainstay") -> list[Block]:
         InvalidInput: there is no such layout.
     """
     found = layout_named(layout)
-    blocks: list[Block] = [Heading(1, title_of(document)), *(one for part in found.first for one in _DRAWN[part](document))]
-    level = 1
+    blocks: list[Block] = [Heading(1, title_of(document))]
+    for part in found.first:
+        blocks += _DRAWN[part](document)
     for head in found.heads:
-        # Some of these layouts begin at the third level; in a document no level is passed over.
-        level = min(head.level, level + 1)
-        blocks.append(Heading(level, head.text))
+        blocks.append(Heading(head.level, head.text))
         for part in head.parts:
             blocks += _part(document, part)
     return blocks

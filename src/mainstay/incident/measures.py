@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -127,7 +128,7 @@ def to_resolve(cases: Iterable[Case], now: datetime) -> list[Wait]:
 def between(cases: Sequence[Case], now: datetime) -> list[Wait]:
     """From one incident's opening to the next one's; the last of these waits goes on."""
     opened = sorted(one.opened for one in cases)
-    return [*(Wait((later - earlier) / SECOND) for earlier, later in zip(opened, opened[1:], strict=False)),
+    return [*(Wait((later - earlier) / SECOND) for earlier, later in pairwise(opened)),
             *(Wait((now - last) / SECOND, ended=False) for last in opened[-1:])]
 
 

@@ -212,6 +212,8 @@ def first_impact(one: Incident, alerts: Iterable[Fact], sections: Iterable[Secti
 
 # -- people, roles first ------------------------------------------------------------------------------------------
 
+_CALLED = {"commander": "the commander", "operations": "operations", "communications": "communications",
+           "scribe": "the scribe"}
 _PERSONAL = ("by", "to", "before")
 
 
@@ -223,7 +225,7 @@ class _Naming:
 
     def named(self, who: str) -> str:
         role = self._roles.get(who)
-        return who if role is None else f"the {role or 'responder'} ({who})"
+        return who if role is None else f"{_CALLED.get(role, 'a responder')} ({who})"
 
     def of(self, fact: Fact) -> Fact:
         """The fact, with people called by their roles; who was given a role is called by name."""

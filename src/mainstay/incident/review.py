@@ -153,6 +153,15 @@ def missing(one: Review, items: list[Item]) -> tuple[str, ...]:
     return tuple(out)
 
 
+def _mend(one: Review, first: str) -> str:
+    if first.startswith("section"):
+        key = first.split('"')[1]
+        return f"mainstay incident postmortem {one.incident} --set {key}='…'"
+    name = first.partition(" ")[0]
+    return f"mainstay incident action assign {name} --owner WHO --due 14d" if name.startswith("AI-") else \
+        f"mainstay incident action add {one.incident} 'what is to be done' --owner WHO --due 14d"
+
+
 def next_stage(one: Review, to: Stage, items: list[Item]) -> Stage:
     """The wanted stage, when the post-mortem may go there.
 
@@ -165,8 +174,6 @@ def next_stage(one: Review, to: Stage, items: list[Item]) -> Stage:
                                f"from {one.stage} follows {can}")
     lacks = missing(one, items) if to is not Stage.DRAFT else ()
     if lacks:
-        raise CannotLeaveDraft(
-            f"the post-mortem of {one.incident} cannot leave {one.stage}:\n  " + "\n  ".join(lacks),
-            f"mainstay incident postmortem {one.incident} --set SECTION='…'; "
-            "mainstay incident action assign AI-1 --owner WHO --due DATE")
+        raise CannotLeaveDraft(f"the post-mortem of {one.incident} cannot leave {one.stage}:\n  " + "\n  ".join(lacks),
+                               _mend(one, lacks[0]))
     return to

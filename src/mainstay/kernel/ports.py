@@ -602,7 +602,8 @@ def no_other_catalog(place: str) -> Catalog:
     raise InvalidInput(f"no catalog can be read from {place} here", "run the command line beside the catalog's files")
 
 
-def _nothing_spent(world: World, services: Sequence[str], span: Span) -> tuple[Spending, ...]:  # noqa: ARG001
+def _nothing_spent(world: World, services: Sequence[str], span: Span,  # noqa: ARG001
+                   offline: bool) -> tuple[Spending, ...]:  # noqa: ARG001
     return ()
 
 
@@ -624,7 +625,8 @@ class World:
         responders: who is there to be paged.
         rehearse: an empty journal on a virtual clock that shows the moment given.
         channels: everything that can be sent to, by the channel's name.
-        spent: what every objective of these services lost over a span, from the ledger; it is the word slo that knows.
+        spent: what every objective of these services lost over a span, from the ledger alone where the last argument
+            says so, else after asking the sources for what it lacks; it is the word slo that knows.
         standing: how every objective of these services stands, the worst first; it is the word slo that knows.
         probe: asks a URL for its health, within a time in all.
         alerts: opens a history of alerts.
@@ -643,7 +645,7 @@ class World:
     responders: Responders = _NOBODY
     rehearse: Callable[[datetime], Rehearsal] = _no_rehearsal
     channels: Callable[[], Mapping[str, Notifier]] = dict
-    spent: Callable[[World, Sequence[str], Span], tuple[Spending, ...]] = _nothing_spent
+    spent: Callable[[World, Sequence[str], Span, bool], tuple[Spending, ...]] = _nothing_spent
     standing: Callable[[World, Sequence[str]], tuple[ServiceStanding, ...]] = _no_standing
     probe: Callable[[str, timedelta], Probed] = _no_probe
     findings: tuple[Finding, ...] = ()

@@ -175,7 +175,7 @@ def _told(facts: Sequence[Fact]) -> str:
 
 
 def _spent(world: World, one: Incident, now: datetime) -> tuple[FoundRow, ...]:
-    spendings = world.spent(world, one.services, Span(one.opened, one.resolved or now)) if one.services else ()
+    spendings = world.spent(world, one.services, Span(one.opened, one.resolved or now), True) if one.services else ()
     rows = []
     for each in spendings:
         text = "no data yet" if each.share is None else f"{each.share * 100:.2f} % of its {each.window} budget"

@@ -13,6 +13,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "update": ("acting", "UPDATE"), "resolve": ("acting", "RESOLVE"), "merge": ("acting", "MERGE"),
     "diagnose": ("diagnose", "DIAGNOSE"), "statuspage": ("statuspage", "STATUSPAGE"),
     "alerts": ("alerts", "ALERTS"), "silence": ("alerts", "SILENCE"), "page": ("page", "PAGE"),
+    "postmortem": ("postmortem", "POSTMORTEM"), "postmortems": ("postmortem", "POSTMORTEMS"),
+    "actions": ("actions", "ACTIONS"), "action": ("actions", "ACTION"), "stats": ("stats", "STATS"),
     "simulate": ("simulate", "SIMULATE"),
 }
 """Every verb in the order of help, with the room and the name of its operation."""

@@ -34,10 +34,12 @@ class _Then:
         self.clock.sleep(seconds)
 
 
-def spent_between(world: World, services: Sequence[str], span: Span) -> tuple[Spending, ...]:
+def spent_between(world: World, services: Sequence[str], span: Span,
+                  offline: bool = False) -> tuple[Spending, ...]:
     """What every objective of these services lost over the span, in whole slots, beside the budget of its window.
 
-    Sources are asked for what the ledger lacks; one that does not answer leaves its objectives with what is known.
+    Unless `offline`, sources are asked for what the ledger lacks; one that does not answer leaves its objectives with
+    what is known.
     """
     chosen = [one for one in world.catalog.of(Objective) if one.service in services]
     if not chosen:
@@ -47,8 +49,14 @@ def spent_between(world: World, services: Sequence[str], span: Span) -> tuple[Sp
     # The slot in which it ended counts whole; one that is not over yet was not measured, and `until` says so.
     end = min(end, datetime.fromtimestamp(floor_slot(world.clock.now()), UTC))
     then = replace(world, clock=_Then(max(end, start), world.clock))
-    judged = judge(then, chosen, stale_ok=True)
-    return tuple(_spending(one, history(world, one.measured, Span(start, max(end, start)))) for one in judged)
+    whole = Span(start, max(end, start))
+
+    def asked(*, refresh: bool) -> tuple[Spending, ...]:
+        return tuple(_spending(one, history(world, one.measured, whole))
+                     for one in judge(then, chosen, refresh=refresh, stale_ok=True))
+
+    found = asked(refresh=False)
+    return found if offline or all(one.until == whole.end for one in found) else asked(refresh=True)
 
 
 def _spending(one: Judged, lost: Series) -> Spending:
