@@ -324,7 +324,7 @@ def trend_of(pages: Sequence[Page], weeks: Sequence[Span]) -> tuple[list[int], D
 
 @dataclass(frozen=True, slots=True)
 class Fairness:
-    """How evenly the members of a pager share one kind of load.
+    """How evenly the members of a rotation share one kind of load.
 
     Args:
         what: `hours`, `nights`, `weekends` (hours on call then) or `pages`.
@@ -332,7 +332,7 @@ class Fairness:
         gini: 0 is even; with an interval from leaving each week out; null when nobody carried any.
     """
 
-    pager: str
+    rotation: str
     what: str
     least: float
     most: float

@@ -75,9 +75,9 @@ def _fairness(shares: Sequence[Fairness]) -> Table:
         known = one.gini
         said = "–" if known is None else f"{known.value:.2f}" + (
             f" ({known.low:.2f}–{known.high:.2f})" if known.low is not None and known.high is not None else "")
-        rows.append((one.pager, one.what, f"{one.least:,.0f}{unit}", f"{one.most:,.0f}{unit}", said))
+        rows.append((one.rotation, one.what, f"{one.least:,.0f}{unit}", f"{one.most:,.0f}{unit}", said))
     return table("How evenly it is shared (Gini: 0 is even, with its 95 % interval)",
-                 ("pager", "what", "least>", "most>", "Gini>"), rows)
+                 ("rotation", "what", "least>", "most>", "Gini>"), rows)
 
 
 def _chart(found: Health) -> Chart:

@@ -30,6 +30,7 @@ _MOST_PAST = 2 * QUARTERS
 _HOLIDAY = timedelta(hours=4)
 """So much of a holiday on call makes the turn a holiday's."""
 _PASSES = 8
+_GONE = (" has not joined yet", " has left")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +142,17 @@ def propose(roster: Roster, slots: Sequence[Slot], calendars: Calendars, past: M
     kinds = [[_kind(slot, who, calendars) for who in people] for slot in slots]
     classes = [_classes(reasons, row) for reasons, row in zip(away, kinds, strict=True)]
     already = _already(slots, people, past)
-    holder = spaced(share(Sharing(classes, already, _WEIGHTS)), classes)
+    now = [people.index(who) if (who := roster.who(slot.pieces[0].start).who) in people else NOBODY for slot in slots]
+    before = roster.who(slots[0].start - timedelta(microseconds=1)).who if slots else None
+    holder = spaced(share(Sharing(classes, already, _WEIGHTS, now)), classes,
+                    (people.index(before) if before in people else NOBODY, now))
     plain = share(Sharing(classes, [0] * len(people), (1, *[0] * len(KINDS))))
     told = _Told(people, away, kinds, holder)
     given = tuple(Given(slot.start, slot.end, people[who] if who != NOBODY else None,
                         roster.who(slot.pieces[0].start).who, kinds[place][who] if who != NOBODY else None,
                         told.why(place)) for place, (slot, who) in enumerate(zip(slots, holder, strict=True)))
-    totals = tuple(_total(who, given, slots, already[place] / QUARTERS) for place, who in enumerate(people))
+    totals = tuple(_total(who, given, slots, already[place] / QUARTERS) for place, who in enumerate(people)
+                   if any(row[place] is not None for row in classes))
     return Plan(given, totals, max((one.turns for one in totals), default=0),
                 max((plain.count(person) for person in range(len(people))), default=0))
 
@@ -156,9 +161,9 @@ def _away(slot: Slot, who: str, known: tuple[Stay, Calendars, Sequence[Span]]) -
     """Why the person cannot have the slot; empty when they can."""
     stay, calendars, busy = known
     if stay.start is not None and stay.start > slot.start:
-        return f"{who} has not joined yet"
+        return f"{who}{_GONE[0]}"
     if stay.end is not None and stay.end < slot.end:
-        return f"{who} has left"
+        return f"{who}{_GONE[1]}"
     person = calendars.people.get(who)
     for absence in person.time_off if person is not None else ():
         if any(piece.start < absence.span.end and absence.span.start < piece.end for piece in slot.pieces):
@@ -206,17 +211,25 @@ def _already(slots: Sequence[Slot], people: Sequence[str], past: Mapping[str, Pa
     return [min(one - min(carried), _MOST_PAST) for one in carried]
 
 
-def spaced(holder: Sequence[int], classes: Sequence[Sequence[int | None]]) -> list[int]:
-    """The same sums with turns exchanged so that those of one person lie apart."""
-    held = list(holder)
+def spaced(holder: Sequence[int], classes: Sequence[Sequence[int | None]],
+           now: tuple[int, Sequence[int]] = (NOBODY, ())) -> list[int]:
+    """The same sums with turns exchanged so that those of one person lie apart, and few change hands.
+
+    Args:
+        now: who has the turn before the first one, and who has each turn by the rota as it stands.
+    """
+    held, (before_all, current) = list(holder), now
     people = len(classes[0]) if classes else 0
     reach = min(max(people // 2, 1), 8)
 
     def crowding(place: int) -> int:
         who = held[place]
-        return sum((reach + 1 - abs(other - place)) ** 2 * (10 if abs(other - place) == 1 else 1)
+        near = sum((reach + 1 - abs(other - place)) ** 2 * (10 if abs(other - place) == 1 else 1)
                    for other in range(max(place - reach, 0), min(place + reach + 1, len(held)))
                    if other != place and held[other] == who and who != NOBODY)
+        if place < reach and who == before_all and who != NOBODY:
+            near += (reach - place) ** 2 * (10 if place == 0 else 1)
+        return near * 2 + (bool(current) and current[place] != who)
 
     for _ in range(_PASSES):
         better = False
@@ -255,7 +268,8 @@ class _Told:
         """Why that person has that turn."""
         who, reasons = self._holder[place], self._away[place]
         missing = [reason for reason in reasons if reason]
-        said = "; ".join(missing)
+        # That somebody left last year explains no turn; it does where nobody is left.
+        said = "; ".join(reason for reason in missing if who == NOBODY or not reason.endswith(_GONE))
         if who == NOBODY:
             return f"nobody can: {said}" if said else "nobody takes turns"
         mine = [number for number, holder in enumerate(self._holder) if holder == who]
@@ -269,7 +283,12 @@ class _Told:
             same = [number for number in mine if self._kinds[number][who] == kind]
             first += f", {kind} {same.index(place) + 1} of {len(same)}"
         if nth > 1:
-            first += f", {place - mine[nth - 2]} turns after the last"
+            apart = place - mine[nth - 2]
+            first += ", right after the last" if apart == 1 else f", {apart} turns after the last"
+        spared = [person for number, person in enumerate(self._people) if number != who and not reasons[number]
+                  and self._kinds[place][number] in ("night", "holiday") and self._kinds[place][number] != kind]
+        if spared:
+            first += f"; a {self._kinds[place][self._people.index(spared[0])]} for " + ", ".join(spared)
         return f"{first}; {said}" if said else first
 
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 from mainstay.kernel.quantity import Span, zone_named
 from mainstay.kernel.wallclock import hours_in, instant_of, local_of
-from mainstay.oncall.spec import Override, Rotation
+from mainstay.oncall.spec import ALWAYS, Override, Rotation
 
 _MICROSECOND = timedelta(microseconds=1)
 HORIZON = timedelta(days=732)
@@ -117,6 +117,13 @@ class Roster:
             self._holders.append(self._following(len(self._holders)))
         place = self._holders[index]
         return members[place] if place is not None else None
+
+    def taking_part(self, span: Span) -> tuple[str, ...]:
+        """The members who take part at any time of the span."""
+        stays = self.rotation.stays or (ALWAYS,) * len(self.rotation.members)
+        return tuple(dict.fromkeys(
+            who for who, stay in zip(self.rotation.members, stays, strict=True) if who is not None
+            and (stay.start is None or stay.start < span.end) and (stay.end is None or stay.end > span.start)))
 
     def _following(self, index: int) -> int | None:
         """The next place in the order whose member takes part in the whole turn."""

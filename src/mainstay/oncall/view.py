@@ -31,10 +31,13 @@ def person(who: str | None, *, via: str = "") -> Cell:
 
 
 def shifts_table(shifts: Sequence[Shift], title: str = "") -> Table:
-    """A row a shift."""
-    return table(title, ("from", "to", "on call", "length>"),
-                 [(moment_cell(one.start), moment_cell(one.end), person(one.who, via=one.via),
-                   format_duration(one.end - one.start)) for one in shifts], empty="the span is empty")
+    """A row a shift; where several rotations are behind them, also whose shift it is."""
+    several = len({one.rotation for one in shifts if one.who is not None}) > 1
+    rows = [(moment_cell(one.start), moment_cell(one.end), person(one.who, via=one.via),
+             format_duration(one.end - one.start),
+             *((one.rotation if one.who is not None else "–",) if several else ())) for one in shifts]
+    return table(title, ("from", "to", "on call", "length>", *(("by",) if several else ())), rows,
+                 empty="the span is empty")
 
 
 def problems_table(found: Sequence[Problem]) -> Table:

@@ -24,11 +24,13 @@ class Sharing:
             not have it.
         already: what each person carries before, in quarters of a slot, as a whole number.
         weights: of the total, then of each class.
+        prefer: for each slot who has it now, so that nothing changes hands that need not; NOBODY where nobody has.
     """
 
     classes: Sequence[Sequence[int | None]]
     already: Sequence[int]
     weights: Sequence[int]
+    prefer: Sequence[int] = ()
 
 
 QUARTERS = 4
@@ -41,8 +43,9 @@ def share(task: Sharing) -> list[int]:
     for slot, kinds in enumerate(task.classes):
         able = [person for person, kind in enumerate(kinds) if kind is not None]
         if able:
-            work.give(slot, min(able, key=lambda person, kinds=kinds: (  # type: ignore[misc]
-                work.cost_of_one_more(person, kinds[person]), person)))
+            wanted = task.prefer[slot] if task.prefer else NOBODY
+            work.give(slot, min(able, key=lambda person, kinds=kinds, wanted=wanted: (  # type: ignore[misc]
+                work.cost_of_one_more(person, kinds[person]), person != wanted, person)))
     while work.improve():
         pass
     return work.holder

@@ -15,9 +15,8 @@ from mainstay.kernel.quantity import Span, format_duration, zone_named
 from mainstay.kernel.view import Cell, Table, table
 from mainstay.kernel.wallclock import instant_of, local_of
 from mainstay.kernel.wording import many
-from mainstay.oncall.operations.asking import WhoRequest, duty_of, who
+from mainstay.oncall.operations.asking import WhoRequest, duty_of, pagers_of, who
 from mainstay.oncall.operations.duty import Duty
-from mainstay.oncall.operations.exporting import pagers_of
 from mainstay.oncall.roster import Shift
 from mainstay.oncall.spec import Person, Rotation, Schedule
 from mainstay.oncall.view import moment, moment_cell, person

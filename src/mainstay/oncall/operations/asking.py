@@ -26,15 +26,15 @@ def duty_of(world: World) -> Duty:
     return Duty(world.catalog, world.journal)
 
 
-def names_of(world: World, wanted: tuple[str, ...] = ()) -> list[str]:
-    """The rotations and schedules asked for; all of them when none was named, schedules first.
+def pagers_of(world: World) -> list[str]:
+    """What can be on one's belt: the schedules, and the rotations that are no layer of one.
 
     Raises:
         NotFound: the catalog declares none at all.
     """
-    if wanted:
-        return list(wanted)
-    found = [one.name for one in world.catalog.of(Schedule)] + [one.name for one in world.catalog.of(Rotation)]
+    schedules = world.catalog.of(Schedule)
+    layers = {layer for one in schedules for layer in one.layers}
+    found = [one.name for one in schedules] + [one.name for one in world.catalog.of(Rotation) if one.name not in layers]
     if not found:
         raise NotFound("the catalog declares no rotation", "docs/guides/oncall.md shows how to write one")
     return found
@@ -62,7 +62,7 @@ def span_of(start: str, end: str, now: datetime, default: timedelta) -> Span:
 class WhoRequest:
     """Which pagers, and when."""
 
-    names: tuple[str, ...] = arg("rotations or schedules; all when none is named", (), positional=True)
+    names: tuple[str, ...] = arg("rotations or schedules; every pager when none is named", (), positional=True)
     at: str = arg("at this moment, such as 2026-03-02T09:00:00Z; now when left out", "")
 
 
@@ -94,7 +94,7 @@ def who(world: World, request: WhoRequest) -> Who:
     """Say who is on call, until when, and who is next."""
     at = parse_moment(request.at) if request.at else world.clock.now()
     duty = duty_of(world)
-    return Who(at, tuple(_on_call(duty, name, at) for name in names_of(world, request.names)))
+    return Who(at, tuple(_on_call(duty, name, at) for name in request.names or pagers_of(world)))
 
 
 def _on_call(duty: Duty, name: str, at: datetime) -> OnCall:
@@ -149,24 +149,37 @@ class ShiftsRequest:
     rotation: str = arg("the rotation or schedule; the only one there is when left out", "")
     since: str = arg("from this moment; now when left out", "", flag="from")
     until: str = arg("to this moment; four weeks later when left out", "", flag="to")
+    layers: bool = arg("of a schedule, also what each of its layers says alone", False)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one layer of a schedule says alone."""
+
+    name: str
+    shifts: tuple[Shift, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Shifts:
-    """Every moment of the span in exactly one shift."""
+    """Every moment of the span in exactly one shift; the layers only when they were asked for."""
 
     name: str
     span: Span
     shifts: tuple[Shift, ...]
+    layers: tuple[Layer, ...] = ()
 
 
 def shifts(world: World, request: ShiftsRequest) -> Shifts:
     """List who is on call over a span, gaps included."""
-    names = names_of(world, (request.rotation,) if request.rotation else ())
+    names = [request.rotation] if request.rotation else pagers_of(world)
     if len(names) > 1:
         raise InvalidInput("the catalog declares several rotations", "name one: --rotation " + names[0])
     span = span_of(request.since, request.until, world.clock.now(), timedelta(days=28))
-    return Shifts(names[0], span, tuple(duty_of(world).shifts(names[0], span)))
+    duty = duty_of(world)
+    layers = tuple(Layer(roster.rotation.name, tuple(roster.shifts(span))) for roster in duty.rosters(names[0])) \
+        if request.layers else ()
+    return Shifts(names[0], span, tuple(duty.shifts(names[0], span)), layers)
 
 
 def shifts_view(found: Shifts) -> View:
@@ -175,15 +188,19 @@ def shifts_view(found: Shifts) -> View:
     head = Text(f"{found.name} · {span_words(*found.span)}", "quiet")
     verdict = Text(f"Nobody is on call for {format_duration(sum((one.length for one in gaps), timedelta(0)))} in "
                    f"{many(len(gaps), 'gap')}.", "warn") if gaps else Text("Somebody is on call all the time.", "good")
-    return View("Shifts", (head, verdict, shifts_table(found.shifts), Next(("mainstay oncall gaps",
-                                                                            "mainstay oncall export"))))
+    layers = tuple(shifts_table(one.shifts, f"Layer {number}: {one.name}")
+                   for number, one in enumerate(found.layers, 1))
+    return View("Shifts", (head, verdict, shifts_table(found.shifts, found.name if layers else ""), *layers,
+                           Next(("mainstay oncall gaps", "mainstay oncall export"))))
 
 
 SHIFTS = Operation(
-    "oncall", "shifts", ShiftsRequest, shifts, shifts_view, as_json=lambda found: found.shifts,
+    "oncall", "shifts", ShiftsRequest, shifts, shifts_view,
+    as_json=lambda found: found if found.layers else found.shifts,
     exit_codes=((0, "listed"), (2, "the catalog, a name or a time is wrong")),
     examples=("mainstay oncall shifts --rotation web-primary",
-              "mainstay oncall shifts --rotation web-primary --from 2026-03-01 --to 2026-04-01 --json"))
+              "mainstay oncall shifts --rotation web-primary --from 2026-03-01 --to 2026-04-01 --json",
+              "mainstay oncall shifts --rotation web --layers"))
 
 
 # -- gaps ---------------------------------------------------------------------------------------------------------
@@ -193,8 +210,7 @@ SHIFTS = Operation(
 class GapsRequest:
     """Which pagers, and how far ahead."""
 
-    names: tuple[str, ...] = arg("rotations or schedules; all schedules, else all rotations, when none is named", (),
-                                 positional=True)
+    names: tuple[str, ...] = arg("rotations or schedules; every pager when none is named", (), positional=True)
     ahead: str = arg("how far to look", "28d")
 
 
@@ -209,8 +225,7 @@ class Gaps:
 
 def gaps(world: World, request: GapsRequest) -> Gaps:
     """Find where nobody will be on call, or somebody who cannot, before it happens."""
-    wanted = request.names or tuple(one.name for one in world.catalog.of(Schedule))
-    names = names_of(world, wanted)
+    names = request.names or tuple(pagers_of(world))
     now = world.clock.now()
     span = span_of("", "", now, parse_duration(request.ahead))
     duty = duty_of(world)

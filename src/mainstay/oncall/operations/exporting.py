@@ -15,10 +15,10 @@ from mainstay.kernel.quantity import Span
 from mainstay.kernel.view import Code, Next, Text, View
 from mainstay.kernel.wording import many, span_words
 from mainstay.oncall.calendar import Feed, as_csv, as_ical, whole_shifts
-from mainstay.oncall.operations.asking import duty_of, names_of, span_of
+from mainstay.oncall.operations.asking import duty_of, pagers_of, span_of
 from mainstay.oncall.operations.duty import Duty
 from mainstay.oncall.roster import Shift
-from mainstay.oncall.spec import Person, Rotation, Schedule
+from mainstay.oncall.spec import Person, Rotation
 
 FORMATS = ("ical", "json", "csv")
 AHEAD = timedelta(days=182)
@@ -30,7 +30,7 @@ BEHIND = timedelta(days=28)
 class ExportRequest:
     """Which pagers, over what, and how written."""
 
-    names: tuple[str, ...] = arg("rotations or schedules; all schedules, else all rotations, when none is named", (),
+    names: tuple[str, ...] = arg("rotations or schedules; every pager when none is named", (),
                                  positional=True)
     format: str = arg("how it is written", "ical", choices=FORMATS)
     person: str = arg("only this person's shifts, of every pager", "")
@@ -111,18 +111,6 @@ def feed_of(world: World, wanted: tuple[str, ...], span: Span, *, person: str = 
         shifts = [entry for entry in shifts if entry[1].who == person]
     zones = {roster.rotation.zone for name in names for roster in duty.rosters(name)}
     return Feed(person or ", ".join(names), world.clock.now(), shifts, zones.pop() if len(zones) == 1 else "UTC")
-
-
-def pagers_of(world: World) -> list[str]:
-    """What can be on one's belt: the schedules, and the rotations that are no layer of one.
-
-    Raises:
-        NotFound: the catalog declares none at all.
-    """
-    names_of(world)
-    schedules = world.catalog.of(Schedule)
-    layers = {layer for one in schedules for layer in one.layers}
-    return [one.name for one in schedules] + [one.name for one in world.catalog.of(Rotation) if one.name not in layers]
 
 
 def _known(world: World, duty: Duty, person: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -27,10 +27,8 @@ from mainstay.oncall.burden import (
     weeks_of,
 )
 from mainstay.oncall.health_view import health_view
-from mainstay.oncall.operations.asking import duty_of
-from mainstay.oncall.operations.duty import Duty
-from mainstay.oncall.operations.exporting import pagers_of
-from mainstay.oncall.roster import Shift
+from mainstay.oncall.operations.asking import duty_of, pagers_of
+from mainstay.oncall.roster import Roster, Shift
 from mainstay.oncall.spec import Holidays, Person, Rotation
 from mainstay.stats.spread import gini, jackknife
 
@@ -62,8 +60,8 @@ def health(world: World, request: HealthRequest) -> Health:
     shifts = {name: duty.shifts(name, Span(span.start - timedelta(days=62), span.end)) for name in pagers}
     facts = world.journal.facts(FactQuery(kinds=KINDS, since=span.start - _BEFORE, until=span.end))
     pages = in_shifts([one for one in pages_of(facts, calendars) if span.holds(one.at)], shifts)
-    members = {one.name: tuple(dict.fromkeys(who for who in one.members if who is not None))
-               for one in world.catalog.of(Rotation)}
+    today = Span(now, now + timedelta(seconds=1))
+    members = {one.name: duty.roster(one.name).taking_part(today) for one in world.catalog.of(Rotation)}
     names = sorted({one.who for one in pages} | {who for people in members.values() for who in people}
                    | {one.who for held in shifts.values() for one in held if one.who is not None})
     if request.person and request.person not in names:
@@ -77,23 +75,24 @@ def health(world: World, request: HealthRequest) -> Health:
     kept = tuple(one for one in pages if not request.person or one.who == request.person)
     warned = tuple(one for one in warnings_of(pages, shifts, members)
                    if not request.person or one.who == request.person)
-    fair = tuple(fairness for name in pagers
-                 for fairness in _fairness(duty, name, (shifts, pages), (weeks, calendars)))
+    fair = tuple(fairness for name in pagers for roster in duty.rosters(name)
+                 for fairness in _fairness(roster, (shifts[name], pages), (weeks, calendars)))
     return Health(span, pause, people, warned, () if request.person else fair, tuple(week.start for week in weeks),
                   tuple(counts), trend, kept, request.rows or bool(request.person))
 
 
-def _fairness(duty: Duty, name: str, carried: tuple[Mapping[str, Sequence[Shift]], Sequence[Page]],
+def _fairness(roster: Roster, carried: tuple[Sequence[Shift], Sequence[Page]],
               over: tuple[Sequence[Span], Calendars]) -> list[Fairness]:
-    """How evenly the members of a pager share it, week by week."""
+    """How evenly the members of a rotation share what of it was not covered by a layer above, week by week."""
     (shifts, pages), (weeks, calendars) = carried, over
-    people = duty.members(name)
-    if len(people) < 2 or not weeks:
+    name = roster.rotation.name
+    people = roster.taking_part(Span(weeks[0].start, weeks[-1].end)) if weeks else ()
+    if len(people) < 2:
         return []
-    own = {name: shifts[name]}
+    own = {name: [one for one in shifts if one.rotation == name]}
     rows: dict[str, list[list[float]]] = {"hours": [], "nights": [], "weekends": [], "pages": []}
     for week in weeks:
-        loads = [load_of(who, [one for one in pages if one.who == who and one.pager == name and week.holds(one.at)],
+        loads = [load_of(who, [one for one in pages if one.who == who and week.holds(one.at)],
                          stretches_of(who, own, week), calendars, timedelta(minutes=1)) for who in people]
         for what, amounts in (("hours", [one.hours for one in loads]), ("nights", [one.night_hours for one in loads]),
                               ("weekends", [one.weekend_hours for one in loads])):

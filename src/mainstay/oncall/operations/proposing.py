@@ -138,7 +138,8 @@ def propose_view(found: Proposed) -> View:
     head = Text(f"{found.rotation} · {many(len(found.given), 'turn')} · {span_words(*found.span)}", "quiet")
     missing = sum(one.who is None for one in found.given)
     least = min((one.turns for one in found.totals), default=0)
-    fair = f"Everybody has {least} to {found.most} turns; nobody could do with less than {found.least_most}."
+    each = f"{least} to {many(found.most, 'turn')}" if least < found.most else many(least, "turn")
+    fair = f"Everybody has {each}; the most could not be less than {found.least_most}."
     if missing:
         verdict = Text(f"{many(missing, 'turn')} nobody can have. {fair}", "bad")
     else:
