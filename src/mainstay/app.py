@@ -13,21 +13,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, assert_never
 
+from mainstay.kernel.alert_history import AlertHistory, AlertPlace
 from mainstay.kernel.catalog import Catalog, Grammar
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.operation import Operation
+from mainstay.kernel.people import Notifier, Responders
 from mainstay.kernel.ports import (
-    AlertHistory,
-    AlertPlace,
     Clock,
     FileSet,
     Ledger,
-    Notifier,
     Probed,
     Rehearsal,
-    Responders,
     ServiceStanding,
     Source,
     Spending,

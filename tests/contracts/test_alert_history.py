@@ -16,8 +16,8 @@ from mainstay.adapters.alert_payloads import Alertmanager, PayloadLog
 from mainstay.adapters.clock import SystemClock
 from mainstay.adapters.prometheus_alerts import PrometheusAlerts
 from mainstay.adapters.prometheus_api import PrometheusSettings
+from mainstay.kernel.alert_history import Activation, AlertHistory
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
-from mainstay.kernel.ports import Activation, AlertHistory
 from mainstay.kernel.quantity import Span
 from programs import need
 from servers.alerts import Stretch, series

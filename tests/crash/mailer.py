@@ -22,7 +22,7 @@ from mainstay.incident.operations.outbox import Outbox
 from mainstay.incident.spec import Addressee, EscalationPolicy, Routing, Step
 from mainstay.kernel.channels import EmailChannel
 from mainstay.kernel.journal import Data
-from mainstay.kernel.ports import Contact, Nobody, Notice, Reach
+from mainstay.kernel.people import Contact, Nobody, Notice, Reach
 
 PLAN = Plan(Routing("all", HERE), {"web": EscalationPolicy("web", HERE, (
     Step((Addressee("person", "ana"),), timedelta(hours=1)),))})

@@ -29,7 +29,7 @@ from mainstay.incident.spec import Addressee, EscalationPolicy, Routing, Step
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.finding import Position
 from mainstay.kernel.journal import Batch, Fact, FactQuery, Journal, Message, Timer
-from mainstay.kernel.ports import Contact, Notice, Reach
+from mainstay.kernel.people import Contact, Notice, Reach
 
 T0 = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 HERE = Position("plan.yaml")

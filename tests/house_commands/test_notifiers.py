@@ -20,7 +20,7 @@ from mainstay.doors.house.serving import Clockwork
 from mainstay.doors.sse import Feed
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 from mainstay.kernel.journal import Batch, NewMessage
-from mainstay.kernel.ports import Notice
+from mainstay.kernel.people import Notice
 from slo.worlds import NOW, Room, busy_month, objective, room
 
 NOTICE = Notice("team-web", "web: half is spent", "web: half is spent (zone watch)", "notice:7")

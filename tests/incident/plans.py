@@ -17,7 +17,7 @@ from mainstay.incident.operations.simulate import Outcome, run
 from mainstay.incident.simulation import Event, Restart
 from mainstay.kernel.catalog import Grammar, load
 from mainstay.kernel.errors import NotFound
-from mainstay.kernel.ports import Contact, Reach
+from mainstay.kernel.people import Contact, Reach
 from mainstay.kernel.quantity import parse_duration
 
 T0 = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

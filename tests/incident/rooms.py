@@ -19,7 +19,7 @@ from mainstay.kernel.channels import Channels
 from mainstay.kernel.errors import SourceUnavailable
 from mainstay.kernel.finding import Position
 from mainstay.kernel.journal import Fact, FactQuery
-from mainstay.kernel.ports import Contact, Notice, Notifier, Reach
+from mainstay.kernel.people import Contact, Notice, Notifier, Reach
 
 HERE = Position("plan.yaml")
 

@@ -33,7 +33,7 @@ from mainstay.incident.operations.desk import Desk
 from mainstay.incident.severity import Severity
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound
 from mainstay.kernel.journal import FactQuery
-from mainstay.kernel.ports import Contact, Reach
+from mainstay.kernel.people import Contact, Reach
 
 PEOPLE = People({}, {"ana": [Reach(timedelta(0), Contact("pager", "1")),
                              Reach(timedelta(0), Contact("email", "ana@example.com"), "low")]})

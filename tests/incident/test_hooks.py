@@ -23,7 +23,7 @@ from mainstay.adapters.pagerduty import PagerDutyNotifier
 from mainstay.incident.engine import Acknowledge, Resolve
 from mainstay.kernel.channels import Channels, PagerDutyChannel, SecretAt, WebhookChannel
 from mainstay.kernel.errors import NotDelivered
-from mainstay.kernel.ports import Notice
+from mainstay.kernel.people import Notice
 
 
 @dataclass

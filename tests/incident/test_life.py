@@ -32,7 +32,7 @@ from mainstay.incident.simulation import Event
 from mainstay.incident.spec import Addressee
 from mainstay.incident.state import Incident
 from mainstay.kernel.journal import FactQuery, Message
-from mainstay.kernel.ports import Contact, Reach
+from mainstay.kernel.people import Contact, Reach
 
 _PLAN = """
 apiVersion: mainstay/v1

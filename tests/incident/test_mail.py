@@ -14,7 +14,7 @@ from incident.rooms import Receiver, house, policy, reach
 from mainstay.adapters.mail import EmailNotifier
 from mainstay.kernel.channels import EmailChannel, SecretAt
 from mainstay.kernel.errors import NotDelivered
-from mainstay.kernel.ports import Notice
+from mainstay.kernel.people import Notice
 from servers.smtp import PASSWORD, USER, MailServer, mail_server
 
 ENVIRON = {"MAIL_PASSWORD": PASSWORD}

@@ -17,7 +17,7 @@ from mainstay.incident.operations.delivery import Delivery
 from mainstay.incident.operations.outbox import Outbox
 from mainstay.kernel.errors import NotDelivered, SourceUnavailable
 from mainstay.kernel.journal import Batch, NewMessage
-from mainstay.kernel.ports import Notice
+from mainstay.kernel.people import Notice
 
 FOR_GOOD = NotDelivered("no such address", for_good=True)
 

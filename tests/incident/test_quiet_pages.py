@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from incident.rooms import House, Receiver, house, policy, reach
 from mainstay.incident.engine import Acknowledge, SetSeverity
 from mainstay.incident.severity import Severity
-from mainstay.kernel.ports import Reach
+from mainstay.kernel.people import Reach
 from mainstay.kernel.wallclock import daytime_from
 
 

@@ -18,7 +18,7 @@ from mainstay.incident.severity import Severity
 from mainstay.incident.timeline import line
 from mainstay.kernel.channels import Channels, RoomRule, SecretAt, SlackChannel
 from mainstay.kernel.errors import NotDelivered
-from mainstay.kernel.ports import Notice
+from mainstay.kernel.people import Notice
 from servers.fake_slack import TOKEN, FakeSlack, fake_slack
 
 pytest.importorskip("slack_sdk", reason="slack_sdk is not installed")

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from mainstay.kernel.alert_history import Activation, AlertPlace, AlertRule, AlertsRead
 from mainstay.kernel.errors import SourceUnavailable
 from mainstay.kernel.objective import Objective
-from mainstay.kernel.ports import Activation, AlertPlace, AlertRule, AlertsRead
 from mainstay.kernel.quantity import Span
 from mainstay.monitoring.alerts_view import AlertReading, metrics_text
 from mainstay.monitoring.operations.alerts import AlertsRequest, Watch, alerts, elsewhere, readings, record_alerts

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mainstay.kernel.ports import Activation, AlertRule
+from mainstay.kernel.alert_history import Activation, AlertRule
 from mainstay.kernel.quantity import Span
 from mainstay.monitoring.audit import (
     Act,

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from mainstay.app import open_alerts
+from mainstay.kernel.alert_history import AlertPlace, AlertsRead
 from mainstay.kernel.errors import InvalidInput, NoData, NotFound, SourceUnavailable
 from mainstay.kernel.journal import Batch, NewFact
-from mainstay.kernel.ports import AlertPlace, AlertsRead
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.view import Code
 from mainstay.monitoring.operations.alerts import Watch, record_alerts

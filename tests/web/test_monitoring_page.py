@@ -11,7 +11,7 @@ from mainstay.doors.front import ServerSettings
 from mainstay.doors.web.lanes import Bar, Lane, Lanes, draw_lane, place, ticks_of
 from mainstay.doors.web.monitoring_content import MOST_ROWS, Seen, monitoring_page
 from mainstay.doors.web.pages import Page, PageQuery
-from mainstay.kernel.ports import Activation
+from mainstay.kernel.alert_history import Activation
 from mainstay.monitoring.alerts_view import AlertReading, Elsewhere
 from mainstay.slo.operations.standings import Report
 from toy_server import Client, toy_app

@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 import httpx
 import msgspec
 
+from mainstay.kernel.alert_history import Activation, AlertsRead
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
-from mainstay.kernel.ports import Activation, AlertsRead
 from mainstay.kernel.quantity import Span
 
 TIMEOUT = 30.0
@@ -96,7 +96,7 @@ class _Log:
 
 
 class PayloadLog:
-    """A history of alerts in files of webhook payloads; see `mainstay.kernel.ports.AlertHistory`."""
+    """A history of alerts in files of webhook payloads; see `mainstay.kernel.alert_history.AlertHistory`."""
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
@@ -118,7 +118,7 @@ class PayloadLog:
 
 
 class Alertmanager:
-    """The alerts an Alertmanager holds now; see `mainstay.kernel.ports.AlertHistory`. It forgets what is resolved."""
+    """The alerts an Alertmanager holds now; see `mainstay.kernel.alert_history.AlertHistory`. It forgets what is resolved."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")

@@ -23,7 +23,7 @@ from mainstay.adapters.notifiers import one_line, secret_of
 from mainstay.kernel.channels import TOGETHER, EmailChannel
 from mainstay.kernel.errors import NotDelivered
 from mainstay.kernel.journal import Data
-from mainstay.kernel.ports import Notice
+from mainstay.kernel.people import Notice
 
 _SHOWN = 200
 """How much of a server's own words is repeated."""

@@ -18,7 +18,7 @@ import msgspec
 from mainstay.adapters.secrets import Secret
 from mainstay.kernel.channels import SecretAt, WebhookChannel
 from mainstay.kernel.errors import InvalidInput, NotDelivered
-from mainstay.kernel.ports import Notice
+from mainstay.kernel.people import Notice
 
 
 class TerminalNotifier:

@@ -16,7 +16,7 @@ from mainstay.adapters.notifiers import refused, secret_of
 from mainstay.kernel.channels import PagerDutyChannel
 from mainstay.kernel.errors import NotDelivered
 from mainstay.kernel.journal import Data
-from mainstay.kernel.ports import Notice
+from mainstay.kernel.people import Notice
 
 _SEVERITIES = {"SEV1": "critical", "SEV2": "error", "SEV3": "warning", "SEV4": "info"}
 _LONGEST_SUMMARY = 1024

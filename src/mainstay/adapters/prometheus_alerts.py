@@ -18,8 +18,9 @@ import msgspec
 import numpy as np
 
 from mainstay.adapters.prometheus_api import Answer, PrometheusApi, PrometheusSettings, Refused, TooMuchAsked
+from mainstay.kernel.alert_history import Activation, AlertRule, AlertsRead
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
-from mainstay.kernel.ports import Activation, AlertRule, AlertsRead, Clock
+from mainstay.kernel.ports import Clock
 from mainstay.kernel.quantity import Span
 
 DAY = 86_400
@@ -62,7 +63,7 @@ class _Samples:
 
 
 class PrometheusAlerts:
-    """A history of alerts over a Prometheus API; see `mainstay.kernel.ports.AlertHistory`."""
+    """A history of alerts over a Prometheus API; see `mainstay.kernel.alert_history.AlertHistory`."""
 
     def __init__(self, settings: PrometheusSettings, clock: Clock) -> None:
         self._settings, self._clock = settings, clock

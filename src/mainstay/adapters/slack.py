@@ -18,7 +18,7 @@ from mainstay.adapters.slack_blocks import answer_text, answered_blocks, page_bl
 from mainstay.kernel.channels import TOGETHER, SlackChannel
 from mainstay.kernel.errors import MissingExtra, NotDelivered
 from mainstay.kernel.journal import Data
-from mainstay.kernel.ports import Notice
+from mainstay.kernel.people import Notice
 
 _PASSING = frozenset({"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable",
                       "request_timeout", "team_added_to_org"})

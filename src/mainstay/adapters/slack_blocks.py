@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mainstay.kernel.ports import Notice
+from mainstay.kernel.people import Notice
 
 Block = dict[str, Any]
 ACKNOWLEDGE, RESOLVE = "mainstay_acknowledge", "mainstay_resolve"

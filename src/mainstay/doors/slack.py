@@ -32,7 +32,8 @@ from mainstay.incident.operations.desk import desk_of
 from mainstay.kernel.channels import Channels, SecretAt
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotFound
 from mainstay.kernel.journal import AlreadyRecorded, Batch, NewFact, NewMessage
-from mainstay.kernel.ports import Contact, World
+from mainstay.kernel.people import Contact
+from mainstay.kernel.ports import World
 from mainstay.oncall.spec import Person
 
 log = logging.getLogger("mainstay.server")

@@ -16,7 +16,7 @@ from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.channels import Channels
 from mainstay.kernel.finding import Position
 from mainstay.kernel.journal import Batch, Claim, NewFact, NewMessage, NewTimer
-from mainstay.kernel.ports import Responders
+from mainstay.kernel.people import Responders
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from mainstay.incident.state import Incident
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import Timer
-from mainstay.kernel.ports import Contact, Reach
+from mainstay.kernel.people import Contact, Reach
 from mainstay.kernel.quantity import format_duration
 
 

@@ -16,7 +16,7 @@ from mainstay.incident.lifecycle import Phase, Status
 from mainstay.incident.state import Incident
 from mainstay.kernel.channels import Channels, RoomRule
 from mainstay.kernel.journal import Fact
-from mainstay.kernel.ports import Responders
+from mainstay.kernel.people import Responders
 
 ANSWERED = ("slack", "pagerduty")
 """Channels whose pages change once they are answered: buttons go away, PagerDuty is told."""

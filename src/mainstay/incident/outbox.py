@@ -10,7 +10,7 @@ from mainstay.incident.paging import WORSE
 from mainstay.incident.severity import DEMANDS, Severity
 from mainstay.incident.state import State
 from mainstay.kernel.journal import Message
-from mainstay.kernel.ports import Contact, Notice, Reach
+from mainstay.kernel.people import Contact, Notice, Reach
 
 FIRST_RETRY, LAST_RETRY = timedelta(seconds=2), timedelta(minutes=5)
 GIVE_UP_AFTER = 12

@@ -20,7 +20,7 @@ from mainstay.incident.spec import Addressee
 from mainstay.incident.state import Incident, Pager
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.journal import Timer
-from mainstay.kernel.ports import Contact, Reach
+from mainstay.kernel.people import Contact, Reach
 from mainstay.kernel.quantity import zone_named
 from mainstay.kernel.wallclock import daytime_from
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Protocol
 
+from mainstay.kernel.alert_history import AlertHistory, AlertPlace, no_alert_history
 from mainstay.kernel.catalog import Catalog
-from mainstay.kernel.errors import InvalidInput, NotFound
+from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding
-from mainstay.kernel.journal import Data, Journal
+from mainstay.kernel.journal import Journal
+from mainstay.kernel.people import Nobody, Notifier, Responders
 from mainstay.kernel.quantity import SLOT, Span, State
 from mainstay.kernel.series import FloatArray, Series
 
@@ -334,190 +336,6 @@ class NoTexts:
             InvalidInput: always.
         """
         raise InvalidInput(f"{path} cannot be written here", "use the command line, which writes files")
-
-
-# -- what alerts did ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Activation:
-    """One time that an alert was on.
-
-    Args:
-        labels: what tells it apart, `alertname` among them; never `alertstate`.
-        began: its condition began to hold; equal to `fired` where the history does not say.
-        fired: it began to fire; None when the condition went away before it did.
-        ended: the first moment it was seen off; None while it is on, and where the history never says.
-        last_seen: the last moment it was known to be on.
-        muted: nobody was told: somebody had silenced it, or it was worked out afterwards.
-    """
-
-    labels: Mapping[str, str]
-    began: datetime
-    fired: datetime | None
-    ended: datetime | None
-    last_seen: datetime
-    muted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AlertRule:
-    """A rule that is in force: its name and labels, `for` and `keep_firing_for`, and the expression."""
-
-    name: str
-    labels: Mapping[str, str]
-    hold: timedelta
-    keep: timedelta
-    expression: str
-
-
-@dataclass(frozen=True, slots=True)
-class AlertsRead:
-    """What a history of alerts says of a span.
-
-    Args:
-        said: what was read, in a few words.
-        rules: the rules in force; None where this place does not know them.
-        held: the part of the span that the place has a memory of; None when it has none at all.
-        rejected: records that could not be read, as (where, why), twenty at most; `rejections` counts them all.
-    """
-
-    said: str
-    activations: tuple[Activation, ...]
-    held: Span | None
-    rules: tuple[AlertRule, ...] | None = None
-    rejected: tuple[tuple[str, str], ...] = ()
-    rejections: int = 0
-
-
-class AlertHistory(Protocol):
-    """What alerts did. Places: a Prometheus' own series, an Alertmanager, logs of webhook payloads, memory (tests)."""
-
-    def read(self, span: Span) -> AlertsRead:
-        """Every activation that touches the span, by when it began.
-
-        Raises:
-            SourceUnavailable: the place is down, slow, refuses or answers nonsense.
-            InvalidInput: it is not what it was said to be.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class AlertPlace:
-    """Where a history of alerts is: a declared source (`prometheus`) by name, a URL, or files of payloads."""
-
-    kind: Literal["source", "prometheus", "alertmanager", "payloads"]
-    address: str
-
-
-def no_alert_history(place: AlertPlace) -> AlertHistory:
-    """A world that was put together without any.
-
-    Raises:
-        NotFound: always.
-    """
-    raise NotFound(f"this world has no history of alerts at {place.address}", "run mainstay from the command line")
-
-
-# -- people out ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something a person or channel is told.
-
-    Args:
-        target: the address in the channel.
-        key: the same for every attempt, so that a receiver can drop a repeat.
-        data: what it is about, for channels that can show more than text.
-    """
-
-    target: str
-    subject: str
-    body: str
-    key: str
-    data: Data = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """A way to reach a person: `slack` U123, `email` ana@example.com, `webhook` https://…, `terminal`."""
-
-    channel: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """One rung of how a person is reached.
-
-    Args:
-        after: since the page was made.
-        urgency: of the pages it holds for: `high` wakes, `low` waits for the morning.
-        zone: where the person lives, which says when it is morning.
-    """
-
-    after: timedelta
-    contact: Contact
-    urgency: Literal["high", "low"] = "high"
-    zone: str = "UTC"
-
-
-class Responders(Protocol):
-    """Who is there to be paged; made of rotations, schedules and people."""
-
-    def on_call(self, name: str, at: datetime) -> tuple[str, ...]:
-        """Who is on call by the rotation or schedule of that name; nobody when it is empty.
-
-        Raises:
-            NotFound: there is no rotation or schedule of that name.
-        """
-        ...
-
-    def members(self, name: str) -> tuple[str, ...]:
-        """Everybody who takes turns there, for when nobody is on call and somebody must hear of it.
-
-        Raises:
-            NotFound: there is no rotation or schedule of that name.
-        """
-        ...
-
-    def reach(self, person: str) -> tuple[Reach, ...]:
-        """How the person wants to be reached, soonest first; empty when nobody said."""
-        ...
-
-
-class Nobody:
-    """No rotations and no people: the responders of a world that pages nobody."""
-
-    def on_call(self, name: str, at: datetime) -> tuple[str, ...]:  # noqa: ARG002
-        """Nobody."""
-        return ()
-
-    def members(self, name: str) -> tuple[str, ...]:  # noqa: ARG002
-        """Nobody."""
-        return ()
-
-    def reach(self, person: str) -> tuple[Reach, ...]:  # noqa: ARG002
-        """No way."""
-        return ()
-
-
-class Notifier(Protocol):
-    """People."""
-
-    def send(self, notice: Notice) -> Data | None:
-        """Return when the channel has accepted the notice: what it calls what it took, where it says so.
-
-        That is kept beside the fact that it was sent, and handed back in `data["receipts"]` of later notices about the
-        same incident, so that the channel can change what it showed. It holds no secret.
-
-        Raises:
-            SourceUnavailable: the channel did not take it; the outbox tries again.
-            NotDelivered: the same, and when to try again, or that it is of no use.
-        """
-        ...
 
 
 # -- what another word knows -------------------------------------------------------------------------------------

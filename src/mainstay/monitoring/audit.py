@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from mainstay.kernel.ports import Activation, AlertRule
+from mainstay.kernel.alert_history import Activation, AlertRule
 from mainstay.kernel.quantity import Span, zone_named
 
 BEFORE, AFTER = timedelta(minutes=5), timedelta(minutes=30)

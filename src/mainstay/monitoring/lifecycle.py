@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from mainstay.kernel.alert_history import Activation
 from mainstay.kernel.journal import Fact, NewFact
-from mainstay.kernel.ports import Activation
 
 AlertState = Literal["inactive", "pending", "firing"]
 Event = Literal["clears", "trips", "holds"]

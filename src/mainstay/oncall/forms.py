@@ -11,7 +11,7 @@ from mainstay.kernel.channels import CHANNELS
 from mainstay.kernel.document import Node
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.metadata import parse_date, read_metadata
-from mainstay.kernel.ports import Contact, Reach
+from mainstay.kernel.people import Contact, Reach
 from mainstay.kernel.quantity import Span, parse_moment, zone_named
 from mainstay.kernel.reader import Reader
 from mainstay.kernel.wallclock import (

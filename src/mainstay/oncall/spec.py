@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Literal, NamedTuple
 
 from mainstay.kernel.finding import Position
-from mainstay.kernel.ports import Contact, Reach
+from mainstay.kernel.people import Contact, Reach
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.wallclock import WeeklyHours
 

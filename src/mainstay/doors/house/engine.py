@@ -21,7 +21,8 @@ from mainstay.incident.operations.desk import Desk, desk_of
 from mainstay.incident.operations.inbox import Inbox
 from mainstay.incident.operations.outbox import Outbox
 from mainstay.kernel.errors import MainstayError
-from mainstay.kernel.ports import Notifier, World
+from mainstay.kernel.people import Notifier
+from mainstay.kernel.ports import World
 
 log = logging.getLogger("mainstay.engine")
 LONGEST_SLEEP = 0.5

@@ -37,7 +37,8 @@ from mainstay.kernel.finding import errors_of
 from mainstay.kernel.journal import Batch, Claim, Message, NewFact, Retry
 from mainstay.kernel.objective import DataSource, Objective, resolved
 from mainstay.kernel.operation import Operation, arg
-from mainstay.kernel.ports import Notice, Notifier, World
+from mainstay.kernel.people import Notice, Notifier
+from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span, parse_duration
 from mainstay.kernel.view import Text, View
 from mainstay.kernel.wording import many

@@ -10,8 +10,9 @@ from mainstay.doors.web.lanes import Bar, Lane, Lanes, ticks_of
 from mainstay.doors.web.monitoring_pages import AlertMark, AlertRow, MonitoringPage, StateChoice
 from mainstay.doors.web.pages import Page, PageQuery
 from mainstay.doors.web.slo_content import link_to
+from mainstay.kernel.alert_history import Activation
 from mainstay.kernel.errors import NoData
-from mainstay.kernel.ports import Activation, World
+from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import format_duration
 from mainstay.kernel.view import table
 from mainstay.kernel.wording import burn_words, many, percent

@@ -21,7 +21,8 @@ from mainstay.incident.state import RELEVANT, State
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import Conflict, MainstayError, StoreUnavailable
 from mainstay.kernel.journal import AlreadyRecorded, Batch, Fact, FactQuery, Journal, NewFact, StaleClaim, Timer
-from mainstay.kernel.ports import Clock, Responders, World
+from mainstay.kernel.people import Responders
+from mainstay.kernel.ports import Clock, World
 
 _TRIES = 20
 """How often a decision is made anew when others were quicker; each time at least one of them got through."""

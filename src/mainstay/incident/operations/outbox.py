@@ -30,7 +30,8 @@ from mainstay.kernel.journal import (
     Retry,
     StaleClaim,
 )
-from mainstay.kernel.ports import Clock, Notice, Notifier, Responders
+from mainstay.kernel.people import Notice, Notifier, Responders
+from mainstay.kernel.ports import Clock
 
 log = logging.getLogger("mainstay.outbox")
 LEASE = timedelta(seconds=60)

@@ -16,7 +16,8 @@ from mainstay.incident.simulation import Change, Event, Page, Restart, read_even
 from mainstay.kernel.errors import Conflict, InvalidInput, NoData, NotFound
 from mainstay.kernel.journal import FactQuery, Journal
 from mainstay.kernel.operation import Operation, arg
-from mainstay.kernel.ports import MovableClock, Responders, World
+from mainstay.kernel.people import Responders
+from mainstay.kernel.ports import MovableClock, World
 from mainstay.kernel.quantity import parse_duration
 from mainstay.kernel.view import Next, Text, View, table
 from mainstay.kernel.wording import many, span_words

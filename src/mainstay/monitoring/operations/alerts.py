@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from mainstay.kernel.alert_history import Activation, AlertPlace
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.finding import InvalidFiles, errors_of
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact
 from mainstay.kernel.objective import DataSource, Objective, ledger_key, resolved
 from mainstay.kernel.operation import Operation, arg
-from mainstay.kernel.ports import Activation, AlertPlace, World
+from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span, short_duration
 from mainstay.kernel.series import Series, floor_slot
 from mainstay.monitoring.alerts_view import AlertReading, Elsewhere, alerts_view

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mainstay.kernel.alert_history import Activation, AlertPlace, AlertRule, AlertsRead
 from mainstay.kernel.errors import InvalidInput, MainstayError, NoData
 from mainstay.kernel.finding import InvalidFiles, errors_of
 from mainstay.kernel.journal import Fact, FactQuery
 from mainstay.kernel.objective import DataSource, Objective
 from mainstay.kernel.operation import Operation, arg
-from mainstay.kernel.ports import Activation, AlertPlace, AlertRule, AlertsRead, World
+from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span, parse_duration, zone_named
 from mainstay.kernel.view import Code, View
 from mainstay.monitoring.audit import (

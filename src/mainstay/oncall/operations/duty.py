@@ -10,7 +10,7 @@ from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import FactQuery, Journal
-from mainstay.kernel.ports import Reach
+from mainstay.kernel.people import Reach
 from mainstay.kernel.quantity import Span
 from mainstay.oncall.changes import KINDS, Changes, fold
 from mainstay.oncall.roster import Roster, Shift, layered
