@@ -3,8 +3,8 @@
     python bench/oncall.py
 
 20 people take weekly turns in New York, with 200 overrides. The rival is how calendars do it: one recurring event a
-person, expanded by dateutil's rrule (what readers of iCalendar stand on), the overrides cut out of them by hand. Both must
-name the same person at a thousand moments. Bounds are those of the issue.
+person, expanded by dateutil's rrule (what readers of iCalendar stand on), the overrides cut out of them by hand. Both
+must name the same person at a thousand moments. Bounds are those of the issue.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.severity import Severity
 from mainstay.kernel.catalog import Catalog, load
 from mainstay.kernel.errors import SourceUnavailable
+from mainstay.kernel.finding import errors_of
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact
 from mainstay.kernel.objective import Objective, ledger_key, resolved
 from mainstay.kernel.ports import Source, World
@@ -43,7 +44,7 @@ def at(clock: str) -> datetime:
 
 def catalog() -> Catalog:
     found, findings = load([EXAMPLE / "catalog.yaml"], grammar())
-    assert not findings, [one.render() for one in findings]
+    assert not errors_of(findings), [one.render() for one in findings]
     return found
 
 

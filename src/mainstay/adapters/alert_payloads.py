@@ -118,7 +118,10 @@ class PayloadLog:
 
 
 class Alertmanager:
-    """The alerts an Alertmanager holds now; see `mainstay.kernel.alert_history.AlertHistory`. It forgets what is resolved."""
+    """The alerts an Alertmanager holds now; see `mainstay.kernel.alert_history.AlertHistory`.
+
+    It forgets what is resolved.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
