@@ -238,7 +238,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     """
     feed = Feed()
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
-    engine = Engine(lambda: clockwork.world, world.channels())
+    engine = Engine(lambda: clockwork.world)
 
     def audit(act: Act) -> None:
         world.journal.commit(Batch([NewFact("server.act", act.operation, world.clock.now(), {
