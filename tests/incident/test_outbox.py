@@ -141,7 +141,7 @@ def test_a_slow_provider_delays_neither_other_channels_nor_other_people(stuck: i
             "service": "", "urgency": "high", "opened": now.isoformat(), "reason": "opened"}, now)
 
     made.journal.commit(Batch(messages=[message(f"slow{number}", "hook", "https://slow") for number in range(stuck)]))
-    delivery = Delivery(outbox, "test", poll=0.05)
+    delivery = Delivery(lambda: outbox, outbox.channels, "test", poll=0.05)
     delivery.start()
     try:
         time.sleep(0.2)  # the slow ones are on their way

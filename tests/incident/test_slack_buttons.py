@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from command import mainstay
-from e2e.live import Serving, serving
+from e2e.live import Serving, serving, until
 from mainstay.adapters.slack_blocks import ACKNOWLEDGE, RESOLVE
 from mainstay.doors.security import NotKnown
 from mainstay.doors.slack import WINDOW, check_signature, read_press, signed
@@ -108,7 +108,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     with fake_slack() as slack:
         (folder / "catalog").mkdir()
         (folder / "catalog" / "channels.yaml").write_text(_CATALOG.format(url=slack.url))
-        with serving(folder, "-c", "catalog", SLACK_TOKEN=TOKEN, SLACK_SIGNS=SECRET) as server:
+        with serving(folder, "-c", "catalog", "--every", "1s", SLACK_TOKEN=TOKEN, SLACK_SIGNS=SECRET) as server:
             yield Live(folder, server, slack)
 
 
@@ -122,6 +122,8 @@ def test_a_test_page_is_acknowledged_by_its_button(live: Live):
     begun = time.monotonic()
     assert live.send(live.press(ACKNOWLEDGE, button["value"])) == 200
     assert time.monotonic() - begun < 3, "Slack shows an error after three seconds"
+    until(lambda: message["text"] == f"{incident} is resolved." or None, 10, lambda: "the message kept its buttons")
+    assert "mainstay_acknowledge" not in str(message["blocks"])
     shown = live.run("incident", "show", incident)["incident"]
     assert shown["acknowledged_by"] == "ana"  # type: ignore[index]
     assert shown["status"] == "resolved"  # type: ignore[index]
@@ -142,10 +144,25 @@ def test_somebody_who_is_not_declared_is_told_so_alone(live: Live):
     incident = str(live.run("incident", "open", "cache lost", "--severity", "SEV3")["incident"]["id"])  # type: ignore[index]
     assert live.send(live.press(ACKNOWLEDGE, incident, "UMALLORY")) == 200
     assert live.run("incident", "show", incident)["incident"]["status"] == "open"  # type: ignore[index]
-    live.run("incident", "page", "ana")  # which sends whatever waits for Slack
+    until(lambda: live.slack.times("chat.postEphemeral") or None, 10, lambda: "nobody was told")
     [told] = [asked for method, asked in live.slack.asked if method == "chat.postEphemeral"]
     assert told["user"] == "UMALLORY"
     assert told["text"].startswith("no person is declared whose Slack address is UMALLORY")
+
+
+def test_a_severe_incident_has_its_room_while_the_server_runs_and_an_edited_catalog_is_used_at_once(live: Live):
+    file = live.folder / "catalog" / "channels.yaml"
+    file.write_text(file.read_text().replace("timeout: 5s", "timeout: 5s, room: {severities: [SEV1]}"))
+    # The clockwork reads the catalog again within a second.
+    def opened() -> str | None:
+        incident = live.run("incident", "open", "payments down", "--severity", "SEV1")["incident"]
+        return next((room.name for room in list(live.slack.rooms.values())
+                     if room.name.startswith(str(incident["id"]).lower().replace("INC", "inc"))), None)  # type: ignore[index]
+
+    name = until(opened, 20, lambda: "no room was opened")
+    incident = "-".join(name.split("-")[:2]).upper()
+    live.run("incident", "resolve", incident)
+    until(lambda: live.slack.named(name).archived or None, 10, lambda: "the room was not archived")
 
 
 def test_a_request_of_yesterday_or_without_a_signature_is_refused(live: Live):

@@ -2,7 +2,7 @@
 
     inbox      takes what senders offer, in one commit for all that waits
     ringer     rings timers when they are due, follows what other processes recorded, sweeps once a minute
-    sender     one a channel, so that a slow one delays nobody else's pages
+    delivery   sends pages: a thread a channel and a lane an address, so that a slow one delays nobody else's
 
 All three only do what the journal says is to be done, so any of them may be killed at any moment, and a second server
 on the same store shares the work.
@@ -17,9 +17,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from mainstay.incident.engine import Sweep
+from mainstay.incident.operations.delivery import Delivery
 from mainstay.incident.operations.desk import Desk, desk_of
 from mainstay.incident.operations.inbox import Inbox
 from mainstay.incident.operations.outbox import Outbox
+from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.people import Notifier
 from mainstay.kernel.ports import World
@@ -91,14 +93,16 @@ class Worker(threading.Thread):
 class Engine:
     """All the threads. `world` is asked anew each round, for the catalog may have changed."""
 
-    def __init__(self, world: Callable[[], World], channels: Mapping[str, Notifier]) -> None:
-        self._world, self._channels = world, dict(channels)
+    def __init__(self, world: Callable[[], World]) -> None:
+        self._world = world
+        self._opened: tuple[Catalog, Mapping[str, Notifier]] | None = None
+        self._opening = threading.Lock()
         self._worker = f"serve-{os.getpid()}"
         self._since: datetime | None = None
         self._swept: datetime | None = None
         self.inbox = Inbox(self.desk, self._woken)
         self._ringer = Worker("mainstay-ringer", self._ring)
-        self._senders = [Worker(f"mainstay-sender-{name}", self._sending(name)) for name in self._channels]
+        self._delivery = Delivery(self._outbox, tuple(self._channels(world())), self._worker, poll=LONGEST_SLEEP)
 
     def desk(self) -> Desk:
         """The desk under the catalog in force."""
@@ -107,23 +111,22 @@ class Engine:
     @property
     def problems(self) -> tuple[str, ...]:
         """What does not work at the moment."""
-        return tuple(worker.problem for worker in (self._ringer, *self._senders) if worker.problem)
+        return tuple(filter(None, (self._ringer.problem, *self._delivery.problems)))
 
     def start(self) -> None:
         """Begin: what was due while nothing ran is done at once."""
         self._since = self._swept = self._world().clock.now()
         self.inbox.start()
-        for worker in (self._ringer, *self._senders):
-            worker.start()
+        self._ringer.start()
+        self._delivery.start()
 
     def end(self) -> None:
         """Take in what waits, finish the round under way, write down where things stand."""
         self.inbox.end()
-        workers = [worker for worker in (self._ringer, *self._senders) if worker.is_alive()]
-        for worker in workers:
-            worker.end()
-        for worker in workers:
-            worker.join(timeout=15)
+        if self._ringer.is_alive():
+            self._ringer.end()
+            self._ringer.join(timeout=15)
+            self._delivery.end()
         if self._since is not None:
             try:
                 self.desk().do(Sweep())
@@ -133,8 +136,7 @@ class Engine:
 
     def _woken(self) -> None:
         self._ringer.wake()
-        for sender in self._senders:
-            sender.wake()
+        self._delivery.wake()
 
     # -- the rounds ------------------------------------------------------------------------------------------------
 
@@ -155,11 +157,13 @@ class Engine:
         wait = (due - world.clock.now()).total_seconds() if due is not None else LONGEST_SLEEP
         return min(max(wait, 0.0), LONGEST_SLEEP)
 
-    def _sending(self, channel: str) -> Callable[[], float]:
-        def send() -> float:
-            world = self._world()
-            Outbox(world.journal, world.clock, self.desk(), world.responders, self._channels).send(
-                channel, self._worker)
-            return LONGEST_SLEEP
+    def _channels(self, world: World) -> Mapping[str, Notifier]:
+        """What can be sent to under the catalog in force; opened anew when that changes."""
+        with self._opening:
+            if self._opened is None or self._opened[0] is not world.catalog:
+                self._opened = world.catalog, world.channels()
+            return self._opened[1]
 
-        return send
+    def _outbox(self) -> Outbox:
+        world = self._world()
+        return Outbox(world.journal, world.clock, desk_of(world), world.responders, self._channels(world))

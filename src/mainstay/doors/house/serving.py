@@ -242,7 +242,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     """
     feed = Feed()
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
-    engine = Engine(lambda: clockwork.world, world.channels())
+    engine = Engine(lambda: clockwork.world)
     rounds = Rounds(lambda: clockwork.world, feed)
 
     def audit(act: Act) -> None:

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -31,12 +32,20 @@ class Delivery:
     """Sends what the outbox holds until it is told to end.
 
     Args:
+        outbox: the one under the catalog in force; asked before every take, so that an edited channel is used at once.
+        channels: those that are sent to.
         worker: names this process among those that share the journal.
         poll: seconds after which the outbox is looked into again although nobody woke this.
     """
 
-    def __init__(self, outbox: Outbox, worker: str, *, poll: float = 0.5) -> None:
-        self._channels = [_Channel(outbox, channel, worker, poll) for channel in outbox.channels]
+    def __init__(self, outbox: Callable[[], Outbox], channels: Sequence[str], worker: str, *,
+                 poll: float = 0.5) -> None:
+        self._channels = [_Channel(outbox, channel, worker, poll) for channel in channels]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What keeps channels from sending at the moment."""
+        return tuple(channel.problem for channel in self._channels if channel.problem)
 
     def start(self) -> None:
         """Begin to send."""
@@ -58,53 +67,62 @@ class Delivery:
             channel.join(max(until - time.monotonic(), 0.0))
 
 
-class _Held(NamedTuple):
-    """A message of ours: when it was taken by the wall clock, and since when it is here by the monotonic one."""
+class _InHand(NamedTuple):
+    """A message that this process took, when by the wall clock, and since when by the monotonic."""
 
     message: Message
     taken: datetime
+    outbox: Outbox
     since: float
 
 
 class _Channel(threading.Thread):
     """Takes the messages of one channel and hands them to the lanes of their addresses."""
 
-    def __init__(self, outbox: Outbox, channel: str, worker: str, poll: float) -> None:
+    def __init__(self, outbox: Callable[[], Outbox], channel: str, worker: str, poll: float) -> None:
         super().__init__(name=f"mainstay-send-{channel}", daemon=True)
         self._outbox, self._channel, self._worker, self._poll = outbox, channel, worker, poll
         self.woken, self.over = threading.Event(), threading.Event()
         self._lock = threading.Lock()
-        self._lanes: dict[str, deque[_Held]] = {}
+        self._lanes: dict[str, deque[_InHand]] = {}
+        self.problem = ""
 
     def run(self) -> None:
         """Until `over` is set."""
         with ThreadPoolExecutor(LANES, thread_name_prefix=self.name) as pool:
             while not self.over.is_set():
+                taken: list[tuple[Message, datetime]] = []
                 try:
-                    taken = self._outbox.take(self._channel, self._worker, LANES)
+                    outbox = self._outbox()
+                    taken = outbox.take(self._channel, self._worker, LANES)
                     for message, at in taken:
-                        self._enlist(_Held(message, at, time.monotonic()), pool)
+                        self._enlist(_InHand(message, at, outbox, time.monotonic()), pool)
+                    self.problem = ""
                 except MainstayError as error:
-                    log.error("%s: nothing can be sent for now: %s", self._channel, error.message)
-                    taken = []
+                    self.problem = f"{self._channel}: nothing can be sent: {error.message}"
+                    log.error("%s", self.problem)
+                except Exception:
+                    # This thread is all that sends to the channel: it must outlive our own mistakes.
+                    self.problem = f"{self._channel}: nothing can be sent; the log says why"
+                    log.exception("%s", self.problem)
                 # A full take says that more may wait.
                 if len(taken) < LANES:
                     self.woken.wait(self._poll)
                     self.woken.clear()
 
-    def _enlist(self, held: _Held, pool: ThreadPoolExecutor) -> None:
-        lane = _lane_of(held.message)
+    def _enlist(self, one: _InHand, pool: ThreadPoolExecutor) -> None:
+        lane = _lane_of(one.message)
         with self._lock:
             waiting = self._lanes.get(lane)
             if waiting is not None and len(waiting) < IN_A_LANE:
-                waiting.append(held)
+                waiting.append(one)
                 return
             if waiting is None:
-                self._lanes[lane] = deque([held])
+                self._lanes[lane] = deque([one])
         if waiting is None:
             pool.submit(self._send_all, lane)
         else:
-            self._outbox.put_back(held.message, _LATER)
+            one.outbox.put_back(one.message, _LATER)
 
     def _send_all(self, lane: str) -> None:
         """Send the messages of a lane, one after the other, until there is none."""
@@ -114,17 +132,16 @@ class _Channel(threading.Thread):
                 if not waiting or self.over.is_set():
                     del self._lanes[lane]
                     return
-                held = waiting.popleft()
-            message = held.message
-            if time.monotonic() - held.since > (LEASE - TOGETHER).total_seconds():
+                one = waiting.popleft()
+            if time.monotonic() - one.since > (LEASE - TOGETHER).total_seconds():
                 continue  # it might be taken by another while we send it; after its lease somebody sends it
             try:
-                self._outbox.settle(message, held.taken)
+                one.outbox.settle(one.message, one.taken)
             except MainstayError as error:
-                log.error("%s: %s is free again after its lease: %s", self._channel, message.key, error.message)
+                log.error("%s: %s is free again after its lease: %s", self._channel, one.message.key, error.message)
             except Exception:
                 # Our own mistake with one message must not stop the others; it is tried again after its lease.
-                log.exception("%s: %s cannot be sent", self._channel, message.key)
+                log.exception("%s: %s cannot be sent", self._channel, one.message.key)
 
 
 def _lane_of(message: Message) -> str:
