@@ -97,7 +97,7 @@ def test_a_page_that_was_being_sent_when_somebody_answered_is_followed_by_the_an
     taken = here.outbox.take("slack", "test", 1)
     # The sender asked whether it is still wanted; then somebody answers, and only then the page arrives.
     slack.send = lambda notice, send=slack.send: (here.desk.do(Acknowledge(incident, "ben")), send(notice))[1]  # type: ignore[method-assign]
-    here.outbox.settle(taken[0])
+    here.outbox.settle(*taken[0])
     del slack.send
     here.run(seconds=1)
     assert [notice.data["what"] for notice in slack.got] == ["page", "answer"]

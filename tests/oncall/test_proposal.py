@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.store import open_store
 from mainstay.kernel.catalog import load
-from mainstay.kernel.finding import Position
+from mainstay.kernel.finding import Position, errors_of
 from mainstay.kernel.journal import Batch, NewFact
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span
@@ -147,7 +147,7 @@ def test_what_is_pasted_is_what_was_proposed(tmp_path: Path):
     pasted = Roster(one, as_overrides(plan, slots))
     (tmp_path / "r.yaml").write_text(rotation_yaml(as_rotation(one, plan)))
     catalog, findings = load([tmp_path], GRAMMAR)
-    assert not findings
+    assert not errors_of(findings)
     whole = Roster(catalog.get(Rotation, "web"))
     for given_, slot in zip(plan.given, slots, strict=True):
         for piece in slot.pieces:
@@ -185,7 +185,7 @@ spec: {}
 def world(tmp_path: Path) -> World:
     (tmp_path / "rota.yaml").write_text(_CATALOG)
     catalog, findings = load([tmp_path], GRAMMAR)
-    assert not findings
+    assert not errors_of(findings)
     clock = FakeClock(utc("2026-03-04T12:00Z"))
     store = open_store(f"sqlite:///{tmp_path}/s.db", clock)
 
