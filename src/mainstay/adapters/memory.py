@@ -102,10 +102,15 @@ class _Shelf(Generic[Item]):
 
 
 class MemoryJournal:
-    """A journal that ends with the process."""
+    """A journal that ends with the process.
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    Args:
+        outbox: False drops messages, for a rehearsal in which nobody sends any: what would have been said stands in
+            the facts.
+    """
+
+    def __init__(self, clock: Clock, *, outbox: bool = True) -> None:
+        self._clock, self._outbox = clock, outbox
         self._lock = threading.Lock()
         self._facts: list[Fact] = []
         self._by_subject: dict[str, list[Fact]] = {}
@@ -122,7 +127,7 @@ class MemoryJournal:
         timers = [NewTimer(timer.key, timer.due, timer.kind, timer.subject, _at_rest(timer.data))
                   for timer in batch.set_timers]
         messages = [NewMessage(message.key, message.channel, _at_rest(message.data), message.not_before)
-                    for message in batch.messages]
+                    for message in batch.messages] if self._outbox else []
         with self._lock:
             claimed: list[Claim | Retry] = [*batch.messages_done, *batch.messages_retry]
             if not ((not batch.timers_done or self._timers.held(batch.timers_done))

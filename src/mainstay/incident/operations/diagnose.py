@@ -168,7 +168,7 @@ class Found:
 
 
 def run(world: World, request: DiagnoseRequest) -> Found:
-    """Ask health checks, budgets, recent changes, dependencies and earlier incidents, onto the timeline."""
+    """Find out what is wrong: health, budget, changes, dependencies, incidents like it."""
     one = find(world, request.name)
     return Found(one.id, diagnose(world, one))
 
