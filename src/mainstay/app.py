@@ -246,7 +246,7 @@ def _rehearse(start: datetime) -> Rehearsal:
     from mainstay.adapters.memory import MemoryJournal  # noqa: PLC0415  (a lazy start)
 
     clock = FakeClock(start)
-    return Rehearsal(MemoryJournal(clock), clock)
+    return Rehearsal(MemoryJournal(clock, outbox=False), clock)
 
 
 def _spent(world: World, services: Sequence[str], span: Span, offline: bool) -> tuple[Spending, ...]:

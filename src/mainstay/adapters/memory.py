@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from mainstay.adapters.record import already_recorded, check_names, data_of, micros_of, text_of, utc_of
+from mainstay.adapters.record import all_at_rest, already_recorded, check_names, micros_of, utc_of
 from mainstay.kernel.errors import InvalidInput, MainstayError
 from mainstay.kernel.journal import (
     Batch,
@@ -102,10 +102,15 @@ class _Shelf(Generic[Item]):
 
 
 class MemoryJournal:
-    """A journal that ends with the process."""
+    """A journal that ends with the process.
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    Args:
+        outbox: False drops messages, for a rehearsal in which nobody sends any: what would have been said stands in
+            the facts.
+    """
+
+    def __init__(self, clock: Clock, *, outbox: bool = True) -> None:
+        self._clock, self._outbox = clock, outbox
         self._lock = threading.Lock()
         self._facts: list[Fact] = []
         self._by_subject: dict[str, list[Fact]] = {}
@@ -118,11 +123,13 @@ class MemoryJournal:
     def commit(self, batch: Batch) -> tuple[Fact, ...]:
         """Record the whole batch, or raise StaleClaim or AlreadyRecorded and record nothing of it."""
         check_names(batch)
-        kept = [(fact, utc_of(fact.at), _at_rest(fact.data)) for fact in batch.facts]
-        timers = [NewTimer(timer.key, timer.due, timer.kind, timer.subject, _at_rest(timer.data))
+        sent = batch.messages if self._outbox else ()
+        at_rest = iter(all_at_rest([*(fact.data for fact in batch.facts), *(timer.data for timer in batch.set_timers),
+                                    *(message.data for message in sent)]))
+        kept = [(fact, utc_of(fact.at), next(at_rest)) for fact in batch.facts]
+        timers = [NewTimer(timer.key, timer.due, timer.kind, timer.subject, next(at_rest))
                   for timer in batch.set_timers]
-        messages = [NewMessage(message.key, message.channel, _at_rest(message.data), message.not_before)
-                    for message in batch.messages]
+        messages = [NewMessage(message.key, message.channel, next(at_rest), message.not_before) for message in sent]
         with self._lock:
             claimed: list[Claim | Retry] = [*batch.messages_done, *batch.messages_retry]
             if not ((not batch.timers_done or self._timers.held(batch.timers_done))
@@ -215,11 +222,6 @@ class MemoryJournal:
 
     def close(self) -> None:
         """Nothing to let go of."""
-
-
-def _at_rest(data: Data) -> Data:
-    # Through JSON and back, so that a test sees what a durable store would give back, and nobody shares the map.
-    return data_of(text_of(data)) if data else {}
 
 
 def _fits(fact: Fact, query: FactQuery, whole: frozenset[str], words: tuple[str, ...]) -> bool:

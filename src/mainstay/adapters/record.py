@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_all = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 
 def micros_of(moment: datetime) -> int:
@@ -43,13 +45,29 @@ def text_of(data: Data) -> str:
     try:
         return _encode(data).decode()
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidInput(f"this cannot be recorded: {error}",
-                           "record JSON values only: text, finite numbers, true, false, null, lists and maps") from None
+        raise _not_json(error) from None
 
 
 def data_of(text: str) -> Data:
     """The data of a JSON text."""
     return _decode(text)
+
+
+def all_at_rest(every: Sequence[Data]) -> Sequence[Data]:
+    """The data as a durable store would give it back, shared with nobody: through JSON and back, all in one go.
+
+    Raises:
+        InvalidInput: something in it is not a JSON value.
+    """
+    try:
+        return _decode_all(_encode(every))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise _not_json(error) from None
+
+
+def _not_json(error: Exception) -> InvalidInput:
+    return InvalidInput(f"this cannot be recorded: {error}",
+                        "record JSON values only: text, finite numbers, true, false, null, lists and maps")
 
 
 def already_recorded(key: str) -> AlreadyRecorded:

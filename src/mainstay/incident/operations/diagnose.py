@@ -168,7 +168,7 @@ class Found:
 
 
 def run(world: World, request: DiagnoseRequest) -> Found:
-    """Find out what is known about an incident: health, budget, changes, others like it."""
+    """Find out what is wrong: health, budget, changes, dependencies, incidents like it."""
     one = find(world, request.name)
     return Found(one.id, diagnose(world, one))
 

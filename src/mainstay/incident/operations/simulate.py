@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from mainstay.incident.operations.desk import Desk, uncollected
 from mainstay.incident.severity import Severity
 from mainstay.incident.simulation import Change, Event, Page, Restart, read_events
 from mainstay.kernel.errors import Conflict, InvalidInput, NoData, NotFound
-from mainstay.kernel.journal import FactQuery, Journal
+from mainstay.kernel.journal import Fact, FactQuery, Journal
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.people import Responders
 from mainstay.kernel.ports import MovableClock, World
@@ -99,15 +99,19 @@ _PAGED = "incident.paged"
 
 
 def _outcome(journal: Journal, unanswered: Sequence[str]) -> Outcome:
-    changes = tuple(Change(fact.at, fact.kind, fact.subject, fact.data)
-                    for fact in journal.facts(FactQuery(kinds=_SHOWN)) if fact.kind != _PAGED)
-    return Outcome(tuple(_pages(journal)), changes, tuple(unanswered))
+    pages: list[Page] = []
+    changes: list[Change] = []
+    for fact in journal.facts(FactQuery(kinds=_SHOWN)):
+        if fact.kind == _PAGED:
+            pages.append(_page(fact))
+        else:
+            changes.append(Change(fact.at, fact.kind, fact.subject, fact.data))
+    return Outcome(tuple(pages), tuple(changes), tuple(unanswered))
 
 
-def _pages(journal: Journal) -> Iterator[Page]:
-    for fact in journal.facts(FactQuery(kinds=(_PAGED,))):
-        data = fact.data
-        yield Page(fact.at, data["to"], data["channel"], data["step"] + 1, data["loop"], fact.subject, data["reason"])
+def _page(fact: Fact) -> Page:
+    data = fact.data
+    return Page(fact.at, data["to"], data["channel"], data["step"] + 1, data["loop"], fact.subject, data["reason"])
 
 
 # -- mainstay incident simulate -----------------------------------------------------------------------------------
@@ -160,7 +164,7 @@ def simulate(world: World, request: SimulateRequest) -> Simulated:
     if request.replay:
         since = world.clock.now() - parse_duration(request.replay)
         events = _recorded(world.journal, since)
-        before = [page for page in _pages(world.journal) if page.at >= since]
+        before = [_page(fact) for fact in world.journal.facts(FactQuery(kinds=(_PAGED,), since=since))]
     else:
         events = _read(request.events)
     if not events:
