@@ -121,7 +121,11 @@ def build_world(settings: Settings) -> World:
                  source=Sources(catalog, clock), survey=_survey, findings=tuple(findings),
                  alerts=lambda place: open_alerts(catalog, place, clock), actor=settings.actor,
                  progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
-                 texts=_Texts())
+                 texts=_Texts(), scopes=_ALL_SCOPES)
+
+
+_ALL_SCOPES = frozenset({"read", "write", "approve"})
+"""Whoever can open the store's file can read and write all of it; the server narrows this to each caller's token."""
 
 
 def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -> World:
@@ -174,8 +178,9 @@ def grammar() -> Grammar:
     """What all words can read."""
     from mainstay.monitoring.grammar import GRAMMAR as MONITORING  # noqa: PLC0415  (a lazy start, like below)
     from mainstay.slo.grammar import GRAMMAR as SLO  # noqa: PLC0415  (a lazy start)
+    from mainstay.toil.spec import GRAMMAR as TOIL  # noqa: PLC0415  (a lazy start)
 
-    return SLO + MONITORING
+    return SLO + MONITORING + TOIL
 
 
 def open_source(catalog: Catalog, name: str, clock: Clock) -> Source:
@@ -346,7 +351,9 @@ _HOUSE = "mainstay.doors.house"
 MAINSTAY = Application(
     words=(WordEntry("slo", "Objectives and error budgets.", "mainstay.slo.operations"),
            WordEntry("monitoring", "Rules, alerts and dashboards as code, proven before they run.",
-                     "mainstay.monitoring.operations")),
+                     "mainstay.monitoring.operations"),
+           WordEntry("toil", "The ledger of manual work, what of it is toil, and what automating it is worth.",
+                     "mainstay.toil.operations")),
     house=(WordEntry("check", "Check the catalog: every mistake at once, with its line.", f"{_HOUSE}.catalog"),
            WordEntry("record", "Record something that happened, so that lost budget can be explained.",
                      f"{_HOUSE}.happenings"),

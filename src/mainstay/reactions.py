@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact, NewMessage
 from mainstay.kernel.ports import World
+from mainstay.toil.ledger import of_incident, of_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,20 @@ def _incident(fact: Fact) -> Batch:
         "objective": fact.subject}, key=f"incident.opened:{fact.seq}")])
 
 
+def _booked(booked: Callable[[Fact], NewFact | None]) -> Callable[[Fact], Batch]:
+    """What somebody worked, into the ledger of toil."""
+    def book(fact: Fact) -> Batch:
+        work = booked(fact)
+        return Batch(facts=[] if work is None else [work])
+
+    return book
+
+
 REACTIONS = (
     Reaction("slo.notice-due", _notice),
     Reaction("slo.incident-due", _incident),
+    Reaction("page.sent", _booked(of_page)),
+    Reaction("incident.resolved", _booked(of_incident)),
 )
 
 

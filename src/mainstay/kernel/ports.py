@@ -446,6 +446,8 @@ class World:
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
         progress: called with a sentence during long work; doors decide whether to show it.
         texts: whole files, such as rules and metric pages.
+        scopes: what the actor may do (`read`, `write`, `approve`), for operations that show some people more than
+            others; nothing unless a door says so.
     """
 
     clock: Clock
@@ -460,4 +462,5 @@ class World:
     progress: Callable[[str], None] = lambda _: None
     catalog_at: Callable[[str], Catalog] = no_other_catalog
     texts: Texts = field(default_factory=NoTexts)
+    scopes: frozenset[str] = frozenset()
 

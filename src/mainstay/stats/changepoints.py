@@ -52,7 +52,8 @@ def _divergence(distances: Sequence[Sequence[float]], order: Sequence[int]) -> l
     for position in range(count):
         if 2 <= position <= count - 2:
             rest = count - position
-            apart, inside = between / (position * rest), left / (position * (position - 1)) + right / (rest * (rest - 1))
+            apart = between / (position * rest)
+            inside = left / (position * (position - 1)) + right / (rest * (rest - 1))
             out[position] = 2 * position * rest / count * (apart - inside)
         row = distances[order[position]]
         before = sum(map(row.__getitem__, order[:position]))

@@ -40,6 +40,7 @@ class Return:
     """What automating gives back, in hours unless said otherwise.
 
     Args:
+        monthly_low, monthly_high: hours a month as sure as they are known; equal where they were simply said.
         effort: hours to automate.
         payback_months: None when nothing is saved, so that it never pays back.
         three_year_net: saved in three years less the effort and the upkeep.
@@ -48,6 +49,8 @@ class Return:
     """
 
     monthly_hours: float
+    monthly_low: float
+    monthly_high: float
     annual_hours: float
     effort: float
     payback_months: float | None
@@ -75,8 +78,8 @@ def return_of(monthly: float, effort: float, *, monthly_range: tuple[float, floa
     payback = effort / saved if saved > 0 else None
     low, high = monthly_range if monthly_range is not None else (monthly, monthly)
     least, most = OFF_BY[complexity]
-    return Return(monthly, monthly * 12, effort, payback, MONTHS * saved - effort,
-                  MONTHS * (max(low, 0.0) - upkeep) - most * effort, MONTHS * (high - upkeep) - least * effort,
+    return Return(monthly, low, high, monthly * 12, effort, payback, MONTHS * saved - effort,
+                  MONTHS * (low - upkeep) - most * effort, MONTHS * (high - upkeep) - least * effort,
                   12 * saved / effort if effort > 0 else None)
 
 

@@ -59,15 +59,13 @@ def scan(text: str, source: str, stretch: Stretch) -> tuple[Tally, Read]:
             taken = decoder.decode_lines("\n".join(lines))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             taken = None
-        filled = [] if taken is not None and len(taken) == len(lines) else \
-            [(number, line) for number, line in enumerate(lines, start) if line.strip()]
-        if taken is not None and filled and len(taken) != len(filled):
+        if taken is not None and len(taken) != sum(1 for line in lines if line and not line.isspace()):
             taken = None  # two objects on one line are not two lines
         done = 0 if taken is None else _add(taken, sums)
         decoded += done
         if taken is None or done < len(taken):
             # Something in it is no plain line: what was added of it is kept, and the rest is read line by line.
-            filled = filled or list(enumerate(lines, start))
+            filled = [(number, line) for number, line in enumerate(lines, start) if line.strip()]
             decoded += _one_by_one(filled[done:], decoder, sums, sorting)
     return _tally(sums, stretch, sorting), _with(sorting.result(), decoded)
 

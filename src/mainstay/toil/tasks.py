@@ -20,17 +20,18 @@ _NAMES_NOTHING = re.compile(r"\d+|(?=[a-f]*\d)[0-9a-f]{6,}|\d+(st|nd|rd|th|am|pm
 _NUMBERED = re.compile(r"([a-z]{2,})\d+")
 """web03, inc0012: the number is taken away. Names such as k8s or s3 stay whole."""
 _EMPTY = frozenset({
-    "a", "an", "the", "of", "on", "in", "at", "to", "for", "and", "or", "by", "with", "from", "our", "my", "again", "manual",
-    "manually", "hand", "some", "please", "via", "after", "due", "another", "new"})
+    "a", "an", "the", "of", "on", "in", "at", "to", "for", "and", "or", "by", "with", "from", "our", "my", "again",
+    "manual", "manually", "hand", "some", "please", "via", "after", "due", "another", "new"})
 _ENDINGS = ("ations", "ation", "ments", "ment", "ings", "ing", "ied", "ies", "ed")
 _SHORTEST_STEM = 4
 
 
 def words_of(wording: str) -> frozenset[str]:
-    """The stems of a wording that name its task; empty when nothing is left of it."""
-    parts = [part for part in _PARTS.findall(wording.lower()) if part not in _EMPTY]
+    """The stems of a wording that name its task; where nothing else is left, all it says."""
+    every = _PARTS.findall(wording.lower()) or [wording.strip()]
+    parts = [part for part in every if part not in _EMPTY]
     named = [part for part in parts if not _NAMES_NOTHING.fullmatch(part)]
-    return frozenset(_stem(_NUMBERED.sub(r"\1", part)) for part in named or parts)
+    return frozenset(_stem(_NUMBERED.sub(r"\1", part)) for part in named or parts or every)
 
 
 def _stem(word: str) -> str:
@@ -76,6 +77,14 @@ class Grouping:
 
     task_of: Mapping[str, str]
     corrected: frozenset[str]
+
+    def like(self, wording: str) -> str:
+        """The task of a wording, or the one that is worded most like it; the wording itself where none is alike."""
+        if wording in self.task_of:
+            return self.task_of[wording]
+        words = words_of(wording)
+        best = max(((likeness(words, words_of(each)), each) for each in sorted(self.task_of)), default=(0.0, ""))
+        return self.task_of[best[1]] if best[0] >= ALIKE else wording
 
     def wordings(self) -> dict[str, tuple[str, ...]]:
         """Each task with its wordings, in order."""

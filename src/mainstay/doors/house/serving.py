@@ -21,6 +21,7 @@ from mainstay.doors.http import Server, build_app
 from mainstay.doors.sse import Feed
 from mainstay.doors.web.monitoring_content import Seen, monitoring_pages, noise_of
 from mainstay.doors.web.slo_content import pages, resource_link
+from mainstay.doors.web.toil_content import toil_pages
 from mainstay.kernel.catalog import find_files, load
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
 from mainstay.kernel.finding import errors_of
@@ -47,6 +48,7 @@ from mainstay.slo.operations.policy import EnforceRequest, enforce
 from mainstay.slo.operations.standings import Report, ReportRequest, report
 from mainstay.slo.operations.upkeep import metrics_text
 from mainstay.slo.spec import Maintenance
+from mainstay.toil.operations.publishing import Counter
 
 log = logging.getLogger("mainstay.server")
 _FIRST_RETRY, _LAST_RETRY = timedelta(seconds=5), timedelta(minutes=10)
@@ -238,14 +240,17 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     def seen(asked: World) -> Seen:
         return clockwork.seen if clockwork.latest is not None else Seen(alerts(asked, AlertsRequest()).alerts, (), "")
 
+    work = Counter()
+
     def metrics() -> str:
+        hours = work.text(clockwork.world)
         if clockwork.latest is None:
-            return ""
-        return metrics_text(clockwork.latest.objectives) + alerts_text(clockwork.seen.alerts)
+            return hours
+        return metrics_text(clockwork.latest.objectives) + alerts_text(clockwork.seen.alerts) + hours
 
     hooks = Hooks(metrics, lambda: (clockwork.problem,) if clockwork.problem else (), feed, audit, resource_link)
-    app = build_app(operations_of_all(), lambda actor: replace(clockwork.world, actor=actor), settings,
-                    pages(latest, lambda asked: seen(asked).alerts) + monitoring_pages(latest, seen), hooks)
+    made = pages(latest, lambda asked: seen(asked).alerts) + monitoring_pages(latest, seen) + toil_pages()
+    app = build_app(operations_of_all(), lambda actor: replace(clockwork.world, actor=actor), settings, made, hooks)
     begun = world.clock.now()
 
     def answering(url: str) -> None:
