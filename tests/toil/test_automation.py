@@ -81,10 +81,16 @@ def test_what_its_upkeep_eats_never_pays_back():
 
 
 def test_the_range_is_wider_where_the_weeks_differ_more():
-    steady, bursty = rhythm(12, [3, 3, 3, 3], 28), rhythm(12, [0, 12, 0, 0], 28)
+    steady, bursty = rhythm(12, 4, [3, 3, 3, 3], 28), rhythm(12, 4, [0, 12, 0, 0], 28)
     assert steady.low == pytest.approx(steady.monthly)
     assert bursty.low < bursty.monthly < bursty.high
     assert bursty.low >= 0
+
+
+def test_where_there_are_few_weeks_the_count_says_how_sure_it_is():
+    few, many = rhythm(4, 4, [4], 7), rhythm(100, 100, [100], 7)
+    assert few.high / few.monthly == pytest.approx(1 + 1.645 / 2)
+    assert many.high / many.monthly == pytest.approx(1.1645)
 
 
 def test_a_log_that_has_just_begun_is_not_thinned_by_the_days_before_it():

@@ -81,8 +81,9 @@ ODD = st.sampled_from(["", "{", "[1]", "null", '"x"', "{}{}", json.dumps(LINE) *
                        json.dumps(LINE | {"date": "", "timestamp": 1795651200}),
                        json.dumps(LINE | {"date": "2025-01-01"}),
                        json.dumps(LINE | {"work_type": "toil", "type": ""}), "\u2028", "  " + json.dumps(LINE) + " \r"])
-FINE = st.builds(lambda hours, who, flag: json.dumps(LINE | {"duration_hours": hours, "engineer": who,
-                                                             "automatable": flag}), st.floats(0.01, 24), st.text(max_size=3), st.booleans())
+FINE = st.builds(
+    lambda hours, who, flag: json.dumps(LINE | {"duration_hours": hours, "engineer": who, "automatable": flag}),
+    st.floats(0.01, 24), st.text(max_size=3), st.booleans())
 
 
 @given(st.lists(st.one_of(FINE, ODD), max_size=30))

@@ -145,13 +145,19 @@ def _judged(task: Task, payback: float | None) -> tuple[Decision, str]:
 # -- how often a task comes, from a log --------------------------------------------------------------------------
 
 
+LEAST_WEEKS = 4
+"""Whole weeks from which on their spread says something."""
+NINETY_PERCENT = 1.645
+"""Standard deviations on each side of a mean that hold 90 % of a normal distribution."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rhythm:
     """How much time a task takes a month, as a log shows it.
 
     Args:
-        low, high: 90 % interval of the mean, from how much the weeks differ; the mean itself where there are fewer than
-            two whole weeks.
+        low, high: 90 % interval of the mean, from how much the weeks differ; where there are too few of them, from how
+            far a count of so many occurrences may be off.
     """
 
     monthly: float
@@ -159,22 +165,24 @@ class Rhythm:
     high: float
 
 
-def rhythm(hours: float, by_week: Sequence[float], days: int) -> Rhythm:
+def rhythm(hours: float, occurrences: int, by_week: Sequence[float], days: int) -> Rhythm:
     """Hours a month of a task that took so many hours in so many days.
 
     The days are those that the log covers, never its lines: a log of 60 half hours in 30 days is 30 h a month, however
     many lines there are.
 
     Args:
+        occurrences: how often it came in them, above 0.
         by_week: its hours in every whole week of the stretch, weeks without any included.
     """
     monthly = hours / days * DAYS_A_MONTH
-    spread = mean_interval(by_week)
-    if spread is None:
-        return Rhythm(monthly, monthly, monthly)
-    mean, low, high = spread
-    half = DAYS_A_MONTH / 7 * (high - low) / 2
-    return Rhythm(monthly, max(monthly - half, 0.0), monthly + half) if mean > 0 else Rhythm(monthly, 0.0, monthly)
+    spread = mean_interval(by_week) if len(by_week) >= LEAST_WEEKS else None
+    if spread is not None:
+        half = DAYS_A_MONTH / 7 * (spread[2] - spread[1]) / 2
+    else:
+        # Things that come by chance and independently: a count of n has the standard deviation of its root (Poisson).
+        half = monthly * NINETY_PERCENT / math.sqrt(occurrences)
+    return Rhythm(monthly, max(monthly - half, 0.0), monthly + half)
 
 
 def week_of(day: date) -> date:

@@ -104,7 +104,7 @@ def _candidate(task: str, cells: list[tuple[Cell, Amount]], days: int, weeks: li
         by_week[cell.week] = by_week.get(cell.week, 0.0) + amount.hours
         by_category[cell.category] = by_category.get(cell.category, 0.0) + amount.hours
     hours, count = sum(by_week.values()), sum(amount.entries for _, amount in cells)
-    pace = rhythm(hours, [by_week.get(week, 0.0) for week in weeks], days)
+    pace = rhythm(hours, count, [by_week.get(week, 0.0) for week in weeks], days)
     effort = asked.efforts.get(task, asked.effort)
     value = return_of(pace.monthly, effort, monthly_range=(pace.low, pace.high), complexity=asked.complexity)
     decided = should_automate(Task(count / days * 30, hours / count, effort, asked.complexity))

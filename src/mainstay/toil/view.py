@@ -100,7 +100,7 @@ def report_view(found: Report) -> View:
     """What was read, the verdict, why, what to do."""
     blocks: list[Block] = [*_origin(found.origin, found.about),
                            Text(verdict_words(found.summary), _TONES[found.summary.state]), figures(found.summary)]
-    if found.trend.periods:
+    if sum(one.share is not None for one in found.trend.periods) > 1:
         blocks.append(weeks_chart(found.trend, found.summary.line))
     if found.summary.total_hours == found.summary.total_toil_hours:
         blocks.append(Text("Nothing but toil is logged, so its share says only that: look at hours, or log the other "
@@ -224,9 +224,7 @@ def decided_view(found: Worth) -> View:
     """Whether to automate, why, and what that rests on."""
     word, tone = _DECISIONS[found.decided.decision]
     return View("Decision", (
-        _task(found), Text(f"{word.capitalize()}: {found.decided.reason}. Now {found.decided.recommendation}."
-                           if found.decided.decision != "DONT_AUTOMATE" else
-                           f"{word.capitalize()}: {found.decided.reason}; {found.decided.recommendation}.", tone),
+        _task(found), Text(f"{word.capitalize()}: {found.decided.reason}; {found.decided.recommendation}.", tone),
         _return(found), Next(("mainstay toil candidates",))))
 
 

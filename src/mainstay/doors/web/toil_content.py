@@ -120,6 +120,7 @@ def _filled(shell: ToilPage, found: Report, teams: tuple[Choice, ...]) -> ToilPa
              coverage_words(figures.coverage), "warn" if figures.coverage.patchy else "plain"))
     groups = tuple(group_table(one) for one in found.groups if one.by in ("team", "category", "type"))
     best = candidates_table("Worth automating first", found.candidates) if found.candidates else None
-    weeks = weeks_chart(found.trend, figures.line) if found.trend.periods else None
+    several = sum(one.share is not None for one in found.trend.periods) > 1
+    weeks = weeks_chart(found.trend, figures.line) if several else None
     return replace(shell, verdict=verdict_words(figures), state=figures.state, facts=facts, weeks=weeks, tables=groups,
                    best=best, teams=teams)

@@ -47,7 +47,7 @@ class ImportRequest:
 
 
 def import_(world: World, request: ImportRequest) -> Imported:
-    """Put a work log or a ticket export into the ledger; what is there already is not put in twice."""
+    """Put a work log or a ticket export into the ledger, each line once."""
     texts = _texts(world, request)
     if not 0 < request.minutes_a_touch <= LONGEST * 60:
         raise InvalidInput(f"a touch of {request.minutes_a_touch:g} minutes cannot be counted",

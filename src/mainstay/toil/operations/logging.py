@@ -57,7 +57,7 @@ def _day(world: World, text: str) -> date:
     try:
         day = parse_day(text)
     except Rejected as error:
-        raise InvalidInput(str(error), "write --date 2026-03-02") from None
+        raise InvalidInput(str(error).partition(";")[0], "write --date 2026-03-02") from None
     if day > today + timedelta(days=1):  # tomorrow, for whoever is ahead of UTC
         raise InvalidInput(f"{day} is still to come", "log what was done")
     return day

@@ -34,7 +34,7 @@ class MetricsRequest:
 
 
 def export_metrics(world: World, request: MetricsRequest) -> Metrics:
-    """Print the hours of the ledger as a Prometheus counter; the same text that the server has at /metrics."""
+    """Print the hours of the ledger as a Prometheus counter, as the server has it."""
     policy = policy_of(world.catalog)
     who = viewer(world.actor, world.scopes, policy.leads, everyone=request.everyone)
     found = tally(book_of(world).entries, WHOLE)
@@ -59,7 +59,7 @@ class Counter:
 
 
 EXPORT_METRICS = Operation(
-    "toil", "export-metrics", MetricsRequest, export_metrics, metrics_view, catalog="named",
+    "toil", "export-metrics", MetricsRequest, export_metrics, metrics_view,
     exit_codes=((0, "printed"), (2, "not allowed to name people")),
     examples=("mainstay toil export-metrics", "mainstay toil export-metrics > toil.prom"))
 
@@ -109,7 +109,7 @@ def _monday(text: str, today: date) -> date:
 
 
 DIGEST = Operation(
-    "toil", "digest", DigestRequest, digest, digest_view, catalog="named",
+    "toil", "digest", DigestRequest, digest, digest_view,
     exit_codes=((0, "written"), (2, "the input cannot be used"), (3, "no work is logged in that week")),
     examples=("mainstay toil digest", "mainstay toil digest --week 2026-W47 --html > week.html",
               "mainstay toil digest --team platform --json"))
