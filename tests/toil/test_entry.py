@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mainstay.stats.dice import Dice
-from mainstay.toil.entry import Entry, Rejected, read_entry, read_json_lines
+from mainstay.toil.entry import TYPES, Entry, Rejected, read_entry, read_json_lines
 from mainstay.toil.sample import sample_lines
 from mainstay.toil.scan import scan
 from mainstay.toil.tally import Stretch, tally
@@ -80,6 +80,7 @@ ODD = st.sampled_from(["", "{", "[1]", "null", '"x"', "{}{}", json.dumps(LINE) *
                        json.dumps(LINE | {"duration_hours": -1}), json.dumps(LINE | {"date": "03/04/2026"}),
                        json.dumps(LINE | {"date": "", "timestamp": 1795651200}),
                        json.dumps(LINE | {"date": "2025-01-01"}),
+                       json.dumps(LINE | {"date": "2025-01-01", "type": "fun"}),
                        json.dumps(LINE | {"work_type": "toil", "type": ""}), "\u2028", "  " + json.dumps(LINE) + " \r"])
 FINE = st.builds(
     lambda hours, who, flag: json.dumps(LINE | {"duration_hours": hours, "engineer": who, "automatable": flag}),
@@ -113,3 +114,10 @@ def test_the_order_of_lines_changes_no_figure(seed):
     shuffled = list(entries)
     Dice(seed).shuffle(shuffled)
     assert tally(shuffled, YEAR) == tally(entries, YEAR)
+
+
+def test_the_quick_reader_knows_every_type():
+    lines = [json.dumps(LINE | {"type": kind}) for kind in TYPES]
+    found, read = scan("\n".join(lines), "log", YEAR)
+    assert {cell.type for cell in found.cells} == set(TYPES)
+    assert read.parsed == len(TYPES)

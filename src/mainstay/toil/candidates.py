@@ -19,10 +19,8 @@ from mainstay.toil.automation import (
     should_automate,
     weeks_between,
 )
-from mainstay.toil.tally import Amount, Cell, Tally
+from mainstay.toil.tally import Amount, Cell, Tally, wording_of
 from mainstay.toil.tasks import Grouping, group
-
-UNSAID = "no description"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +67,11 @@ class Asked:
     every: bool = False
 
 
-def wording_of(cell: Cell) -> str:
-    """What a cell's task is called: its description, else its category."""
-    return cell.description or f"{cell.category}, {UNSAID}"
-
-
 def grouped(tally: Tally, corrections: Mapping[str, str]) -> Grouping:
     """The wordings of all toil of the tally, put together into tasks."""
     weights: dict[str, float] = {}
     for cell, amount in tally.toil():
-        wording = wording_of(cell)
+        wording = wording_of(cell.category, cell.description)
         weights[wording] = weights.get(wording, 0.0) + amount.hours
     return group(weights, corrections)
 
@@ -90,21 +83,25 @@ def candidates(tally: Tally, grouping: Grouping, asked: Asked) -> list[Candidate
     parts: dict[str, list[tuple[Cell, Amount]]] = {}
     for cell, amount in tally.toil():
         if (cell.automatable or asked.every) and not cell.automated:
-            parts.setdefault(grouping.task_of[wording_of(cell)], []).append((cell, amount))
-    weeks = [monday.toordinal() for monday in weeks_between(tally.covered().first, tally.covered().last)]
-    found = [_candidate(task, cells, tally.covered().days, weeks, asked) for task, cells in parts.items()]
+            parts.setdefault(grouping.task_of[wording_of(cell.category, cell.description)], []).append((cell, amount))
+    mondays = [monday.toordinal() for monday in weeks_between(tally.covered().first, tally.covered().last)]
+    paces: dict[str, dict[int, float]] = {}
+    for key, hours in tally.tasks.items():
+        if (key.automatable or asked.every) and not key.automated:
+            pace = paces.setdefault(grouping.task_of[key.wording], {})
+            pace[key.week] = pace.get(key.week, 0.0) + hours
+    found = [_candidate(task, cells, [paces[task].get(monday, 0.0) for monday in mondays], tally.covered().days, asked)
+             for task, cells in parts.items()]
     found = [_with_corrections(one, grouping) for one in found]
     return sorted(found, key=lambda one: (-one.value.three_year_net, one.task))[:asked.top]
 
 
-def _candidate(task: str, cells: list[tuple[Cell, Amount]], days: int, weeks: list[int], asked: Asked) -> Candidate:
-    by_week: dict[int, float] = {}
+def _candidate(task: str, cells: list[tuple[Cell, Amount]], by_week: list[float], days: int, asked: Asked) -> Candidate:
     by_category: dict[str, float] = {}
     for cell, amount in cells:
-        by_week[cell.week] = by_week.get(cell.week, 0.0) + amount.hours
         by_category[cell.category] = by_category.get(cell.category, 0.0) + amount.hours
-    hours, count = sum(by_week.values()), sum(amount.entries for _, amount in cells)
-    pace = rhythm(hours, count, [by_week.get(week, 0.0) for week in weeks], days)
+    hours, count = sum(by_category.values()), sum(amount.entries for _, amount in cells)
+    pace = rhythm(hours, count, by_week, days)
     effort = asked.efforts.get(task, asked.effort)
     value = return_of(pace.monthly, effort, monthly_range=(pace.low, pace.high), complexity=asked.complexity)
     decided = should_automate(Task(count / days * 30, hours / count, effort, asked.complexity))
@@ -112,7 +109,7 @@ def _candidate(task: str, cells: list[tuple[Cell, Amount]], days: int, weeks: li
         task, min(by_category, key=lambda name: (-by_category[name], name)), count, hours,
         len({cell.engineer for cell, _ in cells}), sum(amount.entries for cell, amount in cells if cell.interrupt),
         decided.decision, decided.reason, value, value.three_year_net * asked.hourly_cost,
-        tuple(sorted({wording_of(cell) for cell, _ in cells})), False)
+        tuple(sorted({wording_of(cell.category, cell.description) for cell, _ in cells})), False)
 
 
 def _with_corrections(one: Candidate, grouping: Grouping) -> Candidate:

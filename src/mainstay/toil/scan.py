@@ -6,27 +6,22 @@ say the same of any line. A test holds them to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import date
-from math import fsum
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
-from mainstay.toil.entry import LONGEST, NO_CATEGORY, NO_ONE, TYPES, Read, Rejected, Sorting, parse_day, read_json_lines
-from mainstay.toil.tally import Amount, Cell, Stretch, Tally, tally
+from mainstay.toil.entry import LONGEST, NO_CATEGORY, NO_ONE, Read, Rejected, Sorting, parse_day, read_json_lines
+from mainstay.toil.tally import EVERYTHING, Adding, Cell, Part, Slot, Stretch, Tally
 
-_CHUNK = 2_000
-"""Lines that are decoded at once; those beside a bad line are decoded one by one."""
+_CHUNK = 1 << 16
+"""Characters that are decoded at once; lines beside a bad one are decoded one by one."""
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A line as most logs write it."""
+    """A line as most logs write it; first what a cell tells apart, in the order of a cell."""
 
-    type: str
-    date: str | None = None
-    timestamp: str | None = None
-    duration_hours: float | None = None
-    duration_minutes: float | None = None
+    type: Literal["toil", "engineering", "incident", "meeting", "oncall"]
     category: str = ""
     engineer: str = ""
     team: str = ""
@@ -35,54 +30,82 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     automated: bool = False
     interrupt: bool = False
     estimated: bool = False
+    date: str | None = None
+    timestamp: str | None = None
+    duration_hours: float | None = None
+    duration_minutes: float | None = None
     key: str = ""
 
 
-class _Sums:
-    """What a scan gathers."""
-
-    def __init__(self, stretch: Stretch) -> None:
-        self.first, self.last = stretch.first.toordinal(), stretch.last.toordinal()
-        self.days: dict[str, tuple[int, int]] = {}
-        self.hours: dict[tuple[object, ...], list[float]] = {}
-        self.logged: set[tuple[str, int]] = set()
-        self.outside = 0
+_CELL = len(Cell._fields)
+_DATE, _STAMP, _HOURS, _MINUTES = range(_CELL, _CELL + 4)
 
 
-def scan(text: str, source: str, stretch: Stretch) -> tuple[Tally, Read]:
-    """The log's work of the stretch, and how many lines could be read."""
-    sums, sorting = _Sums(stretch), Sorting(source)
-    decoder = msgspec.json.Decoder(_Line)
-    decoded = 0
-    for start, lines in _chunks(text):
+class _Quick:
+    """What a scan keeps: where each kind of line goes, and the day and week of each date, both worked out once."""
+
+    def __init__(self, adding: Adding) -> None:
+        self.adding = adding
+        self.slots: dict[tuple[object, ...], Slot] = {}
+        self.days: dict[str | None, tuple[int, int]] = {}
+
+    def slot(self, raw: tuple[object, ...]) -> Slot:
+        """Where such a line goes, its names trimmed and filled in."""
+        cell = Cell._make(raw)
+        found = self.slots[raw] = self.adding.slot(cell._replace(
+            category=cell.category.strip() or NO_CATEGORY, engineer=cell.engineer.strip() or NO_ONE,
+            team=cell.team.strip(), description=cell.description.strip()))
+        return found
+
+    def day(self, said: str | None) -> tuple[int, int] | None:
+        """A day and its week's Monday as ordinals; None where it is not plain."""
         try:
-            taken = decoder.decode_lines("\n".join(lines))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            day = parse_day(said.strip()) if said else None
+        except Rejected:
+            return None
+        if day is None:
+            return None
+        found = self.days[said] = day.toordinal(), day.toordinal() - day.weekday()
+        return found
+
+
+def scan(text: str, source: str, stretch: Stretch, part: Part = EVERYTHING) -> tuple[Tally, Read]:
+    """The log's work of the stretch, and how many lines could be read."""
+    quick, sorting, decoder = _Quick(Adding(stretch, part)), Sorting(source), msgspec.json.Decoder(_Line)
+    decoded, number, start = 0, 1, 0
+    while start < len(text):
+        end = text.find("\n", start + _CHUNK) + 1 or len(text)
+        chunk = text[start:end]
+        count = chunk.count("\n")
+        try:
+            taken = decoder.decode_lines(chunk)
+        except (msgspec.MsgspecError, RecursionError):
             taken = None
-        if taken is not None and len(taken) != sum(1 for line in lines if line and not line.isspace()):
-            taken = None  # two objects on one line are not two lines
-        done = 0 if taken is None else _add(taken, sums)
+        done = 0
+        # Two objects on one line are not two lines: only as many as there are lines can have been one a line.
+        if taken is not None and len(taken) == count + (not chunk.endswith("\n")):
+            done = _add(taken, quick)
         decoded += done
         if taken is None or done < len(taken):
             # Something in it is no plain line: what was added of it is kept, and the rest is read line by line.
-            filled = [(number, line) for number, line in enumerate(lines, start) if line.strip()]
-            decoded += _one_by_one(filled[done:], decoder, sums, sorting)
-    return _tally(sums, stretch, sorting), _with(sorting.result(), decoded)
+            filled = [(at, line) for at, line in enumerate(chunk.split("\n"), number) if line.strip()]
+            decoded += _one_by_one(filled[done:], decoder, quick, sorting)
+        start, number = end, number + count
+    for ordinal, _ in quick.days.values():
+        quick.adding.saw(ordinal)
+    for one in sorting.entries:
+        quick.adding.add(one)
+    read = sorting.result()
+    return quick.adding.tally(), Read(read.lines + decoded, read.parsed + decoded, read.rejected, read.samples, source)
 
 
-def _chunks(text: str) -> Iterator[tuple[int, list[str]]]:
-    lines = text.split("\n")
-    for start in range(0, len(lines), _CHUNK):
-        yield start + 1, lines[start:start + _CHUNK]
-
-
-def _one_by_one(lines: Sequence[tuple[int, str]], decoder: msgspec.json.Decoder[_Line], sums: _Sums,
+def _one_by_one(lines: Sequence[tuple[int, str]], decoder: msgspec.json.Decoder[_Line], quick: _Quick,
                 sorting: Sorting) -> int:
     """Add each line, the odd ones as `read_entry` reads them; how many went the quick way."""
     decoded = 0
     for number, line in lines:
         try:
-            plain = _add([decoder.decode(line)], sums) == 1
+            plain = _add([decoder.decode(line)], quick) == 1
         except (msgspec.MsgspecError, RecursionError):
             plain = False
         if plain:
@@ -97,61 +120,36 @@ def _one_by_one(lines: Sequence[tuple[int, str]], decoder: msgspec.json.Decoder[
     return decoded
 
 
-def _add(lines: Sequence[_Line], sums: _Sums) -> int:
+def _add(lines: Sequence[_Line], quick: _Quick) -> int:
     """Add lines up until one is not plain; how many were."""
-    days, hours_of, logged, types = sums.days, sums.hours, sums.logged, frozenset(TYPES)
-    first, last = sums.first, sums.last
-    for place, one in enumerate(lines):
-        said, hours = one.date or one.timestamp, one.duration_hours
-        if hours is None:
-            hours = -1.0 if one.duration_minutes is None else one.duration_minutes / 60
-        elif one.duration_minutes is not None:
-            return place
-        if not said or not 0 < hours <= LONGEST or one.type not in types:
-            return place
+    days, slots, astuple = quick.days, quick.slots, msgspec.structs.astuple
+    first, last, outside = quick.adding.first, quick.adding.last, 0
+    place = 0
+    for place, one in enumerate(lines):  # noqa: B007  (the place where it stopped)
+        line = astuple(one)
+        hours = line[_HOURS]
+        if hours is None or line[_MINUTES] is not None:
+            if hours is not None or line[_MINUTES] is None:
+                break
+            hours = line[_MINUTES] / 60
+        if not 0 < hours <= LONGEST:
+            break
+        said = line[_DATE] or line[_STAMP]
         day = days.get(said)
-        if day is None:
-            try:
-                found = parse_day(said.strip())
-            except Rejected:
-                return place
-            day = days[said] = found.toordinal(), found.toordinal() - found.weekday()
+        if day is None and (day := quick.day(said)) is None:
+            break
         ordinal, week = day
-        if not first <= ordinal <= last:
-            sums.outside += 1
+        if ordinal < first or ordinal > last:
+            outside += 1
             continue
-        who = one.engineer
-        key = (week, one.type, one.category, who, one.team, one.description, one.automatable, one.automated,
-               one.interrupt, one.estimated)
-        known = hours_of.get(key)
-        if known is None:
-            hours_of[key] = [hours]
-        else:
-            known.append(hours)
-        logged.add((who, ordinal))
-    return len(lines)
-
-
-def _tally(sums: _Sums, stretch: Stretch, sorting: Sorting) -> Tally:
-    """All of it as a tally; names are trimmed and filled in here, once a cell and not once a line."""
-    cells: dict[Cell, list[float]] = {}
-    for key, hours in sums.hours.items():
-        raw = Cell._make(key)
-        cell = raw._replace(category=raw.category.strip() or NO_CATEGORY, engineer=raw.engineer.strip() or NO_ONE,
-                            team=raw.team.strip(), description=raw.description.strip())
-        cells.setdefault(cell, []).extend(hours)
-    slow = tally(sorting.entries, stretch)
-    out = Tally(stretch, {}, {(who.strip() or NO_ONE, day) for who, day in sums.logged} | slow.logged,
-                sums.outside + slow.outside)
-    for cell, amount in slow.cells.items():
-        cells.setdefault(cell, []).append(amount.hours)
-    counts = {cell: amount.entries - 1 for cell, amount in slow.cells.items()}
-    out.cells = {cell: Amount(len(hours) + counts.get(cell, 0), fsum(hours)) for cell, hours in cells.items()}
-    seen = [day for day, _ in sums.days.values()] + [one.day.toordinal() for one in sorting.entries]
-    if seen:
-        out.began, out.ended = date.fromordinal(min(seen)), date.fromordinal(max(seen))
-    return out
-
-
-def _with(read: Read, decoded: int) -> Read:
-    return Read(read.lines + decoded, read.parsed + decoded, read.rejected, read.samples, read.source)
+        raw = line[:_CELL]
+        own, of_type, of_task, logged = slots.get(raw) or quick.slot(raw)
+        own.append(hours)
+        of_type[week].append(hours)
+        if of_task is not None:
+            of_task[week].append(hours)
+        logged.add(ordinal)
+    else:
+        place = len(lines)
+    quick.adding.outside += outside
+    return place

@@ -112,8 +112,7 @@ def by_dimension(tally: Tally, dimension: Dimension, rules: Rules) -> list[Slice
     """The work by team, person, category or type, the most toil first; by week, the oldest first."""
     match dimension:
         case "week":
-            found = slices(tally.cells.items(), lambda cell: date.fromordinal(cell.week).isoformat(), rules)
-            return sorted(found, key=lambda one: one.name)
+            return _by_week(tally, rules)
         case "type":
             found = slices(tally.cells.items(), lambda cell: cell.type, rules)
             return sorted(found, key=lambda one: TYPES.index(one.name))
@@ -125,20 +124,34 @@ def by_dimension(tally: Tally, dimension: Dimension, rules: Rules) -> list[Slice
             return slices(tally.toil(), lambda cell: cell.category, rules)
 
 
+def _by_week(tally: Tally, rules: Rules) -> list[Slice]:
+    sums: dict[int, list[float]] = {}
+    for key, amount in tally.weeks.items():
+        mine = sums.setdefault(key.week, [0.0, 0.0, 0.0, 0.0])
+        mine[0] += amount.hours
+        mine[2] += amount.entries
+        if key.type == TOIL:
+            mine[1] += amount.hours
+            mine[3] += amount.entries if key.interrupt else 0
+    out = []
+    for week, (hours, toil, entries, interrupts) in sorted(sums.items()):
+        share = share_of(toil, hours)
+        out.append(Slice(date.fromordinal(week).isoformat(), hours, toil, share, state_of(share, rules.line),
+                         int(entries), int(interrupts), toil * rules.hourly_cost))
+    return out
+
+
 def coverage_of(tally: Tally, rules: Rules) -> Coverage:
     """How completely the stretch is logged, and how far that leaves the share open."""
     covered = tally.covered()
-    first: dict[str, int] = {}
-    for engineer, day in tally.logged:
-        first[engineer] = min(day, first.get(engineer, day))
-    working = sum(_weekdays(date.fromordinal(day), covered.last) for day in first.values())
-    logged = sum(1 for _, day in tally.logged if (day - 1) % 7 < 5)  # ordinal 1 is a Monday
+    working = sum(_weekdays(date.fromordinal(min(days)), covered.last) for days in tally.logged.values())
+    logged = sum(1 for days in tally.logged.values() for day in days if (day - 1) % 7 < 5)  # ordinal 1 is a Monday
     toil, hours = sum(amount.hours for _, amount in tally.toil()), tally.hours
     missing = max(working - logged, 0) * rules.working_day
     low = high = None
     if missing and hours:
         low, high = toil / (hours + missing), (toil + missing) / (hours + missing)
-    return Coverage(len(first), logged, working, min(logged / working, 1.0) if working else None, low, high)
+    return Coverage(len(tally.logged), logged, working, min(logged / working, 1.0) if working else None, low, high)
 
 
 def _weekdays(first: date, last: date) -> int:

@@ -91,10 +91,10 @@ def trend_of(periods: Sequence[Period], days: int, seed: int = 1) -> Trend:
 def weekly(tally: Tally) -> list[Period]:
     """The weeks of a tally that lie whole in its stretch, gaps included."""
     sums: dict[int, list[float]] = {}
-    for cell, amount in tally.cells.items():
-        mine = sums.setdefault(cell.week, [0.0, 0.0])
+    for key, amount in tally.weeks.items():
+        mine = sums.setdefault(key.week, [0.0, 0.0])
         mine[0] += amount.hours
-        mine[1] += amount.hours if cell.type == TOIL else 0.0
+        mine[1] += amount.hours if key.type == TOIL else 0.0
     covered = tally.covered()
     first, last = covered.first.toordinal(), covered.last.toordinal()
     start = first + (8 - covered.first.isoweekday()) % 7

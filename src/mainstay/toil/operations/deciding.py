@@ -18,9 +18,10 @@ from mainstay.toil.automation import (
     return_of,
     should_automate,
 )
-from mainstay.toil.candidates import Asked, Candidate, candidates, grouped, wording_of
+from mainstay.toil.candidates import Asked, Candidate, candidates, grouped
 from mainstay.toil.operations.book import Found, Question, work_of
 from mainstay.toil.spec import policy_of
+from mainstay.toil.tally import wording_of
 from mainstay.toil.tasks import Grouping
 from mainstay.toil.view import candidates_view, decided_view, worth_view
 
@@ -62,7 +63,7 @@ def candidates_(world: World, request: CandidatesRequest) -> Candidates:
 def _wordings(found: Found, grouping: Grouping) -> tuple[Wordings, ...]:
     hours: dict[str, float] = {}
     for cell, amount in found.tally.toil():
-        task = grouping.task_of[wording_of(cell)]
+        task = grouping.task_of[wording_of(cell.category, cell.description)]
         hours[task] = hours.get(task, 0.0) + amount.hours
     listed = [Wordings(task, wordings, hours[task], bool(grouping.corrected & set(wordings)))
               for task, wordings in grouping.wordings().items()]
