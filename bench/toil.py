@@ -6,9 +6,9 @@
 Both read the same file from the start of Python to the printed answer, in turn, and their sums must agree. Both sum by
 type, team, category and week, count the days that are logged, and find the hours of each wording with their spread over
 the weeks. Mainstay also checks every line, counts and shows those it rejects, puts wordings together into tasks, tests
-changes of level and decides about candidates. Prints medians, peak memory, the ratio by the clock and by processor time,
-and the load of the machine. Goal: 5 times as fast. Without pandas in this Python there is no rival and no ratio, and it
-says so.
+changes of level and decides about candidates. Prints medians, peak memory, the ratio by the clock and by processor
+time, and the load of the machine. Goal: 5 times as fast. Without pandas in this Python there is no rival and no ratio,
+and it says so.
 """
 
 from __future__ import annotations

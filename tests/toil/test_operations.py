@@ -119,6 +119,12 @@ def test_a_file_that_has_grown_adds_what_is_new():
     assert (import_(made, ImportRequest(("w.jsonl",)))).new == 1
 
 
+def test_a_key_that_stands_twice_in_a_file_counts_once():
+    line = LINES.split("\n")[0].replace("}", ', "key": "k"}')
+    found = import_(world(), ImportRequest(text=f"{line}\n{line}\n"))
+    assert (found.read.parsed, found.new, found.known) == (2, 1, 1)
+
+
 def test_a_dry_run_records_nothing():
     made = world()
     assert import_(made, ImportRequest(text=LINES, dry_run=True)).new == 2

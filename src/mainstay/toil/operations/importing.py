@@ -60,13 +60,15 @@ def import_(world: World, request: ImportRequest) -> Imported:
         raise NoData(f"nothing in {', '.join(one.name for one in texts)} can be read{why}",
                      "mainstay toil import --help shows what can")
     known = _known(world, facts)
-    fresh = [fact for fact in facts if fact.key not in known]
+    # A key that stands twice in one file counts once as well.
+    once = list({fact.key: fact for fact in reversed(facts)}.values())[::-1]
+    fresh = [fact for fact in once if fact.key not in known]
     if not request.dry_run:
         _commit(world, fresh, found)
     days = sorted(fact.at.date() for fact in facts)
     return Imported(
         " and ".join(sorted({one.kind for one in found})), _together([one.read for one in found]), len(fresh),
-        len(facts) - len(fresh), sum(float(fact.data["duration_hours"]) for fact in facts), not request.dry_run,
+        len(facts) - len(fresh), sum(float(fact.data["duration_hours"]) for fact in once), not request.dry_run,
         days[0], days[-1], next((one.tickets for one in found if one.tickets is not None), None))
 
 
