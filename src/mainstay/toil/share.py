@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from math import fsum
 from typing import Literal
 
 from mainstay.kernel.quantity import State
 from mainstay.toil.automation import COST
 from mainstay.toil.entry import TOIL, TYPES
-from mainstay.toil.tally import Amount, Cell, Stretch, Tally
+from mainstay.toil.tally import Amount, Cell, Tally
 
 LINE = 0.5
 """At most half of an engineer's time is toil: Google SRE Book, ch. 5 "Eliminating Toil"."""
@@ -90,22 +91,20 @@ def share_of(toil: float, hours: float) -> float | None:
 
 def slices(cells: Iterable[tuple[Cell, Amount]], by: Callable[[Cell], str], rules: Rules) -> list[Slice]:
     """The work by a name that each cell has, the most toil first."""
-    sums: dict[str, list[float]] = {}
-    counts: dict[str, list[int]] = {}
+    parts: dict[str, list[tuple[bool, bool, Amount]]] = {}
     for cell, amount in cells:
-        name = by(cell)
-        hours, count = sums.setdefault(name, [0.0, 0.0]), counts.setdefault(name, [0, 0])
-        hours[0] += amount.hours
-        count[0] += amount.entries
-        if cell.type == TOIL:
-            hours[1] += amount.hours
-            count[1] += amount.entries if cell.interrupt else 0
-    out = []
-    for name, (every, toil) in sums.items():
-        share, (entries, interrupts) = share_of(toil, every), counts[name]
-        out.append(Slice(name, every, toil, share, state_of(share, rules.line), entries, interrupts,
-                         toil * rules.hourly_cost))
+        parts.setdefault(by(cell), []).append((cell.type == TOIL, cell.interrupt, amount))
+    out = [_slice(name, those, rules) for name, those in parts.items()]
     return sorted(out, key=lambda one: (-one.toil_hours, -one.hours, one.name))
+
+
+def _slice(name: str, parts: Sequence[tuple[bool, bool, Amount]], rules: Rules) -> Slice:
+    """Parts as (whether toil, whether an interrupt, how much) added up, in an order that changes nothing."""
+    hours = fsum(amount.hours for _, _, amount in parts)
+    toil = fsum(amount.hours for is_toil, _, amount in parts if is_toil)
+    share = share_of(toil, hours)
+    return Slice(name, hours, toil, share, state_of(share, rules.line), sum(amount.entries for _, _, amount in parts),
+                 sum(amount.entries for is_toil, broke, amount in parts if is_toil and broke), toil * rules.hourly_cost)
 
 
 def by_dimension(tally: Tally, dimension: Dimension, rules: Rules) -> list[Slice]:
@@ -125,20 +124,10 @@ def by_dimension(tally: Tally, dimension: Dimension, rules: Rules) -> list[Slice
 
 
 def _by_week(tally: Tally, rules: Rules) -> list[Slice]:
-    sums: dict[int, list[float]] = {}
+    parts: dict[int, list[tuple[bool, bool, Amount]]] = {}
     for key, amount in tally.weeks.items():
-        mine = sums.setdefault(key.week, [0.0, 0.0, 0.0, 0.0])
-        mine[0] += amount.hours
-        mine[2] += amount.entries
-        if key.type == TOIL:
-            mine[1] += amount.hours
-            mine[3] += amount.entries if key.interrupt else 0
-    out = []
-    for week, (hours, toil, entries, interrupts) in sorted(sums.items()):
-        share = share_of(toil, hours)
-        out.append(Slice(date.fromordinal(week).isoformat(), hours, toil, share, state_of(share, rules.line),
-                         int(entries), int(interrupts), toil * rules.hourly_cost))
-    return out
+        parts.setdefault(key.week, []).append((key.type == TOIL, key.interrupt, amount))
+    return [_slice(date.fromordinal(week).isoformat(), those, rules) for week, those in sorted(parts.items())]
 
 
 def coverage_of(tally: Tally, rules: Rules) -> Coverage:
@@ -146,7 +135,7 @@ def coverage_of(tally: Tally, rules: Rules) -> Coverage:
     covered = tally.covered()
     working = sum(_weekdays(date.fromordinal(min(days)), covered.last) for days in tally.logged.values())
     logged = sum(1 for days in tally.logged.values() for day in days if (day - 1) % 7 < 5)  # ordinal 1 is a Monday
-    toil, hours = sum(amount.hours for _, amount in tally.toil()), tally.hours
+    toil, hours = fsum(amount.hours for _, amount in tally.toil()), tally.hours
     missing = max(working - logged, 0) * rules.working_day
     low = high = None
     if missing and hours:
@@ -196,32 +185,24 @@ class Summary:
 
 def summary(tally: Tally, rules: Rules) -> Summary:
     """The figures of all the work in the tally."""
-    toil = interrupts = 0.0
-    broken = estimated = automatable = 0.0
-    categories: dict[str, float] = {}
-    targets: dict[str, float] = {}
-    for cell, amount in tally.toil():
-        toil += amount.hours
-        categories[cell.category] = categories.get(cell.category, 0.0) + amount.hours
-        if cell.interrupt:
-            interrupts, broken = interrupts + amount.entries, broken + amount.hours
-        if cell.estimated:
-            estimated += amount.hours
-        if cell.automatable and not cell.automated:
-            automatable += amount.hours
-            targets[cell.category] = targets.get(cell.category, 0.0) + amount.hours
-    hours, stretch = tally.hours, _stretch(tally)
+    parts = sorted(tally.toil())
+    toil = fsum(amount.hours for _, amount in parts)
+    interrupts = [amount for cell, amount in parts if cell.interrupt]
+    left = [(cell, amount) for cell, amount in parts if cell.automatable and not cell.automated]
+    automatable = fsum(amount.hours for _, amount in left)
+    hours, stretch = tally.hours, tally.stretch
     share = share_of(toil, hours)
     return Summary(
         stretch.first, stretch.last, tally.entries, hours, share, state_of(share, rules.line), rules.line,
-        toil * rules.hourly_cost, int(interrupts), broken, estimated, coverage_of(tally, rules), toil, automatable,
-        automatable / toil * 100 if toil else None, automatable * rules.hourly_cost, dict(_falling(categories)),
-        tuple(_falling(targets)[:3]))
+        toil * rules.hourly_cost, sum(amount.entries for amount in interrupts),
+        fsum(amount.hours for amount in interrupts), fsum(amount.hours for cell, amount in parts if cell.estimated),
+        coverage_of(tally, rules), toil, automatable, automatable / toil * 100 if toil else None,
+        automatable * rules.hourly_cost, dict(_by_category(parts)), tuple(_by_category(left)[:3]))
 
 
-def _stretch(tally: Tally) -> Stretch:
-    return tally.stretch
-
-
-def _falling(sums: dict[str, float]) -> list[tuple[str, float]]:
-    return sorted(sums.items(), key=lambda item: (-item[1], item[0]))
+def _by_category(parts: Sequence[tuple[Cell, Amount]]) -> list[tuple[str, float]]:
+    """Hours by category, the most first."""
+    found: dict[str, list[float]] = {}
+    for cell, amount in parts:
+        found.setdefault(cell.category, []).append(amount.hours)
+    return sorted(((name, fsum(hours)) for name, hours in found.items()), key=lambda item: (-item[1], item[0]))

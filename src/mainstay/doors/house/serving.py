@@ -131,6 +131,7 @@ class Clockwork(threading.Thread):
                 if one.name in enforced.problems else one for one in found.objectives))
         else:
             self._judge_alerts({})
+            react(self.world)
             self.latest = Report(self.world.clock.now(), ())
         self.problem, self.evaluations = "", self.evaluations + 1
         self.feed.publish("slo")
