@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol, assert_never
@@ -253,6 +253,11 @@ class _Texts:
         from mainstay.adapters.texts import read_texts  # noqa: PLC0415  (a lazy start)
 
         return read_texts(path, endings)
+
+    def pieces(self, path: str) -> Iterator[str]:
+        from mainstay.adapters.texts import read_pieces  # noqa: PLC0415  (a lazy start)
+
+        return read_pieces(path)
 
     def write(self, path: str, text: str) -> None:
         from mainstay.adapters.texts import write_text  # noqa: PLC0415  (a lazy start)

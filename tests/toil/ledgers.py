@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -33,6 +33,10 @@ class Files:
         if path not in self.texts:
             raise InvalidInput(f"there is no file or folder {path}")
         return [TextFile(path, self.texts[path])]
+
+    def pieces(self, path: str) -> Iterator[str]:
+        text = self.read(path, ())[0].text
+        yield from (text[at:at + 50] for at in range(0, len(text), 50))
 
     def write(self, path: str, text: str) -> None:
         self.texts[path] = text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -291,6 +291,14 @@ class Texts(Protocol):
         """
         ...
 
+    def pieces(self, path: str) -> Iterator[str]:
+        """The text of one file or standard input, a piece at a time, so that memory does not grow with it.
+
+        Raises:
+            InvalidInput: nothing is there, or it is no text; also later, at the piece where it stops being one.
+        """
+        ...
+
     def write(self, path: str, text: str) -> None:
         """Put the text in the file's place, whole or not at all; rights stay.
 
@@ -304,6 +312,14 @@ class NoTexts:
     """A world without files: whoever asks it is told so."""
 
     def read(self, path: str, endings: Sequence[str]) -> list[TextFile]:  # noqa: ARG002  (the port's signature)
+        """Refuses.
+
+        Raises:
+            InvalidInput: always.
+        """
+        raise InvalidInput(f"{path} cannot be read here", "use the command line, which reads files")
+
+    def pieces(self, path: str) -> Iterator[str]:
         """Refuses.
 
         Raises:

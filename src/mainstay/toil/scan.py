@@ -6,16 +6,13 @@ say the same of any line. A test holds them to it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
 from mainstay.toil.entry import LONGEST, NO_CATEGORY, NO_ONE, Read, Rejected, Sorting, parse_day, read_json_lines
 from mainstay.toil.tally import EVERYTHING, Adding, Cell, Part, Slot, Stretch, Tally
-
-_CHUNK = 1 << 16
-"""Characters that are decoded at once; lines beside a bad one are decoded one by one."""
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -69,13 +66,15 @@ class _Quick:
         return found
 
 
-def scan(text: str, source: str, stretch: Stretch, part: Part = EVERYTHING) -> tuple[Tally, Read]:
-    """The log's work of the stretch, and how many lines could be read."""
+def scan(pieces: Iterable[str], source: str, stretch: Stretch, part: Part = EVERYTHING) -> tuple[Tally, Read]:
+    """The log's work of the stretch, and how many lines could be read.
+
+    Args:
+        pieces: the log's text, cut anywhere.
+    """
     quick, sorting, decoder = _Quick(Adding(stretch, part)), Sorting(source), msgspec.json.Decoder(_Line)
-    decoded, number, start = 0, 1, 0
-    while start < len(text):
-        end = text.find("\n", start + _CHUNK) + 1 or len(text)
-        chunk = text[start:end]
+    decoded, number = 0, 1
+    for chunk in _whole_lines(pieces):
         count = chunk.count("\n")
         try:
             taken = decoder.decode_lines(chunk)
@@ -90,13 +89,27 @@ def scan(text: str, source: str, stretch: Stretch, part: Part = EVERYTHING) -> t
             # Something in it is no plain line: what was added of it is kept, and the rest is read line by line.
             filled = [(at, line) for at, line in enumerate(chunk.split("\n"), number) if line.strip()]
             decoded += _one_by_one(filled[done:], decoder, quick, sorting)
-        start, number = end, number + count
+        number += count
     for ordinal, _ in quick.days.values():
         quick.adding.saw(ordinal)
     for one in sorting.entries:
         quick.adding.add(one)
     read = sorting.result()
     return quick.adding.tally(), Read(read.lines + decoded, read.parsed + decoded, read.rejected, read.samples, source)
+
+
+def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
+    """The same text, cut behind ends of lines only."""
+    rest: list[str] = []
+    for piece in pieces:
+        end = piece.rfind("\n") + 1
+        if not end:
+            rest.append(piece)
+            continue
+        yield "".join((*rest, piece[:end])) if rest else piece[:end]
+        rest = [piece[end:]] if end < len(piece) else []
+    if last := "".join(rest):
+        yield last
 
 
 def _one_by_one(lines: Sequence[tuple[int, str]], decoder: msgspec.json.Decoder[_Line], quick: _Quick,
@@ -124,17 +137,19 @@ def _add(lines: Sequence[_Line], quick: _Quick) -> int:
     """Add lines up until one is not plain; how many were."""
     days, slots, astuple = quick.days, quick.slots, msgspec.structs.astuple
     first, last, outside = quick.adding.first, quick.adding.last, 0
+    # Names of the module cost a look-up each, which a million lines feel.
+    at_date, at_stamp, at_hours, at_minutes, width, longest = _DATE, _STAMP, _HOURS, _MINUTES, _CELL, LONGEST
     place = 0
     for place, one in enumerate(lines):  # noqa: B007  (the place where it stopped)
         line = astuple(one)
-        hours = line[_HOURS]
-        if hours is None or line[_MINUTES] is not None:
-            if hours is not None or line[_MINUTES] is None:
+        hours = line[at_hours]
+        if hours is None or line[at_minutes] is not None:
+            if hours is not None or line[at_minutes] is None:
                 break
-            hours = line[_MINUTES] / 60
-        if not 0 < hours <= LONGEST:
+            hours = line[at_minutes] / 60
+        if not 0 < hours <= longest:
             break
-        said = line[_DATE] or line[_STAMP]
+        said = line[at_date] or line[at_stamp]
         day = days.get(said)
         if day is None and (day := quick.day(said)) is None:
             break
@@ -142,7 +157,7 @@ def _add(lines: Sequence[_Line], quick: _Quick) -> int:
         if ordinal < first or ordinal > last:
             outside += 1
             continue
-        raw = line[:_CELL]
+        raw = line[:width]
         own, of_type, of_task, logged = slots.get(raw) or quick.slot(raw)
         own.append(hours)
         of_type[week].append(hours)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.journal import FactQuery
@@ -90,17 +91,16 @@ def _from_files(world: World, path: str, stretch: Stretch, part: Part) -> tuple[
     # A lazy start: the quick reader's msgspec is no business of the verbs that read the ledger alone.
     from mainstay.toil.scan import scan  # noqa: PLC0415  (a lazy start)
 
-    texts = world.texts.read(path, ENDINGS)
-    if len(texts) != 1:
-        raise InvalidInput(f"{path} is a folder", "name one work log; mainstay toil import takes several")
-    if texts[0].text[:64].lstrip()[:1] not in ("{", ""):
+    pieces = world.texts.pieces(path)
+    first = next(pieces, "")
+    if first.lstrip()[:1] not in ("{", ""):
         raise InvalidInput(f"{path} is not a work log of one JSON object a line",
                            f"mainstay toil import {path} reads CSV and ticket exports into the ledger")
     collecting = gc.isenabled()
     # Millions of small objects that all stay: looking for cycles among them would cost more than reading the log.
     gc.disable()
     try:
-        return scan(texts[0].text, path, stretch, part)
+        return scan(chain((first,), pieces), path, stretch, part)
     finally:
         if collecting:
             gc.enable()
