@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, assert_never
@@ -129,7 +129,11 @@ def build_world(settings: Settings) -> World:
                  standing=_standing, probe=_probe, findings=tuple(findings),
                  alerts=lambda place: open_alerts(catalog, place, clock), actor=settings.actor,
                  progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
-                 texts=_Texts())
+                 texts=_Texts(), scopes=_ALL_SCOPES)
+
+
+_ALL_SCOPES = frozenset({"read", "write", "approve"})
+"""Whoever can open the store's file can read and write all of it; the server narrows this to each caller's token."""
 
 
 def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -> World:
@@ -185,8 +189,9 @@ def grammar() -> Grammar:
     from mainstay.monitoring.grammar import GRAMMAR as MONITORING  # noqa: PLC0415  (a lazy start)
     from mainstay.oncall.grammar import GRAMMAR as ONCALL  # noqa: PLC0415  (a lazy start)
     from mainstay.slo.grammar import GRAMMAR as SLO  # noqa: PLC0415  (a lazy start)
+    from mainstay.toil.spec import GRAMMAR as TOIL  # noqa: PLC0415  (a lazy start)
 
-    return SLO + MONITORING + INCIDENT + ONCALL
+    return SLO + MONITORING + INCIDENT + ONCALL + TOIL
 
 
 def open_source(catalog: Catalog, name: str, clock: Clock) -> Source:
@@ -285,6 +290,11 @@ class _Texts:
         from mainstay.adapters.texts import read_texts  # noqa: PLC0415  (a lazy start)
 
         return read_texts(path, endings)
+
+    def pieces(self, path: str) -> Iterator[str]:
+        from mainstay.adapters.texts import read_pieces  # noqa: PLC0415  (a lazy start)
+
+        return read_pieces(path)
 
     def write(self, path: str, text: str) -> None:
         from mainstay.adapters.texts import write_text  # noqa: PLC0415  (a lazy start)
@@ -433,7 +443,9 @@ MAINSTAY = Application(
            WordEntry("incident", "From an alert to the right person, through any crash, to a post-mortem that is done.",
                      "mainstay.incident.operations"),
            WordEntry("oncall", "Who is on call, right in every zone, and what the pager costs people.",
-                     "mainstay.oncall.operations")),
+                     "mainstay.oncall.operations"),
+           WordEntry("toil", "The ledger of manual work, what of it is toil, and what automating it is worth.",
+                     "mainstay.toil.operations")),
     house=(WordEntry("check", "Check the catalog: every mistake at once, with its line.", f"{_HOUSE}.catalog"),
            WordEntry("record", "Record something that happened, so that lost budget can be explained.",
                      f"{_HOUSE}.happenings"),

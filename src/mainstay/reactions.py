@@ -21,6 +21,7 @@ from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact, NewMessage
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span
+from mainstay.toil.ledger import of_incident, of_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,22 @@ def _measured(world: World, fact: Fact) -> None:
     keep_measured(world, fact.subject, f"postmortem.measured:{fact.seq}")
 
 
+def _booked(booked: Callable[[Fact], NewFact | None]) -> Callable[[World, Fact], None]:
+    """What somebody worked, into the ledger of toil."""
+    def book(world: World, fact: Fact) -> None:
+        if (work := booked(fact)) is not None:
+            world.journal.commit(Batch([work]))
+
+    return book
+
+
 REACTIONS = (
     Reaction("slo.notice-due", _notice),
     Reaction("slo.incident-due", _incident),
     Reaction("slo.maintenance-planned", _silence),
     Reaction("postmortem.drafted", _measured),
+    Reaction("page.sent", _booked(of_page)),
+    Reaction("incident.resolved", _booked(of_incident)),
 )
 
 

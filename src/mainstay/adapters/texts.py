@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import os
 import stat
@@ -9,17 +10,17 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-
-import httpx
+from typing import BinaryIO
 
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 from mainstay.kernel.ports import TextFile
 
 MOST_BYTES = 256 * 1024 * 1024
 """A larger text is a dump: refused rather than held in memory several times over."""
+_PIECE = 1 << 17
 _TIMEOUT = 30.0
 _RETRIES = 2
 _FIRST_WAIT = 0.2
@@ -83,6 +84,39 @@ def _text(data: bytes, name: str) -> str:
         raise InvalidInput(f"{name} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
 
 
+def read_pieces(path: str) -> Iterator[str]:
+    """The text of a file (`-` is standard input), a piece at a time; gzip is recognised by content.
+
+    Raises:
+        InvalidInput: nothing is there, or it is no text.
+    """
+    if path == "-":
+        yield from _decoded(sys.stdin.buffer, "standard input")
+        return
+    try:
+        with Path(path).open("rb") as file:
+            yield from _decoded(file, path)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}", "check the path and its rights") from error
+
+
+def _decoded(file: BinaryIO, name: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    data = file.read(_PIECE)
+    unpacker = zlib.decompressobj(wbits=31) if data.startswith(_PACKED) else None
+    try:
+        while data:
+            yield decoder.decode(unpacker.decompress(data) if unpacker is not None else data)
+            data = file.read(_PIECE)
+        if unpacker is not None and not unpacker.eof:
+            raise InvalidInput(f"{name} is packed and ends too early", "copy it again; it was cut off")
+        yield decoder.decode(b"", final=True)
+    except zlib.error as error:
+        raise InvalidInput(f"{name} is packed and damaged: {error}", "copy it again") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{name} is not UTF-8 text", "save it as UTF-8") from error
+
+
 def write_text(path: str, text: str) -> None:
     """Put the text in the file's place, whole or not at all; rights and a byte order mark stay, links are followed.
 
@@ -135,6 +169,8 @@ class _Passing(Exception):
 
 
 def _once(address: str, deadline: float) -> bytes:
+    import httpx  # noqa: PLC0415  (a lazy start: a file needs no web client)
+
     shown = _bare(address)
     body = bytearray()
     try:
@@ -164,6 +200,8 @@ def _once(address: str, deadline: float) -> bytes:
 
 def _bare(address: str) -> str:
     """An address as it may be shown: without userinfo and query."""
+    import httpx  # noqa: PLC0415  (a lazy start: a file needs no web client)
+
     try:
         return str(httpx.URL(address).copy_with(username=None, password=None, query=None, fragment=None))
     except httpx.InvalidURL:

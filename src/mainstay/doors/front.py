@@ -10,7 +10,7 @@ import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any, TypeVar
@@ -225,6 +225,10 @@ class Front:
             self.gate.check_form(cookie_of(scope), form_token or _header(scope, b"x-csrf-token"))
         return caller
 
+    def world_of(self, caller: Caller) -> World:
+        """The world as the caller sees it, with what they may do."""
+        return replace(self.world(caller.name), scopes=frozenset(caller.scopes))
+
     async def perform(self, operation: Operation[Any, Any], request: Any, caller: Caller,
                       finish: Callable[[Any], T]) -> T:
         """What `finish` makes of the operation's result, in the same thread; what acts is recorded.
@@ -234,7 +238,7 @@ class Front:
             MainstayError: whatever the operation raises.
         """
         def work() -> tuple[int, T]:
-            result = operation.run(self.world(caller.name), request)
+            result = operation.run(self.world_of(caller), request)
             return operation.exit_code(result), finish(result)
 
         if operation.scope == "read":

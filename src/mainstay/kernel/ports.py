@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -309,6 +309,14 @@ class Texts(Protocol):
         """
         ...
 
+    def pieces(self, path: str) -> Iterator[str]:
+        """The text of one file or standard input, a piece at a time, so that memory does not grow with it.
+
+        Raises:
+            InvalidInput: nothing is there, or it is no text; also later, at the piece where it stops being one.
+        """
+        ...
+
     def write(self, path: str, text: str) -> None:
         """Put the text in the file's place, whole or not at all; rights stay.
 
@@ -322,6 +330,14 @@ class NoTexts:
     """A world without files: whoever asks it is told so."""
 
     def read(self, path: str, endings: Sequence[str]) -> list[TextFile]:  # noqa: ARG002  (the port's signature)
+        """Refuses.
+
+        Raises:
+            InvalidInput: always.
+        """
+        raise InvalidInput(f"{path} cannot be read here", "use the command line, which reads files")
+
+    def pieces(self, path: str) -> Iterator[str]:
         """Refuses.
 
         Raises:
@@ -452,6 +468,8 @@ class World:
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
         progress: called with a sentence during long work; doors decide whether to show it.
         texts: whole files, such as rules and metric pages.
+        scopes: what the actor may do (`read`, `write`, `approve`), for operations that show some people more than
+            others; nothing unless a door says so.
     """
 
     clock: Clock
@@ -472,4 +490,5 @@ class World:
     progress: Callable[[str], None] = lambda _: None
     catalog_at: Callable[[str], Catalog] = no_other_catalog
     texts: Texts = field(default_factory=NoTexts)
+    scopes: frozenset[str] = frozenset()
 

@@ -31,6 +31,7 @@ from mainstay.doors.web.oncall_content import on_call_table
 from mainstay.doors.web.oncall_content import pages as oncall_pages
 from mainstay.doors.web.postmortem_pages import POSTMORTEM_PAGES
 from mainstay.doors.web.slo_content import pages, resource_link
+from mainstay.doors.web.toil_content import toil_pages
 from mainstay.kernel.catalog import find_files, load
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
 from mainstay.kernel.finding import errors_of
@@ -59,6 +60,7 @@ from mainstay.slo.operations.policy import EnforceRequest, enforce
 from mainstay.slo.operations.standings import Report, ReportRequest, report
 from mainstay.slo.operations.upkeep import metrics_text
 from mainstay.slo.spec import Maintenance
+from mainstay.toil.operations.publishing import Counter
 
 log = logging.getLogger("mainstay.server")
 _FIRST_RETRY, _LAST_RETRY = timedelta(seconds=5), timedelta(minutes=10)
@@ -144,6 +146,7 @@ class Clockwork(threading.Thread):
                 if one.name in enforced.problems else one for one in found.objectives))
         else:
             self._judge_alerts({})
+            react(self.world)
             self.latest = Report(self.world.clock.now(), ())
         self.problem, self.evaluations = "", self.evaluations + 1
         self.feed.publish("slo")
@@ -255,10 +258,12 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     def seen(asked: World) -> Seen:
         return clockwork.seen if clockwork.latest is not None else Seen(alerts(asked, AlertsRequest()).alerts, (), "")
 
+    work = Counter()
+
     def metrics() -> str:
         budgets = "" if clockwork.latest is None else \
             metrics_text(clockwork.latest.objectives) + alerts_text(clockwork.seen.alerts)
-        return budgets + engine_metrics(engine)
+        return budgets + engine_metrics(engine) + work.text(clockwork.world)
 
     def raw(front: Front) -> dict[str, AsgiApp]:
         door = IntakeDoor(front, engine.inbox, engine.desk, os.environ)
@@ -273,7 +278,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     hooks = Hooks(metrics, problems, feed, audit, resource_link, raw, lambda front: slack_routes(front, world_of))
     app = build_app(operations_of_all(), world_of, settings,
                     (*pages(latest, lambda asked: seen(asked).alerts, on_call_table), *monitoring_pages(latest, seen),
-                     *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages()), hooks)
+                     *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages(), *toil_pages()), hooks)
     begun = world.clock.now()
 
     def answering(url: str) -> None:

@@ -292,7 +292,7 @@ def _page_route(site: Site, page: Page) -> HTTPRouteHandler:
         frame = site.frame(page.title, page.path, caller, query=query if page.ranged else None, word=page.word)
 
         def draw() -> str:
-            content = page.content(site.front.world(caller.name), query)
+            content = page.content(site.front.world_of(caller), query)
             return render_template(page.template, frame=frame, page=content, refused=refused, scopes=caller.scopes)
 
         status = refused.error.http_status if refused else 200

@@ -1,0 +1,140 @@
+"""The ledger as facts: how work is recorded, and what the facts come to. Pure: state is a fold over facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
+from typing import Any
+
+from mainstay.kernel.journal import Fact, NewFact
+from mainstay.toil.entry import Entry, Rejected, read_entry
+
+LOGGED, STARTED, STOPPED, GROUPED, IMPORTED = (
+    "toil.logged", "toil.started", "toil.stopped", "toil.grouped", "toil.imported")
+KINDS = (LOGGED, STARTED, STOPPED, GROUPED)
+"""What the ledger is folded from."""
+
+PAGE_HOURS = 0.25
+"""Of a page that nobody timed: a quarter of an hour to look, act and find back into other work. An assumption, and
+marked as estimated."""
+LONGEST_INCIDENT = 8.0
+"""Hours booked for an incident, at most: it may be open for days, and nobody works through them."""
+
+
+def logged_fact(entry: Entry, *, key: str, actor: str, ticket: str = "", via: str = "") -> NewFact:
+    """A piece of work as a fact.
+
+    Args:
+        key: recorded once per key; empty for every time.
+        ticket: the ticket it stands for; a later fact of the same ticket takes its place.
+        via: how it came in where no person wrote it: `timer`, `import`, `page`, `incident`.
+    """
+    data: dict[str, Any] = {
+        "date": entry.day.isoformat(), "duration_hours": entry.hours, "type": entry.type, "category": entry.category,
+        "team": entry.team, "description": entry.description, "automatable": entry.automatable,
+        "automated": entry.automated, "interrupt": entry.interrupt, "estimated": entry.estimated}
+    if ticket:
+        data["ticket"] = ticket
+    if via:
+        data["via"] = via
+    return NewFact(LOGGED, entry.engineer, datetime.combine(entry.day, time(), UTC), data, key=key, actor=actor)
+
+
+def entry_of(fact: Fact) -> Entry:
+    """The work of a fact; the reading is that of any log line."""
+    fields = {name: value for name, value in fact.data.items() if name not in ("ticket", "via")}
+    return read_entry({**fields, "engineer": fact.subject})
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A timer that somebody started: what it will be logged as, without its hours."""
+
+    seq: int
+    engineer: str
+    since: datetime
+    fields: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Book:
+    """What the facts come to.
+
+    Args:
+        running: the timer of each engineer who has one.
+        task_of: wordings that people put into a task.
+        unreadable: facts that are no work, such as from a newer version; they are counted and said.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    running: dict[str, Running] = field(default_factory=dict)
+    task_of: dict[str, str] = field(default_factory=dict)
+    unreadable: int = 0
+
+
+def fold(facts: Iterable[Fact], team_of: Mapping[str, str] | None = None) -> Book:
+    """The ledger that the facts come to.
+
+    Args:
+        team_of: the team of an engineer whose work was logged without one.
+    """
+    book, teams = Book(), team_of or {}
+    tickets: dict[str, Entry] = {}
+    for fact in facts:
+        match fact.kind:
+            case "toil.logged":
+                try:
+                    entry = entry_of(fact)
+                except Rejected:
+                    book.unreadable += 1
+                    continue
+                if not entry.team and entry.engineer in teams:
+                    entry = _in_team(entry, teams[entry.engineer])
+                if ticket := fact.data.get("ticket"):
+                    tickets[str(ticket)] = entry
+                else:
+                    book.entries.append(entry)
+            case "toil.started":
+                book.running[fact.subject] = Running(fact.seq, fact.subject, fact.at, fact.data)
+            case "toil.stopped":
+                running = book.running.get(fact.subject)
+                if running is not None and running.seq == fact.data.get("started"):
+                    del book.running[fact.subject]
+            case "toil.grouped":
+                for wording in fact.data.get("wordings", ()):
+                    task = str(fact.data.get("task", ""))
+                    book.task_of[wording] = task or wording
+    book.entries += tickets.values()
+    return book
+
+
+def _in_team(one: Entry, team: str) -> Entry:
+    return Entry(one.day, one.hours, one.type, one.category, one.engineer, team, one.description, one.automatable,
+                 one.automated, one.interrupt, one.estimated)
+
+
+# -- what follows from facts of other words ------------------------------------------------------------------------
+
+
+def of_page(fact: Fact) -> NewFact | None:
+    """A page that reached a person, as work of its on-call; None for what is no page to somebody.
+
+    One incident pages one person once here, however many channels and repeats it took.
+    """
+    to, key = str(fact.data.get("to", "")), str(fact.data.get("key", ""))
+    if not to or key.startswith("remind:"):
+        return None
+    entry = Entry(fact.at.date(), PAGE_HOURS, "oncall", "page", to, "", f"Page about {fact.subject}", interrupt=True,
+                  estimated=True)
+    return logged_fact(entry, key=f"{LOGGED}:page:{fact.subject}:{to}", actor="system", via="page")
+
+
+def of_incident(fact: Fact) -> NewFact | None:
+    """An incident that a person resolved, as work of its own kind; None where no person or no time is known."""
+    by, seconds = str(fact.data.get("by", "")), fact.data.get("seconds")
+    if by.partition(":")[0] in ("", "system", "automation") or not isinstance(seconds, int | float) or seconds <= 0:
+        return None
+    entry = Entry(fact.at.date(), min(seconds / 3600, LONGEST_INCIDENT), "incident", "incident", by, "",
+                  f"Incident {fact.subject}", interrupt=True, estimated=True)
+    return logged_fact(entry, key=f"{LOGGED}:incident:{fact.subject}", actor="system", via="incident")

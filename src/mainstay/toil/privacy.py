@@ -1,0 +1,73 @@
+"""Whose figures somebody may see: their own, and with the right to, everybody's. Pure.
+
+A ledger that people fear is not kept. Figures of single people go to that person and to leads; teams, categories and
+weeks are for everybody, as long as they are more than one person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mainstay.kernel.errors import NotAllowed
+from mainstay.toil.share import Dimension, Rules, Slice, by_dimension, slices
+from mainstay.toil.tally import Cell, Tally
+
+OTHERS, TEAMS_OF_ONE = "everyone else", "teams of one"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks.
+
+    Args:
+        everyone: whether they asked for everybody's figures, and may have them.
+    """
+
+    actor: str
+    everyone: bool = False
+
+    def may_see(self, engineer: str) -> bool:
+        """Whether the figures of that person alone may be shown."""
+        return self.everyone or engineer == self.actor
+
+
+def viewer(actor: str, scopes: Iterable[str], leads: Iterable[str], *, everyone: bool) -> Viewer:
+    """Who looks, once it is settled that they may.
+
+    Raises:
+        NotAllowed: everybody's figures were asked for by somebody who is no lead and has not the scope approve.
+    """
+    if everyone and actor not in leads and "approve" not in scopes:
+        raise NotAllowed(f"{actor} may not see the figures of single people",
+                         "ask without --everyone, be named under leads in the toil policy, or use a token with the "
+                         "scope approve")
+    return Viewer(actor, everyone)
+
+
+def check_person(who: Viewer, engineer: str) -> None:
+    """Raises NotAllowed where the figures of that person alone may not be shown."""
+    if engineer and not who.may_see(engineer):
+        raise NotAllowed(f"{who.actor} may not see the figures of {engineer} alone",
+                         "add --everyone, which leads and tokens with the scope approve may")
+
+
+def shown(tally: Tally, dimension: Dimension, rules: Rules, who: Viewer) -> list[Slice]:
+    """The work by a dimension, people who may not be shown put together."""
+    match dimension:
+        case "engineer":
+            return slices(tally.cells.items(),
+                          lambda cell: cell.engineer if who.may_see(cell.engineer) else OTHERS, rules)
+        case "team":
+            people: dict[str, set[str]] = {}
+            for cell in tally.cells:
+                people.setdefault(cell.team, set()).add(cell.engineer)
+
+            def name(cell: Cell) -> str:
+                alone = len(people[cell.team]) == 1 and len(people) > 1
+                hidden = alone and not who.may_see(next(iter(people[cell.team])))
+                return TEAMS_OF_ONE if hidden else cell.team or "no team"
+
+            return slices(tally.cells.items(), name, rules)
+        case _:
+            return by_dimension(tally, dimension, rules)

@@ -1,0 +1,76 @@
+"""The figures of toil as words, rounded here only; what the views, the digest and the page share. Pure."""
+
+from __future__ import annotations
+
+from mainstay.toil.automation import Return
+from mainstay.toil.share import Coverage, Summary
+from mainstay.toil.trend import RECENT, Direction, LevelChange, Trend
+
+
+def share_words(ratio: float | None) -> str:
+    """`46.2 %`; a dash where no work is logged."""
+    return "–" if ratio is None else f"{ratio * 100:.1f} %"
+
+
+def hours_words(hours: float) -> str:
+    """`12.5 h`."""
+    return f"{hours:,.1f} h" if abs(hours) < 100 else f"{hours:,.0f} h"
+
+
+def months_words(months: float | None) -> str:
+    """`1.6 months`, or `never`."""
+    return "never" if months is None else "at once" if months == 0 else f"{months:,.1f} months"
+
+
+def net_words(value: Return) -> str:
+    """`860 h, 840 to 873`."""
+    return f"{value.three_year_net:,.0f} h, {value.net_low:,.0f} to {value.net_high:,.0f}"
+
+
+def many_entries(number: int) -> str:
+    """`1 entry`, `1,200 entries`."""
+    return f"{number:,} {'entry' if number == 1 else 'entries'}"
+
+
+def coverage_words(coverage: Coverage) -> str:
+    """How completely work is logged, and what that leaves open."""
+    if coverage.ratio is None:
+        return "no working day is logged"
+    text = f"{coverage.ratio * 100:.0f} % of working days, {coverage.logged_days:,} of {coverage.working_days:,}"
+    if coverage.low is None or coverage.high is None:
+        return text
+    between = f"between {share_words(coverage.low)} and {share_words(coverage.high)}"
+    return f"{text}; patchy: the true share lies {between}" if coverage.patchy else text
+
+
+def verdict_words(figures: Summary) -> str:
+    """Is it bad, in one sentence."""
+    share, line = share_words(figures.toil_share), f"{figures.line * 100:g} %"
+    match figures.state:
+        case "violated":
+            return f"{share} of the work is toil: at the line of {line} or above."
+        case "at_risk":
+            return f"{share} of the work is toil: near the line of {line}."
+        case "healthy":
+            return f"{share} of the work is toil: below the line of {line}."
+        case _:
+            return "No work is logged."
+
+
+def direction_words(direction: Direction) -> str:
+    """Where it is heading."""
+    return {"improving": "falling", "degrading": "rising", "stable": "steady",
+            "insufficient_data": f"not enough weeks to say; {RECENT + 1} at least"}[direction]
+
+
+def change_words(change: LevelChange) -> str:
+    """`from 41.0 % to 52.3 % in the week of 5 Oct (p = 0.005)`."""
+    return (f"from {share_words(change.before)} to {share_words(change.after)} in the week of {change.start:%-d %b %Y} "
+            f"(p = {change.p:.3f})")
+
+
+def trend_words(trend: Trend) -> str:
+    """The chart's title: the finding."""
+    known = [one.share for one in trend.periods if one.share is not None]
+    now = f", {share_words(known[-1])} in the last whole week" if known else ""
+    return f"Share of toil by week: {direction_words(trend.direction)}{now}"

@@ -1,0 +1,89 @@
+"""The page of toil as it arrives, before any script runs; a tap on it is an entry in the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mainstay.app import MAINSTAY
+from mainstay.doors.front import ServerSettings
+from mainstay.doors.http import build_app
+from mainstay.doors.web.pages import PageQuery
+from mainstay.doors.web.toil_content import toil_page, toil_pages
+from toil.ledgers import TODAY, facts, weeks_of, work, world
+from toy_server import Client
+from web.test_pages import Outline
+
+OPERATIONS = MAINSTAY.words[-1].operations()
+NASTY = work(2, description="<script>alert(1)</script>", category='"><b>')
+
+
+def served(entries=(), **more):
+    made = world(entries, actor="local", **more)
+    return made, Client(build_app(OPERATIONS, lambda actor: replace(made, actor=actor), ServerSettings(catalog="shop"),
+                                  toil_pages()))
+
+
+@pytest.mark.parametrize("entries", [(), [*weeks_of([0.2] * 6 + [0.5] * 6), NASTY]], ids=["empty", "full"])
+@pytest.mark.parametrize("query", ["", "?range=90d", "?team=platform", "?team=nobody"])
+def test_the_page_is_well_formed_and_readable_by_ear(entries, query):
+    answer = served(entries)[1].get(f"/toil{query}")
+    outline = Outline(answer.text)
+    assert answer.status_code == 200
+    assert outline.open == []
+    assert outline.headings[0] == 1
+    assert all(after - before <= 1 for before, after in zip(outline.headings, outline.headings[1:], strict=False))
+    identities = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
+    assert len(identities) == len(set(identities))
+    assert all("style" not in attributes for _, attributes in outline.tags)
+    drawn = [one for one in outline.all("svg") if "preserveAspectRatio".lower() not in one]
+    assert all(one.get("aria-labelledby") or one.get("aria-hidden") for one in drawn)
+
+
+def test_what_people_typed_is_no_markup():
+    assert "<script>alert" not in served([NASTY])[1].get("/toil").text
+
+
+def test_the_page_says_the_share_and_offers_the_recent_tasks():
+    text = served(weeks_of([0.6] * 6))[1].get("/toil").text
+    assert "60.0 % of the work is toil: at the line of 50 % or above." in text
+    assert "Deploy by hand" in text
+    assert "Worth automating first" in text
+
+
+def test_an_empty_ledger_says_what_fills_it():
+    text = served()[1].get("/toil").text
+    assert "No work is logged." in text
+    assert "mainstay toil log" in text
+
+
+def test_a_tap_is_an_entry():
+    made, client = served([work(3, description="Grant access", category="access", engineer="local")])
+    text = client.get("/toil").text
+    form = text.split('action="/toil/log"')[1].split("</form>")[0]
+    fields = {one["name"]: one.get("value") for one in Outline(f"<form>{form.split('>', 1)[1]}</form>").all("input")}
+    answer = client.post("/toil/log", data=fields | {"duration": "15m"})
+    assert answer.status_code == 200
+    assert "Logged: 15 m of toil (access) by local" in answer.text
+    last = facts(made, "toil.logged")[-1]
+    assert (last.subject, last.data["duration_hours"], last.data["date"]) == ("local", 0.25, TODAY.isoformat())
+
+
+def test_who_may_not_write_cannot_tap():
+    page = toil_page(world([work(1)], scopes=frozenset({"read"})), PageQuery({}, "30d"))
+    assert not page.may_log
+    assert toil_page(world([work(1)]), PageQuery({}, "30d")).may_log
+
+
+def test_the_api_logs_and_reports():
+    made, client = served()
+    page = client.get("/toil").text
+    token = page.split('name="csrf" value="')[1].split('"')[0]
+    done = client.post("/api/v1/toil/log", json={"duration": "1h", "description": "Deploy"},
+                       headers={"X-CSRF-Token": token})
+    assert done.status_code == 200, done.text
+    assert client.get("/api/v1/toil/report").json()["summary"]["total_toil_hours"] == 1
+    assert client.get("/api/v1/toil/report?everyone=true&by=engineer").status_code == 200
+    assert client.get("/api/v1/toil/report?logs=/etc/passwd").status_code == 400
+    assert facts(made, "toil.logged")[0].subject == "local"
