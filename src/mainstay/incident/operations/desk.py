@@ -184,6 +184,8 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         if was:
+            # What was read in stays for long and holds no circles: later rounds need not look through it either.
+            gc.freeze()
             gc.enable()
 
 
