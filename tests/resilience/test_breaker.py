@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 import pytest
@@ -42,10 +43,8 @@ def end(breaker: Breaker, *ends: str, time: ManualTime | None = None) -> None:
             if one == "f":
                 fails()
 
-        try:
+        with contextlib.suppress(ConnectionError):
             breaker.call(call)
-        except ConnectionError:
-            pass
 
 
 @pytest.fixture

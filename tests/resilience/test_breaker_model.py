@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Hashable
 
 import pytest
@@ -274,18 +275,17 @@ def test_the_fast_way_opens_at_the_same_call_as_the_careful_one(steps, window, m
     fast, careful = Breaker("fast", rule, fast_time.runtime), Breaker("careful", rule, careful_time.runtime)
     for passed, end in steps:
         for breaker, time in ((fast, fast_time), (careful, careful_time)):
-            def call(time: ManualTime = time) -> None:
-                time.advance(passed + (6.0 if end in {"slow", "both"} else 0.0))
-                if end in {"failed", "both"}:
-                    raise ValueError
-
             if breaker is careful and breaker._passing is not None:
                 breaker._passing.quiet_until = float("-inf")
-            try:
-                breaker.call(call)
-            except (ValueError, BreakerOpen):
-                pass
+            with contextlib.suppress(ValueError, BreakerOpen):
+                breaker.call(ends_so, time, passed, end)
         assert fast.state == careful.state
+
+
+def ends_so(time: ManualTime, passed: float, end: str) -> None:
+    time.advance(passed + (6.0 if end in {"slow", "both"} else 0.0))
+    if end in {"failed", "both"}:
+        raise ValueError
 
 
 # -- the bulkhead -----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time as real_time
 
@@ -232,10 +233,8 @@ def nested(layers: int, leaf: Down, swallow: bool = False, amplify: bool = False
                 raise ConnectionError("another, because of that") from error
 
         call = layer
-    try:
+    with contextlib.suppress(ConnectionError):
         call()
-    except ConnectionError:
-        pass
     return leaf.asked
 
 

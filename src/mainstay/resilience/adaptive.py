@@ -30,6 +30,10 @@ class Ended(NamedTuple):
     at_once: int
     dropped: bool
 
+    def uses(self, limit: float) -> bool:
+        """Whether the limit was used when it began. One that is not has shown nothing, and does not grow."""
+        return self.at_once * 2 >= limit
+
 
 class Law(ABC):
     """Moves a limit. One law serves one limit: it remembers. It is called under a lock and reads no clock."""
@@ -59,88 +63,109 @@ class Aimd(Law):
         """See `Law`."""
         if ended.dropped or ended.seconds > self._slow_seconds:
             return limit * self._decrease
-        # A limit that is not used has shown nothing, so it does not grow.
-        return limit + 1 / limit if ended.at_once * 2 >= limit else limit
+        return limit + 1 / limit if ended.uses(limit) else limit
+
+
+class _Fastest:
+    """The time of a call that meets no queue: the fastest one lately.
+
+    It is forgotten after a while, since a dependency can become slower for good. Measured anew under full load it would
+    hold the queue for normal and creep upwards; so the limit is halved first, to let the queue run dry.
+
+    Source: N. Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14 (2016), on "ProbeRTT".
+    """
+
+    def __init__(self, renew_rounds: int) -> None:
+        self._renew = renew_rounds
+        self._calls = 0
+        self.seconds = math.inf
+
+    def take(self, limit: float, seconds: float) -> bool:
+        """Learn the time of a call; True when the limit is to be halved now."""
+        self._calls += 1
+        if self._calls > self._renew * limit:
+            self._calls, self.seconds = 0, math.inf
+            return True
+        self.seconds = min(self.seconds, seconds)
+        return False
 
 
 class Vegas(Law):
     """Keeps a few calls queued at the dependency: limit · (1 − fastest / this call) is how many are.
 
-    Below alpha it grows, above beta it shrinks, each by log10 of the limit. The fastest call is forgotten after a while
-    (`renew_calls` times the limit), because a dependency can become slower for good.
+    Below alpha it grows, above beta it shrinks, each by log10 of the limit.
 
     Source: L. Brakmo, L. Peterson, "TCP Vegas: End to End Congestion Avoidance on a Global Internet", IEEE JSAC 13
     (1995), with the logarithmic steps that Netflix documents for its concurrency limits.
+
+    Args:
+        alpha, beta: queued calls, times the step, 0 < alpha < beta.
+        renew_rounds: after so many rounds of calls the fastest is measured anew.
     """
 
-    def __init__(self, alpha: float = 3.0, beta: float = 6.0, renew_calls: int = 30) -> None:
-        if not 0 < alpha < beta or renew_calls < 1:
-            raise ValueError("Vegas needs 0 < alpha < beta and at least 1 call until it measures anew")
-        self._alpha, self._beta, self._renew = alpha, beta, renew_calls
-        self._fastest = math.inf
-        self._calls = 0
+    def __init__(self, alpha: float = 3.0, beta: float = 6.0, renew_rounds: int = 100) -> None:
+        if not 0 < alpha < beta or renew_rounds < 1:
+            raise ValueError("Vegas needs 0 < alpha < beta, and measures anew after at least 1 round")
+        self._alpha, self._beta, self._fastest = alpha, beta, _Fastest(renew_rounds)
 
     def next(self, limit: float, ended: Ended) -> float:
         """See `Law`."""
-        self._calls += 1
         step = max(1.0, math.log10(limit))
         if ended.dropped:
             return limit - step
-        if self._calls > self._renew * limit:
-            self._calls, self._fastest = 0, math.inf
-        if ended.seconds < self._fastest:
-            self._fastest = ended.seconds
+        if self._fastest.take(limit, ended.seconds):
+            return limit / 2
+        if not ended.uses(limit):
             return limit
-        if ended.at_once * 2 < limit:
-            return limit
-        queued = limit * (1 - self._fastest / ended.seconds) if ended.seconds else 0.0
-        if queued <= self._alpha * step:
-            return limit + step
-        return limit - step if queued > self._beta * step else limit
+        queued = limit * (1 - self._fastest.seconds / ended.seconds) if ended.seconds else 0.0
+        if queued > self._beta * step:
+            return limit - step
+        # A step per round, not per call: all the calls of a round tell of the same queue.
+        return limit + step / limit if queued < self._alpha * step else limit
 
 
 class Gradient(Law):
-    """Follows the ratio of the usual time of a call to the present one, with room for a queue of √limit calls.
+    """Follows the ratio of the fastest call to the present one, with room for a queue of √limit calls.
 
-    Source: Netflix concurrency-limits, the documentation of its "gradient" limit: new limit = limit · usual / present +
-    queue, smoothed.
+    Source: Netflix concurrency-limits, the documentation of its "gradient" limit: limit · fastest / present + queue.
 
     Args:
-        calls: over how many calls the usual time is averaged.
-        tolerance: how many times the usual time is still as good as it, at least 1.
+        tolerance: how many times the fastest time is still as good as it, at least 1; what varies without any queue
+            has to fit in.
+        smoothing: how much of the way to the wanted limit is taken with one call, above 0, up to 1.
+        renew_rounds: after so many rounds of calls the fastest is measured anew.
     """
 
-    def __init__(self, calls: int = 600, tolerance: float = 1.5, smoothing: float = 0.2) -> None:
-        if calls < 1 or tolerance < 1 or not 0 < smoothing <= 1:
-            raise ValueError("a gradient needs calls and a tolerance of at least 1, and a smoothing above 0 up to 1")
-        self._weight, self._tolerance, self._smoothing = 2 / (calls + 1), tolerance, smoothing
-        self._usual = 0.0
-        self._seen = 0
+    def __init__(self, tolerance: float = 1.5, smoothing: float = 0.2, renew_rounds: int = 100) -> None:
+        if tolerance < 1 or not 0 < smoothing <= 1 or renew_rounds < 1:
+            raise ValueError("a gradient has a tolerance of at least 1, a smoothing above 0 up to 1, and measures anew "
+                             "after at least 1 round")
+        self._tolerance, self._smoothing, self._fastest = tolerance, smoothing, _Fastest(renew_rounds)
 
     def next(self, limit: float, ended: Ended) -> float:
         """See `Law`."""
-        if not ended.dropped and ended.seconds > 0:
-            self._seen += 1
-            # The plain mean at first, so that the first call does not weigh for hundreds.
-            self._usual += (ended.seconds - self._usual) * max(self._weight, 1 / self._seen)
-            if self._usual > 2 * ended.seconds:  # the dependency has become faster for good
-                self._usual *= 0.95
-        if not ended.dropped and ended.at_once * 2 < limit:
+        if ended.dropped:
+            return limit * (1 - self._smoothing / 2)
+        if self._fastest.take(limit, ended.seconds):
+            return limit / 2
+        if not ended.uses(limit) or not ended.seconds:
             return limit
-        ratio = 0.5 if ended.dropped or ended.seconds <= 0 else self._tolerance * self._usual / ended.seconds
-        wanted = limit * max(0.5, min(1.0, ratio)) + (0 if ended.dropped else math.sqrt(limit))
-        return limit + (wanted - limit) * self._smoothing
+        ratio = max(0.5, min(1.0, self._tolerance * self._fastest.seconds / ended.seconds))
+        return limit + (limit * ratio + math.sqrt(limit) - limit) * self._smoothing
 
 
 class _Call:
-    __slots__ = ("at_once", "began")
+    __slots__ = ("at_once", "began", "round")
 
-    def __init__(self, began: float, at_once: int) -> None:
-        self.began, self.at_once = began, at_once
+    def __init__(self, began: float, at_once: int, round_: int) -> None:
+        self.began, self.at_once, self.round = began, at_once, round_
 
 
 class AdaptiveLimit(Gate):
     """At most so many calls at once as its law finds good; further ones are refused at once, not queued.
+
+    When the limit has shrunk, calls that began before tell of the load that was, and teach nothing: else a hundred
+    calls that meet one full queue would shrink it a hundred times.
 
     Events: `refused`.
 
@@ -162,6 +187,7 @@ class AdaptiveLimit(Gate):
         self._dropped = dropped or raised(TimeoutError)
         self._limit = float(start)
         self._running = 0
+        self._round = 0  # how often the limit has shrunk
 
     @property
     def limit(self) -> int:
@@ -178,7 +204,7 @@ class AdaptiveLimit(Gate):
             limit = int(self._limit)
             if self._running < limit:
                 self._running += 1
-                return _Call(now, self._running)
+                return _Call(now, self._running, self._round)
             self._note("refused")
         self._tell()
         raise LimitReached(self.name, f"{limit} calls are running, which is the limit at present")
@@ -190,9 +216,10 @@ class AdaptiveLimit(Gate):
         dropped = self._dropped.holds(error, result)
         with self._lock:
             self._running -= 1
-            if teaches:
-                # The law's number may grow without end or fall to nothing; the bounds are kept here for all laws.
+            if teaches and permit.round == self._round:
                 limit = self._law.next(self._limit, Ended(now - permit.began, permit.at_once, dropped))
+                self._round += limit < self._limit
+                # A law's number may grow without end or fall to nothing; the bounds are kept here for all laws.
                 self._limit = min(float(self._most), max(float(self._least), limit))
 
     def samples(self) -> Iterator[Sample]:

@@ -75,7 +75,8 @@ class Bulkhead(Gate):
         with self._lock:
             if place.came:
                 return False
-            self._waiting.remove(place)
+            if place in self._waiting:  # else its loop was closed, and it was passed over
+                self._waiting.remove(place)
             self._note(why)
         self._tell()
         return True
