@@ -100,13 +100,16 @@ def test_generators_and_hidden_coroutines_are_refused(strategy: Strategy):
     async def later() -> int:
         return 1
 
+    def hidden() -> object:
+        return later()
+
     def generator() -> object:
         yield 1
 
     with pytest.raises(TypeError, match="generator"):
         strategy(generator)
     with pytest.raises(TypeError, match="pass that function"):
-        strategy.call(later)
+        strategy.call(hidden)
 
 
 @pytest.mark.parametrize("strategy", [Fallback.value("x", 1), LastGood("x", 1), Retry("x"), Hedge("x", 1)])

@@ -83,7 +83,10 @@ def exponential(first: float, *, most: float, factor: float = 2.0, jitter: Jitte
     if first <= 0 or factor < 1:
         raise ValueError("an exponential wait begins above 0 s and does not shrink")
     # From this try on the cap holds; asked for, because factor ** tries overflows long before tries does.
-    capped = math.inf if factor == 1 else max(0.0, math.log(most / first, factor)) if most > 0 else 0.0
+    if most <= first:
+        capped = 0.0
+    else:
+        capped = math.inf if factor == 1 else (math.log(most) - math.log(first)) / math.log(factor)
     spread = {"none": 0.0, "equal": 0.5, "full": 1.0}[jitter]
 
     def seconds_of(tries: int, _last: float, draw: Draw) -> float:
