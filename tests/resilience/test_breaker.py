@@ -117,7 +117,8 @@ def test_an_open_breaker_refuses_at_once_and_says_for_how_long(breaker, time):
     with pytest.raises(BreakerOpen) as refusal:
         breaker.call(well)
     assert refusal.value.retry_after == pytest.approx(6)
-    assert str(refusal.value) == "auth: calls are held back for 6 s more, because of 4 calls 4 failed and 0 were slow"
+    assert str(refusal.value) == \
+        "auth: calls are held back, because of 4 calls 4 failed and 0 were slow; ask again in 6 s"
 
 
 def test_exactly_the_trials_are_let_through_after_the_pause(breaker, time):

@@ -104,7 +104,7 @@ class BreakerWorld:
         assert isinstance(window, CallWindow)
         calls = window._numbers.read()
         bad = tuple(calls - number for number, *_ in window._bad if number > calls - 2)
-        reopens = breaker._reopens_at - self.time.seconds if breaker.state == "open" else None
+        reopens = breaker._refuses_until - self.time.seconds
         return breaker.state, trials, min(calls, 2), bad, reopens
 
     def key(self) -> Hashable:

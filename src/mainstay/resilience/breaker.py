@@ -7,6 +7,7 @@ Source: resilience4j documentation, "CircuitBreaker".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, ParamSpec, TypeVar
@@ -119,7 +120,7 @@ class Breaker(Gate):
         self._state: BreakerState = "closed"
         self._relapses = 0  # times it opened since it was last closed
         self._paused = 0.0  # the last pause, which some waits grow from
-        self._reopens_at = 0.0
+        self._refuses_until = -math.inf  # while the clock is before it, no call can be let through
         self._why = ""
         self._past = Tally(0, 0, 0)
         self._window = self._new_window()
@@ -142,6 +143,8 @@ class Breaker(Gate):
         passing = self._passing
         if passing is not None:
             return Permit(passing, now)
+        if now < self._refuses_until:  # needs no lock: nothing is decided, and nothing is given out
+            raise self._refusal(now)
         try:
             with self._lock:
                 return self._admitted(now)
@@ -171,6 +174,11 @@ class Breaker(Gate):
                     self._change("trips", now, tally)
         self._tell()
 
+    def _refusal(self, now: float) -> BreakerOpen:
+        self._announce("refused")
+        left = self._refuses_until - now
+        return BreakerOpen(self.name, self._why, left if 0 <= left < math.inf else None)
+
     def _says_nothing(self, error: BaseException | None, result: object) -> bool:
         return (error is not None and not isinstance(error, Exception)) or self.rule.ignored.holds(error, result)
 
@@ -179,7 +187,7 @@ class Breaker(Gate):
 
     def _admitted(self, now: float) -> Permit:
         """The permit, decided under the lock."""
-        if self._state == "open" and now >= self._reopens_at:
+        if self._state == "open" and now >= self._refuses_until:
             self._change("waited", now)
         if isinstance(self._stretch, _Trials):
             self._give_up_lost_trials(self._stretch, now)
@@ -188,15 +196,9 @@ class Breaker(Gate):
                 return Permit(self._stretch, now)
             case "half_open":
                 return self._trial(now)
-            case "open":
-                left = self._reopens_at - now
-                raise self._refusal(f"calls are held back for {left:.3g} s more, because {self._why}", left)
-            case "forced_open":
-                raise self._refusal("calls are held back until an operator allows them", None)
-
-    def _refusal(self, reason: str, retry_after: float | None) -> BreakerOpen:
-        self._note("refused")
-        return BreakerOpen(self.name, reason, retry_after)
+            case "open" | "forced_open":  # opened by another thread since the look without a lock
+                self._note("refused")
+                raise BreakerOpen(self.name, self._why)
 
     # -- half open ------------------------------------------------------------------------------------------------
 
@@ -204,7 +206,8 @@ class Breaker(Gate):
         trials = self._stretch
         assert isinstance(trials, _Trials)
         if trials.ended + len(trials.out) >= self.rule.trials:
-            raise self._refusal(f"all {self.rule.trials} trials are out", None)
+            self._note("refused")
+            raise BreakerOpen(self.name, f"all {self.rule.trials} trials are out")
         permit = Permit(trials, now)
         trials.out[permit] = None
         return permit
@@ -260,6 +263,7 @@ class Breaker(Gate):
         before, self._state = self._state, TRANSITIONS[self._state, change]
         self._past = _added(self._past, self._window.total())
         self._window = self._new_window()
+        self._refuses_until = -math.inf
         match self._state:
             case "closed" | "metrics_only":
                 self._relapses, self._stretch, self._passing = 0, self._window, self._window
@@ -268,10 +272,14 @@ class Breaker(Gate):
             case "open":
                 self._relapses += 1
                 self._paused = self._pause.seconds(self._relapses, self._paused, self._runtime.draw)
-                self._reopens_at = now + self._paused
-                self._why = _reason(tally) if tally else "an operator opened it"
+                self._refuses_until = now + self._paused
+                self._why = f"calls are held back, because {_reason(tally) if tally else 'an operator opened it'}"
                 self._stretch, self._passing = object(), None
-            case "forced_open" | "disabled":
+            case "forced_open":
+                self._refuses_until = math.inf
+                self._why = "calls are held back until an operator allows them"
+                self._stretch, self._passing = object(), None
+            case "disabled":
                 self._stretch, self._passing = None, None
         counted = {} if tally is None else tally._asdict()
         self._note(_SAID[self._state], **{"from": before}, **counted)
@@ -285,7 +293,8 @@ class Breaker(Gate):
 
     # -- the fast way ---------------------------------------------------------------------------------------------
     # A good, fast end of a passing call can change nothing, so it is only counted: no lock, no permit. All else goes
-    # through `after`. This is `Gate._sync` and `Gate._async` for that one case, and is what the bench measures.
+    # through `before` and `after`. These are `Gate._sync` and `Gate._async` for that one case, which is nearly every
+    # call of a program's life.
 
     def _sync(self, function: Callable[P, R]) -> Callable[P, R]:
         careful = super()._sync(function)
@@ -295,9 +304,11 @@ class Breaker(Gate):
 
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             window = self._passing
-            if window is None:
-                return careful(*args, **kwargs)
             began = now()
+            if window is None:
+                if began < self._refuses_until:
+                    raise self._refusal(began)
+                return careful(*args, **kwargs)
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:
@@ -320,9 +331,11 @@ class Breaker(Gate):
 
         async def run(*args: P.args, **kwargs: P.kwargs) -> R:
             window = self._passing
-            if window is None:
-                return await careful(*args, **kwargs)
             began = now()
+            if window is None:
+                if began < self._refuses_until:
+                    raise self._refusal(began)
+                return await careful(*args, **kwargs)
             try:
                 result = await function(*args, **kwargs)
             except BaseException as error:

@@ -17,7 +17,8 @@ class Refused(Exception):
         self.strategy, self.reason, self.retry_after = strategy, reason, retry_after
 
     def __str__(self) -> str:
-        return f"{self.strategy}: {self.reason}"
+        later = "" if self.retry_after is None else f"; ask again in {self.retry_after:.3g} s"
+        return f"{self.strategy}: {self.reason}{later}"
 
 
 class BreakerOpen(Refused):

@@ -173,7 +173,8 @@ class Strategy(ABC):
 
     def _announce(self, what: str, **detail: object) -> None:
         self._note(what, **detail)
-        self._tell()
+        if self._untold:
+            self._tell()
 
 
 class Guard(AbstractContextManager[None], AbstractAsyncContextManager[None]):
