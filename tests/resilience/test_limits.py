@@ -125,6 +125,19 @@ def test_a_full_bulkhead_refuses_at_once_and_a_queue_for_as_long_as_it_says():
     assert bulkhead.counts() == {"waited_in_vain": 2, "refused": 1}
 
 
+def test_a_place_that_comes_before_anybody_waits_for_it_is_not_missed():
+    bulkhead = Bulkhead("x", 1, queue=1, wait=5)
+    for wait in (lambda place: place.in_thread(), lambda place: asyncio.run(place.in_task())):
+        bulkhead.before(0.0)
+        place = bulkhead.before(0.0)
+        bulkhead.after(None, 0.0, None, None)
+        began = real_time.monotonic()
+        wait(place)
+        assert real_time.monotonic() - began < 4
+        bulkhead.after(place, 0.0, None, None)
+    assert bulkhead.running == 0
+
+
 def test_a_task_whose_loop_is_gone_does_not_keep_its_place():
     bulkhead = Bulkhead("x", 1, queue=2)
     loop = asyncio.new_event_loop()

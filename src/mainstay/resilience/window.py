@@ -168,7 +168,6 @@ class TimeWindow:
         index = math.floor(now / self._width)
         if self._buckets and index <= self._buckets[-1].index:
             return
-        self.quiet_until = -math.inf
         self._buckets.append(_Bucket(index, _Numbers()))
         self.take: Callable[[], object] = self._buckets[-1].numbers.take
         while self._buckets[0].index <= index - _BUCKETS:
