@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import heapq
 import math
 import threading
 import time as real_time
-from contextlib import suppress
+import weakref
+from contextlib import nullcontext, suppress
 
 import pytest
 from hypothesis import given, settings
@@ -366,11 +368,19 @@ def test_it_leaves_at_most_one_timer_in_the_loop_however_many_calls_there_were()
     asyncio.run(main())
 
 
-def test_one_time_out_serves_several_loops():
-    call = Timeout("x", 0.02)(asyncio.sleep)
-    for _ in range(3):
-        with pytest.raises(TimedOut):
-            asyncio.run(call(10))
+def test_one_time_out_serves_several_loops_and_forgets_those_that_are_gone():
+    timeout, loops = Timeout("x", 0.02), []
+
+    @timeout
+    async def call(seconds: float) -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await asyncio.sleep(seconds)
+
+    for seconds in (10, 0, 10):
+        with pytest.raises(TimedOut) if seconds else nullcontext():
+            asyncio.run(call(seconds))
+    gc.collect()
+    assert [loop() for loop in loops] == [None] * 3
 
 
 def test_a_block_of_a_coroutine_is_ended_and_one_of_a_plain_function_is_refused():
@@ -411,6 +421,21 @@ def test_a_time_out_counts_as_a_failure_of_a_breaker_around_it():
 def test_a_limit_that_cannot_be_is_refused(wrong):
     with pytest.raises(ValueError, match=r"."):
         wrong()
+
+
+def test_a_condition_of_the_program_that_fails_costs_no_place():
+    time = ManualTime()
+    asks_zero = returned(lambda result: 1 / result > 0)
+    limit = AdaptiveLimit("x", Aimd(), dropped=asks_zero)
+    breaker = Breaker("x", BreakerRule(trials=1, pause=1, failed=asks_zero), time.runtime)
+    breaker.open()
+    time.advance(1)
+    for strategy in (limit, breaker):
+        with pytest.raises(ZeroDivisionError):
+            strategy.call(lambda: 0)
+    assert limit._running == 0
+    breaker.call(lambda: -1)
+    assert breaker.state == "closed"
 
 
 def test_a_stress_of_threads_leaves_every_figure_exact():

@@ -51,6 +51,17 @@ def test_when_the_other_answer_fails_too_both_errors_are_shown():
         Fallback("x", lambda error: 1 // 0).call(fails)
     assert isinstance(error.value.__context__, ConnectionError)
 
+    async def instead(_error: Exception) -> None:
+        raise KeyError
+
+    async def call() -> None:
+        fails()
+
+    fallback = Fallback("x", instead)
+    with pytest.raises(KeyError):
+        asyncio.run(fallback.call(call))
+    assert fallback.counts() == {"fell_back": 1, "failed": 1}
+
 
 def test_of_a_coroutine_the_other_answer_may_be_one_or_not():
     async def call() -> str:

@@ -108,6 +108,8 @@ def test_generators_and_hidden_coroutines_are_refused(strategy: Strategy):
 
     with pytest.raises(TypeError, match="generator"):
         strategy(generator)
+    with pytest.raises(TypeError, match="above the protection"):
+        strategy(staticmethod(later))
     with pytest.raises(TypeError, match="pass that function"):
         strategy.call(hidden)
 
@@ -222,6 +224,7 @@ def test_figures_survive_the_changes_of_state():
         breaker.call(lambda: 1)  # the trial
     figures = {sample.metric: sample.value for sample in breaker.samples() if not sample.labels}
     assert figures["resilience_breaker_failed_calls_total"] == 3
+    assert figures["resilience_breaker_calls_total"] == 6  # the trials too
 
 
 # -- standing alone ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time as real_time
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
@@ -265,6 +266,24 @@ def test_an_error_object_that_is_raised_again_and_again_is_still_retried():
         with pytest.raises(ConnectionError):
             call()
     assert len(asked) == 9
+
+
+def test_an_error_that_cannot_be_written_to_is_marked_all_the_same():
+    @dataclass(frozen=True)
+    class Frozen(ConnectionError):
+        number: int
+
+    asked = []
+
+    @Retry("outer", AT_ONCE)
+    @Retry("inner", AT_ONCE)
+    def call() -> None:
+        asked.append(1)
+        raise Frozen(3)
+
+    with pytest.raises(Frozen):
+        call()
+    assert len(asked) == 3
 
 
 def test_what_another_process_has_retried_is_not_repeated():

@@ -213,9 +213,10 @@ class AdaptiveLimit(Gate):
         """See `Gate`."""
         assert isinstance(permit, _Call)
         teaches = error is None or (isinstance(error, Exception) and not isinstance(error, Refused))
+        with self._lock:
+            self._running -= 1  # before a condition of the program is asked, which may fail
         dropped = self._dropped.holds(error, result)
         with self._lock:
-            self._running -= 1
             if teaches and permit.round == self._round:
                 limit = self._law.next(self._limit, Ended(now - permit.began, permit.at_once, dropped))
                 self._round += limit < self._limit

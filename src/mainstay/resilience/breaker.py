@@ -156,8 +156,14 @@ class Breaker(Gate):
         assert isinstance(permit, Permit)
         if permit.stretch is None:
             return
-        counted = not self._says_nothing(error, result)
-        failed = counted and self.rule.failed.holds(error, result)
+        try:
+            counted = not self._says_nothing(error, result)
+            failed = counted and self.rule.failed.holds(error, result)
+        except BaseException:  # a condition of the program failed; that must not cost a trial
+            with self._lock:
+                if isinstance(permit.stretch, _Trials):
+                    permit.stretch.out.pop(permit, None)
+            raise
         slow = now - permit.began > self.rule.slow_seconds
         with self._lock:
             if permit.stretch is not self._stretch:
@@ -214,6 +220,7 @@ class Breaker(Gate):
 
     def _end_trial(self, trials: _Trials, now: float, *, failed: bool, slow: bool) -> None:
         """Count a trial; open again as soon as no further trial can help, close when all went well enough."""
+        self._window.add(now, failed=failed, slow=slow)  # for the figures alone
         trials.ended += 1
         trials.failed += failed
         trials.slow += slow

@@ -90,7 +90,8 @@ def mark_given_up(error: BaseException) -> None:
     """
     with given_up.lock:
         given_up.count += 1
-        setattr(error, _MARK, given_up.count)
+        # Past a `__setattr__` of its own: an error may be a frozen dataclass.
+        BaseException.__setattr__(error, _MARK, given_up.count)
 
 
 def given_up_since(error: BaseException, seen: int) -> bool:

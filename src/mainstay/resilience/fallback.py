@@ -68,7 +68,13 @@ class Fallback(Strategy):
 
         async def other(error: Exception | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             answer = self._other_answer(error, args, kwargs)
-            return await answer if inspect.isawaitable(answer) else answer
+            if not inspect.isawaitable(answer):
+                return answer
+            try:
+                return await answer
+            except Exception:
+                self._announce("failed")
+                raise
 
         async def run(*args: P.args, **kwargs: P.kwargs) -> R:
             try:

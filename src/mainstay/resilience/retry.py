@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, ParamSpec, TypeVar
 
@@ -112,7 +113,8 @@ class Retry(Strategy):
             return wait
         self._announce(why, tries=tries.made)
         if error is not None and (tries.made > 1 or why == "over_budget"):
-            error.add_note(f"{self.name}: given up after {tries.made} tries ({why.replace('_', ' ')})")
+            with suppress(AttributeError):  # an error that is a frozen dataclass takes no note
+                error.add_note(f"{self.name}: given up after {tries.made} tries ({why.replace('_', ' ')})")
             mark_given_up(error)
         return None
 

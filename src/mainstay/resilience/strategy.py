@@ -79,9 +79,14 @@ class Strategy(ABC):
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """The function under this protection, with the same signature; a coroutine function stays one.
 
+        A plain function that hands back a coroutine is protected only until then.
+
         Raises:
-            TypeError: it is a generator. Its body runs after the call has returned, where nothing protects it.
+            TypeError: it is a generator, whose body runs after the call has returned, where nothing protects it; or a
+                `staticmethod` or `classmethod`, which belong around the protected function.
         """
+        if isinstance(function, staticmethod | classmethod):
+            raise TypeError(f"write @{type(function).__name__} above the protection, not below it")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{function!r} is a generator: protect what it calls, or the code that reads it")
         return functools.update_wrapper(self._around(function, is_async(function)), function)

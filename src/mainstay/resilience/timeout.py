@@ -51,35 +51,41 @@ class Deadline:
 class Alarms:
     """The limits of one event loop that all have the same length, so that the oldest is always the next to ring.
 
-    One timer of the loop serves all of them. A timer for each call would cost more than everything else here.
+    One timer of the loop serves all of them. A timer for each call would cost more than everything else here. The loop
+    is not kept, and neither is the timer, which knows it: a loop that is closed has to be forgotten.
     """
 
-    __slots__ = ("_loop", "_pending", "_seconds", "_timer")
+    __slots__ = ("_pending", "_seconds", "_ticking")
 
-    def __init__(self, loop: Any, seconds: float) -> None:
-        self._loop, self._seconds = loop, seconds
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._pending: dict[Deadline, None] = {}
-        self._timer: object = None
+        self._ticking = False
 
-    def set(self, task: Any) -> Deadline:
-        """A limit for the task, from now on."""
-        deadline = Deadline(task, self._loop.time() + self._seconds)
+    def set(self, loop: Any, task: Any) -> Deadline:
+        """A limit for the task of that loop, from now on."""
+        deadline = Deadline(task, loop.time() + self._seconds)
         self._pending[deadline] = None
-        if self._timer is None:
-            self._timer = self._loop.call_at(deadline.when, self._ring)
+        if not self._ticking:
+            self._ticking = True
+            loop.call_at(deadline.when, self._ring, loop)
         return deadline
 
     def end(self, deadline: Deadline) -> None:
         """The call has ended; the limit no longer rings."""
         self._pending.pop(deadline, None)
 
-    def _ring(self) -> None:
-        self._timer = None
-        now = self._loop.time()
-        for deadline in list(self._pending):
+    def _ring(self, loop: Any) -> None:
+        now = loop.time()
+        late = []
+        self._ticking = False
+        for deadline in self._pending:  # the oldest first
             if deadline.when > now:
-                self._timer = self._loop.call_at(deadline.when, self._ring)
-                return
+                self._ticking = True
+                loop.call_at(deadline.when, self._ring, loop)
+                break
+            late.append(deadline)
+        for deadline in late:
             del self._pending[deadline]
             deadline.ring()
 
@@ -125,7 +131,7 @@ class Timeout(Strategy):
         async def run(*args: P.args, **kwargs: P.kwargs) -> R:
             loop = get_running_loop()
             alarms = known.get(loop) or self._alarms_of(loop)
-            deadline = alarms.set(current_task(loop))
+            deadline = alarms.set(loop, current_task(loop))
             try:
                 result = await function(*args, **kwargs)
             except BaseException as error:
@@ -147,7 +153,7 @@ class Timeout(Strategy):
 
     def _alarms_of(self, loop: Any) -> Alarms:
         with self._lock:
-            return self._alarms.setdefault(loop, Alarms(loop, self.seconds))
+            return self._alarms.setdefault(loop, Alarms(self.seconds))
 
 
 class _TimeoutGuard(Guard):
@@ -164,8 +170,9 @@ class _TimeoutGuard(Guard):
     async def __aenter__(self) -> None:
         from asyncio import current_task, get_running_loop  # noqa: PLC0415  (a lazy start: coroutines alone need it)
 
-        self._alarms = self._timeout._alarms_of(get_running_loop())
-        self._deadline = self._alarms.set(current_task())
+        loop = get_running_loop()
+        self._alarms = self._timeout._alarms_of(loop)
+        self._deadline = self._alarms.set(loop, current_task())
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
                         traceback: TracebackType | None) -> None:
