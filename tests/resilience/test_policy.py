@@ -7,6 +7,7 @@ import asyncio
 import functools
 import inspect
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -225,6 +226,12 @@ def test_figures_survive_the_changes_of_state():
     figures = {sample.metric: sample.value for sample in breaker.samples() if not sample.labels}
     assert figures["resilience_breaker_failed_calls_total"] == 3
     assert figures["resilience_breaker_calls_total"] == 6  # the trials too
+
+
+def test_a_refusal_can_be_sent_to_another_process():
+    refusal = BreakerOpen("x", "calls are held back", retry_after=2.5)
+    again = pickle.loads(pickle.dumps(refusal))
+    assert (type(again), str(again), again.retry_after) == (BreakerOpen, str(refusal), 2.5)
 
 
 # -- standing alone ---------------------------------------------------------------------------------------------------

@@ -14,11 +14,12 @@ at one layer only, per-client retry budgets.
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+from mainstay.resilience.numbers import Numbers
 
 _TRY: ContextVar[int] = ContextVar("mainstay.resilience.try", default=1)
 _MARK = "__given_up__"
@@ -39,17 +40,17 @@ class Budget:
         if share < 0 or per_second < 0 or burst < 1:
             raise ValueError("a budget has a share and a rate of 0 or more, and a burst of at least 1")
         self._share, self._per_second, self._burst = share, per_second, burst
-        self.count = itertools.count(1).__next__  # one call; without a lock, since every call does it
+        self._calls = Numbers()
+        self.count = self._calls.take  # one call; without a lock, since every call does it
         self._lock = threading.Lock()
-        self._reads = self._seen = 0
+        self._seen = 0
         self._saved = burst
         self._at: float | None = None
 
     def spend(self, now: float) -> bool:
         """Whether there is enough for one more retry; if so, it is spent."""
         with self._lock:
-            self._reads += 1  # reading the counter takes a number, which is no call
-            calls = self.count() - self._reads
+            calls = self._calls.read()
             passed = 0.0 if self._at is None else max(0.0, now - self._at)
             self._saved = min(self._burst,
                               self._saved + self._share * (calls - self._seen) + self._per_second * passed)

@@ -13,8 +13,11 @@ class Refused(Exception):
     """
 
     def __init__(self, strategy: str, reason: str, retry_after: float | None = None) -> None:
-        super().__init__(strategy, reason, retry_after)  # all of them, so that it can be pickled
+        # Without `super().__init__`: `__new__` has kept the arguments, and a refusal has to be quick.
         self.strategy, self.reason, self.retry_after = strategy, reason, retry_after
+
+    def __reduce__(self) -> tuple[type[Refused], tuple[str, str, float | None]]:
+        return type(self), (self.strategy, self.reason, self.retry_after)
 
     def __str__(self) -> str:
         later = "" if self.retry_after is None else f"; ask again in {self.retry_after:.3g} s"

@@ -11,12 +11,13 @@ import functools
 import inspect
 import threading
 from abc import ABC, abstractmethod
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import CoroutineType, TracebackType
 from typing import Any, ClassVar, NamedTuple, ParamSpec, TypeVar, cast
 
+from mainstay.resilience.numbers import Numbers
 from mainstay.resilience.runtime import REAL, Runtime
 
 P = ParamSpec("P")
@@ -70,7 +71,7 @@ class Strategy(ABC):
         self._now = runtime.now
         self._lock = threading.Lock()
         self._count_lock = threading.Lock()
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[str, Numbers] = {}
         self._listeners: tuple[Listener, ...] = ()
         self._untold: deque[Event] = deque()
 
@@ -127,7 +128,7 @@ class Strategy(ABC):
     def counts(self) -> Mapping[str, int]:
         """How often each event happened."""
         with self._count_lock:
-            return dict(self._counts)
+            return {what: count.read() for what, count in self._counts.items()}
 
     def samples(self) -> Iterator[Sample]:
         """Its figures; see `mainstay.resilience.exposition`."""
@@ -156,10 +157,13 @@ class Strategy(ABC):
 
     def _note(self, what: str, **detail: object) -> None:
         """Count an event and put it down to be told; may be called under the strategy's lock."""
-        with self._count_lock:
-            self._counts[what] += 1
+        (self._counts.get(what) or self._begin_counting(what)).take()
         if self._listeners:
             self._untold.append(Event(self.name, self.kind, what, self._now(), detail))
+
+    def _begin_counting(self, what: str) -> Numbers:
+        with self._count_lock:
+            return self._counts.setdefault(what, Numbers())
 
     def _tell(self) -> None:
         """Tell what was put down. Never under a lock: a listener may ask the strategy something."""

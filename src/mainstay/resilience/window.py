@@ -9,12 +9,13 @@ Windows are pure apart from that counter: the clock is an argument.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from mainstay.resilience.numbers import Numbers
 
 
 class Tally(NamedTuple):
@@ -52,21 +53,6 @@ class Window(Protocol):
         ...
 
 
-class _Numbers:
-    """A counter that can be read. Reading takes a number too, so those are subtracted; only under the lock."""
-
-    __slots__ = ("_reads", "take")
-
-    def __init__(self) -> None:
-        self.take = itertools.count(1).__next__
-        self._reads = 0
-
-    def read(self) -> int:
-        """How many were taken."""
-        self._reads += 1
-        return self.take() - self._reads
-
-
 class CallWindow:
     """The last `size` calls, judged once there were `minimum`.
 
@@ -79,7 +65,7 @@ class CallWindow:
 
     def __init__(self, size: int, minimum: int) -> None:
         self._size, self._minimum = size, minimum
-        self._numbers = _Numbers()
+        self._numbers = Numbers()
         self.take: Callable[[], object] = self._numbers.take
         self._bad: deque[tuple[int, bool, bool]] = deque()
         self._failed = self._slow = self._failed_ever = self._slow_ever = 0
@@ -117,7 +103,7 @@ class CallWindow:
 @dataclass(slots=True)
 class _Bucket:
     index: int
-    numbers: _Numbers
+    numbers: Numbers
     failed: int = 0
     slow: int = 0
 
@@ -168,7 +154,7 @@ class TimeWindow:
         index = math.floor(now / self._width)
         if self._buckets and index <= self._buckets[-1].index:
             return
-        self._buckets.append(_Bucket(index, _Numbers()))
+        self._buckets.append(_Bucket(index, Numbers()))
         self.take: Callable[[], object] = self._buckets[-1].numbers.take
         while self._buckets[0].index <= index - _BUCKETS:
             self._past = _sum(self._past, _tally_of(self._buckets.popleft()))
