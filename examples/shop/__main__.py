@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+# The repository's own library, at the end of the path, so that an installed one goes first. It needs nothing else.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "src"))
 if not __package__:  # run as a folder: Python has put the folder itself on the path, and we want its parent
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 

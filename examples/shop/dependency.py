@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mainstay.resilience import Breaker, BreakerOpen, BreakerRule, LastCalls, raised, raised_where
 from shop.client import Pool, Unreachable
 from shop.routing import Call
 from shop.wire import BadMessage, Request, Response
@@ -30,56 +30,37 @@ class Need:
 
 
 class Unavailable(Exception):
-    """A dependency did not give a usable answer; `outcome` says how it failed."""
+    """A dependency did not give a usable answer; `outcome` says how it failed.
 
-    def __init__(self, dependency: str, outcome: str) -> None:
+    `telling`: it says something about the dependency, and not only about a caller who had no time left.
+    """
+
+    def __init__(self, dependency: str, outcome: str, *, telling: bool = True) -> None:
         super().__init__(f"{dependency}: {outcome}")
-        self.dependency, self.outcome = dependency, outcome
+        self.dependency, self.outcome, self.telling = dependency, outcome, telling
 
 
-class Breaker:
-    """Stops calling after five failures in a row; lets one call try again each second until one succeeds."""
-
-    _FAILURES = 5
-    _PAUSE_SECONDS = 1.0
-
-    def __init__(self) -> None:
-        self._failures = 0
-        self._next_try = 0.0
-
-    @property
-    def open(self) -> bool:
-        """Whether calls are being held back."""
-        return self._failures >= self._FAILURES
-
-    def lets_through(self) -> bool:
-        """Whether a call may be made now; while open, a yes is the one trial of this second."""
-        if not self.open:
-            return True
-        now = asyncio.get_running_loop().time()
-        if now < self._next_try:
-            return False
-        self._next_try = now + self._PAUSE_SECONDS
-        return True
-
-    def note(self, *, failed: bool) -> None:
-        """Learn how a call ended."""
-        self._failures = self._failures + 1 if failed else 0
-        if self._failures == self._FAILURES:
-            self._next_try = asyncio.get_running_loop().time() + self._PAUSE_SECONDS
+_TELLS_NOTHING = raised_where(lambda error: isinstance(error, Unavailable) and not error.telling)
 
 
 class Dependency:
-    """One service as seen by another that needs it."""
+    """One service as seen by another that needs it.
+
+    After five failures in a row it is not called for a second; then one call tries whether it is back.
+    """
 
     def __init__(self, name: str, need: Need, pool: Pool, count: Callable[[str, str], None]) -> None:
         self.name, self.need = name, need
-        self._pool, self._count, self._breaker = pool, count, Breaker()
+        self._pool, self._count = pool, count
+        self.breaker = Breaker(name, BreakerRule(
+            window=LastCalls(5), minimum_calls=5, failure_rate=1.0, pause=1.0, trials=1, trial_seconds=2 * need.seconds,
+            failed=raised(Unavailable), ignored=_TELLS_NOTHING))
+        self._ask = self.breaker(self._ask_unprotected)
 
     @property
     def held_back(self) -> bool:
-        """Whether the breaker is open."""
-        return self._breaker.open
+        """Whether calls are held back, all or all but a trial."""
+        return self.breaker.state != "closed"
 
     async def call(self, call: Call, request: Request) -> Response:
         """The answer, which is not a 5xx unless the dependency relays.
@@ -89,11 +70,21 @@ class Dependency:
         Raises:
             Unavailable: there was no such answer in time.
         """
-        if not self._breaker.lets_through():
-            raise self._failed("rejected")
+        try:
+            response = await self._ask(call, request)
+        except BreakerOpen as refusal:
+            self._count(self.name, "rejected")
+            raise Unavailable(self.name, "rejected", telling=False) from refusal
+        except Unavailable as lack:
+            self._count(self.name, lack.outcome)
+            raise
+        self._count(self.name, "error" if response.status >= 500 else "ok")
+        return response
+
+    async def _ask_unprotected(self, call: Call, request: Request) -> Response:
         seconds = min(self.need.seconds, call.seconds_left() - MARGIN_SECONDS)
         if seconds <= 0:
-            raise self._failed("timeout")
+            raise Unavailable(self.name, "timeout", telling=False)
         # A failure after less than half of the usual time says more about a hurried caller than about the dependency.
         fair = seconds >= self.need.seconds / 2
         # A remaining time, not a time of day: clocks of different machines differ, and chaos experiments shift them.
@@ -103,18 +94,11 @@ class Dependency:
                 Request(request.method, request.path, {**request.headers, **headers}, request.body), seconds
             )
         except TimeoutError as error:
-            if fair:
-                self._breaker.note(failed=True)
-            raise self._failed("timeout") from error
+            raise Unavailable(self.name, "timeout", telling=fair) from error
         except (ConnectionError, BadMessage) as error:
-            self._breaker.note(failed=True)
-            raise self._failed("unreachable" if isinstance(error, Unreachable) else "error") from error
-        failed = response.status >= 500
-        if fair or not failed:
-            self._breaker.note(failed=failed and not self.need.relays)
-        if failed and not self.need.relays:
-            raise self._failed("error")
-        self._count(self.name, "error" if failed else "ok")
+            raise Unavailable(self.name, "unreachable" if isinstance(error, Unreachable) else "error") from error
+        if response.status >= 500 and not self.need.relays:
+            raise Unavailable(self.name, "error", telling=fair)
         return response
 
     async def alive(self) -> bool:
@@ -124,7 +108,3 @@ class Dependency:
         except (TimeoutError, ConnectionError, BadMessage):
             return False
         return response.status == 200
-
-    def _failed(self, outcome: str) -> Unavailable:
-        self._count(self.name, outcome)
-        return Unavailable(self.name, outcome)

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol
 
+from mainstay.resilience import exposition
 from shop.client import Pool
 from shop.dependency import MARGIN_SECONDS, OUTCOMES, Dependency, Need, Unavailable
 from shop.knobs import Knobs
@@ -196,7 +197,8 @@ class Service:
         self._in_hand_gauge.set(service, to=self._in_hand)
         for name, dependency in self._dependencies.items():
             self._breakers.set(service, name, to=float(dependency.held_back))
-        return Response(200, {"content-type": CONTENT_TYPE}, self._metrics.page())
+        breakers = exposition(dependency.breaker for dependency in self._dependencies.values())
+        return Response(200, {"content-type": CONTENT_TYPE}, self._metrics.page() + breakers.encode())
 
     def _administer(self, request: Request) -> Response:
         if not knows_secret(request, self._secret):

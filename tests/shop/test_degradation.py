@@ -46,6 +46,7 @@ def test_calls_to_a_hanging_auth_stop_after_five_and_start_again_when_it_recover
     assert {*statuses, held_back.status} == {503}
     assert held_back.seconds < 0.2
     assert shop.total("api", "dependency_breaker_open", dependency="auth") == 1
+    assert shop.total("api", "resilience_breaker_state", strategy="auth", state="open") == 1
     assert shop.total("api", "dependency_requests_total", dependency="auth", outcome="timeout") == 5
     shop.kill("auth", signal.SIGCONT)
     eventually(lambda: shop.ask("POST", "/checkout", **proof).status == 409)  # an empty cart: auth was asked again

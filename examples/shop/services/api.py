@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from mainstay.resilience import Fallback, raised
 from shop.dependency import Need, Unavailable
 from shop.routing import Call, Refusal, Route
 from shop.service import Backstage
@@ -29,6 +30,10 @@ class Api:
     def __init__(self, backstage: Backstage) -> None:
         self._auth, self._cache = backstage.dependencies["auth"], backstage.dependencies["cache"]
         self._orders = backstage.dependencies["orders"]
+        # The cache only saves time, so its failures are marked and gone round. Those of auth and orders are not caught
+        # here: they become a 503 that names the service.
+        optional = Fallback("cache", _go_round_the_cache, on=raised(Unavailable))
+        self._recall, self._remember = optional(self._look_up), optional(self._keep)
 
     def routes(self) -> Sequence[Route]:
         """What web may ask."""
@@ -105,19 +110,17 @@ class Api:
             await self._remember(call, key, answer)
         return _plain(answer)
 
-    async def _recall(self, call: Call, key: str) -> Response | None:
-        try:
-            answer = await self._cache.call(call, Request("GET", f"/entries/{key}"))
-        except Unavailable:
-            call.degraded.add("cache")
-            return None
+    async def _look_up(self, call: Call, key: str) -> Response | None:
+        answer = await self._cache.call(call, Request("GET", f"/entries/{key}"))
         return answer if answer.status == 200 else None
 
-    async def _remember(self, call: Call, key: str, answer: Response) -> None:
-        try:
-            await self._cache.call(call, Request("PUT", f"/entries/{key}", body=answer.body))
-        except Unavailable:
-            call.degraded.add("cache")  # the answer in hand is right all the same
+    async def _keep(self, call: Call, key: str, answer: Response) -> None:
+        await self._cache.call(call, Request("PUT", f"/entries/{key}", body=answer.body))
+
+
+def _go_round_the_cache(_error: Exception | None, call: Call, *_of_the_entry: object) -> None:
+    """Nothing is kept, and nothing of it found; what orders say is right all the same."""
+    call.degraded.add("cache")
 
 
 def _plain(answer: Response) -> Response:
