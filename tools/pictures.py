@@ -1,7 +1,8 @@
 """Retakes the pictures of the README from a running demonstration: `tools/pictures.py`.
 
 Starts `mainstay demo` on a free port, lets a minute of traffic pass, and photographs the overview, the objective that
-is worst off, and the alerts. Needs Chromium: the one at CHROMIUM, else /usr/bin/chromium.
+is worst off, and the alerts. Then a server of the runbook's example, alerts posted to it, and the incident they open.
+Needs Chromium: the one at CHROMIUM, else /usr/bin/chromium.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 from playwright.sync_api import Page, sync_playwright
 
 _ROOT = Path(__file__).parents[1]
@@ -22,30 +26,44 @@ _LONGEST = 200_000
 """Bytes of a picture; a README of megabytes is not read."""
 _WAIT = 60.0
 _WIDTH = 1280
+_ALERTS = [{"labels": {"alertname": "HighErrors", "severity": "critical", "service": "checkout", "instance": instance},
+            "annotations": {"summary": "checkout answers 500"}} for instance in ("shop-1", "shop-2")]
 
 
 def main() -> int:
     """Take the pictures; 1 when one is larger than a README should carry."""
     _PICTURES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, open(Path(folder, "said"), "w+", encoding="utf-8") as said:
-        demo = subprocess.Popen([Path(sys.executable).with_name("mainstay"), "demo", "--port", "0", "--run", folder],
-                                stderr=said, stdout=said)
-        try:
-            address = _address(Path(folder, "said"))
+    with tempfile.TemporaryDirectory() as folder:
+        with _running(folder, "demo", "--port", "0", "--run", folder) as address:
             time.sleep(_WAIT)
             taken = _photograph(address)
-        finally:
-            demo.terminate()
-            demo.wait(timeout=30)
+        store = {"MAINSTAY_STORE": f"sqlite:///{folder}/incident.db"}
+        with _running(folder, "serve", "--port", "0", "--catalog", "examples/on-call-runbook", **store) as address:
+            httpx.post(f"{address}/api/v2/alerts", json=_ALERTS).raise_for_status()
+            time.sleep(_WAIT)
+            taken.append(_photograph_incident(address))
     for path in taken:
         sys.stdout.write(f"{path.relative_to(_ROOT)}  {path.stat().st_size:,} bytes\n")
     return int(any(path.stat().st_size > _LONGEST for path in taken))
 
 
+@contextmanager
+def _running(folder: str, *arguments: str, **environment: str) -> Iterator[str]:
+    """Mainstay at work; the address of its page."""
+    with open(Path(folder, "said"), "w+", encoding="utf-8") as said:
+        running = subprocess.Popen([Path(sys.executable).with_name("mainstay"), *arguments],
+                                   stderr=said, stdout=said, env={**os.environ, **environment}, cwd=_ROOT)
+        try:
+            yield _address(Path(folder, "said"))
+        finally:
+            running.terminate()
+            running.wait(timeout=30)
+
+
 def _address(said: Path) -> str:
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        if found := re.search(r"the page: (http://\S+?);", said.read_text(encoding="utf-8")):
+        if found := re.search(r"(?:the page:| at) (http://[^\s;]+)", said.read_text(encoding="utf-8")):
             return found[1]
         time.sleep(0.2)
     raise SystemExit(f"the demonstration did not start:\n{said.read_text(encoding='utf-8')}")
@@ -59,6 +77,16 @@ def _photograph(address: str) -> list[Path]:
         taken = [_picture(page, address, "overview", 620),
                  _picture(page, f"{address}/slo/show?name=web-availability", "objective", 900),
                  _picture(page, f"{address}/monitoring", "alerts", 900)]
+        browser.close()
+    return taken
+
+
+def _photograph_incident(address: str) -> Path:
+    with sync_playwright() as playwright:
+        chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": _WIDTH, "height": 900}, color_scheme="light")
+        taken = _picture(page, f"{address}/incident/show?name=INC-1", "incident", 1200)
         browser.close()
     return taken
 

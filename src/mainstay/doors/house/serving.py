@@ -242,7 +242,11 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
 
     Args:
         started: called once it answers, with its URL, the clockwork, and the server (to stop it).
+
+    Raises:
+        InvalidInput, StoreUnavailable: there is no store, so nothing could be kept that is taken.
     """
+    world.journal.head()
     feed = Feed()
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
     engine = Engine(lambda: clockwork.world)
