@@ -6,6 +6,7 @@ when two decide on the same thing at once, one is refused by the journal, looks 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import threading
@@ -187,6 +188,10 @@ def uncollected() -> Iterator[None]:
             # What was read in stays for long and holds no circles: later rounds need not look through it either.
             gc.freeze()
             gc.enable()
+
+
+# Libraries that count what they have handed out complain at the end about what was never given back.
+atexit.register(gc.unfreeze)
 
 
 _desks: weakref.WeakKeyDictionary[Journal, tuple[Catalog, Desk]] = weakref.WeakKeyDictionary()
