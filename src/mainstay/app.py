@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import ModuleType
 from typing import Any, Literal, Protocol, assert_never
 
 from mainstay.kernel.alert_history import AlertHistory, AlertPlace
@@ -44,8 +45,8 @@ class WordEntry:
     Args:
         name: the word (`slo`), or for the house the command itself (`check`).
         summary: one line: for a word the first line of its card, for a command its operation's summary.
-        module: dotted path of the module that offers `OPERATIONS`; each command of the house has one of its own, so
-            that `check` does not load a web server.
+        module: dotted path of the module that offers the operations: a word's has a table VERBS that says where each
+            is, so that one verb does not pay for the others; a command of the house has OPERATIONS.
     """
 
     name: str
@@ -53,17 +54,26 @@ class WordEntry:
     module: str
 
     def operations(self) -> tuple[Operation[Any, Any], ...]:
-        """The verbs of the word, or the one operation of a house command; loads the module."""
-        offered: tuple[Operation[Any, Any], ...] = importlib.import_module(self.module).OPERATIONS
+        """The verbs of the word, or the one operation of a house command; loads them all."""
+        module = importlib.import_module(self.module)
+        if (verbs := self._verbs(module)) is not None:
+            return tuple(self._load(*where) for where in verbs.values())
+        offered: tuple[Operation[Any, Any], ...] = module.OPERATIONS
         return offered
 
     def operation(self, verb: str) -> Operation[Any, Any] | None:
-        """The verb of that name; nothing is loaded of the others where the word keeps its verbs in VERBS."""
-        module = importlib.import_module(self.module)
-        if verb in getattr(module, "VERBS", ()):
-            found: Operation[Any, Any] = module.operation(verb)
-            return found
+        """The verb of that name, None where there is none; of a word nothing else is loaded."""
+        if (verbs := self._verbs(importlib.import_module(self.module))) is not None:
+            return self._load(*verbs[verb]) if verb in verbs else None
         return next((operation for operation in self.operations() if operation.verb == verb), None)
+
+    @staticmethod
+    def _verbs(module: ModuleType) -> Mapping[str, tuple[str, str]] | None:
+        return getattr(module, "VERBS", None)
+
+    def _load(self, room: str, name: str) -> Operation[Any, Any]:
+        found: Operation[Any, Any] = getattr(importlib.import_module(f"{self.module}.{room}"), name)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

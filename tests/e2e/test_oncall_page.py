@@ -11,13 +11,13 @@ import pytest
 
 from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.store import open_store
+from mainstay.app import MAINSTAY
 from mainstay.doors.front import Hooks, ServerSettings
 from mainstay.doors.http import build_app
 from mainstay.doors.web.oncall_content import pages
 from mainstay.kernel.catalog import load
 from mainstay.kernel.ports import World
 from mainstay.oncall.grammar import GRAMMAR
-from mainstay.oncall.operations import VERBS, operation
 from oncall.rotations import utc
 from programs import need
 from toy_server import running
@@ -34,7 +34,8 @@ def url(tmp_path: Path) -> Iterator[str]:
     nothing: Any = None
     world = World(clock, catalog, store.journal, store.ledger, nothing, nothing)
     settings, hooks = ServerSettings(port=0, catalog="shop"), Hooks()
-    app = build_app([operation(verb) for verb in VERBS], lambda actor: replace(world, actor=actor), settings, pages(),
+    on_call, = (word for word in MAINSTAY.words if word.name == "oncall")
+    app = build_app(on_call.operations(), lambda actor: replace(world, actor=actor), settings, pages(),
                     hooks)
     with running(app, settings, hooks) as address:
         yield address

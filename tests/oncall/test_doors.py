@@ -14,6 +14,7 @@ import pytest
 
 from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.store import open_store
+from mainstay.app import MAINSTAY
 from mainstay.doors.as_json import encode
 from mainstay.doors.front import ServerSettings
 from mainstay.doors.http import build_app
@@ -22,7 +23,6 @@ from mainstay.doors.web.oncall_content import on_call_table, pages
 from mainstay.kernel.catalog import load
 from mainstay.kernel.ports import World
 from mainstay.oncall.grammar import GRAMMAR
-from mainstay.oncall.operations import VERBS, operation
 from mainstay.oncall.operations.asking import SHIFTS, ShiftsRequest, shifts
 from mainstay.oncall.operations.changing import OverrideRequest, override
 from oncall.rotations import utc
@@ -67,7 +67,8 @@ def _world(folder: Path, zone: str = "America/New_York") -> World:
 
 
 def _client(world: World, settings: ServerSettings | None = None) -> Client:
-    app = build_app([operation(verb) for verb in VERBS], lambda actor: replace(world, actor=actor),
+    on_call, = (word for word in MAINSTAY.words if word.name == "oncall")
+    app = build_app(on_call.operations(), lambda actor: replace(world, actor=actor),
                     settings or ServerSettings(catalog="shop"), pages())
     return Client(app)
 

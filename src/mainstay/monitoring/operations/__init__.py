@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
-from mainstay.kernel.operation import Operation
-
 VERBS: dict[str, tuple[str, str]] = {
     "rules": ("rules", "RULES"),
     "diff": ("diff", "DIFF"),
@@ -20,17 +15,4 @@ VERBS: dict[str, tuple[str, str]] = {
     "import": ("exchange", "IMPORT"),
     "export": ("exchange", "EXPORT"),
 }
-"""Every verb in the order of help, with the room and the name of its operation."""
-
-
-def operation(verb: str) -> Operation[Any, Any]:
-    """The operation of that verb, which is one of VERBS."""
-    room, name = VERBS[verb]
-    found: Operation[Any, Any] = getattr(importlib.import_module(f"{__name__}.{room}"), name)
-    return found
-
-
-def __getattr__(name: str) -> Any:
-    if name == "OPERATIONS":
-        return tuple(operation(verb) for verb in VERBS)
-    raise AttributeError(f"module {__name__} has no attribute {name}")
+"""Every verb in the order of help, with the room below this one and the name of its operation there."""

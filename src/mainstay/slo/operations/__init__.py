@@ -2,28 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
-from mainstay.kernel.operation import Operation
-
-VERBS = {
+VERBS: dict[str, tuple[str, str]] = {
     "try": ("try_log", "TRY"), "report": ("standings", "REPORT"), "show": ("show", "SHOW"), "gate": ("policy", "GATE"),
     "suggest": ("questions", "SUGGEST"), "attribute": ("questions", "ATTRIBUTE"), "journey": ("questions", "JOURNEY"),
     "policy": ("policy", "POLICY"), "enforce": ("policy", "ENFORCE"), "downtime": ("questions", "DOWNTIME"),
     "review": ("questions", "REVIEW"), "reviewed": ("questions", "REVIEWED"), "recompute": ("upkeep", "RECOMPUTE"),
     "export-metrics": ("upkeep", "EXPORT_METRICS")}
-"""Every verb in the order of help, with the room and the name of its operation."""
-
-
-def operation(verb: str) -> Operation[Any, Any]:
-    """The operation of that verb, which is one of VERBS."""
-    room, name = VERBS[verb]
-    found: Operation[Any, Any] = getattr(importlib.import_module(f"{__name__}.{room}"), name)
-    return found
-
-
-def __getattr__(name: str) -> Any:
-    if name == "OPERATIONS":
-        return tuple(operation(verb) for verb in VERBS)
-    raise AttributeError(f"module {__name__} has no attribute {name}")
+"""Every verb in the order of help, with the room below this one and the name of its operation there."""
