@@ -10,15 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import timedelta
 
 from mainstay.kernel.catalog import Form
 from mainstay.kernel.counting import counter_query
-from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
 from mainstay.kernel.metadata import Metadata, read_metadata
-from mainstay.kernel.method import Method, Occurrences, RatioTimeslices, Timeslices, step_of
 from mainstay.kernel.objective import (
     AlertDeclaration,
     DataSource,
@@ -28,6 +25,7 @@ from mainstay.kernel.objective import (
     ObjectiveWindow,
     Service,
 )
+from mainstay.kernel.openslo_fields import METHODS, ratio_target, read_calendar, read_method, window_of
 from mainstay.kernel.ports import EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import (
     CalendarWindow,
@@ -35,9 +33,6 @@ from mainstay.kernel.quantity import (
     RollingWindow,
     Target,
     Window,
-    parse_duration,
-    parse_window,
-    zone_named,
 )
 from mainstay.kernel.reader import Reader
 from mainstay.slo.annotations import read_annotations
@@ -51,7 +46,6 @@ from mainstay.slo.queries import compared, events_that, read_conditions
 from mainstay.slo.sources import KINDS, read_details
 from mainstay.slo.spec import Journey, Step
 
-_METHODS = ("Occurrences", "Timeslices", "RatioTimeslices")
 _OPERATORS = {"lte": "<=", "gte": ">=", "lt": "<", "gt": ">"}
 _INDICATOR_FIELDS = ("thresholdMetric", "ratioMetric")
 
@@ -206,7 +200,7 @@ def read_slo(reader: Reader) -> Iterator[Objective | Journey | AlertDeclaration]
     description = spec.text("description", default="")
     service = spec.text("service", default="")
     windows = read_time_windows(spec)
-    method_name = spec.text("budgetingMethod", one_of=_METHODS, default="Occurrences")
+    method_name = spec.text("budgetingMethod", one_of=METHODS, default="Occurrences")
     policies, declared = read_policies_of(spec, meta.name)
     targets = spec.children("objectives", required=True)
     if spec.has("objectives") and not targets:
@@ -221,7 +215,7 @@ def read_slo(reader: Reader) -> Iterator[Objective | Journey | AlertDeclaration]
         comparison = _comparison(one)
         own = _indicator_of(one, Metadata(name, meta.origin), required=not spec.has("indicator")
                             and not spec.has("indicatorRef")) if composite else shared
-        method = _method(one, method_name)
+        method = read_method(one, method_name)
         weight = one.number("compositeWeight", minimum=0)
         one.done()
         indicator = _compared_with(own or shared, comparison, one)
@@ -322,37 +316,7 @@ def _target(one: Reader) -> Target | None:
         one.ignore("target")
         return one.target("targetPercent")
     one.ignore("targetPercent")
-    return one.parsed("target", _ratio_target)
-
-
-def _ratio_target(text: str) -> Target:
-    try:
-        ratio = Decimal(text)
-    except InvalidOperation:
-        raise InvalidInput(f'"{text}" is not a number', "write a ratio such as 0.999") from None
-    if not ratio.is_finite() or not 0 < ratio <= 1:
-        raise InvalidInput(f"target {text} is outside 0..1", f"write a ratio such as 0.999, or targetPercent: {text}")
-    return Target.percent(ratio.scaleb(2))
-
-
-def _slice_length(text: str) -> timedelta:
-    # A bare number counts minutes (OpenSLO, timeSliceWindow).
-    return parse_duration(f"{text}m" if text.isdigit() else text)
-
-
-def _method(one: Reader, name: str) -> Method:
-    length = one.parsed("timeSliceWindow", _slice_length, required=name != "Occurrences")
-    share = one.parsed("timeSliceTarget", _ratio_target, required=name == "Timeslices")
-    method: Method = Occurrences()
-    if length is not None and name == "RatioTimeslices":
-        method = RatioTimeslices(length)
-    elif length is not None and share is not None and name == "Timeslices":
-        method = Timeslices(length, share)
-    try:
-        step_of(method)
-    except InvalidInput as error:
-        one.report("invalid-value", error.message, error.way_out, "timeSliceWindow")
-    return method
+    return one.parsed("target", lambda text: ratio_target(text, "targetPercent"))
 
 
 # -- time windows -------------------------------------------------------------------------------------------------
@@ -375,12 +339,8 @@ def read_time_windows(spec: Reader) -> tuple[Window, ...]:
         rolling = one.flag("isRolling", default=calendar is None)
         if rolling and calendar is not None:
             one.report("one-of", f"{one.path} is rolling and has a calendar", "remove one of the two", "calendar")
-        zone, anchor = "UTC", None
-        if calendar is not None:
-            zone = calendar.parsed("timeZone", lambda text: str(zone_named(text))) or "UTC"
-            anchor = calendar.parsed("startTime", _wall_time)
-            calendar.done()
-        window = one.parsed("duration", lambda text, r=rolling, z=zone: _window(  # type: ignore[misc]
+        zone, anchor = read_calendar(calendar)
+        window = one.parsed("duration", lambda text, r=rolling, z=zone: window_of(  # type: ignore[misc]
             text, rolling=r, zone=z), required=True)
         one.done()
         match window:
@@ -397,23 +357,6 @@ def read_time_windows(spec: Reader) -> tuple[Window, ...]:
             case None:
                 pass
     return tuple(out)
-
-
-def _window(text: str, *, rolling: bool, zone: str) -> Window:
-    try:
-        return parse_window(text, rolling=rolling, zone=zone)
-    except InvalidInput as error:
-        if found := re.fullmatch(r"\s*(\d{1,2})m\s*", text):
-            raise InvalidInput(error.message, f"m is minutes: write {found[1]}M for months") from None
-        raise
-
-
-def _wall_time(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise InvalidInput(f'"{text}" is not a wall-clock time', 'write "2026-01-01 00:00:00"') from None
-    return moment.replace(tzinfo=None)
 
 
 FORMS = (

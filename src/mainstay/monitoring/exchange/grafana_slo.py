@@ -16,13 +16,14 @@ from decimal import Decimal
 from mainstay.kernel.counting import counter_query
 from mainstay.kernel.document import Document, Node
 from mainstay.kernel.objective import Indicator, IndicatorType, Objective, ObjectiveWindow
+from mainstay.kernel.openslo_fields import ratio_target
 from mainstay.kernel.ports import GaugeQuery, PromQuery
 from mainstay.kernel.quantity import RollingWindow, parse_window
 from mainstay.kernel.reader import Reader
 from mainstay.monitoring.exchange.alert_groups import Rung, Severity
 from mainstay.monitoring.exchange.form import Bundle, Taken
 from mainstay.monitoring.exchange.promql import WINDOW, counted, quotient
-from mainstay.monitoring.exchange.taking import Taking, catalog_name, ratio_target
+from mainstay.monitoring.exchange.taking import Taking, catalog_name
 from mainstay.monitoring.spec import Alerting, Extra
 
 BURNS = (Rung("page", timedelta(hours=1), factor=Decimal("14.4")), Rung("page", timedelta(hours=6), factor=Decimal(6)),

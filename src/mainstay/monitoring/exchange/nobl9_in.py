@@ -25,6 +25,7 @@ from mainstay.kernel.objective import (
     PrometheusDetails,
     Service,
 )
+from mainstay.kernel.openslo_fields import ratio_target
 from mainstay.kernel.ports import GaugeQuery, PromQuery
 from mainstay.kernel.quantity import Target, Window, parse_duration
 from mainstay.kernel.reader import Reader
@@ -32,7 +33,7 @@ from mainstay.monitoring.exchange.alert_groups import Policy, Rung, Severity, al
 from mainstay.monitoring.exchange.form import Bundle, Composition, Taken
 from mainstay.monitoring.exchange.openslo_in import OPERATORS
 from mainstay.monitoring.exchange.openslo_v1alpha import SLICE, read_window
-from mainstay.monitoring.exchange.taking import Taking, catalog_name, ratio_target, text_at
+from mainstay.monitoring.exchange.taking import Taking, catalog_name, text_at
 
 API = "n9/v1alpha"
 PROMQL = ("promql",)

@@ -15,8 +15,6 @@ from datetime import datetime, timedelta
 
 from mainstay.kernel.counting import counter_query
 from mainstay.kernel.document import Document
-from mainstay.kernel.errors import InvalidInput
-from mainstay.kernel.method import Method, Occurrences, RatioTimeslices, Timeslices, step_of
 from mainstay.kernel.objective import (
     DataSource,
     Indicator,
@@ -26,23 +24,20 @@ from mainstay.kernel.objective import (
     PrometheusDetails,
     Service,
 )
+from mainstay.kernel.openslo_fields import METHODS, ratio_target, read_calendar, read_method, window_of
 from mainstay.kernel.ports import GaugeQuery, PromQuery
 from mainstay.kernel.quantity import (
     CalendarWindow,
     RollingWindow,
     Target,
     Window,
-    parse_duration,
-    parse_window,
-    zone_named,
 )
 from mainstay.kernel.reader import Reader
 from mainstay.monitoring.exchange.form import Bundle, Composition, Taken
 from mainstay.monitoring.exchange.openslo_alerts_in import Policies
-from mainstay.monitoring.exchange.taking import Taking, catalog_name, ratio_target, text_at
+from mainstay.monitoring.exchange.taking import Taking, catalog_name, text_at
 
 OPERATORS = {"lte": "<=", "gte": ">=", "lt": "<", "gt": ">"}
-METHODS = ("Occurrences", "Timeslices", "RatioTimeslices")
 PROMETHEUS = ("prometheus", "thanos", "mimir", "victoriametrics")
 
 
@@ -369,7 +364,7 @@ def _objective(one: Reader, name: str, shared: _Shared, read: _Read) -> Objectiv
     indicator = shared.indicator
     if shared.composite:
         indicator = _indicator_of(one, name, read, required=shared.indicator is None) or indicator
-    method = _method(one, shared.method)
+    method = read_method(one, shared.method)
     weight = one.number("compositeWeight", minimum=0)
     if read.dialect is V2:
         read.taking.lose(one, "labels", "an objective of several keeps the labels of the whole")
@@ -452,26 +447,6 @@ def _target(one: Reader) -> Target | None:
     return one.target("targetPercent") if one.has("targetPercent") else one.parsed("target", ratio_target)
 
 
-def _method(one: Reader, name: str) -> Method:
-    length = one.parsed("timeSliceWindow", slice_length, required=name != "Occurrences")
-    share = one.parsed("timeSliceTarget", ratio_target, required=name == "Timeslices")
-    method: Method = Occurrences()
-    if length is not None and name == "RatioTimeslices":
-        method = RatioTimeslices(length)
-    elif length is not None and share is not None and name == "Timeslices":
-        method = Timeslices(length, share)
-    try:
-        step_of(method)
-    except InvalidInput as error:
-        one.report("invalid-value", error.message, error.way_out, "timeSliceWindow")
-    return method
-
-
-def slice_length(text: str) -> timedelta:
-    """`5m`, or a bare number of minutes (OpenSLO, `timeSliceWindow`)."""
-    return parse_duration(f"{text}m" if text.isdigit() else text)
-
-
 def _windows(spec: Reader) -> tuple[Window, ...]:
     out: list[Window] = []
     written = spec.children("timeWindow")
@@ -488,7 +463,7 @@ def _windows(spec: Reader) -> tuple[Window, ...]:
         if rolling and calendar is not None:
             one.report("one-of", f"{one.path} is rolling and has a calendar", "remove one of the two", "calendar")
         zone, anchor = read_calendar(calendar)
-        window = one.parsed("duration", lambda text, r=rolling, z=zone: _window(  # type: ignore[misc]
+        window = one.parsed("duration", lambda text, r=rolling, z=zone: window_of(  # type: ignore[misc]
             text, rolling=r, zone=z), required=True)
         one.done()
         if window is not None:
@@ -496,37 +471,6 @@ def _windows(spec: Reader) -> tuple[Window, ...]:
     return tuple(out)
 
 
-def read_calendar(calendar: Reader | None) -> tuple[str, datetime | None]:
-    """A calendar's zone and the wall-clock time its periods start at."""
-    if calendar is None:
-        return "UTC", None
-    zone = calendar.parsed("timeZone", lambda text: str(zone_named(text))) or "UTC"
-    anchor = calendar.parsed("startTime", wall_time)
-    calendar.done()
-    return zone, anchor
-
-
 def replace_anchor(window: Window, zone: str, anchor: datetime | None) -> Window:
     """A calendar window with its start; any other as it is."""
     return CalendarWindow(window.period, zone, window.periods, anchor) if isinstance(window, CalendarWindow) else window
-
-
-def wall_time(text: str) -> datetime:
-    """`2022-01-01 12:00:00` as a wall-clock time without zone.
-
-    Raises:
-        InvalidInput: not one.
-    """
-    try:
-        return datetime.fromisoformat(text.strip()).replace(tzinfo=None)
-    except ValueError:
-        raise InvalidInput(f'"{text}" is not a wall-clock time', 'write "2026-01-01 00:00:00"') from None
-
-
-def _window(text: str, *, rolling: bool, zone: str) -> Window:
-    try:
-        return parse_window(text, rolling=rolling, zone=zone)
-    except InvalidInput as error:
-        if found := re.fullmatch(r"\s*(\d{1,2})m\s*", text):
-            raise InvalidInput(error.message, f"m is minutes: write {found[1]}M for months") from None
-        raise

@@ -13,12 +13,13 @@ from mainstay.kernel.counting import counter_query
 from mainstay.kernel.document import Document
 from mainstay.kernel.method import Method, Occurrences, Timeslices
 from mainstay.kernel.objective import DataSource, Indicator, IndicatorType, Objective, ObjectiveWindow, Service
+from mainstay.kernel.openslo_fields import ratio_target, read_calendar
 from mainstay.kernel.ports import GaugeQuery
 from mainstay.kernel.quantity import CalendarWindow, Period, RollingWindow, Window
 from mainstay.kernel.reader import Reader
 from mainstay.monitoring.exchange.form import Bundle, Taken
-from mainstay.monitoring.exchange.openslo_in import OPERATORS, PROMETHEUS, read_calendar
-from mainstay.monitoring.exchange.taking import Taking, catalog_name, ratio_target, text_at
+from mainstay.monitoring.exchange.openslo_in import OPERATORS, PROMETHEUS
+from mainstay.monitoring.exchange.taking import Taking, catalog_name, text_at
 
 API = "openslo/v1alpha"
 UNITS = {"Second": None, "Minute": None, "Hour": None, "Day": Period.DAY, "Week": Period.WEEK, "Month": Period.MONTH,

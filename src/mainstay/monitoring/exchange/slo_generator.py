@@ -23,6 +23,7 @@ from mainstay.kernel.objective import (
     PrometheusDetails,
     Service,
 )
+from mainstay.kernel.openslo_fields import ratio_target
 from mainstay.kernel.ports import GaugeQuery, PromQuery
 from mainstay.kernel.quantity import RollingWindow, format_duration, plain
 from mainstay.kernel.reader import Reader
@@ -39,7 +40,7 @@ from mainstay.monitoring.exchange.promql import (
 )
 from mainstay.monitoring.exchange.reading import Queries, Wanted, grouped, passed_over, takes_tier
 from mainstay.monitoring.exchange.said import rolling_length, unsaid, unsaid_alerting
-from mainstay.monitoring.exchange.taking import Taking, catalog_name, has_at, ratio_target, spends, text_at
+from mainstay.monitoring.exchange.taking import Taking, catalog_name, has_at, spends, text_at
 from mainstay.monitoring.exchange.yaml_out import Value, kept, yaml_file
 from mainstay.monitoring.spec import Alerting, alerting_of
 from mainstay.stats.budget import TIERS, Tier, burn_alerts

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from mainstay.kernel.document import Document
-from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, Position
-from mainstay.kernel.quantity import CalendarWindow, Period, RollingWindow, Target, Window
+from mainstay.kernel.quantity import CalendarWindow, Period, RollingWindow, Window
 from mainstay.kernel.reader import Reader
 from mainstay.monitoring.exchange.form import Bundle, Loss, Taken
 
@@ -77,21 +76,6 @@ def text_at(document: Document, *path: str) -> str:
 def has_at(document: Document, key: str) -> bool:
     """Whether the document's root has the key."""
     return isinstance(document.root.value, dict) and key in document.root.value
-
-
-def ratio_target(text: str) -> Target:
-    """`0.999` as a target.
-
-    Raises:
-        InvalidInput: not a number above 0 and at most 1.
-    """
-    try:
-        ratio = Decimal(text)
-    except InvalidOperation:
-        raise InvalidInput(f'"{text}" is not a number', "write a ratio such as 0.999") from None
-    if not ratio.is_finite() or not 0 < ratio <= 1:
-        raise InvalidInput(f"target {text} is outside 0..1", "write a ratio such as 0.999")
-    return Target.percent(ratio.scaleb(2))
 
 
 _DAYS = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 30, Period.QUARTER: 90, Period.YEAR: 365}
