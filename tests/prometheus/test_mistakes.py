@@ -192,10 +192,12 @@ def test_a_wait_may_be_named_as_a_date() -> None:
     assert found.series.total_sum == 30
 
 
-@pytest.mark.parametrize("named", ["20", format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)])
-def test_waiting_is_by_the_clock_that_was_handed_in(named: str) -> None:
+@pytest.mark.parametrize("seconds", [20, 86_400])
+def test_waiting_is_by_the_clock_that_was_handed_in(seconds: int) -> None:
     # A date is read by the server's own clock; the wall clock that a report in the past is handed is another.
-    clock, seconds = FakeClock(datetime(2025, 3, 1, 1, tzinfo=UTC)), 20 if named == "20" else 86_400
+    clock = FakeClock(datetime(2025, 3, 1, 1, tzinfo=UTC))
+    tomorrow = format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)
+    named = tomorrow if seconds == 86_400 else str(seconds)
     busy = FakeAnswer(b"", 429, {"Retry-After": named})
     with fake_prometheus(busy, values("10", "10", "10"), EMPTY) as fake, PrometheusSource(
             PrometheusSettings(fake.url, timeout=100_000, at_once=1), clock) as source:
