@@ -77,3 +77,16 @@ def test_anything_in_any_field_ends_in_findings_or_in_a_sound_catalog(name, data
     for one in FORMATS:
         if one.write is not None:
             one.write(taken.bundle)
+
+
+@pytest.mark.parametrize(("name", "field"), [("sloth", "sloPeriod"), ("pyrra", "window")])
+def test_a_window_of_broken_slots_is_refused_where_it_stands(name, field):
+    trees = [yaml.safe_load(text) for text in _WHOLE[name]]
+    spec = next(tree["spec"] for tree in trees if field in tree.get("spec", {}))
+    spec[field] = "7m"
+    known = format_named(name)
+    documents, _ = read_documents("\n---\n".join(json.dumps(tree) for tree in trees), "given.yaml")
+
+    found = errors_of(known.read([one for one in documents if known.fits(one)]).findings)
+
+    assert any("five-minute slots" in one.message for one in found)

@@ -14,7 +14,7 @@ from mainstay.kernel.document import Document
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.objective import Objective, ObjectiveWindow
 from mainstay.kernel.ports import PromQuery
-from mainstay.kernel.quantity import RollingWindow, Target, parse_duration, plain, short_duration
+from mainstay.kernel.quantity import SLOT, RollingWindow, Target, parse_duration, plain, short_duration
 from mainstay.kernel.reader import Reader
 from mainstay.monitoring.exchange.form import Bundle, Format, Given, Taken
 from mainstay.monitoring.exchange.promql import Selector, go_duration, mistake_in, selector_of
@@ -106,8 +106,10 @@ def _target(text: str) -> Target:
 
 def _duration(text: str) -> timedelta:
     # Prometheus has years, which nothing else here has.
-    return parse_duration(f"{int(text[:-1]) * 365}d") if text.endswith("y") and text[:-1].isdigit() \
-        else parse_duration(text)
+    length = parse_duration(f"{int(text[:-1]) * 365}d" if text.endswith("y") and text[:-1].isdigit() else text)
+    if length % timedelta(seconds=SLOT):
+        raise InvalidInput(f'window "{text}" is not a whole number of five-minute slots', "write 7d, 4w …")
+    return length
 
 
 def _propagated(taking: Taking, meta: Reader, key: str) -> dict[str, str]:

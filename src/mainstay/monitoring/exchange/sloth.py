@@ -14,7 +14,7 @@ from decimal import Decimal
 from mainstay.kernel.document import Document
 from mainstay.kernel.objective import Objective, ObjectiveWindow, Service
 from mainstay.kernel.ports import GaugeQuery, PromQuery
-from mainstay.kernel.quantity import RollingWindow, Target
+from mainstay.kernel.quantity import SLOT, RollingWindow, Target
 from mainstay.kernel.reader import Reader
 from mainstay.monitoring.exchange.form import Bundle, Format, Given, Taken
 from mainstay.monitoring.exchange.promql import counted, difference, go_duration, quotient, rates_as_counts, windowed
@@ -362,6 +362,9 @@ def _read_windows(reading: _Reading, documents: Sequence[Document]) -> None:
         if index:
             spec.report("several-periods", f"{TOOL} takes one period a run, and these files give several",
                         "import the SLOs of each period apart, with its AlertWindows file", "sloPeriod")
+        elif period is not None and period % timedelta(seconds=SLOT):
+            spec.report("invalid-value", f"{spec.field('sloPeriod')} is not a whole number of five-minute slots",
+                        "write 7d, 30d …", "sloPeriod")
         elif period is not None:
             reading.period = period
             reading.tiers = tiers
