@@ -17,6 +17,19 @@ from mainstay.kernel.reader import Reader
 METHODS = ("Occurrences", "Timeslices", "RatioTimeslices")
 
 
+def read_target(one: Reader) -> Target | None:
+    """The target of an objective, which stands either in `target` or in `targetPercent`."""
+    if one.has("target") == one.has("targetPercent"):
+        one.ignore("target", "targetPercent")
+        one.report("one-of", f"{one.path} needs target or targetPercent" + (", not both" if one.has("target") else ""),
+                   "write target: 0.999 or targetPercent: 99.9")
+        return None
+    one.ignore("target", "targetPercent")
+    if one.has("targetPercent"):
+        return one.target("targetPercent")
+    return one.parsed("target", lambda text: ratio_target(text, "targetPercent"))
+
+
 def ratio_target(text: str, percent: str = "") -> Target:
     """`0.999` as a target.
 

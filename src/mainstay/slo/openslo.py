@@ -25,13 +25,12 @@ from mainstay.kernel.objective import (
     ObjectiveWindow,
     Service,
 )
-from mainstay.kernel.openslo_fields import METHODS, ratio_target, read_calendar, read_method, window_of
+from mainstay.kernel.openslo_fields import METHODS, read_calendar, read_method, read_target, window_of
 from mainstay.kernel.ports import EventQuery, GaugeQuery, PromQuery
 from mainstay.kernel.quantity import (
     CalendarWindow,
     RequestWindow,
     RollingWindow,
-    Target,
     Window,
 )
 from mainstay.kernel.reader import Reader
@@ -211,7 +210,7 @@ def read_slo(reader: Reader) -> Iterator[Objective | Journey | AlertDeclaration]
     names = _objective_names(meta.name, targets)
     for name, one in zip(names, targets, strict=True):
         title = one.text("displayName", default="") or meta.title
-        target = _target(one)
+        target = read_target(one)
         comparison = _comparison(one)
         own = _indicator_of(one, Metadata(name, meta.origin), required=not spec.has("indicator")
                             and not spec.has("indicatorRef")) if composite else shared
@@ -304,19 +303,6 @@ def _compared_with(indicator: Indicator | str | None, comparison: tuple[str, flo
                 one.warn("not-compared", f"{one.field(key)} does nothing: a ratio metric is compared with nothing",
                      f"remove {key}; it belongs to a thresholdMetric", key)
     return indicator
-
-
-def _target(one: Reader) -> Target | None:
-    if one.has("target") == one.has("targetPercent"):
-        one.ignore("target", "targetPercent")
-        one.report("one-of", f"{one.path} needs target or targetPercent" + (", not both" if one.has("target") else ""),
-                   "write target: 0.999 or targetPercent: 99.9")
-        return None
-    if one.has("targetPercent"):
-        one.ignore("target")
-        return one.target("targetPercent")
-    one.ignore("targetPercent")
-    return one.parsed("target", lambda text: ratio_target(text, "targetPercent"))
 
 
 # -- time windows -------------------------------------------------------------------------------------------------

@@ -134,19 +134,17 @@ class Clockwork(threading.Thread):
         announce_work(self.world)
         enforced = enforce(replace(self.world, actor="system"), EnforceRequest(stale_ok=True)) \
             if self.world.catalog.of(Objective) else None
-        if enforced is not None:
-            self._judge_alerts(enforced.problems)
+        problems = enforced.problems if enforced is not None else {}
+        self._judge_alerts(problems)
         react(self.world)
         self._notify()
         if enforced is not None:
             found = report(self.world, ReportRequest(offline=True))
             # The report asks no source again, so it cannot know which of them did not answer a moment ago.
             self.latest = replace(found, objectives=tuple(
-                replace(one, stale=True, warnings=(*one.warnings, enforced.problems[one.name]))
-                if one.name in enforced.problems else one for one in found.objectives))
+                replace(one, stale=True, warnings=(*one.warnings, problems[one.name]))
+                if one.name in problems else one for one in found.objectives))
         else:
-            self._judge_alerts({})
-            react(self.world)
             self.latest = Report(self.world.clock.now(), ())
         self.problem, self.evaluations = "", self.evaluations + 1
         self.feed.publish("slo")

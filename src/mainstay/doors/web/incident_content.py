@@ -24,7 +24,6 @@ from mainstay.doors.web.slo_pages import Choice
 from mainstay.incident import diagnosis
 from mainstay.incident.engine import ROLES
 from mainstay.incident.lifecycle import STATUSES, Phase, Status
-from mainstay.incident.operations import VERBS
 from mainstay.incident.operations.acting import ACK, NOTE, RESOLVE, ROLE, STATUS, UPDATE
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.diagnose import DIAGNOSE, declared
@@ -149,7 +148,7 @@ def incident_page(world: World, query: PageQuery) -> IncidentPage:
         people=tuple(person.name for person in world.catalog.of(Person)), found=_found(facts),
         alerts=_alerts(desk_of(world).state.alerts_of(one.id)), timeline=_timeline(facts),
         merged_into=one.merged_into,
-        post_mortem=f"incident/postmortem?name={quote(one.id)}" if over and "postmortem" in VERBS else "",
+        post_mortem=f"incident/postmortem?name={quote(one.id)}" if over else "",
         dashboards=tuple(url for known in declared(world, one.services) for url in known.dashboards))
 
 

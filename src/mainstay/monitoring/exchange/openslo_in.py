@@ -24,12 +24,11 @@ from mainstay.kernel.objective import (
     PrometheusDetails,
     Service,
 )
-from mainstay.kernel.openslo_fields import METHODS, ratio_target, read_calendar, read_method, window_of
+from mainstay.kernel.openslo_fields import METHODS, read_calendar, read_method, read_target, window_of
 from mainstay.kernel.ports import GaugeQuery, PromQuery
 from mainstay.kernel.quantity import (
     CalendarWindow,
     RollingWindow,
-    Target,
     Window,
 )
 from mainstay.kernel.reader import Reader
@@ -359,7 +358,7 @@ def _name(base: str, targets: Sequence[Reader], index: int) -> str:
 
 def _objective(one: Reader, name: str, shared: _Shared, read: _Read) -> Objective | None:
     title = one.text("displayName", default="") or shared.head.title
-    target = _target(one)
+    target = read_target(one)
     operator, value = one.text("op", one_of=tuple(OPERATORS)), one.number("value")
     indicator = shared.indicator
     if shared.composite:
@@ -435,16 +434,6 @@ def _referred(reader: Reader, reference: str, read: _Read) -> Indicator | None:
         del read.taking.findings[known[0]:], read.taking.losses[known[1]:]
     found.path = "again"
     return made
-
-
-def _target(one: Reader) -> Target | None:
-    if one.has("target") == one.has("targetPercent"):
-        one.ignore("target", "targetPercent")
-        one.report("one-of", f"{one.path} needs target or targetPercent" + (", not both" if one.has("target") else ""),
-                   "write target: 0.999 or targetPercent: 99.9")
-        return None
-    one.ignore("target", "targetPercent")
-    return one.target("targetPercent") if one.has("targetPercent") else one.parsed("target", ratio_target)
 
 
 def _windows(spec: Reader) -> tuple[Window, ...]:
