@@ -10,6 +10,7 @@ from typing import Protocol
 from mainstay.kernel.alert_history import AlertHistory, AlertPlace, no_alert_history
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.faults import Injector, NoFaults
 from mainstay.kernel.finding import Finding
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.people import Nobody, Notifier, Responders
@@ -468,6 +469,7 @@ class World:
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
         progress: called with a sentence during long work; doors decide whether to show it.
         texts: whole files, such as rules and metric pages.
+        injector: every way to put faults into this host, opened when the first one asks.
         scopes: what the actor may do (`read`, `write`, `approve`), for operations that show some people more than
             others; nothing unless a door says so.
     """
@@ -491,4 +493,5 @@ class World:
     catalog_at: Callable[[str], Catalog] = no_other_catalog
     texts: Texts = field(default_factory=NoTexts)
     scopes: frozenset[str] = frozenset()
+    injector: Callable[[], Injector] = NoFaults
 

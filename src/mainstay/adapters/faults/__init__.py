@@ -1,0 +1,1 @@
+"""Mechanisms that put faults into this host, and whoever takes them out again."""

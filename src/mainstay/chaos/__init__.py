@@ -1,0 +1,1 @@
+"""Faults that always come out again, and verdicts that can be believed."""
