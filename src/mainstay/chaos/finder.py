@@ -110,10 +110,11 @@ class Found:
     unsure: int = 0
 
 
-def find(suspects: Sequence[Suspect], trial: Trial, belief: Belief = Belief()) -> Found:  # noqa: B008  (it is frozen)
+def find(suspects: Sequence[Suspect], trial: Trial, belief: Belief = Belief()) -> Found:
     """The fewest and weakest of the suspects that still break the promise.
 
-    Source: delta debugging is ddmin of Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002.
+    Source: delta debugging is ddmin of Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input",
+        2002.
     """
     asked = _Asked(trial, belief)
     every = {one.name: one.strongest for one in suspects}

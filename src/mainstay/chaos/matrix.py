@@ -125,9 +125,9 @@ def reach(workloads: Iterable[Workload]) -> dict[str, frozenset[str]]:
     """For each workload everything that it needs, also through others; circles are fine."""
     direct = {one.name: frozenset(each.name for each in one.dependencies) for one in workloads}
     out = {}
-    for name in direct:
+    for name, needs in direct.items():
         found: set[str] = set()
-        ahead = set(direct[name])
+        ahead = set(needs)
         while ahead:
             one = ahead.pop()
             if one not in found:
@@ -201,7 +201,7 @@ def judge(asked: Asked, seen: Seen) -> Cell:
 
 
 class _Tally(NamedTuple):
-    count: int
+    requests: int
     failed: int
     waiting: int
     marked: int
@@ -209,7 +209,7 @@ class _Tally(NamedTuple):
 
     @property
     def errors(self) -> tuple[float, float]:
-        return self.failed, self.count
+        return self.failed, self.requests
 
 
 def _tally(answers: Sequence[Answer], standards: Standards) -> _Tally:
@@ -222,27 +222,27 @@ def _verdict(asked: Asked, both: tuple[_Tally, _Tally], slower: Sequence[Interva
              recovered: bool | None) -> tuple[str, str]:
     (before, during), standards, z = both, asked.standards, _z(asked.standards.level)
     more = newcombe(during.errors, before.errors, z)
-    waits = newcombe((during.waiting, during.count), (before.waiting, before.count), z)
+    waits = newcombe((during.waiting, during.requests), (before.waiting, before.requests), z)
     if recovered is False:
         return CASCADES, "requests go on failing after the dependency is well again"
     if more.low > 0 and not asked.direct:
-        return CASCADES, f"{during.failed} of {during.count} requests fail though it does not call " \
-                         f"{asked.case[0].dependency} itself"
+        names = " or ".join(one.dependency for one in asked.case)
+        return CASCADES, f"{during.failed} of {during.requests} requests fail though it does not call {names} itself"
     if waits.low > standards.waiting:
-        return HANGS, f"{during.waiting} of {during.count} callers waited longer than {standards.fast:g} s for nothing"
+        longer = f"longer than {standards.fast:g} s"
+        return HANGS, f"{during.waiting} of {during.requests} callers waited {longer} for nothing"
     promised = asked.contract.errors if asked.contract is not None and asked.contract.verdict == DEGRADED else 0.0
-    if more.low > 0 and wilson(during.failed, during.count, z).low > promised:
-        typical = quantile(during.ordered, 0.5)
-        return FAILS_FAST, f"{during.failed} of {during.count} requests are refused, half of all answers within " \
-                           f"{typical * 1000:.0f} ms"
+    if more.low > 0 and wilson(during.failed, during.requests, z).low > promised:
+        half = f"half of all answers within {quantile(during.ordered, 0.5) * 1000:.0f} ms"
+        return FAILS_FAST, f"{during.failed} of {during.requests} requests are refused, {half}"
     if more.low > 0:
-        return DEGRADED, f"{during.failed} of {during.count} requests fail, as few as were promised"
-    if newcombe((during.marked, during.count), (before.marked, before.count), z).low > 0:
-        return DEGRADED, f"{during.marked} of {during.count} answers say that something is missing"
+        return DEGRADED, f"{during.failed} of {during.requests} requests fail, as few as were promised"
+    if newcombe((during.marked, during.requests), (before.marked, before.requests), z).low > 0:
+        return DEGRADED, f"{during.marked} of {during.requests} answers say that something is missing"
     for share, ratio in zip(_QUANTILES, slower, strict=True):
         if ratio.low > standards.slowdown:
             return DEGRADED, f"the {share * 100:g}th percentile is at least {ratio.low:.1f} times as long"
-    return UNAFFECTED, f"no more errors and no slower, as far as {during.count} requests can tell"
+    return UNAFFECTED, f"no more errors and no slower, as far as {during.requests} requests can tell"
 
 
 def _held(cell: Cell, contract: Contract | None, slower: Sequence[Interval]) -> Cell:
@@ -263,7 +263,7 @@ def _held(cell: Cell, contract: Contract | None, slower: Sequence[Interval]) -> 
         broken.append(f"at least {worst:.1f} times as slow, and {contract.slowdown:g} was promised")
     if broken:
         return _with(cell, "broken", "; ".join(broken))
-    sure = cell.errors.high <= contract.errors or cell.more_errors is not None and cell.more_errors.value <= 0
+    sure = cell.errors.high <= contract.errors or (cell.more_errors is not None and cell.more_errors.value <= 0)
     if contract.slowdown is not None:
         # The 90th percentile decides what is kept: of so few requests nobody knows the top of the 99th.
         sure = sure and slower[1].high <= contract.slowdown

@@ -53,8 +53,9 @@ def time_out(caller: str, callee: str, healthy: Sequence[Answer]) -> Advice | No
     sure = math.isfinite(bound.high)
     longest = bound.high if sure else ordered[-1]
     value = _round_up(longest * (1 + MARGIN))
-    source = f"the 99.9th percentile is at most {_ms(longest)} (95 % sure, {len(ordered)} calls)" if sure else \
-        f"the slowest of {len(ordered)} calls took {_ms(longest)}; {needed} are needed to be sure of the 99.9th percentile"
+    calls = f"{len(ordered)} calls"
+    source = f"the 99.9th percentile is at most {_ms(longest)} (95 % sure, {calls})" if sure else \
+        f"the slowest of {calls} took {_ms(longest)}; {needed} are needed to be sure of the 99.9th percentile"
     return Advice(f"time-out of {caller} for {callee}", value, "s",
                   f"{source}; × {1 + MARGIN:g} = {_ms(longest * (1 + MARGIN))}, rounded up to {_ms(value)}", sure)
 
@@ -71,11 +72,13 @@ def breaker_threshold(caller: str, callee: str, healthy: Sequence[Answer], windo
     count = next(least for least in range(1, window + 2) if binomial_tail(window, least, base.high) <= FALSE_OPEN)
     if count > window:
         return Advice(f"breaker of {caller} for {callee}", 1.0, "share",
-                      f"{failed} of {len(healthy)} healthy calls fail: a breaker cannot tell trouble from that", sure=False)
+                      f"{failed} of {len(healthy)} healthy calls fail: a breaker cannot tell trouble from that",
+                      sure=False)
+    chance = f"{binomial_tail(window, count, base.high):.1g} of the windows (at most {FALSE_OPEN:g})"
     return Advice(
         f"breaker of {caller} for {callee}", count / window, "share",
-        f"{failed} of {len(healthy)} healthy calls fail, at most {base.high * 100:.2g} %; of {window} calls {count} or more "
-        f"then fail by chance in {binomial_tail(window, count, base.high):.1g} of the windows (at most {FALSE_OPEN:g})",
+        f"{failed} of {len(healthy)} healthy calls fail, at most {base.high * 100:.2g} %; of {window} calls {count} or "
+        f"more then fail by chance in {chance}",
         sure=len(healthy) >= window)
 
 
@@ -89,7 +92,8 @@ def places(caller: str, callee: str, healthy: Sequence[Answer], rate: float) -> 
         return None
     value = max(1, math.ceil(rate * limit.value))
     return Advice(f"bulkhead of {caller} for {callee}", float(value), "calls",
-                  f"{rate:g} calls a second × {_ms(limit.value)} time-out = {rate * limit.value:.3g}, rounded up", limit.sure)
+                  f"{rate:g} calls a second × {_ms(limit.value)} time-out = {rate * limit.value:.3g}, rounded up",
+                  limit.sure)
 
 
 def typical(healthy: Sequence[Answer]) -> float | None:

@@ -65,7 +65,7 @@ def _over(above: float, below: float) -> float:
 
 
 def _cumulative(count: int, share: float) -> list[float]:
-    """P(B <= k) for k = 0 … count - 1 … of a binomial distribution, summed from logarithms so that nothing underflows."""
+    """P(B <= k) for k from 0 to count of a binomial distribution; from logarithms, so that nothing underflows."""
     up, down = math.log(share), math.log1p(-share)
     running, out = 0.0, []
     for hits in range(count + 1):
