@@ -163,17 +163,18 @@ def _row(data: Mapping[str, Any]) -> Row:
 
 _MODES: Mapping[str, str] = {
     "down": "Nothing listens, or nothing arrives. A call fails at once or when its time-out is over.",
-    "slow": "It answers, but late. Callers hold on to threads and connections meanwhile; this breaks more than a failure.",
+    "slow": "It answers, but late. Callers hold threads and connections meanwhile; this breaks more than a failure.",
     "errors": "It answers, and says that it could not. Retries of every caller make its day worse.",
     "resets": "Connections are cut. Pools hand out dead connections until they notice.",
-    "corrupt": "It answers with success and nonsense. Whoever trusts it passes the nonsense on or falls over it.",
+    "corrupt": "It answers with success and nonsense. Whoever trusts it hands the nonsense on or falls over it.",
 }
 
 _HELPS: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("down", HANGS): ("a time-out of the call well below the caller's own", "a breaker, so that only the first calls wait"),
+    ("down", HANGS): ("a time-out of the call well below the caller's own",
+                      "a breaker, so that only the first calls wait"),
     ("down", FAILS_FAST): ("an answer without it: from a cache, a default, or with that part left out",),
-    ("slow", HANGS): ("a time-out from the healthy calls, not from patience", "a bulkhead, so that waiting calls do not "
-                      "take every thread"),
+    ("slow", HANGS): ("a time-out from the healthy calls, not from patience",
+                      "a bulkhead, so that waiting calls do not take every thread"),
     ("slow", DEGRADED): ("a hedged second call for reads", "a time-out near the healthy 99.9th percentile"),
     ("slow", FAILS_FAST): ("an answer without it once the time-out is over",),
     ("errors", HANGS): ("a retry budget: retries of everybody add up", "a deadline over all tries together"),
@@ -185,8 +186,9 @@ _HELPS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("corrupt", DEGRADED): ("answers are checked before they are kept in a cache",),
 }
 
-_CASCADES = ("the workload in between answers without the dependency, or refuses at once with a status that callers know",
-             "callers do not retry what a retry cannot help", "work is shed when queues grow, so that it ends by itself")
+_CASCADES = ("the workload in between answers without the dependency, or refuses at once with a status callers know",
+             "callers do not retry what a retry cannot help",
+             "work is shed when queues grow, so that it ends by itself")
 
 
 def meaning(mode: str) -> str:

@@ -71,8 +71,9 @@ class Driver:
 
     def __enter__(self) -> Self:
         self._began, self._began_at = self._clock.monotonic(), self._clock.now()
-        self._senders = [threading.Thread(target=self._send, args=(index,), name=f"mainstay-driver-{index}", daemon=True)
-                         for index in range(len(self._requests))]
+        self._senders = [
+            threading.Thread(target=self._send, args=(index,), name=f"mainstay-driver-{index}", daemon=True)
+            for index in range(len(self._requests))]
         for one in self._senders:
             one.start()
         return self
