@@ -60,6 +60,7 @@ class MatrixRequest:
     """Which troubles, for how long, and how they are watched."""
 
     workload: tuple[str, ...] = arg("only of this workload's dependencies", (), value="NAME")
+    dependency: tuple[str, ...] = arg("only this dependency", (), value="NAME")
     modes: tuple[str, ...] = arg("only this kind of trouble", MODES, value="MODE")
     pairs: bool = arg("every two dependencies in trouble at once, too", False)
     duration: str = arg("how long each trouble lasts", "5s", value="DURATION")
@@ -122,8 +123,9 @@ def matrix(world: World, request: MatrixRequest) -> Matrix:
     if not wanted:
         raise InvalidInput("no workload that is open to experiments declares a dependency",
                            "write dependencies: and experiments: true in a Workload")
-    todo = cases(wanted, request.modes or MODES, pairs=request.pairs)
-    watched = tuple(_watched(world, wanted, asked))
+    todo = tuple(case for case in cases(wanted, request.modes or MODES, pairs=request.pairs)
+                 if not request.dependency or {one.dependency for one in case} <= _known(request.dependency, wanted))
+    watched = tuple(_watched(world, todo, asked))
     if not watched:
         raise InvalidInput("no workload that needs the dependencies can be asked anything",
                            "write address: and requests: (or health:) in the Workloads that callers use")
@@ -173,10 +175,24 @@ def _read(request: MatrixRequest) -> _Asked:
                   Standards(patience=seconds["patience"], fast=min(0.5, seconds["patience"] / 2)))
 
 
-def _watched(world: World, wanted: Sequence[Workload], asked: _Asked) -> Iterator[Driven]:
+def _known(names: Sequence[str], wanted: Sequence[Workload]) -> set[str]:
+    """The dependencies of these names.
+
+    Raises:
+        NotFound: no workload that is asked about declares one of them.
+    """
+    known = sorted({each.name for one in wanted for each in one.dependencies})
+    for name in names:
+        if name not in known:
+            raise NotFound(f'no workload declares a dependency "{name}"{did_you_mean(name, known)}',
+                           "known: " + ", ".join(known))
+    return set(names)
+
+
+def _watched(world: World, todo: Sequence[Case], asked: _Asked) -> Iterator[Driven]:
     """Requests of every workload that needs, itself or through others, one of the dependencies, and of these: what
     they take while all is well is what time-outs come from."""
-    troubled = {each.name for one in wanted for each in one.dependencies}
+    troubled = {one.dependency for case in todo for one in case}
     needs = reach(world.catalog.of(Workload))
     for one in world.catalog.of(Workload):
         if needs[one.name] & troubled or one.name in troubled:
