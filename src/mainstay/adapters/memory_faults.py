@@ -120,6 +120,14 @@ class MemoryProber:
                 return Heard(None, "a system in memory answers no queries and no calls")
 
 
+    def lacks(self, question: Ask) -> tuple[str, str]:
+        """Queries and calls."""
+        return ("", "") if not isinstance(question, QueryAsk | CallAsk) else ("a system in memory answers none", "")
+
+    def give_up(self) -> None:
+        """Nothing runs."""
+
+
 class MemoryInjection:
     """A fault in the system in memory."""
 

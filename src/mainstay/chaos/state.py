@@ -158,6 +158,8 @@ def after(run: Run, fact: Fact | NewFact) -> Run:
     """The run after one more fact of it."""
     if fact.kind == "chaos.accepted":
         return _accepted(fact)
+    if run.ended is not None:
+        return run  # it was closed by somebody else too: the first end counts
     event = fact.kind.removeprefix("chaos.")
     run = replace(run, stage=next_stage(run.stage, event))
     data = fact.data

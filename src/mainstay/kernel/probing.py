@@ -10,18 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from mainstay.kernel.errors import NotAllowed
 from mainstay.kernel.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAsk:
-    """One request. It is heard as `{status, headers, body, seconds}`; the body is JSON where it is declared as that.
+    """One request. It is heard as `{status, headers, body, seconds}`.
 
     Args:
         url: whole, or a path such as `/healthz` at the address of `workload`.
         seconds: for all of it.
         verify: whether the server's certificate has to be a good one.
+        parsed: whether a body that is declared as JSON is heard as its value; else it is heard as text.
     """
 
     url: str
@@ -31,6 +31,7 @@ class HttpAsk:
     workload: Workload | None = None
     seconds: float = 5.0
     verify: bool = True
+    parsed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,14 @@ class Prober(Protocol):
         """The answer, within the question's time in all."""
         ...
 
+    def lacks(self, question: Ask) -> tuple[str, str]:
+        """What is missing here to ask it, and what would mend that; both empty when nothing is. Nothing is asked."""
+        ...
+
+    def give_up(self) -> None:
+        """End every program that was asked and still runs."""
+        ...
+
 
 class NoProber:
     """A world that can ask nothing."""
@@ -113,8 +122,9 @@ class NoProber:
         """
         raise AssertionError(f"this world was made without a way to ask {question}")
 
+    def lacks(self, question: Ask) -> tuple[str, str]:  # noqa: ARG002  (the port's signature)
+        """Everything."""
+        return "this world asks nothing", ""
 
-class NotCalled(NotAllowed):
-    """A Python function of somebody else was to be called, and nobody allowed it."""
-
-    code = "call-not-allowed"
+    def give_up(self) -> None:
+        """Nothing runs."""

@@ -88,7 +88,7 @@ class _Course:
     def __init__(self, world: World, prepared: Prepared, options: Options, hands: Hands) -> None:
         self._world, self._prepared, self._options, self._hands = world, prepared, options, hands
         self._experiment = prepared.experiment
-        self._book = Recorder(world, prepared.plan, options.seed)
+        self._book = Recorder.of_plan(world, prepared.plan, options.seed)
         self._faults: list[_In] = []
         self._inflight: Task[Injection] | None = None
         self._watch = Watch(world, hands, prepared.probes, self._experiment.hypothesis.every)
@@ -115,6 +115,8 @@ class _Course:
             # A mistake of ours, or a store that broke: what was in is out, and the run must not seem to go on.
             self._record("ended", {"status": str(Status.ABORTED), "reasons": [f"it broke off: {error!r}"]})
             raise
+        finally:
+            self._world.prober().give_up()
 
     def _guarded_course(self) -> None:
         manual = self._options.manual or self._experiment.manual

@@ -7,6 +7,7 @@ from typing import Any
 
 from mainstay.chaos.operations.planning import Plan
 from mainstay.chaos.state import Run, after
+from mainstay.chaos.toolkit import ToolkitExperiment
 from mainstay.kernel.errors import Conflict
 from mainstay.kernel.journal import AlreadyRecorded, Batch, Fact, FactQuery, NewFact, Pending
 from mainstay.kernel.ports import World
@@ -20,22 +21,34 @@ _TRIES = 100
 class Recorder:
     """The facts of one run. `run` is the run as they tell it."""
 
-    def __init__(self, world: World, plan: Plan, seed: int) -> None:
+    def __init__(self, world: World, accepted: Mapping[str, Any]) -> None:
         self._world = world
         self._pending: list[Pending[tuple[Fact, ...]]] = []
         self._samples: list[list[Any]] = []
         self._flushed = world.clock.monotonic()
-        self.run = self._accept(plan, seed)
+        self.run = self._accept(accepted)
 
-    def _accept(self, plan: Plan, seed: int) -> Run:
-        """A run of that plan with an id of its own, which is given once even when two begin at once."""
+    @classmethod
+    def of_plan(cls, world: World, plan: Plan, seed: int) -> Recorder:
+        """The book of a run of that plan."""
+        return cls(world, {
+            "experiment": plan.experiment, "target": plan.target, "service": plan.service, "seed": seed,
+            "title": plan.title, "probes": list(plan.probes), "notes": list(plan.notes), "seconds": plan.seconds})
+
+    @classmethod
+    def of_toolkit(cls, world: World, experiment: ToolkitExperiment) -> Recorder:
+        """The book of a run of an experiment of the Chaos Toolkit."""
+        return cls(world, {
+            "experiment": experiment.origin.file, "target": "", "service": "", "seed": 0, "title": experiment.title,
+            "probes": [{"name": one.name, "tolerance": ""} for one in experiment.probes], "notes": [], "seconds": None})
+
+    def _accept(self, accepted: Mapping[str, Any]) -> Run:
+        """A run with an id of its own, which is given once even when two begin at once."""
         for _ in range(_TRIES):
             last = self._world.journal.facts(FactQuery(kinds=("chaos.accepted",), newest_first=True, limit=1))
             number = 1 + max((int(fact.data["number"]) for fact in last), default=0)
-            fact = NewFact("chaos.accepted", f"EXP-{number}", self._world.clock.now(), {
-                "number": number, "experiment": plan.experiment, "target": plan.target, "service": plan.service,
-                "seed": seed, "title": plan.title, "probes": list(plan.probes), "notes": list(plan.notes),
-                "seconds": plan.seconds}, key=f"chaos:EXP-{number}", actor=self._world.actor)
+            fact = NewFact("chaos.accepted", f"EXP-{number}", self._world.clock.now(), {"number": number, **accepted},
+                           key=f"chaos:EXP-{number}", actor=self._world.actor)
             try:
                 self._world.journal.commit(Batch([fact], fresh=True))
             except AlreadyRecorded:
