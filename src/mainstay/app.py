@@ -198,7 +198,7 @@ def catalog_folder(settings: Settings) -> str:
 
 def grammar() -> Grammar:
     """What all words can read."""
-    from mainstay.chaos.spec import GRAMMAR as CHAOS  # noqa: PLC0415  (a lazy start, like all below)
+    from mainstay.chaos.grammar import GRAMMAR as CHAOS  # noqa: PLC0415  (a lazy start, like all below)
     from mainstay.incident.grammar import GRAMMAR as INCIDENT  # noqa: PLC0415  (a lazy start)
     from mainstay.monitoring.grammar import GRAMMAR as MONITORING  # noqa: PLC0415  (a lazy start)
     from mainstay.oncall.grammar import GRAMMAR as ONCALL  # noqa: PLC0415  (a lazy start)

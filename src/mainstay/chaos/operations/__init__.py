@@ -6,5 +6,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "list": ("looking", "LIST"), "check": ("checking", "CHECK"), "plan": ("running", "PLAN"),
     "run": ("running", "RUN"), "status": ("looking", "STATUS"), "report": ("looking", "REPORT"),
     "abort": ("stopping", "ABORT"), "recover": ("stopping", "RECOVER"), "doctor": ("looking", "DOCTOR"),
-    "import": ("exchanging", "IMPORT"), "export": ("exchanging", "EXPORT")}
+    "import": ("exchanging", "IMPORT"), "export": ("exchanging", "EXPORT"),
+    "matrix": ("matrix", "MATRIX"), "find": ("minimal", "FIND"), "monkey": ("monkey", "MONKEY"),
+    "gameday": ("gameday", "GAMEDAY")}
 """Every verb in the order of help, with the room below this one and the name of its operation there."""

@@ -186,9 +186,10 @@ def run_page(world: World, query: PageQuery) -> RunPage:
     declared = world.catalog.find(Experiment, run.experiment)
     stuck = run.ended is not None and any(fault.removed is None for fault in run.faults)
     sentence = "its process is gone; mainstay chaos recover takes out what it left" if gone else MEANINGS[run.status]
+    state: State = "violated" if gone else _STATES[run.status]
     return RunPage(
-        run.id, run.experiment, run.target, run.title, _verdict(run.status), "violated" if gone else _STATES[run.status],
-        sentence, run.reasons, goes_on, gone, run.by, run.started, run.ended, _up(run.started, now) if goes_on else None,
+        run.id, run.experiment, run.target, run.title, _verdict(run.status), state, sentence, run.reasons, goes_on,
+        gone, run.by, run.started, run.ended, _up(run.started, now) if goes_on else None,
         format_duration(run.ended - run.started) if run.ended and run.started else "–",
         "–" if run.reaction is None else f"{run.reaction * 1000:.0f} ms", radius_words(run.reached), _way(run),
         tuple(_pictures(run)), faults_table(run.faults), figures_table(run), timeline(run), run.notes,
@@ -212,8 +213,8 @@ def _pictures(run: Run) -> Iterable[Chart]:
     for index, probe in enumerate(run.probes):
         mine = sorted((sample for sample in run.samples if sample.probe == index), key=lambda sample: sample.at)
         missed = sum(not sample.ok for sample in mine)
-        finding = f"{probe['name']}: {'every' if not missed else missed} answer" + (
-            " as it must be" if not missed else f"{'s' if missed > 1 else ''} of {len(mine)} not as they must be")
+        finding = f"{probe['name']}: {missed} of {many(len(mine), 'answer')} not as they must be" if missed else \
+            f"{probe['name']}: {many(len(mine), 'answer')}, each as it must be"
         times, values, bad = _slots(started, mine)
         lines = (Line("answer", values), Line("not as it must be", bad, "bad")) if missed else (Line("answer", values),)
         yield Chart(finding if mine else f"{probe['name']}: nothing measured yet", times, lines if mine else (), "ms",
@@ -288,10 +289,10 @@ def _grid(dependency: str, rows: Sequence[Row]) -> ModeGrid:
 
 
 def _cell(one: Row) -> ModeCell:
-    promise = {"kept": "as promised", "broken": "not as promised", "undecided": "promise undecided"}.get(one.contract, "")
+    promise = {"kept": "as promised", "broken": "not as promised", "undecided": "promise undecided"}
     figures = f"{share_words(one.errors)} fail, p99 {time_words(one.p99)}" if one.errors is not None else ""
-    return ModeCell(one.state, STATE_SIGNS[one.state][0], WORDS[one.verdict], promise, figures, one.broken or one.why,
-                    _anchor(one.case))
+    return ModeCell(one.state, STATE_SIGNS[one.state][0], WORDS[one.verdict], promise.get(one.contract, ""), figures,
+                    one.broken or one.why, _anchor(one.case))
 
 
 def _pairs(found: Measurement) -> Table | None:
@@ -336,8 +337,8 @@ def _runbooks(world: World, rows: Sequence[Row]) -> Iterable[tuple[str, str]]:
     services |= {name for row in rows for name in row.dependencies}
     for kind, declared in world.catalog.resources.items():
         if kind.__name__ == "Runbook":
-            for name, one in declared.items():
-                if getattr(one, "service", "") in services:
+            for name, runbook in declared.items():
+                if getattr(runbook, "service", "") in services:
                     yield name, f"runbook/show?name={quote(name)}"
 
 
