@@ -49,6 +49,7 @@ class Order:
         share: of processes, connections or requests that are hit, 0..1: the blast radius.
         seconds: after this long it is out, whatever happens.
         seed: of every draw.
+        replicas: the workloads that `workload.replicas` names: a share of processes is one of all of theirs.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Order:
     share: float = 1.0
     seconds: float = 60.0
     seed: int = 0
+    replicas: tuple[Workload, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
