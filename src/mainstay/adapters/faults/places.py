@@ -72,7 +72,8 @@ def address_of(workload: Workload) -> Address:
         InvalidInput: nothing says, or what is said is no address.
     """
     if not workload.address.said:
-        raise InvalidInput(f"nothing says where {workload.name} listens", f"write address: in the Workload {workload.name}")
+        raise InvalidInput(f"nothing says where {workload.name} listens",
+                           f"write address: in the Workload {workload.name}")
     at = workload.address
     if at.value:
         return address(at.value)
@@ -139,7 +140,8 @@ def _by_unit(workload: Workload) -> Process:
         raise InvalidInput(f"systemd does not say which process {workload.unit} is: {problem}", "") from problem
     process = found(int(said)) if said.isdigit() and said != "0" else None
     if process is None:
-        raise InvalidInput(f"the unit {workload.unit} of {workload.name} does not run", f"systemctl start {workload.unit}")
+        raise InvalidInput(f"the unit {workload.unit} of {workload.name} does not run",
+                           f"systemctl start {workload.unit}")
     return process
 
 
@@ -156,5 +158,6 @@ def _by_words(workload: Workload) -> tuple[Process, ...]:
             if process is not None:
                 hits.append(process)
     if not hits:
-        raise InvalidInput(f"no process of {workload.name} runs", "none's command line holds " + " ".join(workload.match))
+        raise InvalidInput(f"no process of {workload.name} runs",
+                           "none's command line holds " + " ".join(workload.match))
     return tuple(hits)

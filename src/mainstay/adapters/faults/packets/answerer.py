@@ -24,10 +24,10 @@ class Answerer:
                     if family == socket.AF_INET:
                         raise
 
-    def answer(self, ready: Collection[object]) -> None:
+    def answer(self, ready: Collection[int]) -> None:
         """Answer what has come."""
         for one in self.sockets:
-            if one not in ready:
+            if one.fileno() not in ready:
                 continue
             if one.type == socket.SOCK_DGRAM:
                 question, asker = one.recvfrom(4096)

@@ -104,7 +104,8 @@ class Held:
             raise
         if "error" in said:
             finish(self._child)
-            raise NotAllowed(f"packets cannot be held here: {said['error']}", "`mainstay chaos doctor` says what is needed")
+            raise NotAllowed(f"packets cannot be held here: {said['error']}",
+                             "`mainstay chaos doctor` says what is needed")
         self.aborted = int(said["aborted"])
 
     def counts(self) -> Mapping[str, float]:
@@ -123,3 +124,8 @@ class Held:
             if not self._over:
                 self._over = True
                 finish(self._child)
+
+
+def one_line(what: object) -> str:
+    """JSON on one line."""
+    return json.dumps(what) + "\n"

@@ -1,7 +1,7 @@
 """The process that holds packets: `python -m mainstay.adapters.faults.packets.holder`.
 
-It takes a task as one line of JSON on standard input, says `{"ready": …}`, and then answers each line with its counts. It
-ends, and everything with it, when standard input does, when its time is over, or when it is killed: rules and queues
+It takes a task as one line of JSON on standard input, says `{"ready": …}`, and then answers each line with its counts.
+It ends, and everything with it, when standard input does, when its time is over, or when it is killed: rules and queues
 belong to it, so the kernel takes them away, and what passes is never stopped for want of it.
 """
 
@@ -56,14 +56,14 @@ class Holder:
         """Carry on until standard input ends, or the time is over."""
         until = time.monotonic() + self._task.seconds
         room = self._room
-        watched: list[object] = [0, *([] if room is None else [room]),
-                                 *([] if self._answerer is None else self._answerer.sockets)]
+        watched = [0, *([] if room is None else [room.fileno()]),
+                   *([] if self._answerer is None else [one.fileno() for one in self._answerer.sockets])]
         while (now := time.monotonic()) < until:
             due = None if room is None else room.due
             wait = max(0.0, min(until, until if due is None else due) - now)
             ready = select.select(watched, [], [], wait)[0]
             if room is not None:
-                if room in ready:
+                if room.fileno() in ready:
                     room.take()
                 room.let_go(time.monotonic())
             if self._answerer is not None:

@@ -120,9 +120,10 @@ class Netlink:
             Refused: the kernel refused one of them.
         """
         self.socket.send(b"".join(messages))
-        answered = 0
-        while answered != last:
+        pending = True
+        while pending:
             for answered, kind, body in self._received():
+                pending = pending and answered != last
                 if kind == _ERROR:
                     _raise_for(body)
 

@@ -1,8 +1,8 @@
 """Rules in a table of nftables that belongs to this process: the kernel removes it when the process ends.
 
 The table is of its own, so that nobody else's rules are read, changed or ordered differently. Written as messages
-(`linux/netfilter/nf_tables.h`), not by the program nft: nothing has to be installed, and where the kernel lacks nft's own
-queue statement its target for iptables takes its place.
+(`linux/netfilter/nf_tables.h`), not by the program nft: nothing has to be installed, and where the kernel lacks nft's
+own queue statement its target for iptables takes its place.
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ def peer_is_among(family: int, share: float, seed: int, *, source: bool) -> tupl
     draw = _expression("hash", number(1, _REGISTER), number(2, _REGISTER), number(3, size + 2), number(4, 1_000_000),
                        number(5, seed & 0xFFFFFFFF), number(7, 0))
     # Compared in network order: registers hold numbers of the host's order, so they are turned round first.
-    turn = _expression("byteorder", number(1, _REGISTER), number(2, _REGISTER), number(3, 1), number(4, 4), number(5, 4))
+    turn = _expression("byteorder", number(1, _REGISTER), number(2, _REGISTER), number(3, 1), number(4, 4),
+                       number(5, 4))
     return (host, port, draw, turn,
             _expression("cmp", number(1, _REGISTER), number(2, _LESS), _value(struct.pack(">I", round(share * 1e6)))))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from mainstay.adapters.faults.packets.impairment import Impairment
@@ -33,7 +33,7 @@ class Way:
     """What happens to the packets of one direction; an empty `act` leaves them alone."""
 
     act: str = ""
-    impairment: Impairment = Impairment()
+    impairment: Impairment = field(default_factory=Impairment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class Task:
     title: str
     places: tuple[Place, ...]
     inside: int = 0
-    incoming: Way = Way()
-    outgoing: Way = Way()
+    incoming: Way = field(default_factory=Way)
+    outgoing: Way = field(default_factory=Way)
     lead: Lead | None = None
     share: float = 1.0
     seed: int = 0

@@ -43,7 +43,7 @@ class Direction:
     """
 
     queue: int
-    impairment: Impairment = Impairment()
+    impairment: Impairment = field(default_factory=Impairment)
     decide: Callable[[bytes, int], int | None] | None = None
 
 
