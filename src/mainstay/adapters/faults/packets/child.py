@@ -21,7 +21,7 @@ from mainstay.kernel.errors import NotAllowed, SourceUnavailable
 from mainstay.kernel.faults import Undo
 
 _START = ("import sys; sys.path.insert(0, sys.argv[1]); sys.argv[:] = sys.argv[1:]; "
-          "from mainstay.adapters.faults.packets.{} import main; sys.exit(main())")
+          "from mainstay.adapters.faults.{} import main; sys.exit(main())")
 _SOURCES = str(Path(__file__).parents[4])
 _READY = 15.0
 _ANSWER = 5.0
@@ -29,7 +29,7 @@ _END = 5.0
 
 
 def start(program: str) -> subprocess.Popen[bytes]:
-    """A program of this package, `holder` or `probe`, waiting for its first line; in a session of its own."""
+    """A program of mechanisms, `packets.holder` or `edges.probe`, that waits for a line; in a session of its own."""
     return subprocess.Popen([sys.executable, "-I", "-S", "-c", _START.format(program), _SOURCES],
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/", start_new_session=True)
 
@@ -91,7 +91,7 @@ class Held:
         """
         self._lock = threading.Lock()
         self._last: Mapping[str, float] = {}
-        self._child = start("holder")
+        self._child = start("packets.holder")
         self._over = False
         try:
             process = found(self._child.pid)

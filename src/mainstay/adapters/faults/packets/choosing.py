@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 from mainstay.adapters.faults.packets import sockets
@@ -35,7 +36,7 @@ class Chooser:
 
     def held(self) -> set[int]:
         """The inodes of the sockets that the processes and those they started hold now."""
-        return sockets.held_by(family_of(self._lead.pids))
+        return sockets.held_by(family_of(self._lead.pids) - family_of(self._lead.spared) | set(self._lead.pids))
 
     def _chosen(self, inode: int, port: int) -> bool:
         key = (inode, port)
@@ -46,7 +47,7 @@ class Chooser:
         return self._drawn[key]
 
 
-def family_of(pids: tuple[int, ...]) -> set[int]:
+def family_of(pids: Iterable[int]) -> set[int]:
     """The processes and those that they started."""
     found: set[int] = set()
     ahead = list(pids)

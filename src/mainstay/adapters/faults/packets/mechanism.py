@@ -31,7 +31,7 @@ PERMISSION = "CAP_NET_ADMIN: run as root, or give the workload a network namespa
 @functools.cache
 def rehearsed() -> Mapping[str, str]:
     """What stands in the way of each ability, tried in a network of its own; empty when nothing does."""
-    program = child.start("rehearsal")
+    program = child.start("packets.rehearsal")
     try:
         found: dict[str, str] = child.line(program, 20.0)
         return found

@@ -16,7 +16,7 @@ _REQUEST = struct.Struct("=BBBxI")
 _ALL_STATES = 0xFFF
 _LISTENS = 10
 _OPENS = 2  # SYN-SENT
-_TIME_WAIT = 6
+_TALKS = {1, 2, 3, 4, 5, 8, 9, 11}  # from the first wish to the last farewell; not what is closed or waits for its end
 _ENDPOINTS = struct.Struct(">HH16s16s")
 
 
@@ -37,6 +37,11 @@ class Endpoint:
     def listens(self) -> bool:
         """Whether it waits for connections."""
         return self.state == _LISTENS
+
+    @property
+    def talks(self) -> bool:
+        """Whether it is a connection that is open, or is being opened or closed."""
+        return self.state in _TALKS
 
     @property
     def wild(self) -> bool:
@@ -74,7 +79,7 @@ def end(ones: Iterable[Endpoint]) -> int:
     count = 0
     with closing(Netlink(SOCK_DIAG)) as link:
         for one in ones:
-            if one.listens or one.state == _TIME_WAIT:
+            if one.state not in _TALKS:
                 continue
             try:
                 link.ask(_DESTROY, ACK, _REQUEST.pack(one.family, socket.IPPROTO_TCP, 0, _ALL_STATES) + one.identity)

@@ -41,13 +41,15 @@ class Lead:
     """Connections that some processes open to `places` go elsewhere.
 
     Args:
-        pids: whose connections; with those of the processes they started.
+        pids: whose connections; with those of the processes that they started.
         to: the port of this host; 0 is the answerer of names in the holder itself, and its `error`.
+        spared: what these processes started is not meant, whoever started them: proxies and probes.
         error: what questions for names get: `NXDOMAIN`, `SERVFAIL`, `timeout`; empty when no names are meant.
     """
 
     pids: tuple[int, ...]
     to: int = 0
+    spared: tuple[int, ...] = ()
     error: str = ""
 
 
@@ -89,7 +91,8 @@ def read(line: str) -> Task:
     lead = found.pop("lead")
     return Task(**{**found, "places": tuple(Place(**one) for one in found["places"]),
                    "incoming": _way(found["incoming"]), "outgoing": _way(found["outgoing"]),
-                   "lead": None if lead is None else Lead(**{**lead, "pids": tuple(lead["pids"])})})
+                   "lead": None if lead is None else Lead(**{**lead, "pids": tuple(lead["pids"]),
+                                                                "spared": tuple(lead["spared"])})})
 
 
 def _way(found: Mapping[str, Any]) -> Way:
