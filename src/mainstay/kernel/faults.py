@@ -50,6 +50,7 @@ class Order:
         seconds: after this long it is out, whatever happens.
         seed: of every draw.
         replicas: the workloads that `workload.replicas` names: a share of processes is one of all of theirs.
+        upstream: the workload that the dependency is: where it listens, and what of it answers a probe.
     """
 
     kind: str
@@ -60,6 +61,7 @@ class Order:
     seconds: float = 60.0
     seed: int = 0
     replicas: tuple[Workload, ...] = ()
+    upstream: Workload | None = None
 
 
 @dataclass(frozen=True, slots=True)

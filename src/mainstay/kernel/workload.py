@@ -33,7 +33,10 @@ class At:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An HTTP request that changes where a workload finds a dependency. `{to}` in url and body is the address."""
+    """An HTTP request that changes where a workload finds a dependency.
+
+    `{to}` in url and body is where it is to find it, `{address}` in the url where the workload itself listens.
+    """
 
     method: str
     url: str

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mainstay.adapters.faults import cgroups, restarting
+from mainstay.adapters.faults.edges.taking_back import remove_toxic
 from mainstay.adapters.faults.processes import alive, gone, process_of, send, session_members
 from mainstay.kernel.errors import MainstayError
 
@@ -214,6 +215,7 @@ ACTS: dict[str, Act] = {
     "unmount": _unmount,
     "argv": _argv,
     "http": _http,
+    "remove-toxic": remove_toxic,
     "leave-group": cgroups.leave_group,
     "start-again": restarting.start_again,
 }

@@ -12,7 +12,7 @@ from mainstay.chaos.operations.finding import experiment_named, is_file
 from mainstay.chaos.operations.planning import Options, Plan, prepare
 from mainstay.chaos.state import Run
 from mainstay.chaos.view import by_hand, figures, picture, run_blocks, settings_words, share_words
-from mainstay.kernel.operation import Operation, arg
+from mainstay.kernel.operation import CatalogUse, Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import format_duration, parse_duration
 from mainstay.kernel.view import Block, Cell, Next, Text, View, table
@@ -156,8 +156,13 @@ def run_json(found: Ran) -> object:
         {"run": found.run, "figures": figures(found.run) if found.run is not None else {}}
 
 
+def _catalog(request: PlanRequest) -> CatalogUse:
+    """A file stands for itself: the catalog is read only when it was named too."""
+    return "named" if is_file(request.experiment) else "any"
+
+
 RUN = Operation(
-    "chaos", "run", RunRequest, run, run_view, scope="write", catalog="any", doors=("cli",), as_json=run_json,
+    "chaos", "run", RunRequest, run, run_view, scope="write", catalog=_catalog, doors=("cli",), as_json=run_json,
     exit_code=exit_code,
     exit_codes=((0, "passed; for a dry run: it would be started"),
                 (1, "failed, or aborted; for a dry run: something forbids it"),
