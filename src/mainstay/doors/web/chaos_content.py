@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from urllib.parse import quote
@@ -43,7 +44,7 @@ from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import State, format_duration
 from mainstay.kernel.view import SIGNS as STATE_SIGNS
-from mainstay.kernel.view import Cell, Chart, Line, Mark, Table, Tone, table
+from mainstay.kernel.view import Cell, Chart, Line, Mark, Table, Timeline, Tone, table
 from mainstay.kernel.wording import many
 from mainstay.kernel.workload import Workload
 
@@ -192,13 +193,24 @@ def run_page(world: World, query: PageQuery) -> RunPage:
         gone, run.by, run.started, run.ended, _up(run.started, now) if goes_on else None,
         format_duration(run.ended - run.started) if run.ended and run.started else "–",
         "–" if run.reaction is None else f"{run.reaction * 1000:.0f} ms", radius_words(run.reached), _way(run),
-        tuple(_pictures(run)), faults_table(run.faults), figures_table(run), timeline(run), run.notes,
+        tuple(_pictures(run)), faults_table(run.faults), figures_table(run), _told(run), run.notes,
         declared.rollback if stuck and declared is not None else (),
         f"mainstay chaos run {run.experiment}" if declared is not None else "")
 
 
 def _way(run: Run) -> tuple[Choice, ...]:
     return tuple(Choice(words, "", stage == run.stage) for words, stage in _WAY)
+
+
+def _after(run: Run, at: datetime) -> str:
+    """`+4.2 s`: a run is often over within a minute, which is all that a clock on the page tells apart."""
+    return f"+{max(0.0, (at - run.started).total_seconds()):.1f} s" if run.started is not None else ""
+
+
+def _told(run: Run) -> Timeline:
+    found = timeline(run)
+    return replace(found, entries=tuple(replace(one, text=f"{_after(run, one.at)}  {one.text}")
+                                        for one in found.entries))
 
 
 _POINTS = 300
@@ -244,10 +256,10 @@ def _marks(run: Run, started: datetime) -> Iterable[Mark]:
     for fault in run.faults:
         if fault.applied is not None:
             whose = f"{fault.workload} → {fault.dependency}" if fault.dependency else fault.workload
-            yield Mark(fault.applied, f"{fault.kind} on {whose}, {radius_words(fault.share)}", "warn",
-                       until=fault.removed or end)
+            yield Mark(fault.applied, f"{_after(run, fault.applied)}  {fault.kind} on {whose}, "
+                       f"{radius_words(fault.share)}", "warn", until=fault.removed or end)
     for one in run.breaches:
-        yield Mark(one.at, one.text, "bad")
+        yield Mark(one.at, f"{_after(run, one.at)}  {one.text}", "bad")
 
 
 # -- failure modes ---------------------------------------------------------------------------------------------------
