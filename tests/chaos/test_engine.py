@@ -1,4 +1,4 @@
-"""Running an experiment: what it does in which order, what it concludes, and that it always takes out what it put in."""
+"""Running an experiment: what it does in which order, what it concludes, and that what was put in comes out."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from chaos.played import NOW, SLOW, Played
 
+from chaos.played import NOW, SLOW, Played
 from mainstay.adapters.memory_faults import MemoryInjection, MemoryInjector, MemorySystem
 from mainstay.chaos.lifecycle import STEPS, Stage, Status
 from mainstay.chaos.state import fold
@@ -141,7 +141,7 @@ def test_the_same_seed_gives_the_same_facts():
     assert facts(7) != facts(8)
 
 
-# -- sabotage: an injector, or a proof, that does not do what it says ----------------------------------------------------
+# -- sabotage: an injector, or a proof, that does not do what it says -------------------------------------------------
 
 Sabotage = Callable[[MemorySystem], MemoryInjector]
 
@@ -305,19 +305,32 @@ def test_a_guard_that_cannot_clear_up_fails_the_run():
     assert "a rule is still there" in run.reasons[0]
 
 
-EFFECT = SLOW.replace("settings: {latency: 200ms}}", "settings: {latency: 200ms}, effect: {name: it is felt, "
-                      "type: tcp, tolerance: false}}")
+FELT = SLOW.replace("settings: {latency: 200ms}}", "settings: {latency: 200ms}, felt_by: {name: it is felt, "
+                    "type: health, faster_than: 100ms}}")
 
 
-def test_a_users_own_proof_must_miss_before_and_hold_while_the_fault_is_there():
-    assert Played(EFFECT).run().status is Status.INVALID, "it never holds: the port stays open"
-    always = EFFECT.replace("tolerance: false", "tolerance: true")
-    run = Played(always).run()
+def test_a_users_own_proof_must_hold_before_and_miss_while_the_fault_is_there():
+    assert Played(FELT).run().status is Status.PASSED
+    run = Played(FELT.replace("faster_than: 100ms", "faster_than: 1ms")).run()
     assert run.status is Status.INVALID
-    assert "held before it was put in" in run.faults[0].problem
+    assert run.faults[0].problem == "it is felt missed before it was put in"
+    run = Played(FELT.replace("faster_than: 100ms", "faster_than: 10s")).run()
+    assert run.status is Status.INVALID
+    assert run.faults[0].problem == "it is felt holds all the same"
 
 
-# -- what stops a run from outside ---------------------------------------------------------------------------------------
+def test_a_users_own_proof_finds_out_a_proof_that_lies_both_ways():
+    def lies(real: MemoryInjection) -> Measured:
+        out = getattr(real, "out", False)
+        return replace(real.proof(), in_effect=not out, seen=0.0 if out else 0.2)
+
+    sabotage = lying(put_in=_nothing, proof=lies, victims=lambda real: {},
+                     remove=lambda real: setattr(real, "out", True))
+    assert Played(SLOW, injector=sabotage).run().status is Status.PASSED, "nothing else can know: this is the limit"
+    assert Played(FELT, injector=sabotage).run().status is Status.INVALID
+
+
+# -- what stops a run from outside ------------------------------------------------------------------------------------
 
 
 def _at(played: Played, seconds: float, act: Callable[[], object]) -> None:
@@ -385,7 +398,7 @@ def test_a_lock_that_was_lost_stops_it():
     assert "runbook run-2 acts on api" in run.reasons[0]
 
 
-# -- what keeps it from starting -----------------------------------------------------------------------------------------
+# -- what keeps it from starting --------------------------------------------------------------------------------------
 
 
 def _refused(played: Played, said: str) -> None:
@@ -475,7 +488,7 @@ def test_a_fault_that_no_mechanism_can_do_is_refused_before_anything_is_touched(
     _refused(played, "process-pause on auth cannot be put in here")
 
 
-# -- the blast radius ----------------------------------------------------------------------------------------------------
+# -- the blast radius -------------------------------------------------------------------------------------------------
 
 
 def test_the_radius_grows_only_while_the_sequential_test_says_healthy():
@@ -509,7 +522,7 @@ def test_a_system_that_is_not_healthy_is_not_hit_harder():
     assert "more than 10.0% would" in run.reasons[0]
 
 
-# -- the table -----------------------------------------------------------------------------------------------------------
+# -- the table --------------------------------------------------------------------------------------------------------
 
 
 def test_every_stage_can_end_and_nothing_follows_the_end():

@@ -31,7 +31,7 @@ class Fault:
         workload: whose; empty is the experiment's target.
         settings: every parameter of the kind, in its unit.
         share: the blast radius, 0..1.
-        effect: a probe of the user's that misses before and holds while the fault is there: one more proof.
+        felt_by: a probe of the user's that holds without the fault and misses with it: one more proof, in and out.
     """
 
     kind: str
@@ -40,7 +40,7 @@ class Fault:
     dependency: str = ""
     settings: Mapping[str, Setting] = field(default_factory=dict)
     share: float = 1.0
-    effect: Probe | None = None
+    felt_by: Probe | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +226,10 @@ def _fault(one: Reader) -> Fault:
     settings = one.child("settings")
     read = _settings(one, settings, kind) if kind is not None else {}
     amount = one.parsed("share", share)
-    effect = one.child("effect")
+    felt_by = one.child("felt_by")
     fault = Fault(kind.name if kind is not None else "", one.where_of("kind"), one.text("workload", default=""),
                   one.text("dependency", default=""), read, 1.0 if amount is None else amount,
-                  read_probe(effect) if effect is not None else None)
+                  read_probe(felt_by) if felt_by is not None else None)
     one.done()
     if kind is not None and (kind.hits == "dependency") != bool(fault.dependency) and kind.hits != "address":
         one.report("missing-field" if kind.hits == "dependency" else "unknown-field",
@@ -333,7 +333,7 @@ def _widen(spec: Reader) -> Widen | None:
 def probes_of(one: Experiment) -> Iterator[Probe]:
     """Every probe of the experiment, those of its faults too."""
     yield from one.hypothesis.probes
-    yield from (fault.effect for phase in one.phases for fault in phase.faults if fault.effect is not None)
+    yield from (fault.felt_by for phase in one.phases for fault in phase.faults if fault.felt_by is not None)
 
 
 def links(resource: Resource) -> Iterator[Reference]:

@@ -20,7 +20,10 @@ class Verdict(NamedTuple):
 
 
 BREACH = "breach"
-"""The kind of a stop that the hypothesis caused; any other was caused from outside it."""
+"""The kind of a stop that the hypothesis caused."""
+
+FAULT = ("unproven", "stuck")
+"""Kinds of stops that a fault caused: the fault says itself why. Any other came from outside."""
 
 
 def verdict(run: Run) -> Verdict:
@@ -35,7 +38,7 @@ def verdict(run: Run) -> Verdict:
                 for fault in run.faults if fault.problem]
     before = [one for one in run.breaches if one.stage == Stage.BEFORE]
     later = [_said(one) for one in run.breaches if one.stage != Stage.BEFORE]
-    outside = [one.text for one in run.stops if one.what != BREACH]
+    outside = [one.text for one in run.stops if one.what not in (BREACH, *FAULT)]
     reasons = (*stuck, *unproven, *later, *outside)
     if stuck:
         return Verdict(Status.FAILED, reasons)

@@ -9,6 +9,7 @@ from typing import Any
 
 from mainstay.chaos.lifecycle import Stage, Status
 from mainstay.chaos.state import FaultRun, Run, Sample
+from mainstay.chaos.verdict import BREACH, FAULT
 from mainstay.kernel.quantity import format_duration
 from mainstay.kernel.view import Block, Cell, Chart, Entry, Line, Mark, Pairs, Table, Text, Timeline, Tone, table
 
@@ -169,7 +170,7 @@ def timeline(run: Run) -> Timeline:
         if fault.removed is not None and fault.applied is not None:
             entries.append((fault.removed, f"{on}: proven to be gone", "plain"))
     entries += [(one.at, f"{one.stage}: {one.text}", "bad") for one in run.breaches]
-    entries += [(one.at, f"stopped: {one.text}", "strong") for one in run.stops if one.what != "breach"]
+    entries += [(one.at, f"stopped: {one.text}", "strong") for one in run.stops if one.what not in (BREACH, *FAULT)]
     if run.ended is not None:
         entries.append((run.ended, str(run.status), TONES[run.status]))
     order = {text: index for index, (_, text, _) in enumerate(entries)}

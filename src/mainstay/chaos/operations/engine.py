@@ -251,8 +251,8 @@ class _Course:
         self._book.durable()
         self._say("injecting", f"{order.kind} on {order.workload.name}")
         self._faults.append(one)
-        if one.id in self._prepared.effects and not self._effect_missing(one):
-            self._unproven(one, f"{self._prepared.effects[one.id].name} held before it was put in", None)
+        if one.id in self._prepared.felt_by and self._felt(one):
+            self._unproven(one, f"{self._prepared.felt_by[one.id].name} missed before it was put in", None)
             return
         self._inflight = self._hands.begin(lambda: guarded.inject(order))
         task = self._inflight
@@ -287,7 +287,7 @@ class _Course:
                 why = error.message
             else:
                 last = task.result()
-                why = accepted(one.order.kind, last) or self._effect_missing(one)
+                why = accepted(one.order.kind, last) or self._not_felt(one)
             if not why:
                 one.proven = True
                 self._record("injected", {"fault": one.id, "proof": asdict(last) if last is not None else {}})
@@ -297,15 +297,16 @@ class _Course:
         if self._stop is None:
             self._unproven(one, why, last)
 
-    def _effect_missing(self, one: _In) -> str:
-        effect = self._prepared.effects.get(one.id)
-        if effect is None:
-            return ""
-        task = self._hands.begin(lambda: ask(self._world, effect))
-        if not self._await(task, time_of(effect)):
-            return f"{effect.name} did not answer"
-        answer = task.result()
-        return "" if answer.ok else f"{effect.name}: {answer.why}"
+    def _not_felt(self, one: _In) -> str:
+        return "" if one.id not in self._prepared.felt_by or self._felt(one) else \
+            f"{self._prepared.felt_by[one.id].name} holds all the same"
+
+    def _felt(self, one: _In) -> bool:
+        """Whether the user's own probe misses now; one that does not answer at all misses."""
+        probe = self._prepared.felt_by[one.id]
+        task = self._hands.begin(lambda: ask(self._world, probe))
+        self._go_on(time_of(probe), until=lambda: task.done)
+        return not task.done or not task.result().ok
 
     def _unproven(self, one: _In, why: str, measured: Measured | None) -> None:
         one.problem = why
@@ -463,7 +464,7 @@ class _Course:
                 doubt = task.error.message
             else:
                 measured = task.result()
-                doubt = removal_accepted(record, measured)
+                doubt = removal_accepted(record, measured) or self._still_felt(one)
             if not doubt:
                 break
             if self._watch.now() + _ASK_AGAIN >= give_up:
@@ -472,6 +473,15 @@ class _Course:
         else:
             why = why or "nothing proved that it is gone"
         self._gone(one, measured, why)
+
+    def _still_felt(self, one: _In) -> str:
+        """Why the user's own probe says that it is still there; one that could not be felt going in says nothing."""
+        if not one.proven or one.id not in self._prepared.felt_by:
+            return ""
+        probe = self._prepared.felt_by[one.id]
+        task = self._hands.begin(lambda: ask(self._world, probe))
+        self._wait_for(lambda: task.done, time_of(probe))
+        return "" if task.done and task.result().ok else f"{probe.name} still misses"
 
     @staticmethod
     def _removal_problem(one: _In) -> str:

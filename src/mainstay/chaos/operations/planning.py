@@ -103,7 +103,7 @@ class Prepared:
     services: tuple[str, ...]
     steps: tuple[Step, ...]
     probes: tuple[Probe, ...]
-    effects: dict[str, Probe] = field(default_factory=dict)
+    felt_by: dict[str, Probe] = field(default_factory=dict)
 
 
 def prepare(world: World, experiment: Experiment, options: Options) -> Prepared:
@@ -130,11 +130,11 @@ def prepare(world: World, experiment: Experiment, options: Options) -> Prepared:
     plan = Plan(experiment.name, target.name, services[0], experiment.hypothesis.title or experiment.title,
                 tuple({"name": probe.name, "tolerance": said_of(probe)} for probe in probes), faults,
                 experiment.seconds, prices, tuple(refusals), tuple(_notes(prices, required=experiment.spend.required)))
-    effects = {f"{number}.{place}": bound(fault.effect, world.catalog, order.workload)
+    felt_by = {f"{number}.{place}": bound(fault.felt_by, world.catalog, order.workload)
                for number, step in enumerate(steps, 1)
                for place, (fault, order) in enumerate(zip(step.faults, step.orders, strict=True), 1)
-               if fault.effect is not None}
-    return Prepared(plan, experiment, target, services, steps, probes, effects)
+               if fault.felt_by is not None}
+    return Prepared(plan, experiment, target, services, steps, probes, felt_by)
 
 
 def said_of(probe: Probe) -> str:

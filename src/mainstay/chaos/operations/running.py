@@ -16,6 +16,7 @@ from mainstay.kernel.operation import CatalogUse, Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import format_duration, parse_duration
 from mainstay.kernel.view import Block, Cell, Next, Text, View, table
+from mainstay.kernel.wording import many
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def plan_view(found: Plan) -> View:
 
 
 def _plan_blocks(found: Plan) -> Iterator[Block]:
-    yield Text(f"{found.experiment} on {found.target} · {len(found.faults)} faults, at most "
+    yield Text(f"{found.experiment} on {found.target} · {many(len(found.faults), 'fault')}, at most "
                f"{format_duration(found.seconds)}", "quiet")
     if found.refusals:
         yield Text("It would not be started.", "bad")
