@@ -73,6 +73,12 @@ def test_refusals_at_once_fail_fast() -> None:
     assert cell.errors.value == 1
 
 
+def test_a_few_failures_among_many_answers_are_a_part_and_no_cascade() -> None:
+    cell = judged(answers(80, failed=4), direct=False)
+    assert cell.verdict == "degraded"
+    assert "4 of 80 requests fail" in cell.why
+
+
 def test_no_answer_while_the_caller_is_patient_hangs() -> None:
     cell = judged([Answer(one / 20, math.inf, failed=True) for one in range(80)])
     assert cell.verdict == "hangs"

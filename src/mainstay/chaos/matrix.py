@@ -72,6 +72,7 @@ class Standards:
     Args:
         patience: seconds after which a caller has gone; no answer by then is none.
         fast: a refusal within so many seconds is a quick one.
+        trifle: share of requests that may fail more than before and still be called a part of them.
         waiting: share of requests that may be left waiting, such as those before a breaker opens.
         slowdown: how many times as slow counts as slower.
         level: confidence of every interval.
@@ -80,6 +81,7 @@ class Standards:
 
     patience: float = 2.0
     fast: float = 0.5
+    trifle: float = 0.02
     waiting: float = 0.1
     slowdown: float = 1.5
     level: float = 0.95
@@ -225,18 +227,19 @@ def _verdict(asked: Asked, both: tuple[_Tally, _Tally], slower: Sequence[Interva
     waits = newcombe((during.waiting, during.requests), (before.waiting, before.requests), z)
     if recovered is False:
         return CASCADES, "requests go on failing after the dependency is well again"
-    if more.low > 0 and not asked.direct:
+    if more.low > standards.trifle and not asked.direct:
         names = " or ".join(one.dependency for one in asked.case)
         return CASCADES, f"{during.failed} of {during.requests} requests fail though it does not call {names} itself"
     if waits.low > standards.waiting:
         longer = f"longer than {standards.fast:g} s"
         return HANGS, f"{during.waiting} of {during.requests} callers waited {longer} for nothing"
     promised = asked.contract.errors if asked.contract is not None and asked.contract.verdict == DEGRADED else 0.0
-    if more.low > 0 and wilson(during.failed, during.requests, z).low > promised:
+    if more.low > standards.trifle and wilson(during.failed, during.requests, z).low > promised:
         half = f"half of all answers within {quantile(during.ordered, 0.5) * 1000:.0f} ms"
         return FAILS_FAST, f"{during.failed} of {during.requests} requests are refused, {half}"
     if more.low > 0:
-        return DEGRADED, f"{during.failed} of {during.requests} requests fail, as few as were promised"
+        few = "as few as were promised" if promised else "the others are answered"
+        return DEGRADED, f"{during.failed} of {during.requests} requests fail, {few}"
     if newcombe((during.marked, during.requests), (before.marked, before.requests), z).low > 0:
         return DEGRADED, f"{during.marked} of {during.requests} answers say that something is missing"
     for share, ratio in zip(_QUANTILES, slower, strict=True):

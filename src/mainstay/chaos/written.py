@@ -68,7 +68,7 @@ def fault_document(one: Fault) -> dict[str, Any]:
     return _some(kind=one.kind, workload=one.workload, dependency=one.dependency,
                  settings=settings_document(one.kind, one.settings),
                  share=None if one.share == 1 else _percent(one.share),
-                 effect=probe_document(one.effect) if one.effect is not None else None)
+                 felt_by=probe_document(one.felt_by) if one.felt_by is not None else None)
 
 
 def settings_document(kind: str, settings: Mapping[str, Setting]) -> dict[str, str]:

@@ -166,7 +166,9 @@ def _order(world: World, fault: Fault, target: Workload) -> Order:
     workload = workload_named(world.catalog, fault.workload) if fault.workload else target
     if fault.dependency:
         workload.dependency(fault.dependency)
-    return Order(fault.kind, workload, fault.dependency, fault.settings, fault.share)
+    replicas = tuple(workload_named(world.catalog, name) for name in workload.replicas)
+    return Order(fault.kind, workload, fault.dependency, fault.settings, fault.share, replicas=replicas,
+                 upstream=world.catalog.find(Workload, fault.dependency) if fault.dependency else None)
 
 
 def _planned(world: World, order: Order) -> PlannedFault:
