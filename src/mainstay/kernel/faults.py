@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from mainstay.kernel import quantity
 from mainstay.kernel.journal import Data
 from mainstay.kernel.workload import Workload
 
-Setting = float | str
+Setting = quantity.Setting
 """A number in the parameter's unit (seconds, share 0..1, bytes, bytes a second), or a word."""
 
 
