@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, assert_never
 from mainstay.kernel.alert_history import AlertHistory, AlertPlace
 from mainstay.kernel.catalog import Catalog, Grammar
 from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.faults import Injector
 from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.operation import Operation
@@ -35,6 +36,7 @@ from mainstay.kernel.ports import (
     TextFile,
     World,
 )
+from mainstay.kernel.probing import Prober
 from mainstay.kernel.quantity import Span
 
 
@@ -139,7 +141,7 @@ def build_world(settings: Settings) -> World:
                  standing=_standing, probe=_probe, findings=tuple(findings),
                  alerts=lambda place: open_alerts(catalog, place, clock), actor=settings.actor,
                  progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
-                 texts=_Texts(), scopes=_ALL_SCOPES)
+                 texts=_Texts(), scopes=_ALL_SCOPES, injector=_injector, prober=_OnceAsked(catalog, clock))
 
 
 _ALL_SCOPES = frozenset({"read", "write", "approve"})
@@ -152,7 +154,8 @@ def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -
     source = world.source.under(catalog) if isinstance(world.source, Sources) else world.source
     return replace(world, catalog=catalog, findings=tuple(findings), source=source,
                    responders=_OnDuty(catalog, world.journal), channels=lambda: channels_of(catalog, os.environ),
-                   alerts=lambda place: open_alerts(catalog, place, world.clock))
+                   alerts=lambda place: open_alerts(catalog, place, world.clock),
+                   prober=_OnceAsked(catalog, world.clock))
 
 
 def read_catalog(settings: Settings) -> tuple[Catalog, list[Finding]]:
@@ -195,13 +198,14 @@ def catalog_folder(settings: Settings) -> str:
 
 def grammar() -> Grammar:
     """What all words can read."""
-    from mainstay.incident.grammar import GRAMMAR as INCIDENT  # noqa: PLC0415  (a lazy start, like all below)
+    from mainstay.chaos.grammar import GRAMMAR as CHAOS  # noqa: PLC0415  (a lazy start, like all below)
+    from mainstay.incident.grammar import GRAMMAR as INCIDENT  # noqa: PLC0415  (a lazy start)
     from mainstay.monitoring.grammar import GRAMMAR as MONITORING  # noqa: PLC0415  (a lazy start)
     from mainstay.oncall.grammar import GRAMMAR as ONCALL  # noqa: PLC0415  (a lazy start)
     from mainstay.slo.grammar import GRAMMAR as SLO  # noqa: PLC0415  (a lazy start)
     from mainstay.toil.spec import GRAMMAR as TOIL  # noqa: PLC0415  (a lazy start)
 
-    return SLO + MONITORING + INCIDENT + ONCALL + TOIL
+    return SLO + MONITORING + INCIDENT + ONCALL + TOIL + CHAOS
 
 
 def open_source(catalog: Catalog, name: str, clock: Clock) -> Source:
@@ -280,6 +284,27 @@ def _probe(url: str, time_out: timedelta) -> Probed:
     from mainstay.adapters.health import probe  # noqa: PLC0415  (a lazy start)
 
     return probe(url, time_out)
+
+
+def _injector() -> Injector:
+    from mainstay.adapters.faults.injector import HostInjector  # noqa: PLC0415  (a lazy start)
+
+    return HostInjector()
+
+
+class _OnceAsked:
+    """What asks running systems under a catalog; the same one for the whole run, so that it can be told to give up."""
+
+    def __init__(self, catalog: Catalog, clock: Clock) -> None:
+        self._catalog, self._clock = catalog, clock
+        self._prober: Prober | None = None
+
+    def __call__(self) -> Prober:
+        if self._prober is None:
+            from mainstay.adapters.probes import Probes  # noqa: PLC0415  (a lazy start)
+
+            self._prober = Probes(self._catalog, self._clock)
+        return self._prober
 
 
 def _survey(asked: Survey) -> Surveyed:
@@ -455,7 +480,9 @@ MAINSTAY = Application(
            WordEntry("oncall", "Who is on call, right in every zone, and what the pager costs people.",
                      "mainstay.oncall.operations"),
            WordEntry("toil", "The ledger of manual work, what of it is toil, and what automating it is worth.",
-                     "mainstay.toil.operations")),
+                     "mainstay.toil.operations"),
+           WordEntry("chaos", "Faults that always come out again, and verdicts that can be believed.",
+                     "mainstay.chaos.operations")),
     house=(WordEntry("check", "Check the catalog: every mistake at once, with its line.", f"{_HOUSE}.catalog"),
            WordEntry("record", "Record something that happened, so that lost budget can be explained.",
                      f"{_HOUSE}.happenings"),

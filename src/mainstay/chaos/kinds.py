@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mainstay.kernel.errors import InvalidInput, NotFound
-from mainstay.kernel.faults import Setting
 from mainstay.kernel.finding import did_you_mean
-from mainstay.kernel.quantity import parse_duration
+from mainstay.kernel.quantity import Setting, parse_duration
 
 Hits = Literal["process", "address", "dependency", "folder", "host", "cluster"]
 """What of a workload a kind is about."""

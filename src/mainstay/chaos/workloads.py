@@ -17,6 +17,7 @@ from mainstay.kernel.workload import (
     ClusterObject,
     Contract,
     Dependency,
+    Request,
     Workload,
 )
 
@@ -41,7 +42,8 @@ def read_workload(reader: Reader) -> Iterator[Workload]:
     workload = Workload(
         meta.name, meta.origin, meta.service or meta.name, pid, match, unit, _at(spec, "address", "address"),
         spec.text("health", default=""), spec.texts("start"), spec.texts("restart"), spec.text("folder", default=""),
-        _cluster(spec), spec.flag("experiments"), tuple(_dependencies(spec)), spec.texts("replicas"))
+        _cluster(spec), spec.flag("experiments"), tuple(_dependencies(spec)), spec.texts("replicas"),
+        tuple(_requests(spec)))
     spec.done()
     if meta.name and len(spec.findings) == before:
         yield workload
@@ -72,6 +74,21 @@ def _cluster(spec: Reader) -> ClusterObject | None:
                           child.text("name", required=True, default=""), child.text("context", default=""))
     child.done()
     return found
+
+
+def _requests(spec: Reader) -> Iterator[Request]:
+    names: list[str] = []
+    for one in spec.children("requests"):
+        name = one.text("name", required=True, default="")
+        if name and name in names:
+            one.report("duplicate-name", f'two requests are called "{name}"', "give each a name of its own", "name")
+        names.append(name)
+        path = one.text("path", required=True, default="/")
+        if not path.startswith("/"):
+            one.report("invalid-value", f'{one.path}.path is "{path}", which is no path', "write /products/1", "path")
+        yield Request(name, path, one.text("method", default="GET").upper(), one.text("body", default=""),
+                      one.labels("headers"), one.text("marked_by", default="").lower())
+        one.done()
 
 
 def _dependencies(spec: Reader) -> Iterator[Dependency]:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from mainstay.kernel import quantity
 from mainstay.kernel.journal import Data
 from mainstay.kernel.workload import Workload
 
-Setting = float | str
+Setting = quantity.Setting
 """A number in the parameter's unit (seconds, share 0..1, bytes, bytes a second), or a word."""
 
 
@@ -49,6 +50,8 @@ class Order:
         share: of processes, connections or requests that are hit, 0..1: the blast radius.
         seconds: after this long it is out, whatever happens.
         seed: of every draw.
+        replicas: the workloads that `workload.replicas` names: a share of processes is one of all of theirs.
+        upstream: the workload that the dependency is: where it listens, and what of it answers a probe.
     """
 
     kind: str
@@ -58,6 +61,8 @@ class Order:
     share: float = 1.0
     seconds: float = 60.0
     seed: int = 0
+    replicas: tuple[Workload, ...] = ()
+    upstream: Workload | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ Res = TypeVar("Res")
 Scope = Literal["read", "write", "approve"]
 """What a caller must be allowed to do; a token carries one or more of these."""
 
+CatalogUse = Literal["unused", "named", "checked", "any"]
+"""Whether an operation reads the catalog, and whether mistakes in it stop the run."""
+
 _REQUIRED = dataclasses.MISSING
 
 
@@ -90,7 +93,7 @@ class Operation(Generic[Req, Res]):
         exit_codes: what each code means, for `--help`.
         examples: command lines for `--help`, each run or checked by a test.
         catalog: whether it is handed the catalog: not at all, only when its folder was named, only one without errors,
-            or any with its findings.
+            or any with its findings; or what says so of a request.
         doors: where it is offered; a page or route makes no sense for every verb (`slo try` reads local files).
     """
 
@@ -105,7 +108,11 @@ class Operation(Generic[Req, Res]):
     examples: tuple[str, ...] = ()
     doors: tuple[Literal["cli", "http", "page"], ...] = ("cli", "http", "page")
     as_json: Callable[[Res], object] | None = None
-    catalog: Literal["unused", "named", "checked", "any"] = "checked"
+    catalog: CatalogUse | Callable[[Req], CatalogUse] = "checked"
+
+    def catalog_for(self, request: Req) -> CatalogUse:
+        """Whether the catalog is read for this request."""
+        return self.catalog(request) if callable(self.catalog) else self.catalog
 
     @property
     def summary(self) -> str:

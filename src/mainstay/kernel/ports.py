@@ -14,6 +14,7 @@ from mainstay.kernel.faults import Injector, NoFaults
 from mainstay.kernel.finding import Finding
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.people import Nobody, Notifier, Responders
+from mainstay.kernel.probing import NoProber, Prober
 from mainstay.kernel.quantity import SLOT, Span, State
 from mainstay.kernel.series import FloatArray, Series
 
@@ -470,6 +471,7 @@ class World:
         progress: called with a sentence during long work; doors decide whether to show it.
         texts: whole files, such as rules and metric pages.
         injector: every way to put faults into this host, opened when the first one asks.
+        prober: asks running systems over HTTP and TCP, by a program, a query or a function.
         scopes: what the actor may do (`read`, `write`, `approve`), for operations that show some people more than
             others; nothing unless a door says so.
     """
@@ -494,4 +496,5 @@ class World:
     texts: Texts = field(default_factory=NoTexts)
     scopes: frozenset[str] = frozenset()
     injector: Callable[[], Injector] = NoFaults
+    prober: Callable[[], Prober] = NoProber
 

@@ -17,6 +17,9 @@ from typing import Literal, NamedTuple, assert_never
 
 from mainstay.kernel.errors import InvalidInput
 
+Setting = float | str
+"""A number in the unit of what it sets, or a word."""
+
 SLOT = 300
 """Seconds in one slot of the ledger: five minutes, the shortest burn-rate window in use (SRE Workbook, ch. 5)."""
 

@@ -33,7 +33,10 @@ class At:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An HTTP request that changes where a workload finds a dependency. `{to}` in url and body is the address."""
+    """An HTTP request that changes where a workload finds a dependency.
+
+    `{to}` in url and body is where it is to find it, `{address}` in the url where the workload itself listens.
+    """
 
     method: str
     url: str
@@ -41,6 +44,23 @@ class Call:
     undo_body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     secret_headers: Mapping[str, At] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that callers of a workload make, for tests of what becomes of it when a dependency is in trouble.
+
+    Args:
+        path: at the workload's address.
+        marked_by: a header whose presence says that something is missing from the answer.
+    """
+
+    name: str
+    path: str
+    method: str = "GET"
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    marked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +123,7 @@ class Workload:
         folder: where it writes, for faults of disks.
         experiments: whether experiments may touch it at all.
         replicas: names of workloads that are further processes of the same, for shares of processes.
+        requests: what callers ask of it; without any, its health is all that is known of it.
     """
 
     name: str
@@ -120,6 +141,7 @@ class Workload:
     experiments: bool = False
     dependencies: tuple[Dependency, ...] = ()
     replicas: tuple[str, ...] = ()
+    requests: tuple[Request, ...] = ()
 
     @property
     def home(self) -> str:

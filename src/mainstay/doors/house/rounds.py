@@ -34,7 +34,10 @@ _FRESH = timedelta(minutes=2)
 """An incident that opened longer ago, while nothing ran, is not diagnosed any more: what holds now is not why it
 opened."""
 
-WATCHED = ("incident.", "alert.", "postmortem.", "action.")
+WATCHED = ("incident.", "alert.", "postmortem.", "action.", "chaos.", "matrix.", "monkey.", "gameday.")
+"""Of incidents and what is around them the list and each page hears; of experiments those that are about them."""
+
+_EXPERIMENTS = frozenset(("chaos", "matrix", "monkey", "gameday"))
 
 
 class Rounds:
@@ -79,7 +82,8 @@ class Rounds:
         opened: list[str] = []
         for fact in world.journal.facts(FactQuery(kinds=WATCHED, after=self._seen or 0)):
             word = fact.kind.partition(".")[0]
-            changed |= dict.fromkeys(("incident", fact.subject if word == "incident" else word))
+            changed |= dict.fromkeys(("chaos", fact.subject, word) if word in _EXPERIMENTS else
+                                     ("incident", fact.subject if word == "incident" else word))
             if fact.kind == "incident.opened":
                 opened.append(fact.subject)
             head = max(head, fact.seq)

@@ -25,6 +25,7 @@ from mainstay.doors.http import Server, build_app
 from mainstay.doors.intake import IntakeDoor
 from mainstay.doors.slack import slack_routes
 from mainstay.doors.sse import Feed
+from mainstay.doors.web.chaos_content import chaos_pages
 from mainstay.doors.web.incident_content import incident_pages
 from mainstay.doors.web.monitoring_content import Seen, monitoring_pages, noise_of
 from mainstay.doors.web.oncall_content import on_call_table
@@ -280,7 +281,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     hooks = Hooks(metrics, problems, feed, audit, resource_link, raw, lambda front: slack_routes(front, world_of))
     app = build_app(operations_of_all(), world_of, settings,
                     (*pages(latest, lambda asked: seen(asked).alerts, on_call_table), *monitoring_pages(latest, seen),
-                     *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages(), *toil_pages()), hooks)
+                     *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages(), *chaos_pages(), *toil_pages()), hooks)
     begun = world.clock.now()
 
     def answering(url: str) -> None:

@@ -1,0 +1,13 @@
+"""The mechanisms of networks and dependencies, in the order in which equals are preferred."""
+
+from __future__ import annotations
+
+from mainstay.adapters.faults.edges.mechanism import EDGES
+from mainstay.adapters.faults.packets.mechanism import Packets
+from mainstay.adapters.faults.packets.naming import Names
+from mainstay.kernel.faults import Mechanism
+
+
+def network_mechanisms() -> tuple[Mechanism, ...]:
+    """One of each."""
+    return (*EDGES, Packets(), Names())

@@ -1,0 +1,72 @@
+"""A task as chains and rules."""
+
+from __future__ import annotations
+
+from mainstay.adapters.faults.packets import nftables as nft
+from mainstay.adapters.faults.packets.task import DROP, RESET, Place, Task, Way
+from mainstay.adapters.faults.packets.waiting_room import COPY_MARK
+
+LEAD_MARK = 0x6D73746C
+
+_INCOMING = nft.Chain("incoming", nft.IN)
+_OUTGOING = nft.Chain("outgoing", nft.OUT)
+_CHOOSING = nft.Chain("choosing", nft.OUT)
+_LEADING = nft.Chain("leading", nft.OUT, -101, "nat")  # before others' translations, which would decide first
+
+
+def rules(task: Task, family: int, queues: tuple[int, int], *, native: bool,
+          port: int = 0) -> tuple[list[nft.Chain], list[nft.Rule]]:
+    """The chains and rules of one family of addresses.
+
+    Args:
+        queues: for what comes in, for what goes out.
+        port: where connections are led to.
+    """
+    places = [one for one in task.places if one.family == family]
+    if task.lead is not None:
+        return _leading(task, places, queues[1], native=native, port=port)
+    found: list[nft.Rule] = []
+    for place in places:
+        if task.incoming.act and (task.incoming.act != RESET or place.protocol == nft.TCP):
+            found.append(nft.Rule("incoming", _met(place, task, source=False)
+                                  + _done(task.incoming, queues[0], native=native)))
+        if task.outgoing.act:
+            found.append(nft.Rule("outgoing", nft.mark_is(COPY_MARK, unlike=True) + _met(place, task, source=True)
+                                  + _done(task.outgoing, queues[1], native=native)))
+    chains = [one for one in (_INCOMING, _OUTGOING) if any(rule.chain == one.name for rule in found)]
+    return chains, found
+
+
+def _leading(task: Task, places: list[Place], queue: int, *, native: bool,
+             port: int) -> tuple[list[nft.Chain], list[nft.Rule]]:
+    choosing, leading = [], []
+    for place in places:
+        met = _place(place, source=False)
+        if place.protocol == nft.TCP:
+            met += nft.opens_a_connection()
+        choosing.append(nft.Rule("choosing", met + nft.queue(queue, native=native)))
+    assert task.lead is not None
+    if task.lead.error == "timeout":
+        after = nft.Chain("leading", nft.OUT, -140)
+        return [_CHOOSING, after], [*choosing, nft.Rule("leading", nft.mark_is(LEAD_MARK) + nft.drop())]
+    for protocol in sorted({one.protocol for one in places}):
+        leading.append(nft.Rule("leading", nft.protocol_is(protocol) + nft.mark_is(LEAD_MARK) + nft.lead_to(port)))
+    return [_CHOOSING, _LEADING], [*choosing, *leading]
+
+
+def _place(place: Place, *, source: bool) -> tuple[bytes, ...]:
+    host = nft.host_is(place.family, place.host, source=source) if place.host else ()
+    return nft.protocol_is(place.protocol) + host + nft.port_is(place.port, source=source)
+
+
+def _met(place: Place, task: Task, *, source: bool) -> tuple[bytes, ...]:
+    chosen = () if task.share >= 1 else nft.peer_is_among(place.family, task.share, task.seed, source=not source)
+    return _place(place, source=source) + chosen
+
+
+def _done(way: Way, queue: int, *, native: bool) -> tuple[bytes, ...]:
+    if way.act == DROP:
+        return nft.drop()
+    if way.act == RESET:
+        return (*nft.goes_on_a_connection(), *nft.reset())
+    return nft.queue(queue, native=native)

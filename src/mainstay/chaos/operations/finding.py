@@ -1,0 +1,65 @@
+"""From what people name, an experiment of the catalog, a file or a run, to the thing itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mainstay.chaos.spec import Experiment
+from mainstay.chaos.state import KINDS, Run, fold
+from mainstay.kernel.errors import InvalidInput, NotFound
+from mainstay.kernel.finding import InvalidFiles, did_you_mean, errors_of
+from mainstay.kernel.journal import FactQuery
+from mainstay.kernel.locks import all_held
+from mainstay.kernel.ports import World
+
+
+def is_file(name: str) -> bool:
+    """Whether it is meant as a path: names of experiments have no ending of a file and no slash."""
+    return "/" in name or name.endswith((".yaml", ".yml", ".json"))
+
+
+def experiment_named(world: World, name: str) -> tuple[World, Experiment]:
+    """The experiment of the catalog, or the only one of a file that stands for itself, and the world it lives in.
+
+    Raises:
+        NotFound: there is none of that name, or none in the file.
+        InvalidFiles: the catalog, or the file, holds mistakes.
+        InvalidInput: the file declares several.
+    """
+    if is_file(name):
+        catalog = world.catalog_at(name)
+        found = catalog.of(Experiment)
+        if len(found) != 1:
+            raise InvalidInput(f"{name} declares {len(found)} experiments",
+                               "name the folder with -c, and the experiment by its name")
+        return replace(world, catalog=catalog), found[0]
+    if wrong := errors_of(world.findings):
+        raise InvalidFiles(wrong)
+    return world, world.catalog.get(Experiment, name)
+
+
+def runs_of(world: World) -> dict[str, Run]:
+    """Every run, by id, in the order in which they were asked for."""
+    return fold(world.journal.facts(FactQuery(kinds=KINDS)))
+
+
+def run_named(world: World, name: str) -> Run:
+    """The run of that id; `last` is the last one; the name of an experiment is its last one.
+
+    Raises:
+        NotFound: there is none.
+    """
+    runs = runs_of(world)
+    if name in runs:
+        return runs[name]
+    fitting = [run for run in runs.values() if name in ("last", run.experiment)]
+    if not fitting:
+        raise NotFound(f'there is no run "{name}"{did_you_mean(name, runs)}',
+                       "mainstay chaos status lists the runs" if runs else "mainstay chaos run NAME makes one")
+    return fitting[-1]
+
+
+def lost(world: World, run: Run) -> bool:
+    """Whether its process is gone: it has not ended, and does not hold its lock any more."""
+    holders = {lock.holder for lock in all_held(world.journal, world.clock.now())}
+    return run.ended is None and f"experiment {run.id}" not in holders

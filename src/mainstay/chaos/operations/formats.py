@@ -1,0 +1,101 @@
+"""The formats of other tools: how each is recognised, and the room that reads it. One line a format."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mainstay.kernel.catalog import read_file
+from mainstay.kernel.document import Document
+from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.finding import Finding, InvalidFiles, did_you_mean, errors_of
+from mainstay.kernel.ports import World
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was taken of one document.
+
+    Args:
+        name: of the experiment, as ours would be called.
+        title: as theirs is called.
+        yaml: ours, as YAML; empty where theirs is run as it is, or nothing of it can be said.
+        findings: what is wrong with it, what is missing to run it, and what could not be said as it is, each with its
+            place; an error where nothing can be run.
+        runs: whether `mainstay chaos run` takes the file as it is.
+    """
+
+    name: str
+    title: str
+    yaml: str = ""
+    findings: tuple[Finding, ...] = ()
+    runs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format of another tool.
+
+    Args:
+        name: what `--from` calls it.
+        tool: what people call the tool.
+        recognised: whether the document is of it.
+        room, reader: the module below `mainstay.chaos` and its function: (world, document) → what was said.
+    """
+
+    name: str
+    tool: str
+    recognised: Callable[[Document], bool]
+    room: str
+    reader: str
+
+    def read(self, world: World, document: Document) -> Said:
+        """What the document says."""
+        take: Callable[[World, Document], Said] = getattr(importlib.import_module(f"mainstay.chaos.{self.room}"),
+                                                          self.reader)
+        return take(world, document)
+
+
+def _toolkit(document: Document) -> bool:
+    value = document.root.value
+    return isinstance(value, dict) and "apiVersion" not in value and \
+        ("method" in value or "steady-state-hypothesis" in value)
+
+
+FORMATS: Mapping[str, Format] = {one.name: one for one in (
+    Format("chaostoolkit", "Chaos Toolkit", _toolkit, "operations.exchanging", "said_by_toolkit"),)}
+"""Every format, in the order in which they are tried."""
+
+
+def documents_of(file: str) -> list[Document]:
+    """The documents of a file.
+
+    Raises:
+        InvalidFiles: it is neither YAML nor JSON.
+        InvalidInput: there is none in it.
+    """
+    documents, findings = read_file(Path(file), file)
+    if wrong := errors_of(findings):
+        raise InvalidFiles(wrong)
+    if not documents:
+        raise InvalidInput(f"{file} is empty", "name a file that another tool wrote")
+    return documents
+
+
+def format_of(document: Document, wanted: str = "auto") -> Format:
+    """The format the document is of, or the one that was named.
+
+    Raises:
+        InvalidInput: it is of none that is known.
+    """
+    if wanted != "auto":
+        return FORMATS[wanted]
+    for one in FORMATS.values():
+        if one.recognised(document):
+            return one
+    value = document.root.value
+    kind = str(value["kind"].value) if isinstance(value, dict) and "kind" in value else ""
+    raise InvalidInput(f"{document.file} is of no format that is known" + did_you_mean(kind, FORMATS),
+                       "known: " + ", ".join(one.tool for one in FORMATS.values()))

@@ -1,0 +1,181 @@
+"""`chaos monkey`: experiments at times that nobody planned; what it would do, and doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mainstay.chaos.monkey import (
+    STRIKES,
+    ChaosMonkey,
+    Choice,
+    Circumstances,
+    Strike,
+    choose,
+    look_of,
+    simulate,
+    touched_by,
+)
+from mainstay.chaos.operations.engine import execute
+from mainstay.chaos.operations.planning import Options
+from mainstay.chaos.practice_view import monkey_view
+from mainstay.chaos.price import open_incidents
+from mainstay.chaos.spec import Experiment
+from mainstay.kernel.errors import Conflict, InvalidInput, MainstayError
+from mainstay.kernel.journal import AlreadyRecorded, Batch, FactQuery, NewFact
+from mainstay.kernel.operation import Operation, arg
+from mainstay.kernel.ports import World
+from mainstay.kernel.quantity import Span, parse_duration
+from mainstay.kernel.workload import Workload, workload_named
+
+STRUCK, REFUSED = "monkey.struck", "monkey.refused"
+"""It began an experiment; it wanted to, and the engine refused."""
+
+_LONGEST = timedelta(days=366)
+
+
+@dataclass(frozen=True)
+class MonkeyRequest:
+    """Which monkey, and whether it only says what it would do."""
+
+    name: str = arg("a chaos monkey of the catalog; the only one when left out", "", positional=True)
+    go: bool = arg("do it: begin what this look draws; without it nothing is touched", False)
+    simulate: str = arg("say everything it would do in the time ahead, if things stay as they are", "",
+                        value="DURATION")
+    everything: bool = arg("show what was not drawn, too", False)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What came of a look, or of all looks of a time to come; the field names are stable JSON.
+
+    Args:
+        at: the look.
+        until: of a simulation: its end.
+        expected: of a simulation: how many experiments begin a week on average.
+        run: the run that was begun; empty when none was.
+        status: how it ended.
+        problem: why an experiment that was drawn was not begun by the engine.
+    """
+
+    monkey: str
+    at: datetime
+    went: bool
+    choices: tuple[Choice, ...]
+    history: tuple[Strike, ...]
+    until: datetime | None = None
+    expected: float | None = None
+    run: str = ""
+    status: str = ""
+    problem: str = ""
+
+
+def monkey(world: World, request: MonkeyRequest) -> Look:
+    """Say what the chaos monkey draws at this moment, or in the days to come; with --go, begin it."""
+    one = _named(world, request.name)
+    past = history(world, one)
+    if request.simulate:
+        if request.go:
+            raise InvalidInput("--simulate and --go exclude each other", "leave one of them out")
+        length = parse_duration(request.simulate)
+        if length > _LONGEST:
+            raise InvalidInput(f"{request.simulate} is too long", "write a year or less")
+        now = world.clock.now()
+        found = tuple(ahead(world, one, length))
+        struck = sum(choice.outcome == STRIKES for choice in found)
+        return Look(one.name, now, False, found, past, now + length, struck / (length / timedelta(days=7)))
+    look = look_of(one, world.clock.now())
+    choices = choose(one, look, past, circumstances(world, one))
+    shown = choices if request.everything else tuple(
+        choice for choice in choices if choice.outcome != "not drawn") or choices
+    drawn = next((choice for choice in choices if choice.outcome == STRIKES), None)
+    if not request.go or drawn is None:
+        return Look(one.name, look, False, shown, past)
+    return _go(world, one, drawn, Look(one.name, look, True, shown, past))
+
+
+def _named(world: World, name: str) -> ChaosMonkey:
+    declared = world.catalog.of(ChaosMonkey)
+    if name:
+        return world.catalog.get(ChaosMonkey, name)
+    if len(declared) != 1:
+        raise InvalidInput(f"the catalog declares {len(declared)} chaos monkeys",
+                           "name one of " + ", ".join(one.name for one in declared) if declared else
+                           "declare one; docs/guides/chaos.md shows how")
+    return declared[0]
+
+
+def history(world: World, one: ChaosMonkey) -> tuple[Strike, ...]:
+    """What it began, in order."""
+    facts = world.journal.facts(FactQuery(kinds=(STRUCK,), subject=one.name))
+    return tuple(Strike(fact.at, str(fact.data["experiment"])) for fact in facts)
+
+
+def ahead(world: World, one: ChaosMonkey, length: timedelta) -> Iterator[Choice]:
+    """Everything that it would do in the time ahead if budgets and incidents stay as they are."""
+    now = world.clock.now()
+    yield from simulate(one, Span(now, now + length), history(world, one), circumstances(world, one))
+
+
+def circumstances(world: World, one: ChaosMonkey) -> Circumstances:
+    """Budgets, open incidents and targets of everything on its list."""
+    workloads = {each.name: each.service for each in world.catalog.of(Workload)}
+    incidents = list(world.journal.facts(FactQuery(kinds=("incident.",))))
+    left: dict[str, float | None] = {}
+    open_ones: dict[str, str] = {}
+    targets = {}
+    for candidate in one.candidates:
+        experiment = world.catalog.get(Experiment, candidate.experiment)
+        services = _services(world, experiment)
+        standings = world.standing(world, services)
+        if standings:
+            known = [1 - standing.spent for standing in standings if standing.spent is not None]
+            left[experiment.name] = min(known) if len(known) == len(standings) else None
+        if found := open_incidents(incidents, services):
+            open_ones[experiment.name] = found[0]
+        targets[experiment.name] = touched_by(experiment, workloads)
+    return Circumstances(left, open_ones, targets)
+
+
+def _services(world: World, one: Experiment) -> tuple[str, ...]:
+    names = [one.target, *(fault.workload for phase in one.phases for fault in phase.faults if fault.workload)]
+    found = [workload_named(world.catalog, name).service for name in names]
+    return tuple(dict.fromkeys([one.service] * bool(one.service) + found))
+
+
+def _go(world: World, one: ChaosMonkey, drawn: Choice, look: Look) -> Look:
+    """Begin what was drawn. The look is taken first: two that are told to go at once begin it once."""
+    experiment = world.catalog.get(Experiment, drawn.experiment)
+    taken = NewFact(STRUCK, one.name, world.clock.now(), {
+        "experiment": experiment.name, "look": drawn.at.isoformat(), "drawn": drawn.drawn},
+        key=f"monkey:{one.name}:{drawn.at.isoformat()}", actor=world.actor)
+    try:
+        world.journal.commit(Batch([taken], fresh=True))
+    except AlreadyRecorded:
+        raise Conflict(f"{one.name} went at {drawn.at:%H:%M} UTC already", "it looks again at its next hour") from None
+    try:
+        run = execute(world, experiment, Options(seed=int(drawn.drawn * 2**31)))
+    except MainstayError as error:
+        world.journal.commit(Batch([NewFact(REFUSED, one.name, world.clock.now(), {
+            "experiment": experiment.name, "why": error.message}, actor=world.actor)]))
+        return _told(look, problem=error.message)
+    return _told(look, run=run.id, status=str(run.status))
+
+
+def _told(look: Look, *, run: str = "", status: str = "", problem: str = "") -> Look:
+    return Look(look.monkey, look.at, look.went, look.choices, look.history, run=run, status=status, problem=problem)
+
+
+def strikes(choices: Sequence[Choice]) -> int:
+    """How many experiments begin."""
+    return sum(one.outcome == STRIKES for one in choices)
+
+
+MONKEY = Operation(
+    "chaos", "monkey", MonkeyRequest, monkey, monkey_view, scope="approve",
+    exit_code=lambda found: 1 if found.problem or found.status not in ("", "passed") else 0,
+    exit_codes=((0, "said, or begun and passed; also when nothing was drawn"),
+                (1, "what was begun did not pass, or the engine refused it"), (2, "the input cannot be used")),
+    examples=("mainstay chaos monkey", "mainstay chaos monkey weekdays --simulate 30d",
+              "mainstay chaos monkey weekdays --go --json"))

@@ -1,0 +1,92 @@
+"""What a run writes into the journal: in order, durable before an act, and never waited for on the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mainstay.chaos.operations.planning import Plan
+from mainstay.chaos.state import Run, after
+from mainstay.chaos.toolkit import ToolkitExperiment
+from mainstay.kernel.errors import Conflict
+from mainstay.kernel.journal import AlreadyRecorded, Batch, Fact, FactQuery, NewFact, Pending
+from mainstay.kernel.ports import World
+
+FLUSH = 10.0
+"""Seconds of samples that a killed run may lose."""
+
+_TRIES = 100
+
+
+class Recorder:
+    """The facts of one run. `run` is the run as they tell it."""
+
+    def __init__(self, world: World, accepted: Mapping[str, Any]) -> None:
+        self._world = world
+        self._pending: list[Pending[tuple[Fact, ...]]] = []
+        self._samples: list[list[Any]] = []
+        self._flushed = world.clock.monotonic()
+        self.run = self._accept(accepted)
+
+    @classmethod
+    def of_plan(cls, world: World, plan: Plan, seed: int) -> Recorder:
+        """The book of a run of that plan."""
+        return cls(world, {
+            "experiment": plan.experiment, "target": plan.target, "service": plan.service, "seed": seed,
+            "title": plan.title, "probes": list(plan.probes), "notes": list(plan.notes), "seconds": plan.seconds})
+
+    @classmethod
+    def of_toolkit(cls, world: World, experiment: ToolkitExperiment) -> Recorder:
+        """The book of a run of an experiment of the Chaos Toolkit."""
+        return cls(world, {
+            "experiment": experiment.origin.file, "target": "", "service": "", "seed": 0, "title": experiment.title,
+            "probes": [{"name": one.name, "tolerance": ""} for one in experiment.probes], "notes": [], "seconds": None})
+
+    def _accept(self, accepted: Mapping[str, Any]) -> Run:
+        """A run with an id of its own, which is given once even when two begin at once."""
+        for _ in range(_TRIES):
+            last = self._world.journal.facts(FactQuery(kinds=("chaos.accepted",), newest_first=True, limit=1))
+            number = 1 + max((int(fact.data["number"]) for fact in last), default=0)
+            fact = NewFact("chaos.accepted", f"EXP-{number}", self._world.clock.now(), {"number": number, **accepted},
+                           key=f"chaos:EXP-{number}", actor=self._world.actor)
+            try:
+                self._world.journal.commit(Batch([fact], fresh=True))
+            except AlreadyRecorded:
+                continue
+            return after(Run(fact.subject, "", "", "", "", 0, "", ()), fact)
+        raise Conflict("too many runs begin at once", "run it again")
+
+    def record(self, event: str, data: Mapping[str, Any]) -> None:
+        """Recorded in order, without waiting for it."""
+        fact = NewFact(f"chaos.{event}", self.run.id, self._world.clock.now(), data, actor=self._world.actor)
+        self.run = after(self.run, fact)
+        self._pending.append(self._world.journal.submit(Batch([fact])))
+
+    def sampled(self, row: list[Any]) -> None:
+        """One more answer, recorded with others every few seconds."""
+        self._samples.append(row)
+        if self._world.clock.monotonic() - self._flushed >= FLUSH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Every sample so far is on its way into the journal."""
+        self._flushed = self._world.clock.monotonic()
+        if self._samples:
+            samples, self._samples = self._samples, []
+            self.record("measured", {"samples": samples})
+        self._pending = [one for one in self._pending if not _settled(one)]
+
+    def durable(self) -> None:
+        """Everything recorded so far is durable."""
+        pending, self._pending = self._pending, []
+        for one in pending:
+            one.result()
+
+
+def _settled(pending: Pending[tuple[Fact, ...]]) -> bool:
+    """Whether it is durable; raises what kept it from being."""
+    try:
+        pending.result(0)
+    except TimeoutError:
+        return False
+    return True
