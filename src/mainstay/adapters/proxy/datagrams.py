@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from random import Random
-from typing import Protocol
+from typing import Protocol, cast
 
 from mainstay.adapters.proxy import draw
 from mainstay.adapters.proxy.flow import Active
@@ -151,8 +151,7 @@ class Client(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """From asyncio: the socket is there."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast(asyncio.DatagramTransport, transport)  # it is one, but no subclass before Python 3.12
         early, self._early = self._early, []
         for data in early:
             self._through("upstream", data)

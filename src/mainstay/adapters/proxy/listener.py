@@ -13,6 +13,7 @@ from mainstay.adapters.proxy import address
 from mainstay.adapters.proxy.connection import Connection
 from mainstay.adapters.proxy.counts import Statistics, ToxicCount
 from mainstay.adapters.proxy.datagrams import Address, Client
+from mainstay.adapters.proxy.door import Door
 from mainstay.adapters.proxy.flow import Active, Buffer
 from mainstay.adapters.proxy.toxic import Proxy, Toxic
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound
@@ -84,6 +85,7 @@ class Listener(Generic[_One]):
         self.counts: dict[str, ToxicCount] = {}
         self.here: set[_One] = set()
         self.connections = self.victims = self.failed = 0
+        self.serving = False
         self.bytes = {"upstream": 0, "downstream": 0}
         self.received = {"upstream": 0, "downstream": 0}
         self._order = count()
@@ -184,18 +186,20 @@ class Listener(Generic[_One]):
 class TcpListener(Listener[Connection]):
     """A proxy for connections."""
 
-    _server: asyncio.Server | None = None
+    _door: Door | None = None
 
     async def start(self, sock: socket.socket) -> None:
         """Serve on that socket."""
-        self._server = await self.loop.create_server(lambda: Connection(self).client, sock=sock, backlog=_BACKLOG)
+        self.serving = True
+        self._door = Door(sock, lambda: Connection(self).client)
         self.named(sock)
 
     def stop(self) -> None:
         """Listen no more and end all connections."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self.serving = False
+        if self._door is not None:
+            self._door.shut()
+            self._door = None
         for one in list(self.here):
             one.drop()
         self.proxy = replace(self.proxy, enabled=False)

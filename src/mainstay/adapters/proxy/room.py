@@ -134,7 +134,11 @@ class Room:
             for one in self.proxies.values():
                 one.stop()
             self.proxies.clear()
-        await asyncio.sleep(0)  # closed sockets are told so in the loop's next round
+        # Whoever was just being let in, or connected, is still to be told.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            await asyncio.wait(left, timeout=1)
+        await asyncio.sleep(0)
 
     def _is_there(self, proxy: Proxy) -> bool:
         """Whether it is there with these addresses. A free port that was asked for is any port that it got."""
