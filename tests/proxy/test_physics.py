@@ -130,10 +130,10 @@ def test_the_share_of_lost_datagrams_is_as_asked(server, share):
             sock.connect((host, int(port)))
             sock.settimeout(0.5)
             back = 0
-            for at in range(0, draws, 50):
-                for number in range(50):
+            for at in range(0, draws, 150):
+                for number in range(150):
                     sock.send(b"%d" % (at + number))
-                back += _drained(sock, 50)
+                back += _drained(sock, 150)
         lost = server.statistics(name).toxics["loss_upstream"].injected
     assert back == draws - lost
     assert within_99_percent(lost, draws, share)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import statistics
 import struct
 import threading
 import time
@@ -251,8 +252,8 @@ def test_a_slicer_cuts_into_pieces_and_waits_between_them(server):
             line.shutdown(socket.SHUT_WR)
             assert everything(line) == b"done"
     assert sum(sizes) == 5000
-    assert 40 <= len(sizes) <= 65
-    assert max(sizes) <= 120 * 3  # a busy reader may find some pieces together
+    assert 25 <= len(sizes) <= 65  # a busy reader finds some pieces together
+    assert 80 <= statistics.median(sizes) <= 120
     assert time.perf_counter() - begun >= 0.003 * 40
 
 
@@ -340,30 +341,21 @@ def test_the_same_seed_meets_the_same_connections(upstream):
 
 def test_a_wider_toxicity_meets_whom_it_met_before(server, upstream):
     address = server.open(Proxy("p", "127.0.0.1:0", upstream),
-                          [Toxic("latency", toxicity=0.2, attributes={"latency": 80})])
+                          [Toxic("corrupt", toxicity=0.2, attributes={"rate": 1})])
     lines = [dial(address) for _ in range(30)]
 
     def met() -> set[int]:
-        for line in lines:
-            line.sendall(b"x")
-        begun = time.perf_counter()
-        quick = set()
-        for number, line in enumerate(lines):
-            if not silent(line, max(0.0, begun + 0.04 - time.perf_counter())):
-                quick.add(number)
-        for line in lines:
-            exactly(line, 1)
-        return set(range(len(lines))) - quick
+        return {number for number, line in enumerate(lines) if ask(line, b"x") != b"x"}
 
     try:
         few = met()
-        server.change("p", "latency_downstream", toxicity=0.6)
+        server.change("p", "corrupt_downstream", toxicity=0.6)
         many = met()
     finally:
         for line in lines:
             line.close()
     assert few < many
-    count = server.statistics("p").toxics["latency_downstream"]
+    count = server.statistics("p").toxics["corrupt_downstream"]
     assert (count.victims, count.bystanders) == (len(many), 30 - len(many))
 
 

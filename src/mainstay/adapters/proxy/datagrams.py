@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from random import Random
 from typing import Protocol, cast
 
@@ -113,6 +114,7 @@ class Client(asyncio.DatagramProtocol):
         self.last = self.loop.time()
         self._drawn: dict[str, float] = {}
         self._ways: dict[str, Way] = {}
+        self._sock: socket.socket
         self._early: list[bytes] = []
         """Datagrams that came before the socket was there."""
         for active in list(place.toxics.values()):
@@ -181,7 +183,7 @@ class Client(asyncio.DatagramProtocol):
 
     async def _open(self) -> None:
         family, address = self.place.upstream_address
-        sock = socket.socket(family, socket.SOCK_DGRAM)
+        sock = self._sock = socket.socket(family, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)
             sock.connect(address)
@@ -211,7 +213,10 @@ class Client(asyncio.DatagramProtocol):
         if self.transport is None or self.transport.is_closing():
             return
         self.place.delivered(stream, len(data))
-        if stream == "upstream":
-            self.transport.sendto(data)
-        else:
+        if stream == "downstream":
             self.place.answered(self, data)
+        elif data:
+            self.transport.sendto(data)
+        else:  # asyncio sends no empty datagrams
+            with suppress(OSError):  # lost, as datagrams may be
+                self._sock.send(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from typing import Generic, TypeVar
@@ -19,6 +20,8 @@ from mainstay.adapters.proxy.toxic import Proxy, Toxic
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound
 
 _BACKLOG = 1024
+_RECEIVED = 4 * 1024 * 1024
+"""Bytes of datagrams that the system is asked to keep for us; it may keep fewer."""
 _SWEEP = 15.0
 """Seconds between looks for clients that went away."""
 _One = TypeVar("_One", Connection, Client)
@@ -50,10 +53,14 @@ async def bind(written: str, *, udp: bool) -> socket.socket:
         InvalidInput: it is no address, or the port is taken or not ours to have.
     """
     family, where = await resolve(written, "listen", udp=udp)
-    sock = socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
+    # The protocol is named because asyncio turns Nagle's waiting off only on sockets that name it.
+    sock = socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM,
+                         socket.IPPROTO_UDP if udp else socket.IPPROTO_TCP)
     try:
         sock.setblocking(False)
-        if not udp:
+        if udp:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED)
+        else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -229,6 +236,7 @@ class UdpListener(Listener[Client], asyncio.DatagramProtocol):
 
     _transport: asyncio.DatagramTransport | None = None
     _sweeper: asyncio.TimerHandle | None = None
+    _sock: socket.socket
 
     def __init__(self, proxy: Proxy, key: tuple[object, ...], buffer: Buffer) -> None:
         super().__init__(proxy, key, buffer)
@@ -237,6 +245,7 @@ class UdpListener(Listener[Client], asyncio.DatagramProtocol):
     async def start(self, sock: socket.socket) -> None:
         """Serve on that socket."""
         self._transport, _ = await self.loop.create_datagram_endpoint(lambda: self, sock=sock)
+        self._sock = sock
         self._sweeper = self.loop.call_later(_SWEEP, self._sweep)
         self.named(sock)
 
@@ -267,8 +276,13 @@ class UdpListener(Listener[Client], asyncio.DatagramProtocol):
 
     def answered(self, client: Client, data: bytes) -> None:
         """The upstream has something for a client."""
-        if self._transport is not None:
+        if self._transport is None:
+            return
+        if data:
             self._transport.sendto(data, client.address)
+        else:  # asyncio sends no empty datagrams
+            with suppress(OSError):  # lost, as datagrams may be
+                self._sock.sendto(data, client.address)
 
     def closed(self, one: Client, *, served: bool) -> None:  # noqa: ARG002  (a datagram is never refused)
         """A client is forgotten."""
