@@ -373,9 +373,9 @@ class Call(asyncio.Protocol):
     def _write(self, head: Head, answer: Answer) -> None:
         if self._over:
             return
-        self._send(answer, keep=head.keeps_alive())
+        self._send(answer, keep=head.keeps_alive(), bodiless=head.method == "HEAD")
 
-    def _send(self, answer: Answer, *, keep: bool) -> None:
+    def _send(self, answer: Answer, *, keep: bool, bodiless: bool = False) -> None:
         if isinstance(answer.content, str):
             kind, body = "text/plain; version=0.0.4; charset=utf-8", answer.content.encode()
         else:
@@ -386,7 +386,7 @@ class Call(asyncio.Protocol):
             body = b""
         else:
             lines += [f"content-type: {kind}", f"content-length: {len(body)}"]
-        self._transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        self._transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if bodiless else body))
         if not keep:
             self._over = True
             self._transport.close()
