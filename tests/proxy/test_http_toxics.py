@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import json
 import socket
+import threading
 import time
 from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
@@ -171,6 +172,25 @@ def test_a_toxic_taken_away_while_an_answer_is_replaced_keeps_the_frames(server)
         connection.request("GET", "/")
         assert connection.getresponse().read() == b"next"
         connection.close()
+
+
+def test_a_request_that_waits_for_its_answer_is_spared_when_the_toxic_is_taken_away(server):
+    asked, let_go = threading.Event(), threading.Event()
+
+    def answer(line: socket.socket) -> None:
+        line.recv(1000)
+        asked.set()
+        let_go.wait(10)
+        line.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    with service(answer) as upstream:
+        address = server.open(Proxy("shop", "127.0.0.1:0", upstream), [Toxic("http_error", "t")])
+        with dial(address) as line:
+            line.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert asked.wait(10)
+            server.remove("shop", "t")
+            let_go.set()
+            assert line.recv(1000).startswith(b"HTTP/1.1 200")
 
 
 # -- http_latency ------------------------------------------------------------------------------------------------------

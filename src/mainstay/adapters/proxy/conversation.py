@@ -93,11 +93,16 @@ class Conversation:
     def retire(self) -> None:
         """The toxic was taken away: what was begun is brought to an end, nothing new is begun."""
         self.retiring = True
+        for exchange in self.pending:
+            exchange.chosen = False
+        self.requests.flush()
+        self.responses.flush()
         self.retire_if_done()
 
     def retire_if_done(self) -> None:
         """Take both stages out when nothing is left to do."""
-        if not self.retiring or self.pending or self.requests.busy or self.responses.busy:
+        if not self.retiring or self.requests.busy or self.responses.busy or \
+                any(exchange.answer is not None for exchange in self.pending):
             return
         for stage in (self.requests, self.responses):
             rest = stage.restart()

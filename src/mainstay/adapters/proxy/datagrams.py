@@ -174,7 +174,7 @@ class Client(asyncio.DatagramProtocol):
         """Whether nothing was heard for so long that it is forgotten."""
         return self.loop.time() - self.last > _IDLE
 
-    def close(self) -> None:
+    def drop(self) -> None:
         """Forget it."""
         self._task.cancel()
         if self.transport is not None:
@@ -183,13 +183,16 @@ class Client(asyncio.DatagramProtocol):
 
     async def _open(self) -> None:
         family, address = self.place.upstream_address
-        sock = self._sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            sock = self._sock = socket.socket(family, socket.SOCK_DGRAM)
+        except OSError:
+            return  # no more room for sockets; its datagrams are lost, as on any network
         try:
             sock.setblocking(False)
             sock.connect(address)
         except OSError:
             sock.close()
-            return  # no route now; the next datagrams are lost, as on any network
+            return  # no route
         await self.loop.create_datagram_endpoint(lambda: self, sock=sock)
 
     def _through(self, stream: str, data: bytes) -> None:

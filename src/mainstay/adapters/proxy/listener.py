@@ -185,6 +185,17 @@ class Listener(Generic[_One]):
         """Listen no more and end all that is here."""
         raise NotImplementedError
 
+    def turn(self, upstream: str, resolved: Resolved) -> None:
+        """Pass on to there from now on; who is here is cut, as toxiproxy does."""
+        self.proxy = replace(self.proxy, upstream=upstream)
+        self.upstream, self.upstream_address = address.parse(upstream, "upstream"), resolved
+        self.clear()
+
+    def clear(self) -> None:
+        """End all that is here."""
+        for one in list(self.here):
+            one.drop()
+
     def named(self, sock: socket.socket) -> None:
         """The real address is known."""
         self.proxy = replace(self.proxy, listen=address.shown(*sock.getsockname()[:2]), enabled=True)
@@ -207,8 +218,7 @@ class TcpListener(Listener[Connection]):
         if self._door is not None:
             self._door.shut()
             self._door = None
-        for one in list(self.here):
-            one.drop()
+        self.clear()
         self.proxy = replace(self.proxy, enabled=False)
 
     def closed(self, one: Connection, *, served: bool) -> None:
@@ -256,8 +266,7 @@ class UdpListener(Listener[Client], asyncio.DatagramProtocol):
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
-        for one in list(self.here):
-            one.close()
+        self.clear()
         self.proxy = replace(self.proxy, enabled=False)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
@@ -296,7 +305,7 @@ class UdpListener(Listener[Client], asyncio.DatagramProtocol):
     def _sweep(self) -> None:
         for one in list(self.here):
             if one.idle():
-                one.close()
+                one.drop()
         self._sweeper = self.loop.call_later(_SWEEP, self._sweep)
 
 

@@ -70,13 +70,14 @@ class Room:
             if wanted == now:
                 return here
             resolved = await resolve(wanted.upstream, "upstream", udp=now.udp)
-            moves = wanted.listen != now.listen
-            sock = await bind(wanted.listen, udp=now.udp) if wanted.enabled and moves else None
-            here.stop()
-            here.proxy = replace(wanted, enabled=False)
-            here.upstream, here.upstream_address = parse(wanted.upstream, "upstream"), resolved
-            if wanted.enabled:
-                await here.start(sock or await bind(wanted.listen, udp=now.udp))
+            starts = wanted.enabled and (wanted.listen != now.listen or not now.enabled)
+            sock = await bind(wanted.listen, udp=now.udp) if starts else None
+            if sock is not None or not wanted.enabled:
+                here.stop()
+                here.proxy = replace(here.proxy, listen=wanted.listen)
+            here.turn(wanted.upstream, resolved)
+            if sock is not None:
+                await here.start(sock)
             return here
 
     async def close(self, name: str) -> None:
