@@ -274,7 +274,10 @@ class State:
                 key = number, _equal(rule, labels)
                 every, pure = self.sources.get(key) or (0, 0)
                 target = all(matcher.holds(labels) for matcher in rule.target)
-                self.sources[key] = every + by, pure + (0 if target else by)
+                if every + by:
+                    self.sources[key] = every + by, pure + (0 if target else by)
+                else:
+                    self.sources.drop(key)
 
     def mark(self, item: Item) -> None:
         """Find the action item by its marks while it is not finished, and no longer afterwards."""
@@ -310,7 +313,12 @@ def slim(alert: Alert) -> Alert:
 
 
 def _interned(texts: Mapping[str, str]) -> Mapping[str, str]:
-    return {intern(str(name)): intern(str(text)) for name, text in texts.items()} if texts else _NONE
+    if not texts:
+        return _NONE
+    try:
+        return {intern(name): intern(text) for name, text in texts.items()}
+    except TypeError:  # a text of a class of its own, of YAML for example, cannot be shared
+        return {intern(str(name)): intern(str(text)) for name, text in texts.items()}
 
 
 def _alert_opened(state: State, fact: Fact | NewFact) -> None:
