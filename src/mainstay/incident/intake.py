@@ -7,9 +7,11 @@ changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
+
+from msgspec import Struct, field
 
 from mainstay.incident import paging, watch
 from mainstay.incident.act import Act, snapshot
@@ -25,8 +27,7 @@ Outcome = Literal["opened", "joined", "reopened", "repeated", "raised", "muted",
                   "flapping", "late", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class AlertEvent:
+class AlertEvent(Struct, frozen=True, gc=False):
     """What a sender says of an alert.
 
     Args:
@@ -51,8 +52,7 @@ class AlertEvent:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True, gc=False):
     """What became of an event: which alert it is about, and the incident that alert is part of."""
 
     outcome: Outcome
