@@ -67,16 +67,29 @@ def _silence(world: World, fact: Fact) -> None:
 
 def _measured(world: World, fact: Fact) -> None:
     """A post-mortem was drafted: what the incident cost the budgets is put beside it, and its timeline is sealed."""
+    one = desk_of(world).caught_up().incidents.get(fact.subject)
+    if one is not None and one.merged_into:
+        return  # reopened after it was drafted, then found to be part of another, which is reviewed
     keep_measured(world, fact.subject, f"postmortem.measured:{fact.seq}")
 
 
-def _booked(booked: Callable[[Fact], NewFact | None]) -> Callable[[World, Fact], None]:
-    """What somebody worked, into the ledger of toil."""
-    def book(world: World, fact: Fact) -> None:
-        if (work := booked(fact)) is not None:
-            world.journal.commit(Batch([work]))
+def _page_booked(world: World, fact: Fact) -> None:
+    """A page reached somebody: their work, unless they only tried whether pages arrive."""
+    one = desk_of(world).caught_up().incidents.get(fact.subject)
+    if one is None or not one.test:
+        _book(world, of_page(fact))
 
-    return book
+
+def _incident_booked(world: World, fact: Fact) -> None:
+    """Somebody resolved an incident: their work. One that was merged is part of another, and counted with that."""
+    one = desk_of(world).caught_up().incidents.get(fact.subject)
+    if one is None or not (one.test or one.merged_into):
+        _book(world, of_incident(fact))
+
+
+def _book(world: World, work: NewFact | None) -> None:
+    if work is not None:
+        world.journal.commit(Batch([work]))
 
 
 REACTIONS = (
@@ -84,8 +97,8 @@ REACTIONS = (
     Reaction("slo.incident-due", _incident),
     Reaction("slo.maintenance-planned", _silence),
     Reaction("postmortem.drafted", _measured),
-    Reaction("page.sent", _booked(of_page)),
-    Reaction("incident.resolved", _booked(of_incident)),
+    Reaction("page.sent", _page_booked),
+    Reaction("incident.resolved", _incident_booked),
 )
 
 

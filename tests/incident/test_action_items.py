@@ -257,7 +257,8 @@ def test_a_restart_from_a_checkpoint_still_finds_what_is_alike(desk: tuple[Desk,
     _add(engine)
     engine.do(MoveItem("AI-1", "dropped", "ana", "gone"))
     state = engine.state
-    again = checkpoint.restored(list(checkpoint.parts(checkpoint.rows_of(state))), state.counts, ())
+    written = list(checkpoint.parts(checkpoint.changes_of(state, checkpoint.Chain())))
+    again = checkpoint.restored(written, state.counts, ())
     for name in ("actions", "reviews", "marks"):
         assert dict(getattr(again, name).rows()) == dict(getattr(state, name).rows())
     assert again.counts == state.counts

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from mainstay.incident.engine import Acknowledge, Merge, Open, Resolve, TryPage
+from mainstay.incident.intake import Opening
+from mainstay.incident.operations.desk import desk_of
+from mainstay.incident.severity import Severity
 from mainstay.kernel.journal import Batch, NewFact
 from mainstay.reactions import react
 from mainstay.toil.operations.reporting import ReportRequest, report
@@ -45,3 +51,28 @@ def test_an_incident_is_the_time_it_was_open_for_whoever_resolved_it(data, hours
     found = facts(told(resolved(**data)), "toil.logged")
     assert [one.data["duration_hours"] for one in found] == hours
     assert all(one.data["type"] == "incident" and one.data["estimated"] for one in found)
+
+
+def test_a_test_page_is_nobodys_work():
+    made = world()
+    incident = desk_of(made).do(TryPage("ana", "sam")).incident
+    made.journal.commit(Batch([page("ana", f"page:{incident}:1", incident)]))
+    made.clock.advance(timedelta(minutes=3))
+    desk_of(made).do(Acknowledge(incident, "ana"))
+    react(made)
+    assert facts(made, "incident.resolved")
+    assert facts(made, "toil.logged") == []
+
+
+def test_an_incident_that_was_merged_is_counted_with_the_other_one_alone():
+    made = world()
+    desk = desk_of(made)
+    for title in ("slow", "slow too"):
+        desk.do(Open(Opening(title, Severity.SEV2, page=False)))
+    made.clock.advance(timedelta(hours=1))
+    desk.do(Merge("INC-2", "INC-1", "ana"))
+    made.clock.advance(timedelta(hours=1))
+    desk.do(Resolve("INC-1", "ana"))
+    react(made)
+    assert [(one.data["description"], one.data["duration_hours"]) for one in facts(made, "toil.logged")] == [
+        ("Incident INC-1", 2.0)]

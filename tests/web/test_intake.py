@@ -6,7 +6,7 @@ import base64
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -24,7 +24,7 @@ from mainstay.doors.http import build_app
 from mainstay.doors.intake import IntakeDoor
 from mainstay.doors.security import TokenStore
 from mainstay.incident.alertmanager import read_alerts
-from mainstay.incident.engine import Sweep
+from mainstay.incident.engine import Beat, Sweep
 from mainstay.incident.forms import FORMS
 from mainstay.incident.operations.desk import Desk, desk_of
 from mainstay.incident.operations.inbox import Inbox
@@ -104,7 +104,8 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(folder: Path, *, tokens: Path | None = None, capacity: int = 1_000) -> Iterator[Served]:
+def served(folder: Path, *, tokens: Path | None = None, capacity: int = 1_000,
+           time_out: float = 20) -> Iterator[Served]:
     (folder / "catalog.yaml").write_text(CATALOG)
     catalog, findings = load([folder / "catalog.yaml"], Grammar(FORMS))
     assert not [finding for finding in findings if finding.code != "no-fallback"]
@@ -118,7 +119,7 @@ def served(folder: Path, *, tokens: Path | None = None, capacity: int = 1_000) -
         door = IntakeDoor(front, inbox, lambda: desk_of(world), {"WEB_KEY": "w" * 32, "DB_KEY": "d" * 32})
         return {**door.routes(), **AlertmanagerApi(front, door, lambda: desk_of(world)).routes()}
 
-    settings = ServerSettings(token_file=tokens, time_out=20)
+    settings = ServerSettings(token_file=tokens, time_out=time_out)
     app = build_app((), lambda actor: replace(world, actor=actor), settings, hooks=Hooks(raw=raw))
     inbox.start()
     try:
@@ -209,6 +210,50 @@ def test_a_thousand_triggers_at_once_share_commits_and_are_one_alert_one_inciden
     assert alert.count == 1_000
     pages = list(server.journal.facts(FactQuery(kinds=("incident.paged",))))
     assert [page.data["to"] for page in pages] == ["ana"]
+
+
+class Heard:
+    """Somebody for whom many wait."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[tuple[object, Any]]] = []
+
+    def told(self, answers: Sequence[tuple[Any, Any]]) -> None:
+        self.calls.append(list(answers))
+
+
+def test_who_waits_for_many_answers_is_woken_once_for_all_that_were_decided_together(server: Served) -> None:
+    server.journal.open.clear()
+    heard, other = Heard(), Heard()
+    first = server.inbox.offer(_events(server))
+    while server.inbox.waiting != 1:
+        threading.Event().wait(0.01)
+    threading.Event().wait(0.05)  # the first is under way, and the others gather behind it
+    for ticket in range(50):
+        server.inbox.hand_in(_events(server), heard, ticket)
+    server.inbox.hand_in([Beat("nobody")], other, "bad")
+    server.journal.open.set()
+    first.result(20)
+    server.inbox.end()
+    assert [[ticket for ticket, _ in call] for call in heard.calls] == [list(range(50))]
+    assert {answer[0].outcome for _, answer in heard.calls[0]} == {"repeated"}
+    [[(ticket, answer)]] = other.calls
+    assert (ticket, answer[0].code) == ("bad", "not-found")
+
+
+def test_an_answer_that_takes_too_long_is_a_refusal_and_coming_again_does_no_harm(tmp_path: Path) -> None:
+    with served(tmp_path, time_out=0.2) as server:
+        server.journal.open.clear()
+        refused = server.post("/api/v2/alerts", ALERT)
+        assert refused.status_code == 503
+        assert "not recorded within 0.2 s" in refused.text
+        server.journal.open.set()
+        for _ in range(100):
+            if server.inbox.waiting == 0:
+                break
+            threading.Event().wait(0.02)
+        assert server.post("/api/v2/alerts", ALERT).status_code == 200
+        assert len(server.desk.state.alerts) == 1
 
 
 def _events(server: Served) -> list[Any]:

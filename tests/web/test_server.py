@@ -8,14 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from mainstay.doors import http
+from mainstay.doors import guard, http
 from mainstay.doors.front import Hooks, ServerSettings
+from mainstay.doors.guard import Receive, Scope, Send
 from mainstay.doors.http import Server
 from mainstay.kernel.errors import InvalidInput
 from toy_server import running, toy_app
@@ -95,3 +97,46 @@ def test_two_lengths_of_a_body_cannot_smuggle_a_request() -> None:
             line.sendall(b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
                          b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
             assert b" 400 " in line.recv(100)
+
+
+def test_a_body_that_stops_coming_is_answered_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "BODY_TIME_OUT", 0.2)
+    hooks = Hooks()
+    with running(toy_app(SETTINGS, hooks=hooks), SETTINGS, hooks) as url:
+        port = int(url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as line:
+            line.sendall(b"POST /api/v1/slo/freeze HTTP/1.1\r\nHost: localhost\r\n"
+                         b"Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{")
+            answer = b""
+            while said := line.recv(4_000):
+                answer += said
+            assert b" 408 " in answer
+            assert b"did not arrive within 0.2 s" in answer
+
+
+def test_many_that_connect_at_once_are_let_in_together_and_not_one_a_round() -> None:
+    """The last of 500 senders would otherwise wait for 500 rounds of the event loop, each as long as its work."""
+    there: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return
+        there.append(len(server.server_state.connections))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    server = Server(app, SETTINGS, started=lambda _: None)
+    port = int(server.url.rpartition(":")[2])
+    with contextlib.ExitStack() as stack:
+        lines = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(64)]
+        for line in lines:
+            line.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            assert all(line.recv(100).startswith(b"HTTP/1.1 204") for line in lines)
+        finally:
+            server.stop()
+            thread.join(20)
+    assert len(there) == 64
+    assert there[0] >= 8

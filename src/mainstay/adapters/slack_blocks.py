@@ -33,7 +33,8 @@ def page_blocks(notice: Notice, *, buttons: bool) -> list[Block]:
     where = f" in *{escape(data['service'], 200)}*" if data.get("service") else ""
     told = [_header(notice.subject), _section(f"{escape(data['title'], 1000)}{where}, since {_time(data['opened'])}.")]
     actions = _buttons(data["incident"], data.get("link", ""), pressable=buttons and not data.get("incidents"))
-    return [*told, *actions, _context(f"{escape(data.get('reason', ''), 300)} · `mainstay incident ack "
+    since = f"a reminder, first paged {_time(data['since'])} · " if data.get("since") else ""
+    return [*told, *actions, _context(f"{since}{escape(data.get('reason', ''), 300)} · `mainstay incident ack "
                                       f"{data['incident']}`")]
 
 

@@ -10,21 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from heapq import merge
 from itertools import islice
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from mainstay.adapters.record import already_recorded, check_names, data_of, micros_of, moment_of, text_of
+from mainstay.adapters.record import already_recorded, check_names, data_of, micros_of, moment_of, text_of, utc_of
 from mainstay.adapters.store_database import Database, open_database
 from mainstay.adapters.store_ledger import SqlLedger
 from mainstay.kernel.journal import (
     AlreadyRecorded,
     Batch,
     Claim,
+    Data,
     Fact,
     FactQuery,
     Message,
@@ -85,12 +86,22 @@ def open_store(url: str, clock: Clock) -> Store:
 # -- what a batch becomes -----------------------------------------------------------------------------------------
 
 
+class _AtRest(NamedTuple):
+    """A fact as it will read back: its moment in UTC and in microseconds, its data shared with nobody and as text."""
+
+    new: NewFact
+    at: datetime
+    micros: int
+    data: Data
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     """A batch checked and put into the form it has at rest, by its own caller's thread."""
 
     batch: Batch
-    facts: tuple[tuple[Fact, int, str], ...]
+    facts: tuple[_AtRest, ...]
     timers: tuple[dict[str, Any], ...]
     messages: tuple[dict[str, Any], ...]
 
@@ -101,11 +112,9 @@ def _prepared(batch: Batch) -> _Prepared:
                      tuple(map(_message_row, batch.messages)))
 
 
-def _form_at_rest(new: NewFact) -> tuple[Fact, int, str]:
-    """The fact as it will read back, `seq` and `recorded_at` still open; its moment and its data as they are kept."""
-    micros, text = micros_of(new.at), text_of(new.data)
-    return (Fact(0, new.kind, new.subject, new.at.astimezone(UTC), data_of(text), new.key, new.actor, new.at), micros,
-            text)
+def _form_at_rest(new: NewFact) -> _AtRest:
+    text = text_of(new.data)
+    return _AtRest(new, utc_of(new.at), micros_of(new.at), data_of(text), text)
 
 
 def _timer_row(timer: NewTimer) -> dict[str, Any]:
@@ -170,21 +179,22 @@ class _Plan:
             del self._message_fences[key]
         for row in prepared.messages:
             self.messages.setdefault(row["key"], row)
-        return tuple([self._record(*form) for form in prepared.facts])
+        return tuple(map(self._record, prepared.facts))
 
     def _move_timer(self, key: str, row: dict[str, Any] | None) -> None:
         self.timers[key] = row
         self._timer_fences.pop(key, None)  # whoever claims it later in this run comes too late
 
-    def _record(self, new: Fact, micros: int, text: str) -> Fact:
+    def _record(self, form: _AtRest) -> Fact:
+        new = form.new
         if new.key and (earlier := self._known.get(new.key)) is not None:
             return earlier
         self._seq += 1
-        fact = Fact(self._seq, new.kind, new.subject, new.at, new.data, new.key, new.actor, self._now)
-        self.facts.append((fact.seq, fact.kind, fact.subject, micros, text, fact.key, fact.actor, self._now_micros,
-                           fact.kind.partition(".")[0]))
-        if fact.key:
-            self._known[fact.key] = fact
+        fact = Fact(self._seq, new.kind, new.subject, form.at, form.data, new.key, new.actor, self._now)
+        self.facts.append((self._seq, new.kind, new.subject, form.micros, form.text, new.key, new.actor,
+                           self._now_micros, new.kind.partition(".")[0]))
+        if new.key:
+            self._known[new.key] = fact
         return fact
 
 

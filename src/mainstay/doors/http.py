@@ -40,6 +40,10 @@ GRACE = 10
 HEAD_TIME_OUT = 10.0
 """Seconds for a request's head to arrive; whoever sends it drop by drop is cut off."""
 
+ACCEPTS = 16
+"""Connections accepted in one round of the event loop. libuv accepts one a round for each descriptor of a listening
+socket (since 1.45, its pull request 3696): of 500 senders that connect at once, the last would wait for 500 rounds."""
+
 MAX_HEAD = 64 * 1024
 """Bytes of a request's head before the connection is closed; up to it, the guard answers with a reason."""
 
@@ -268,7 +272,7 @@ class Server(uvicorn.Server):
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop."""
-        super().run([self._socket] if sockets is None else sockets)
+        super().run([self._socket, *(self._socket.dup() for _ in range(ACCEPTS - 1))] if sockets is None else sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  (the signal module calls it)
         """A signal to stop: end the event streams first, or open pages would hold the server for GRACE seconds.

@@ -14,8 +14,9 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from contextlib import suppress
+from itertools import groupby
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -50,8 +51,7 @@ class OtherMethod(MainstayError):
     http_status = 405
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A request as a handler sees it."""
 
     scope: Scope
@@ -72,8 +72,7 @@ class Asked:
         return parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=200)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A whole answer; `document` None has no body."""
 
     status: int
@@ -155,6 +154,25 @@ def _status(error: MainstayError) -> int:
     return error.status if isinstance(error, TooLarge) else error.http_status
 
 
+class _Waiting:
+    """Requests that wait for the inbox, each with a future of its event loop: woken once for all that were decided."""
+
+    def told(self, answers: Sequence[tuple[asyncio.Future[Outcomes], Outcomes | Exception]]) -> None:
+        for loop, some in groupby(answers, lambda answer: answer[0].get_loop()):
+            with suppress(RuntimeError):  # the loop is closed: the server stopped, and nobody waits any more
+                loop.call_soon_threadsafe(_settle, list(some))
+
+
+def _settle(answers: Sequence[tuple[asyncio.Future[Outcomes], Outcomes | Exception]]) -> None:
+    for future, answer in answers:
+        if future.done():
+            continue  # given up
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+
 _BUILT_IN = ("alertmanager", "grafana")
 _READERS: Mapping[str, Callable[[bytes, Sender, Any], Received]] = {
     "alertmanager": read_webhook, "grafana": read_grafana}
@@ -165,6 +183,7 @@ class IntakeDoor:
 
     def __init__(self, front: Front, inbox: Inbox, desk: Callable[[], Desk], environ: Mapping[str, str]) -> None:
         self._front, self._inbox, self._desk, self._environ = front, inbox, desk, environ
+        self._waiting = _Waiting()
 
     def routes(self) -> dict[str, AsgiApp]:
         """Path → app; one that ends in a slash takes one more part."""
@@ -278,7 +297,15 @@ class IntakeDoor:
             Full: too much waits.
             MainstayError: the first refusal there was; what it refused was not taken.
         """
-        outcomes: Outcomes = await self._durable(asyncio.wrap_future(self._inbox.offer(happenings)))
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Outcomes] = loop.create_future()
+        self._inbox.hand_in(happenings, self._waiting, answer)
+        # A plain timer: asyncio's own way to wait for so long costs as much as reading the alert.
+        timer = loop.call_later(self._front.settings.time_out, self._give_up, answer)
+        try:
+            outcomes = await answer
+        finally:
+            timer.cancel()
         for outcome in outcomes:
             if isinstance(outcome, MainstayError):
                 raise outcome
@@ -288,8 +315,15 @@ class IntakeDoor:
         try:
             return await asyncio.wait_for(answer, self._front.settings.time_out)
         except TimeoutError:
-            raise StoreUnavailable(f"not recorded within {self._front.settings.time_out:g} s",
-                                   "send it again; it may have been recorded, which does no harm") from None
+            raise self._too_late() from None
+
+    def _give_up(self, answer: asyncio.Future[Outcomes]) -> None:
+        if not answer.done():
+            answer.set_exception(self._too_late())
+
+    def _too_late(self) -> StoreUnavailable:
+        return StoreUnavailable(f"not recorded within {self._front.settings.time_out:g} s",
+                                "send it again; it may have been recorded, which does no harm")
 
 
 def _check_event_size(body: bytes) -> None:

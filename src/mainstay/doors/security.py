@@ -28,6 +28,7 @@ from mainstay.kernel.operation import Scope
 from mainstay.kernel.ports import Clock
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+_ALL = frozenset(SCOPES)
 SESSION_LENGTH = timedelta(hours=12)
 """A working day; whoever is on call the next night logs in again."""
 
@@ -231,7 +232,7 @@ class Gate:
         if self.open_to_local():
             if not local:
                 raise NotKnown("without a token this server answers only this machine", "make a token, then log in")
-            return Caller("local", frozenset(SCOPES), self.form_token(cookie) if cookie else "")
+            return Caller("local", _ALL, self.form_token(cookie) if cookie else "")
         session = self._sessions.get(_sha256(cookie)) if cookie else None
         now = self.clock.now()
         if session is None or now >= session.expires or self.tokens is None \

@@ -209,8 +209,9 @@ def _move(act: Act, asked: MovePostmortem) -> None:
 def overdue(act: Act, timer: Timer) -> None:
     """A post-mortem is due and not published: whoever led the incident hears of it."""
     review, one = act.state.reviews.get(timer.subject), act.state.incidents.get(timer.subject)
-    if review is None or one is None or review.stage is Stage.PUBLISHED or one.status is not Status.RESOLVED:
-        return  # one that was reopened gets a new date when it is over again
+    if review is None or one is None or review.stage is Stage.PUBLISHED or one.status is not Status.RESOLVED \
+            or one.merged_into:
+        return  # one that was reopened gets a new date when it is over again; of two in one, the other is reviewed
     act.say("postmortem.overdue", one.id, {"due": review.due.isoformat(), "stage": review.stage},
             f"postmortem-overdue:{one.id}:{timer.due.isoformat()}")
     to = one.roles.get("commander") or one.acknowledged_by

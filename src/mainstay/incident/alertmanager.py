@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
@@ -104,9 +105,14 @@ def _labels(given: Mapping[str, str], number: int) -> dict[str, str]:
     if not labels:
         raise BadPayload(f"alert {number + 1} has no labels", "an alert needs at least the label alertname")
     for name in labels:
-        if _LABEL.fullmatch(name) is None:
+        if not _is_label(name):
             raise BadPayload(f'alert {number + 1}: "{name[:60]}" is no label name', "use letters, digits and _")
     return labels
+
+
+@lru_cache(maxsize=4096)
+def _is_label(name: str) -> bool:
+    return _LABEL.fullmatch(name) is not None
 
 
 class _When(NamedTuple):

@@ -7,9 +7,11 @@ changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from mainstay.incident import paging, watch
 from mainstay.incident.act import Act, snapshot
@@ -25,8 +27,7 @@ Outcome = Literal["opened", "joined", "reopened", "repeated", "raised", "muted",
                   "flapping", "late", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class AlertEvent:
+class AlertEvent(Struct, frozen=True, gc=False):
     """What a sender says of an alert.
 
     Args:
@@ -51,8 +52,7 @@ class AlertEvent:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True, gc=False):
     """What became of an event: which alert it is about, and the incident that alert is part of."""
 
     outcome: Outcome
@@ -78,16 +78,31 @@ def _fires(act: Act, event: AlertEvent) -> Taken:
     severity = route.severity or severity_of(event.severity)
     silence = act.state.silenced(labels, act.now)
     muted = f"silence {silence}" if silence else "inhibited" if act.state.inhibited(labels) else ""
-    alert = f"A-{act.state.counts['alert'] + 1}"
+    alert, group = f"A-{act.state.counts['alert'] + 1}", group_of(route, key, labels)
     act.record("alert.opened", alert, {
         "key": key.key, "service": key.service, "severity": severity, "summary": event.summary or event.key,
-        "labels": labels, "group": group_of(route, key, labels), "muted": muted, "source": event.source,
+        "labels": labels, "group": group, "muted": muted, "source": event.source, **_waits(act, group, route),
         **({"annotations": event.annotations} if event.annotations else {}),
         **({"url": event.url} if event.url else {}),
         **({"until": event.until.isoformat()} if event.until is not None else {})}, at=event.at)
     if muted:
         return Taken("muted", alert)
     return _gather(act, act.state.alerts[alert], route)
+
+
+def _waits(act: Act, group: str, route: Route) -> Mapping[str, Any]:
+    """What a fact says of an alert that waits in its group: nothing where it is told of at once, or joins others."""
+    if not _tells(route):
+        return {"gathers": False}
+    known = act.state.groups.get(group)
+    if not route.wait or (known is not None and known.waiting):
+        return {}
+    return {"gathers": (act.now + route.wait).isoformat()}
+
+
+def _tells(route: Route) -> bool:
+    """Whether anybody is ever told of alerts that come this way."""
+    return route.page or bool(route.policy)
 
 
 def _again(act: Act, alert: Alert, event: AlertEvent) -> Taken:
@@ -129,8 +144,8 @@ def note_repeats(act: Act) -> None:
 
 def _gather(act: Act, alert: Alert, route: Route) -> Taken:
     """The alert joins its group's incident, reopens it, opens one, or waits for others."""
-    group = act.state.groups[alert.group]
-    one = act.state.incidents.get(group.incident)
+    group = act.state.groups.get(alert.group)
+    one = act.state.incidents.get(group.incident) if group is not None else None
     while one is not None and one.merged_into:
         one = act.state.incidents.get(one.merged_into)
     if one is not None and one.status is not Status.RESOLVED:
@@ -142,7 +157,7 @@ def _gather(act: Act, alert: Alert, route: Route) -> Taken:
         return Taken("joined", alert.id, one.id)
     if one is not None and one.resolved is not None and act.now - one.resolved < route.reopen:
         return _reopen(act, one, alert)
-    if not route.page and not route.policy:
+    if group is None or not _tells(route):
         return Taken("recorded", alert.id)
     if route.wait:
         if len(group.waiting) == 1:
@@ -267,11 +282,11 @@ def close(act: Act, alert: Alert, at: datetime, why: str) -> None:
     """The alert is over; its incident too when no other of its alerts fires."""
     count, _ = act.state.repeats.get(alert.id) or (0, alert.last)
     act.state.repeats.drop(alert.id)
+    waited = act.state.groups.get(alert.group) is not None
     act.record("alert.closed", alert.id, {
         "why": why, "key": alert.key.key, "service": alert.key.service, "incident": alert.incident,
         "count": alert.count + count, "seconds": max((at - alert.opened) / timedelta(seconds=1), 0.0)}, at=at)
-    group = act.state.groups.get(alert.group)
-    if group is not None and not group.waiting and not group.incident:
+    if waited and act.state.groups.get(alert.group) is None:
         act.clear_timers(f"gather:{alert.group}")
     one = act.state.incidents.get(alert.incident)
     if one is not None and one.status is not Status.RESOLVED:
@@ -290,8 +305,9 @@ def hear(act: Act) -> None:
     for alert in [act.state.alerts[name] for name in _muted(act)]:
         if act.state.silenced(alert.labels, act.now) or act.state.inhibited(alert.labels):
             continue
-        act.record("alert.heard", alert.id, {"was": alert.muted})
-        _gather(act, act.state.alerts[alert.id], route_of(act.plan.routing.route, alert.labels))
+        route = route_of(act.plan.routing.route, alert.labels)
+        act.record("alert.heard", alert.id, {"was": alert.muted, **_waits(act, alert.group, route)})
+        _gather(act, act.state.alerts[alert.id], route)
 
 
 def _muted(act: Act) -> list[str]:

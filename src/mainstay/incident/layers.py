@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
@@ -22,6 +22,9 @@ class Table(Generic[K, V]):
         assert under is None or under._under is None, "drafts are one layer deep"
         self._touched = touched
         self._own: dict[K, V | None] = {}
+        self._noted: dict[K, None] | None = None
+        """Keys that were set since `changes` was asked, in that order; None while nobody ever asked."""
+        self._dropped: dict[K, None] = {}
 
     def get(self, key: K) -> V | None:
         """The value, or None."""
@@ -39,12 +42,16 @@ class Table(Generic[K, V]):
     def __setitem__(self, key: K, value: V) -> None:
         if not self._own and self._touched is not None:
             self._touched.append(self)
+        if self._noted is not None:
+            self._noted[key] = None
         self._own[key] = value
 
     def drop(self, key: K) -> None:
         """Take the entry away."""
         if self._under is None:
-            self._own.pop(key, None)
+            if self._own.pop(key, None) is not None and self._noted is not None:
+                self._noted.pop(key, None)
+                self._dropped[key] = None
         else:
             if not self._own and self._touched is not None:
                 self._touched.append(self)
@@ -89,6 +96,24 @@ class Table(Generic[K, V]):
 
     def __len__(self) -> int:
         return len(self._own) if self._under is None else sum(1 for _ in self.keys())
+
+    def fill(self, rows: Mapping[K, V]) -> None:
+        """Set many at once, in a table that is no draft; they are no changes."""
+        assert self._under is None, "a draft is not filled"
+        self._own.update(rows)
+
+    def changes(self, *, everything: bool = False) -> tuple[list[K], list[tuple[K, V]]]:
+        """What happened since this was last asked, of a table that is no draft; the first time, all there is.
+
+        Returns:
+            keys to drop first, then rows to set: done in that order to what it was then, it is what it is now, its
+            order too.
+        """
+        noted, dropped = self._noted, list(self._dropped)
+        self._noted, self._dropped = {}, {}
+        if noted is None or everything:
+            return [], self.rows()
+        return dropped, [(key, self[key]) for key in noted]
 
     def keep(self) -> None:
         """Fold this layer into the one below."""

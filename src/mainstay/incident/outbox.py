@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from mainstay.incident.lifecycle import Phase
 from mainstay.incident.paging import WORSE
@@ -24,13 +25,27 @@ def notice_of(message: Message, link: str = "") -> Notice:
     data = message.data
     if data["what"] == "reply":
         return Notice(data["address"], "", data["text"], message.key, data)
-    subject = f"{data['severity']} {data['incident']}: {data['title']}"
-    opened = data["opened"][:16].replace("T", " ")
+    reminds = data["what"] == "reminder" or "since" in data
+    subject = f"{'Reminder: ' if reminds else ''}{data['severity']} {data['incident']}: {data['title']}"
     where = f" in {data['service']}" if data["service"] else ""
-    body = (f"{data['title']}{where}, since {opened} UTC ({data['reason']}).\n"
-            f"mainstay incident ack {data['incident']} takes it, mainstay incident show {data['incident']} says more."
+    body = (f"{data['title']}{where}, since {_minute(data['opened'])} UTC ({data['reason']}).\n"
+            + _reminder_of(data)
+            + f"mainstay incident ack {data['incident']} takes it, mainstay incident show {data['incident']} says more."
             + (f"\n{link}" if link else ""))
     return Notice(data["address"], subject, body, message.key, {**data, "link": link})
+
+
+def _reminder_of(data: Mapping[str, Any]) -> str:
+    """That this is no new page, and what it reminds of."""
+    if "since" in data:
+        return f"This is a reminder: you were first paged about it at {_minute(data['since'])} UTC.\n"
+    if data["what"] == "reminder":
+        return f"This is a reminder and no page: {data['incident']} opened at {_minute(data['opened'])} UTC.\n"
+    return ""
+
+
+def _minute(moment: str) -> str:
+    return moment[:16].replace("T", " ")
 
 
 def unwanted(message: Message, state: State) -> str:

@@ -165,13 +165,14 @@ def _page(act: Act, incident: str, to: Addressee, reason: str) -> timedelta:
         return _AT_ONCE
     rungs = _rungs(act, one, to.name)
     quiet = _sleeps(act, one, rungs)
+    first = act.now + quiet + rungs[0].after
     keys = []
     for number, rung_ in enumerate(rungs):
         if quiet + rung_.after:
             keys.append(f"reach:{incident}:{to.name}:{one.loop}:{one.step}:{number}")
             act.set_timer(keys[-1], quiet + rung_.after, incident, {
                 "to": to.name, "channel": rung_.contact.channel, "address": rung_.contact.address, "reason": reason,
-                "slept": bool(quiet)})
+                "slept": bool(quiet), **({"since": first.isoformat()} if rung_.after > rungs[0].after else {})})
     if len(keys) == len(rungs):
         until = {"until": (act.now + quiet).isoformat()} if quiet else {}
         act.record("incident.waits", incident, {"to": to.name, "rungs": keys, "reason": reason, **until})
@@ -205,7 +206,7 @@ def _send(act: Act, one: Incident, to: str, how: Reach, more: Mapping[str, Any])
                  "what": "page", "incident": one.id, "to": to, "address": how.contact.address, "title": one.title,
                  "severity": one.severity, "service": one.service, "urgency": DEMANDS[one.severity].urgency,
                  "opened": one.opened.isoformat(), "reason": more["reason"], "loop": one.loop, "step": one.step,
-                 "test": one.test})
+                 "test": one.test, **({"since": more["since"]} if "since" in more else {})})
 
 
 def reached_again(act: Act, timer: Timer) -> None:
@@ -219,7 +220,8 @@ def reached_again(act: Act, timer: Timer) -> None:
     if timer.data.get("slept") and _held(act, one, timer.data["to"], timer.data["reason"]):
         return
     how = Reach(_AT_ONCE, Contact(timer.data["channel"], timer.data["address"]))
-    _send(act, one, timer.data["to"], how, {"reason": timer.data["reason"], "rungs": []})
+    since = {"since": timer.data["since"]} if "since" in timer.data else {}
+    _send(act, one, timer.data["to"], how, {"reason": timer.data["reason"], "rungs": [], **since})
 
 
 # -- storms -------------------------------------------------------------------------------------------------------

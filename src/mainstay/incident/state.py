@@ -117,10 +117,15 @@ class Incident(Struct, frozen=True, gc=False):
 
 
 class Group(Struct, frozen=True, gc=False):
-    """Alerts that belong together: those that wait to be told of, and the incident they became."""
+    """Alerts that belong together: those that wait to be told of, and the incident they became.
+
+    Args:
+        due: when those that wait become an incident; None where they do at once.
+    """
 
     waiting: tuple[str, ...] = ()
     incident: str = ""
+    due: datetime | None = None
 
 
 class Silence(Struct, frozen=True, gc=False):
@@ -274,7 +279,10 @@ class State:
                 key = number, _equal(rule, labels)
                 every, pure = self.sources.get(key) or (0, 0)
                 target = all(matcher.holds(labels) for matcher in rule.target)
-                self.sources[key] = every + by, pure + (0 if target else by)
+                if every + by:
+                    self.sources[key] = every + by, pure + (0 if target else by)
+                else:
+                    self.sources.drop(key)
 
     def mark(self, item: Item) -> None:
         """Find the action item by its marks while it is not finished, and no longer afterwards."""
@@ -310,7 +318,12 @@ def slim(alert: Alert) -> Alert:
 
 
 def _interned(texts: Mapping[str, str]) -> Mapping[str, str]:
-    return {intern(str(name)): intern(str(text)) for name, text in texts.items()} if texts else _NONE
+    if not texts:
+        return _NONE
+    try:
+        return {intern(name): intern(text) for name, text in texts.items()}
+    except TypeError:  # a text of a class of its own, of YAML for example, cannot be shared
+        return {intern(str(name)): intern(str(text)) for name, text in texts.items()}
 
 
 def _alert_opened(state: State, fact: Fact | NewFact) -> None:
@@ -328,10 +341,29 @@ def _alert_opened(state: State, fact: Fact | NewFact) -> None:
     state.counts["alert"] = max(state.counts["alert"], int(fact.subject.partition("-")[2]))
     if alert.muted:
         state.muted[alert.id] = alert.muted
-    elif alert.group:
-        group = state.groups.get(alert.group) or Group()
-        state.groups[alert.group] = replace(group, waiting=(*group.waiting, alert.id))
+    else:
+        _wait(state, alert, data)
     state._count_source(alert.labels, +1)
+
+
+def _wait(state: State, alert: Alert, data: Mapping[str, Any]) -> None:
+    """The alert waits to be told of, unless nobody ever is told of those that come its way."""
+    due = data.get("gathers", "")
+    if alert.group and due is not False:
+        group = state.groups.get(alert.group) or Group()
+        state.groups[alert.group] = replace(group, waiting=(*group.waiting, alert.id),
+                                            due=datetime.fromisoformat(due) if due else group.due)
+
+
+def _wait_no_longer(state: State, alert: Alert) -> None:
+    group = state.groups.get(alert.group)
+    if group is None or alert.id not in group.waiting:
+        return
+    waiting = tuple(one for one in group.waiting if one != alert.id)
+    if waiting or group.incident:
+        state.groups[alert.group] = replace(group, waiting=waiting, due=group.due if waiting else None)
+    else:
+        state.groups.drop(alert.group)
 
 
 def _alert_changed(state: State, fact: Fact | NewFact) -> None:
@@ -347,9 +379,7 @@ def _alert_heard(state: State, fact: Fact | NewFact) -> None:
     alert = state.alerts[fact.subject]
     state.alerts[fact.subject] = replace(alert, muted="", version=alert.version + 1)
     state.muted.drop(alert.id)
-    if alert.group:
-        group = state.groups.get(alert.group) or Group()
-        state.groups[alert.group] = replace(group, waiting=(*group.waiting, alert.id))
+    _wait(state, alert, fact.data)
 
 
 def _alert_closed(state: State, fact: Fact | NewFact) -> None:
@@ -364,9 +394,7 @@ def _alert_closed(state: State, fact: Fact | NewFact) -> None:
     else:
         state.by_key.drop(alert.key.key)
     state.closed[alert.key] = fact.at
-    group = state.groups.get(alert.group)
-    if group is not None and alert.id in group.waiting:
-        state.groups[alert.group] = replace(group, waiting=tuple(one for one in group.waiting if one != alert.id))
+    _wait_no_longer(state, alert)
     state._count_source(alert.labels, -1)
     _leave(state, alert)
 
@@ -408,9 +436,7 @@ def _join(state: State, incident: str, alerts: Sequence[str]) -> None:
         _leave(state, one)
         state.alerts[one.id] = replace(one, incident=incident)
         # Its own group, which need not be the incident's: that of one that was merged into it, for example.
-        group = state.groups.get(one.group)
-        if group is not None and one.id in group.waiting:
-            state.groups[one.group] = replace(group, waiting=tuple(name for name in group.waiting if name != one.id))
+        _wait_no_longer(state, one)
     if joined:
         into = state.incidents[incident]
         state.incidents[incident] = replace(into, firing=into.firing + len(joined))

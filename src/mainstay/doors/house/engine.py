@@ -2,9 +2,10 @@
 
     inbox      takes what senders offer, in one commit for all that waits
     ringer     rings timers when they are due, follows what other processes recorded, sweeps once a minute
+    checkpoint writes down where things stand, so that a restart need not fold all that ever happened
     delivery   sends pages: a thread a channel and a lane an address, so that a slow one delays nobody else's
 
-All three only do what the journal says is to be done, so any of them may be killed at any moment, and a second server
+All of them only do what the journal says is to be done, so any of them may be killed at any moment, and a second server
 on the same store shares the work.
 """
 
@@ -31,6 +32,10 @@ LONGEST_SLEEP = 0.5
 """Seconds after which timers and messages of other processes are looked for."""
 
 SWEEP_EVERY = timedelta(minutes=1)
+WRITE_DOWN_EVERY = 0.5
+"""Seconds after which it is looked whether enough was recorded for a checkpoint. In a storm that is what a restart has
+to fold beside those that a checkpoint waits for."""
+
 AFTER_TROUBLE = 2.0
 """Seconds to wait when the store did not answer."""
 
@@ -102,6 +107,7 @@ class Engine:
         self._swept: datetime | None = None
         self.inbox = Inbox(self.desk, self._woken)
         self._ringer = Worker("mainstay-ringer", self._ring)
+        self._writer = Worker("mainstay-checkpoint", self._write_down)
         self._delivery = Delivery(self._outbox, tuple(self._channels(world())), self._worker, poll=LONGEST_SLEEP)
 
     def desk(self) -> Desk:
@@ -111,21 +117,24 @@ class Engine:
     @property
     def problems(self) -> tuple[str, ...]:
         """What does not work at the moment."""
-        return tuple(filter(None, (self._ringer.problem, *self._delivery.problems)))
+        return tuple(filter(None, (self._ringer.problem, self._writer.problem, *self._delivery.problems)))
 
     def start(self) -> None:
         """Begin: what was due while nothing ran is done at once."""
         self._since = self._swept = self._world().clock.now()
         self.inbox.start()
         self._ringer.start()
+        self._writer.start()
         self._delivery.start()
 
     def end(self) -> None:
         """Take in what waits, finish the round under way, write down where things stand."""
         self.inbox.end()
         if self._ringer.is_alive():
-            self._ringer.end()
-            self._ringer.join(timeout=15)
+            for worker in (self._ringer, self._writer):
+                worker.end()
+            for worker in (self._ringer, self._writer):
+                worker.join(timeout=15)
             self._delivery.end()
         if self._since is not None:
             try:
@@ -145,7 +154,6 @@ class Engine:
         now = world.clock.now()
         if self._swept is None or now - self._swept >= SWEEP_EVERY:
             desk.do(Sweep(self._since))
-            desk.write_down()
             self._swept = now
         due = world.journal.next_due()
         if due is None or due > now:
@@ -156,6 +164,10 @@ class Engine:
         due = world.journal.next_due()
         wait = (due - world.clock.now()).total_seconds() if due is not None else LONGEST_SLEEP
         return min(max(wait, 0.0), LONGEST_SLEEP)
+
+    def _write_down(self) -> float:
+        self.desk().write_down()
+        return WRITE_DOWN_EVERY
 
     def _channels(self, world: World) -> Mapping[str, Notifier]:
         """What can be sent to under the catalog in force; opened anew when that changes."""

@@ -27,7 +27,7 @@ from mainstay.incident.lifecycle import STATUSES, Phase, Status
 from mainstay.incident.operations.acting import ACK, NOTE, RESOLVE, ROLE, STATUS, UPDATE
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.diagnose import DIAGNOSE, declared
-from mainstay.incident.operations.looking import find, read
+from mainstay.incident.operations.looking import find, gathering, read
 from mainstay.incident.operations.statuspage import made
 from mainstay.incident.severity import Severity
 from mainstay.incident.state import Alert, Incident
@@ -106,9 +106,12 @@ def incidents_page(world: World, query: PageQuery) -> IncidentsPage:
     choices = tuple(Choice(f"{text} {count:,}", f"incident?state={key}", key == wanted) for key, text, count in counts)
     ordered = sorted(shown, key=lambda one: (one.status is Status.RESOLVED, one.severity.rank, -one.number))
     nobodys = [one for one in open_ones if holder(one).tone == "bad"]
-    verdict = "No incident is open." if not open_ones else f"{many(len(open_ones), 'incident')} open" + (
-        f", {len(nobodys)} of them nobody's." if nobodys else ", in somebody's hands.")
-    tone: Tone = "good" if not open_ones else "bad" if nobodys else "warn"
+    soon = gathering(state).told(now)
+    verdict = f"No incident is open{' yet' if soon else ''}." if not open_ones else \
+        f"{many(len(open_ones), 'incident')} open" + (
+            f", {len(nobodys)} of them nobody's." if nobodys else ", in somebody's hands.")
+    verdict += f" {soon}" if soon else ""
+    tone: Tone = "bad" if nobodys else "warn" if open_ones or soon else "good"
     return IncidentsPage(verdict, tone, choices, tuple(_row(one, now) for one in ordered[:_MOST]),
                          "Nothing here. Alerts open incidents, or: mainstay incident open 'what is broken'")
 

@@ -12,6 +12,7 @@ import gc
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
+from itertools import islice, takewhile
 
 from mainstay.incident import checkpoint
 from mainstay.incident.act import Act, Plan
@@ -28,8 +29,11 @@ from mainstay.kernel.ports import Clock, World
 _TRIES = 20
 """How often a decision is made anew when others were quicker; each time at least one of them got through."""
 
-LEAST = 20_000
-"""Facts that are quicker folded than a checkpoint is written for them."""
+LEAST = 10_000
+"""Facts that are quicker folded than a checkpoint is written for them: a fifth of a second."""
+
+_PARTS = 8
+"""Parts of a checkpoint in one commit: half a megabyte, so that no alert waits long behind it."""
 
 
 class Desk:
@@ -38,9 +42,10 @@ class Desk:
     def __init__(self, journal: Journal, clock: Clock, plan: Plan, responders: Responders) -> None:
         self._journal, self._clock = journal, clock
         self.plan, self._responders = plan, responders
-        self._lock = threading.RLock()
+        self._lock, self._writing = threading.RLock(), threading.Lock()
         with uncollected():
-            self._state, self._seq, self._written = self._restored() or (State(plan.routing.inhibitions), 0, 0)
+            self._state, self._chain = self._restored() or (State(plan.routing.inhibitions), checkpoint.Chain())
+            self._seq, self._unwritten = self._chain.through, 0
             self._draft = self._state.draft()
             self.catch_up()
 
@@ -70,6 +75,7 @@ class Desk:
             for fact in self._journal.facts(FactQuery(kinds=RELEVANT, after=self._seq)):
                 self._state.apply(fact)
                 self._seq = fact.seq
+                self._unwritten += 1
             self._seq = max(self._seq, head)
 
     def do(self, happening: Happening) -> Taken:
@@ -123,6 +129,7 @@ class Desk:
         if not facts or facts[-1].seq == self._seq + len(facts):
             self._draft.keep()
             self._seq += len(facts)
+            self._unwritten += len(facts)
             return
         # Others recorded something in between: what this draft decided comes back in the order of the journal.
         self._draft.repeats.keep()
@@ -142,38 +149,54 @@ class Desk:
                     raise outcome
             return len(due)
 
-
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
     def write_down(self, least: int = LEAST) -> bool:
-        """Write a checkpoint when enough was recorded since the last one; whether one was written.
+        """Write a checkpoint of what changed since the last one; whether one was written.
+
+        Nobody waits for it: only the list of what changed is taken while nothing is decided; writing goes on beside
+        other work, in commits of a few milliseconds. It holds from its last fact on, so whatever is cut off before
+        that is passed over.
 
         Args:
-            least: facts since the last one; and a quarter as many as there are things in the state, so that
-                checkpoints cost a small part of what they shorten.
+            least: facts since the last one for which another is worth its while.
+
+        Raises:
+            StoreUnavailable: it was not written; the next one is whole.
         """
-        with self._lock:
-            rows, counts, seq = checkpoint.rows_of(self._state), dict(self._state.counts), self._seq
-        if seq - self._written < max(least, sum(map(len, rows.values())) // 4):
-            return False
-        # Outside of the lock: the rows are a copy of things that never change, and alerts go on coming in.
-        now = self._clock.now()
-        facts = [NewFact("engine.part", "incident", now, part) for part in checkpoint.parts(rows)]
-        self._journal.commit(Batch([*facts, NewFact("engine.checkpoint", "incident", now, {
-            "form": checkpoint.form(), "through": seq, "parts": len(facts), "counts": counts})]))
-        self._written = seq
+        with self._writing:
+            with self._lock:
+                if self._unwritten < least:
+                    return False
+                changes = checkpoint.changes_of(self._state, self._chain)
+                through, self._unwritten, self._chain = self._seq, 0, checkpoint.Chain()
+            self._chain = self._write(changes, through)
         return True
 
-    def _restored(self) -> tuple[State, int, int] | None:
-        """The newest checkpoint's state and the fact it was folded up to; None where none fits."""
+    def _write(self, changes: checkpoint.Changes, through: int) -> checkpoint.Chain:
+        now, numbers, remaining = self._clock.now(), list(changes.follows.parts), checkpoint.parts(changes)
+        while some := [NewFact("engine.part", "incident", now, part) for part in islice(remaining, _PARTS)]:
+            numbers += [fact.seq for fact in self._journal.commit(Batch(some))]
+        rows = changes.follows.rows + changes.rows
+        self._journal.commit(Batch([NewFact("engine.checkpoint", "incident", now, {
+            "form": checkpoint.form(), "through": through, "parts": numbers, "rows": rows,
+            "counts": changes.counts})]))
+        return checkpoint.Chain(tuple(numbers), rows, through)
+
+    def _restored(self) -> tuple[State, checkpoint.Chain] | None:
+        """The newest checkpoint's state, and what it was read from; None where none fits."""
         newest = FactQuery(kinds=("engine.checkpoint",), newest_first=True, limit=1)
         made = next(iter(self._journal.facts(newest)), None)
         if made is None or made.data["form"] != checkpoint.form():
             return None
-        count, through = int(made.data["parts"]), int(made.data["through"])
-        written = [fact.data for fact in self._journal.facts(FactQuery(
-            kinds=("engine.part",), after=made.seq - count - 1, limit=count))]
-        return checkpoint.restored(written, made.data["counts"], self.plan.routing.inhibitions), through, through
+        numbers = made.data["parts"]
+        wanted = set(numbers)
+        # Others may have written theirs in between.
+        some = self._journal.facts(FactQuery(kinds=("engine.part",), after=min(wanted, default=made.seq) - 1))
+        written = [fact.data for fact in takewhile(lambda fact: fact.seq < made.seq, some) if fact.seq in wanted]
+        assert len(written) == len(numbers), "a checkpoint is recorded after its parts"
+        state = checkpoint.restored(written, made.data["counts"], self.plan.routing.inhibitions)
+        return state, checkpoint.Chain(tuple(numbers), made.data["rows"], made.data["through"])
 
 
 @contextlib.contextmanager

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
 
 from mainstay.incident.engine import Happening
 from mainstay.incident.intake import Taken
@@ -43,10 +44,33 @@ class Full(MainstayError):
         self.retry_after = retry_after
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
+class Asker(Protocol):
+    """Who offers happenings, and hears what became of them."""
+
+    def told(self, answers: Sequence[tuple[Any, Outcomes | Exception]]) -> None:
+        """For each of their offers that were decided together, its ticket and the answer. Must be short: called on the
+        inbox's thread, once for all of them, for waking an event loop costs as much as taking an alert in."""
+        ...
+
+
+class _Futures:
+    """Whoever waits for a future."""
+
+    def told(self, answers: Sequence[tuple[Future[Outcomes], Outcomes | Exception]]) -> None:
+        for future, answer in answers:
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+
+class _Offer(NamedTuple):
     happenings: Sequence[Happening]
-    answer: Future[Outcomes]
+    asker: Asker
+    ticket: Any
+
+
+_FUTURES = _Futures()
 
 
 class Inbox(threading.Thread):
@@ -64,7 +88,7 @@ class Inbox(threading.Thread):
         self._changed = threading.Condition()
         self._offers: deque[_Offer] = deque()
         self._waiting = 0
-        self._ending = False
+        self._ending, self._idle = False, False
         self._outcomes: Counter[str] = Counter()
 
     @property
@@ -85,9 +109,18 @@ class Inbox(threading.Thread):
             StoreUnavailable: the inbox was closed.
         """
         answer: Future[Outcomes] = Future()
+        self.hand_in(happenings, _FUTURES, answer)
+        return answer
+
+    def hand_in(self, happenings: Sequence[Happening], asker: Asker, ticket: object) -> None:
+        """The same for many that wait in one place: `asker` is told under that ticket.
+
+        Raises:
+            Full, StoreUnavailable: as above; the asker hears nothing.
+        """
         if not happenings:
-            answer.set_result([])
-            return answer
+            asker.told([(ticket, [])])
+            return
         with self._changed:
             if self._ending:
                 raise StoreUnavailable("the server is stopping", "send it again in a few seconds")
@@ -95,10 +128,10 @@ class Inbox(threading.Thread):
             if self._waiting and self._waiting + len(happenings) > self._capacity:
                 self._outcomes["intake-full"] += len(happenings)
                 raise Full(self._waiting, 1 + self._waiting // 5_000)
-            self._offers.append(_Offer(happenings, answer))
+            self._offers.append(_Offer(happenings, asker, ticket))
             self._waiting += len(happenings)
-            self._changed.notify()
-        return answer
+            if self._idle:
+                self._changed.notify()
 
     def end(self) -> None:
         """Take in what waits, then stop."""
@@ -113,7 +146,9 @@ class Inbox(threading.Thread):
         while True:
             with self._changed:
                 while not self._offers and not self._ending:
+                    self._idle = True
                     self._changed.wait()
+                self._idle = False
                 if not self._offers:
                     return
                 offers, count = [], 0
@@ -132,12 +167,18 @@ class Inbox(threading.Thread):
             outcomes = [error for _ in together]
         except Exception as error:  # the thread must live on: whoever waits is told, and the next is taken
             log.exception("%d happenings could not be taken", len(together))
-            for offer in offers:
-                offer.answer.set_exception(error)
+            _tell((offer, error) for offer in offers)
             return
-        self._outcomes.update(one.code if isinstance(one, MainstayError) else one.outcome for one in outcomes)
-        place = 0
-        for offer in offers:
-            offer.answer.set_result(outcomes[place:place + len(offer.happenings)])
-            place += len(offer.happenings)
+        self._outcomes.update([one.code if isinstance(one, MainstayError) else one.outcome for one in outcomes])
+        remaining = iter(outcomes)
+        _tell((offer, list(islice(remaining, len(offer.happenings)))) for offer in offers)
         self._woken()
+
+
+def _tell(answers: Iterable[tuple[_Offer, Outcomes | Exception]]) -> None:
+    """Every asker once."""
+    by_asker: dict[int, tuple[Asker, list[tuple[Any, Outcomes | Exception]]]] = {}
+    for offer, answer in answers:
+        by_asker.setdefault(id(offer.asker), (offer.asker, []))[1].append((offer.ticket, answer))
+    for asker, told in by_asker.values():
+        asker.told(told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ from mainstay.incident.engine import ROLES
 from mainstay.incident.lifecycle import Status
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.severity import DEMANDS, Severity, severity_of
-from mainstay.incident.state import Alert, Incident
+from mainstay.incident.state import Alert, Incident, State
 from mainstay.incident.timeline import Line, timeline
 from mainstay.incident.view import holder, incidents_table, severity_cell, timeline_of
 from mainstay.kernel.errors import NotFound
@@ -74,11 +74,56 @@ class ListRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Gathering:
+    """Alerts that fire and are no incident yet: their group waits for others. The field names are their stable JSON.
+
+    Args:
+        groups: how many incidents they become, if none of them joins or is over before.
+        next: when the first of these opens; null where nothing gathers. It lies in the past when nothing runs that
+            could have opened it.
+    """
+
+    alerts: int = 0
+    groups: int = 0
+    next: datetime | None = None
+
+    def told(self, now: datetime) -> str:
+        """In a sentence; empty where nothing gathers."""
+        if not self.alerts:
+            return ""
+        head = f"{many(self.alerts, 'alert')} gather{'s' if self.alerts == 1 else ''}"
+        if self.groups > 1:
+            head += f" in {self.groups:,} groups"
+        if self.next is None:
+            return head + "."
+        if self.next < now - _LATE:
+            return f"{head}; the incident was due {format_duration(now - self.next)} ago: is mainstay serve running?"
+        return f"{head}; {'the first incident' if self.groups > 1 else 'the incident'} opens " + (
+            f"in {format_duration(self.next - now)}." if self.next > now else "now.")
+
+
+_LATE = timedelta(seconds=10)
+"""After which nobody seems to ring timers."""
+
+
+def gathering(state: State, fits: Callable[[Alert], bool] = lambda _: True) -> Gathering:
+    """What gathers of the alerts that fit."""
+    alerts, groups, moments = 0, 0, []
+    for group in state.groups.values():
+        found = sum(fits(one) for name in group.waiting if (one := state.alerts.get(name)) is not None)
+        if found:
+            alerts, groups = alerts + found, groups + 1
+            moments += [group.due] if group.due is not None else []
+    return Gathering(alerts, groups, min(moments, default=None))
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
-    """The incidents."""
+    """The incidents, and what is about to become one."""
 
     at: datetime
     incidents: tuple[Reading, ...]
+    gathering: Gathering
     shown: tuple[Incident, ...]
 
 
@@ -91,14 +136,19 @@ def list_incidents(world: World, request: ListRequest) -> Listed:
               if (one.resolved is None or one.resolved > now - within)
               and not least.worse_than(one.severity)
               and (not request.service or request.service in one.services)]
-    return Listed(now, tuple(read(one, now) for one in chosen), tuple(chosen))
+
+    def fits(one: Alert) -> bool:
+        return not least.worse_than(one.severity) and request.service in ("", one.key.service)
+
+    return Listed(now, tuple(read(one, now) for one in chosen), gathering(state, fits), tuple(chosen))
 
 
 def list_view(found: Listed) -> View:
     """A row an incident."""
     open_ones = [one for one in found.shown if one.resolved is None]
-    head = Text(f"{many(len(open_ones), 'incident')} open.", "bad") if open_ones else \
-        Text("No incident is open.", "good")
+    soon = found.gathering.told(found.at)
+    head = Text(" ".join(filter(None, (f"{many(len(open_ones), 'incident')} open.", soon))), "bad") if open_ones else \
+        Text(f"No incident is open yet. {soon}", "warn") if soon else Text("No incident is open.", "good")
     return View("Incidents", (head, incidents_table(found.shown, found.at),
                               Next((f"mainstay incident show {open_ones[0].id}",) if open_ones
                                    else ("mainstay incident list --last 30d",))))
@@ -106,7 +156,7 @@ def list_view(found: Listed) -> View:
 
 LIST = Operation(
     "incident", "list", ListRequest, list_incidents, list_view,
-    as_json=lambda found: {"generated_at": found.at, "incidents": found.incidents},
+    as_json=lambda found: {"generated_at": found.at, "incidents": found.incidents, "gathering": found.gathering},
     exit_codes=((0, "listed"), (2, "a flag is wrong")),
     examples=("mainstay incident list", "mainstay incident list --last 30d --severity SEV2 --json"))
 

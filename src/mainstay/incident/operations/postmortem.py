@@ -422,7 +422,7 @@ def postmortems(world: World, request: PostmortemsRequest) -> Listed:
     rows = []
     for review in state.reviews.values():
         one = state.incidents.get(review.incident)
-        if one is not None and wanted in (None, review.stage):
+        if one is not None and not one.merged_into and wanted in (None, review.stage):
             own = [state.actions[name] for name in items.get(one.id, ())]
             open_ = review.stage is not Stage.PUBLISHED
             rows.append(Row(one.id, one.title, one.severity, review.stage, review.due, open_ and now > review.due,
