@@ -16,8 +16,8 @@ from mainstay.incident.engine import MakeSilence
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.postmortem import keep_measured
-from mainstay.incident.spec import Matcher
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact, NewMessage
+from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span

@@ -13,9 +13,9 @@ from mainstay.incident.engine import Acknowledge, MakeSilence
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.layers import Table
 from mainstay.incident.operations.desk import Desk
-from mainstay.incident.spec import Matcher
 from mainstay.incident.state import State
 from mainstay.kernel.journal import Batch, NewFact
+from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.quantity import Span
 
 PLAN = """\
