@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from mainstay.runbook.remedy_decision import (
     Cleared,
     Desk,
     Event,
+    Outcome,
     Ran,
     Resume,
     Rules,
@@ -229,6 +231,7 @@ def _nothing_is_forgotten(world: World, rules: Rules) -> None:
 # -- what can happen ----------------------------------------------------------------------------------------------
 
 Move = Callable[[World], World]
+_OUTCOMES: Mapping[Outcome, str] = {"succeeded": "succeeds", "failed": "fails", "unknown": "crashes"}
 
 
 class Search:
@@ -273,34 +276,33 @@ class Search:
             yield from self._moves_of(world, place, outside)
         moment = due(self.rules, world.state)
         if moment is not None and moment > world.now:
-            yield "time passes until something is due", lambda one: self._pass(one, moment)
-        yield "a while passes", lambda one: self._pass(one, world.now + max(
-            rule.limits.within for rule in self.rules.values()))
-        yield "a moment passes", lambda one: self._pass(one, world.now + _MOMENT)
+            yield "time passes until something is due", partial(self._pass, moment=moment)
+        longest = max(rule.limits.within for rule in self.rules.values())
+        yield "a while passes", partial(self._pass, moment=world.now + longest)
+        yield "a moment passes", partial(self._pass, moment=world.now + _MOMENT)
         for name in self.rules:
             if world.state.conduct(name).stopped:
-                yield f"{name} is resumed", lambda one, name=name: self._decided(one, Resume(name))
+                yield f"{name} is resumed", partial(self._resumes, rule=name)
 
     def _moves_of(self, world: World, place: int, outside: Outside) -> Iterator[tuple[str, Move]]:
         target = f"t{place + 1}"
         if outside.firing:
-            yield f"the alert of {target} resolves", lambda one: self._clears(one, place)
+            yield f"the alert of {target} resolves", partial(self._clears, place=place)
         else:
-            yield f"the alert of {target} fires", lambda one: self._fires(one, place)
+            yield f"the alert of {target} fires", partial(self._fires, place=place)
         other = "lets go of" if outside.locked else "takes"
         # A lock is only there to take where no run holds it.
         if outside.locked or not any(one.running for (_, at), one in world.seen.items() if at == place):
-            yield f"{OTHER} {other} {target}", lambda one: self._locks(one, place)
+            yield f"{OTHER} {other} {target}", partial(self._locks, place=place)
         for (rule, at), seen in world.seen.items():
             if at == place and seen.running:
-                yield f"the run on {target} succeeds", lambda one, rule=rule: self._ends(one, rule, place, "succeeded")
-                yield f"the run on {target} fails", lambda one, rule=rule: self._ends(one, rule, place, "failed")
-                yield f"the run on {target} crashes", lambda one, rule=rule: self._ends(one, rule, place, "unknown")
-        for name, rule_ in self.rules.items():
+                for outcome, said in _OUTCOMES.items():
+                    yield f"the run on {target} {said}", partial(self._ends, rule=rule, place=place, outcome=outcome)
+        for name, one in self.rules.items():
             case = world.state.case_of(name, target)
-            if rule_.verify.checks and case is not None and case.phase is Phase.VERIFYING:
-                yield f"{target} is well", lambda one, case=case: self._checks(one, place, case.id, True)
-                yield f"{target} is not well", lambda one, case=case: self._checks(one, place, case.id, False)
+            if one.verify.checks and case is not None and case.phase is Phase.VERIFYING:
+                yield f"{target} is well", partial(self._checks, place=place, case=case.id, well=True)
+                yield f"{target} is not well", partial(self._checks, place=place, case=case.id, well=False)
 
     # -- one move -------------------------------------------------------------------------------------------------
 
@@ -313,6 +315,9 @@ class Search:
         decide(desk, Tick())
         self.steps += 1
         return _watched(world._replace(state=state), self.rules, desk.facts)
+
+    def _resumes(self, world: World, rule: str) -> World:
+        return self._decided(world, Resume(rule))
 
     def _pass(self, world: World, moment: datetime) -> World:
         return self._decided(world._replace(now=moment))
@@ -336,14 +341,13 @@ class Search:
         before = world.outside[place]
         return self._decided(self._outside(world, place, before._replace(locked=not before.locked)))
 
-    def _ends(self, world: World, rule: str, place: int, outcome: str) -> World:
+    def _ends(self, world: World, rule: str, place: int, outcome: Outcome) -> World:
         own = world.seen[rule, place]
         world = world._replace(seen={**world.seen, (rule, place): own._replace(running=False)})
         world = self._outside(world, place, world.outside[place]._replace(well=None))
         case = world.state.case_of(rule, f"t{place + 1}")
         assert case is not None, "a run has a case until it ends"
-        ended = Ran(case.run, "succeeded" if outcome == "succeeded" else "failed" if outcome == "failed" else "unknown")
-        return self._decided(world, ended)
+        return self._decided(world, Ran(case.run, outcome))
 
     def _checks(self, world: World, place: int, case: str, well: bool) -> World:
         before = world.outside[place]
