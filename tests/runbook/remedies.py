@@ -15,15 +15,15 @@ from mainstay.runbook.remedy_decision import (
     Cleared,
     Desk,
     Event,
-    Outcome,
     Ran,
+    RunEnd,
     Surroundings,
     Tick,
     Triggered,
     decide,
     due,
 )
-from mainstay.runbook.remedy_state import Case, State
+from mainstay.runbook.remedy_state import Case, Remedies
 
 T0 = datetime(2026, 3, 2, 10, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -32,9 +32,10 @@ MINUTE = timedelta(minutes=1)
 def rule(name: str = "restart", **changes: Any) -> Remediation:
     """A rule that acts on alerts named Down, by the label `service`; limits are keywords like the other fields."""
     limits = {key: changes.pop(key) for key in list(changes) if key in Limits.__dataclass_fields__}
-    base = Remediation(name, Position("rules.yaml", 1, 1), OnAlert((parse_matcher("alertname=Down"),)), "{service}",
-                       "restart-service", mode="act", inputs={"service": "{service}"},
-                       limits=Limits(concurrent=10), verify=Verification(hold=2 * MINUTE))
+    service = "${labels.service}"
+    base = Remediation(name, Position("rules.yaml", 1, 1), OnAlert((parse_matcher("alertname=Down"),)), service,
+                       "restart-service", mode="act", inputs={"service": service}, limits=Limits(concurrent=10),
+                       verify=Verification(hold=2 * MINUTE))
     return replace(base, limits=replace(base.limits, **limits), **changes)
 
 
@@ -43,7 +44,7 @@ class Trouble:
 
     def __init__(self, *rules: Remediation) -> None:
         self.rules = {one.name: one for one in rules}
-        self.state, self.now = State(), T0
+        self.state, self.now = Remedies(), T0
         self.facts: list[NewFact] = []
         self.around = Surroundings()
         self._alerts = 0
@@ -68,7 +69,7 @@ class Trouble:
         """The alert is over."""
         return self.tell(Cleared(key))
 
-    def runs(self, target: str = "web", outcome: Outcome = "succeeded", said: str = "") -> list[str]:
+    def runs(self, target: str = "web", outcome: RunEnd = "succeeded", said: str = "") -> list[str]:
         """The run on the target ends so."""
         return self.tell(Ran(self.case(target).run, outcome, said))
 

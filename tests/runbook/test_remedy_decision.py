@@ -7,19 +7,18 @@ from datetime import timedelta
 
 import pytest
 
+from mainstay.kernel.actuation import Metric
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.wallclock import WeeklyHours
 from mainstay.runbook.remedy import (
+    ActCheck,
+    Called,
     Circumstances,
     HealthCheck,
     Hours,
-    MetricCheck,
-    OnCall,
     Throttle,
     Verification,
     filled,
-    filled_query,
-    labels_in,
 )
 from mainstay.runbook.remedy_decision import (
     Checked,
@@ -32,7 +31,7 @@ from mainstay.runbook.remedy_decision import (
     decide,
     to_judge,
 )
-from mainstay.runbook.remedy_state import Phase, State, fold
+from mainstay.runbook.remedy_state import Phase, Remedies, fold
 from runbook.remedies import MINUTE, T0, Trouble, rule
 
 HOUR = timedelta(hours=1)
@@ -148,7 +147,7 @@ def test_an_approval_that_nobody_gives_is_a_persons_business() -> None:
 
 
 def test_what_never_ends_by_itself_is_verified_by_checks_alone() -> None:
-    trouble = Trouble(rule(trigger=OnCall(), verify=Verification(checks=(HealthCheck("web"),), hold=MINUTE)))
+    trouble = Trouble(rule(when=Called(), verify=Verification(checks=(HealthCheck("web"),), hold=MINUTE)))
     trouble.tell(Triggered("restart", "call-1", {"service": "web"}))
     trouble.runs()
     trouble.tell(Checked("REM-1", True))
@@ -156,7 +155,7 @@ def test_what_never_ends_by_itself_is_verified_by_checks_alone() -> None:
 
 
 def test_a_run_that_nothing_verifies_ends_without_being_called_verified() -> None:
-    trouble = Trouble(rule(trigger=OnCall()))
+    trouble = Trouble(rule(when=Called()))
     trouble.tell(Triggered("restart", "call-1", {"service": "web"}))
     assert trouble.runs() == ["ran", "ended"]
     assert len(trouble.state.track("restart", "web").starts) == 1, "its attempt still counts"
@@ -337,7 +336,7 @@ def test_outside_its_hours_a_rule_leaves_it_to_people() -> None:
 
 
 def test_a_condition_is_asked_before_it_begins_and_what_cannot_be_told_is_not_taken_for_yes() -> None:
-    busy = Circumstances(checks=(MetricCheck("prom", "cpu", ">", 80, MINUTE),))
+    busy = Circumstances(checks=(ActCheck(Metric("prom", "cpu", ">", 80)),))
     for judged, then in ((Judged(True), "started"), (Judged(False, "it is 12"), "skipped"),
                          (Judged(None, "prom is down"), "escalated")):
         trouble = Trouble(rule(condition=busy))
@@ -412,7 +411,7 @@ def test_state_is_a_fold_over_facts_and_a_copy_of_it_is_its_own() -> None:
     trouble.runs("web", "failed")
     trouble.passes(HOUR)
     again = fold(trouble.facts)
-    for name in State().__dict__:
+    for name in Remedies().__dict__:
         assert getattr(again, name) == getattr(trouble.state, name), name
     assert not before.cases
 
@@ -420,7 +419,7 @@ def test_state_is_a_fold_over_facts_and_a_copy_of_it_is_its_own() -> None:
 def test_a_trigger_without_the_label_that_names_the_target_is_passed_over_and_said() -> None:
     trouble = Trouble(rule())
     trouble.tell(Triggered("restart", "A-1", {"alertname": "Down"}, 1))
-    assert trouble.last("passed").data["why"] == 'its target is unknown: there is no label "service"'
+    assert trouble.last("passed").data["why"] == 'its target is unknown: there is no labels.service'
 
 
 def test_a_rule_that_is_no_longer_declared_leaves_its_cases() -> None:
@@ -436,9 +435,9 @@ def test_a_rule_that_is_no_longer_declared_leaves_its_cases() -> None:
 # -- labels in texts -----------------------------------------------------------------------------------------------
 
 
-def test_labels_are_filled_into_texts_and_a_querys_quotes_cannot_be_left() -> None:
-    assert filled("cache-{zone}", {"zone": "eu"}) == "cache-eu"
-    assert labels_in('rate(x{job="{service}"}[5m]) by {zone}') == ("service", "zone")
-    assert filled_query('x{job="{service}"}', {"service": 'a"} or vector(1) #'}) == 'x{job="a\\"} or vector(1) #"}'
-    with pytest.raises(InvalidInput, match='no label "zone"'):
-        filled("{zone}", {"service": "web"})
+def test_labels_are_filled_into_texts_and_their_values_are_not_read_again() -> None:
+    assert filled("cache-${labels.zone}", {"zone": "${labels.zone}"}) == "cache-${labels.zone}"
+    with pytest.raises(InvalidInput, match=r"no labels\.zone"):
+        filled("${labels.zone}", {"service": "web"})
+    with pytest.raises(InvalidInput, match="line break"):
+        filled("${labels.zone}", {"zone": "a\nb"})

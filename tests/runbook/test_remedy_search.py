@@ -80,7 +80,7 @@ def test_the_search_finds_what_breaks_without_a_limit(limit: str, monkeypatch: p
 
 
 def _no_counting_of_crashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    remember = remedy_state.State._remember
+    remember = remedy_state.Remedies._remember
 
     def forgetful(self: Any, case: Any, event: str, at: datetime) -> None:
         remember(self, case, event, at)
@@ -88,7 +88,7 @@ def _no_counting_of_crashes(monkeypatch: pytest.MonkeyPatch) -> None:
             track = self.track(case.rule, case.target)
             self.tracks[case.rule, case.target] = replace_track(track, track.starts[:-1])
 
-    monkeypatch.setattr(remedy_state.State, "_remember", forgetful)
+    monkeypatch.setattr(remedy_state.Remedies, "_remember", forgetful)
 
 
 def replace_track(track: Track, starts: tuple[datetime, ...]) -> Track:

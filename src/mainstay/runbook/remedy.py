@@ -5,16 +5,17 @@ Frozen types only; `remedy_forms` reads them, `remedy_decision` decides by them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from mainstay.kernel.actuation import Act, Command, Http, Metric
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
 from mainstay.kernel.matcher import Matchers
 from mainstay.kernel.wallclock import WeeklyHours
+from mainstay.runbook.variables import Lookup, Value, Variable, one_line
 
 Mode = Literal["observe", "approve", "act"]
 """`observe` records what it would have done; `approve` asks a person each time; `act` does it."""
@@ -25,38 +26,28 @@ WhenLocked = Literal["leave", "wait"]
 
 # -- texts with labels in them -------------------------------------------------------------------------------------
 
-_LABEL = re.compile(r"\{([A-Za-z_]\w*)\}")
-"""`{service}`. PromQL's own braces always hold a comparison, so they are never taken for a label."""
 
+def lookup(labels: Mapping[str, str]) -> Lookup:
+    """Where the values of variables come from: labels alone.
 
-def labels_in(text: str) -> tuple[str, ...]:
-    """The labels that the text names, in order."""
-    return tuple(dict.fromkeys(_LABEL.findall(text)))
+    Raises:
+        InvalidInput: when a variable is asked for that is no label, or one that is absent or empty.
+    """
+    def find(variable: Variable) -> Value:
+        if variable.space != "labels" or not labels.get(variable.name):
+            raise InvalidInput(f"there is no {variable}", "labels: " + (", ".join(sorted(labels)) or "none"))
+        return Value(labels[variable.name])
+
+    return find
 
 
 def filled(text: str, labels: Mapping[str, str]) -> str:
-    """The text with each `{label}` replaced by the label's value.
+    """The text, one line, with each `${labels.NAME}` replaced by the label's value; values are never read again.
 
     Raises:
-        InvalidInput: a label is absent or empty.
+        InvalidInput: a label is absent or empty, or its value has several lines.
     """
-    def value(found: re.Match[str]) -> str:
-        if not labels.get(found[1]):
-            raise InvalidInput(f'there is no label "{found[1]}"', f'labels: {", ".join(sorted(labels)) or "none"}')
-        return labels[found[1]]
-
-    return _LABEL.sub(value, text)
-
-
-def filled_query(text: str, labels: Mapping[str, str]) -> str:
-    """A query with each `{label}` replaced by the value as it may stand between PromQL's double quotes.
-
-    Raises:
-        InvalidInput: a label is absent or empty.
-    """
-    quoted = {name: value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-              for name, value in labels.items()}
-    return filled(text, quoted)
+    return one_line(text, lookup(labels))
 
 
 # -- when ----------------------------------------------------------------------------------------------------------
@@ -88,11 +79,11 @@ class OnSchedule:
 
 
 @dataclass(frozen=True, slots=True)
-class OnCall:
+class Called:
     """Somebody, or something, calls it by name: `mainstay runbook trigger NAME`, or the same over HTTP."""
 
 
-Trigger = OnAlert | OnBudget | OnSchedule | OnCall
+When = OnAlert | OnBudget | OnSchedule | Called
 
 Throttling = Literal["once_within", "once_after", "accumulate_within"]
 """ansible-rulebook's three, with its names."""
@@ -118,34 +109,53 @@ class Throttle:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricCheck:
-    """A figure of a source compares so, at every sample of the stretch that is looked at.
+class ActCheck:
+    """An act that only looks succeeds: a query compares, an address answers, a command exits well.
 
     Args:
-        source: a declared DataSource of type Prometheus.
-        query: PromQL; `{label}` is replaced by the label's value.
-        operator: one of `<`, `<=`, `>`, `>=`, `==`, `!=`.
-        length: the stretch before now, where the check itself does not say since when.
+        act: with variables, of labels alone.
     """
 
-    source: str
-    query: str
-    operator: str
-    threshold: float
-    length: timedelta
+    act: Act
 
     def __str__(self) -> str:
-        return f"{self.query} {self.operator} {self.threshold:g}"
+        match self.act:
+            case Metric() as metric:
+                return f"{metric.query} {metric.operator} {metric.threshold:g}"
+            case Http() as http:
+                return f"{http.url} answers"
+            case Command() as command:
+                return " ".join(command.argv)
+            case other:
+                return other.kind
 
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """The declared workload answers at its health address with success; `{label}` in its name is replaced."""
+    """The declared workload answers at its health address with success; with variables of labels in its name."""
 
     workload: str
 
     def __str__(self) -> str:
         return f"{self.workload} is healthy"
+
+
+@dataclass(frozen=True, slots=True)
+class HostCheck:
+    """How busy this host is, or a workload's process on it.
+
+    Args:
+        measure: `memory` (of all memory there is) or `cpu` (of all cores), as a share 0..1.
+        workload: whose process; empty for the whole host.
+    """
+
+    measure: Literal["memory", "cpu"]
+    operator: str
+    threshold: float
+    workload: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.measure} of {self.workload or 'this host'} {self.operator} {self.threshold:.0%}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +169,7 @@ class BudgetCheck:
         return f"{self.objective} has {self.least:.0%} of its budget left"
 
 
-Check = MetricCheck | HealthCheck | BudgetCheck
+Check = ActCheck | HealthCheck | HostCheck | BudgetCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +259,7 @@ class Remediation:
 
     name: str
     origin: Position
-    trigger: Trigger
+    when: When
     target: str
     runbook: str
     service: str = ""
@@ -268,4 +278,4 @@ class Remediation:
     @property
     def ends(self) -> bool:
         """Whether what triggers it is over some time, so that one can wait for that."""
-        return isinstance(self.trigger, OnAlert | OnBudget)
+        return isinstance(self.when, OnAlert | OnBudget)

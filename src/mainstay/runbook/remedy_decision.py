@@ -17,10 +17,10 @@ from mainstay.kernel.journal import NewFact
 from mainstay.kernel.quantity import Span, format_duration, zone_named
 from mainstay.kernel.wallclock import hours_in
 from mainstay.runbook.remedy import Hours, OnAlert, Remediation, Throttle, filled
-from mainstay.runbook.remedy_state import AT_WORK, Case, Phase, State
+from mainstay.runbook.remedy_state import AT_WORK, Case, Phase, Remedies
 
 Rules = Mapping[str, Remediation]
-Outcome = Literal["succeeded", "failed", "unknown", "declined", "expired"]
+RunEnd = Literal["succeeded", "failed", "unknown", "declined", "expired"]
 
 
 # -- what can happen ----------------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ class Ran:
     """A run ended. `unknown`: nobody can say how far it came; `declined`, `expired`: it was not approved."""
 
     run: str
-    outcome: Outcome
+    outcome: RunEnd
     said: str = ""
 
 
@@ -131,7 +131,7 @@ class Refusal:
 class Desk:
     """One decision in the making: facts are folded into the state as they are written down."""
 
-    def __init__(self, rules: Rules, state: State, now: datetime, around: Surroundings = NOTHING) -> None:
+    def __init__(self, rules: Rules, state: Remedies, now: datetime, around: Surroundings = NOTHING) -> None:
         self.rules, self.state, self.now, self.around = rules, state, now, around
         self.facts: list[NewFact] = []
 
@@ -281,7 +281,7 @@ def decide(desk: Desk, event: Event) -> None:
             assert_never(other)
 
 
-def due(rules: Rules, state: State) -> datetime | None:
+def due(rules: Rules, state: Remedies) -> datetime | None:
     """When time alone next changes something; None when it never does."""
     return min((moment for case in state.cases.values() if (moment := _due(rules, case)) is not None), default=None)
 
@@ -299,7 +299,7 @@ def _due(rules: Rules, case: Case) -> datetime | None:
             return None
 
 
-def to_judge(rules: Rules, state: State, now: datetime) -> tuple[Case, ...]:
+def to_judge(rules: Rules, state: Remedies, now: datetime) -> tuple[Case, ...]:
     """The cases that could begin now, and whose conditions must be looked at for that."""
     return tuple(case for case in state.cases.values() if case.phase is Phase.WAITING and _is_ready(case, now)
                  and (rule := rules.get(case.rule)) is not None and rule.condition.checks)
@@ -555,5 +555,5 @@ def _tick(desk: Desk) -> None:
 
 def matches(rule: Remediation, labels: Mapping[str, str]) -> bool:
     """Whether an alert with these labels triggers the rule."""
-    return isinstance(rule.trigger, OnAlert) and all(one.holds(labels) for one in (*rule.trigger.matchers,
+    return isinstance(rule.when, OnAlert) and all(one.holds(labels) for one in (*rule.when.matchers,
                                                                                   *rule.labels))

@@ -16,26 +16,27 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from mainstay.kernel.journal import NewFact
-from mainstay.runbook.remedy import Circumstances, Remediation, labels_in
+from mainstay.runbook.remedy import Circumstances, Remediation
 from mainstay.runbook.remedy_decision import (
     Checked,
     Cleared,
     Desk,
     Event,
-    Outcome,
     Ran,
     Resume,
     Rules,
+    RunEnd,
     Surroundings,
     Tick,
     Triggered,
     decide,
     due,
 )
-from mainstay.runbook.remedy_state import Phase, State
+from mainstay.runbook.remedy_state import Phase, Remedies
 
 _BEGIN = datetime(2026, 1, 5, 10, tzinfo=UTC)
 _MOMENT = timedelta(minutes=1)
+_PLACE = "${labels.place}"
 OTHER = "experiment"
 """Who holds a target, where something else does."""
 
@@ -125,7 +126,7 @@ class World(NamedTuple):
     """One state of the search."""
 
     now: datetime
-    state: State
+    state: Remedies
     outside: tuple[Outside, ...]
     seen: Mapping[tuple[str, int], Seen]
     failures: Mapping[str, int]
@@ -133,7 +134,7 @@ class World(NamedTuple):
 
 def first_world(targets: int) -> World:
     """So many targets, and nothing has happened."""
-    return World(_BEGIN, State(), (Outside(),) * targets, {}, {})
+    return World(_BEGIN, Remedies(), (Outside(),) * targets, {}, {})
 
 
 class Broken(Exception):
@@ -231,7 +232,7 @@ def _nothing_is_forgotten(world: World, rules: Rules) -> None:
 # -- what can happen ----------------------------------------------------------------------------------------------
 
 Move = Callable[[World], World]
-_OUTCOMES: Mapping[Outcome, str] = {"succeeded": "succeeds", "failed": "fails", "unknown": "crashes"}
+_OUTCOMES: Mapping[RunEnd, str] = {"succeeded": "succeeds", "failed": "fails", "unknown": "crashes"}
 
 
 class Search:
@@ -239,7 +240,8 @@ class Search:
 
     def __init__(self, scope: Scope) -> None:
         # A condition only ever forbids: without it, more happens, and all of it must be right.
-        self.rules = {one.name: replace(one, condition=Circumstances(), throttle=None) for one in scope.rules}
+        self.rules = {one.name: replace(one, condition=Circumstances(), throttle=None, inputs={}, target=_PLACE)
+                      for one in scope.rules}
         self.scope = scope
         self.steps = 0
 
@@ -329,8 +331,8 @@ class Search:
         before = world.outside[place]
         world = self._outside(world, place, before._replace(alert=before.alert + 1, firing=True, quiet=None))
         key = f"a{place + 1}.{before.alert + 1}"
-        return self._decided(world, *(Triggered(name, key, dict.fromkeys(labels_in(rule.target), f"t{place + 1}"))
-                                      for name, rule in self.rules.items()))
+        return self._decided(world, *(Triggered(name, key, {"place": f"t{place + 1}"})
+                                      for name in self.rules))
 
     def _clears(self, world: World, place: int) -> World:
         before = world.outside[place]
@@ -341,7 +343,7 @@ class Search:
         before = world.outside[place]
         return self._decided(self._outside(world, place, before._replace(locked=not before.locked)))
 
-    def _ends(self, world: World, rule: str, place: int, outcome: Outcome) -> World:
+    def _ends(self, world: World, rule: str, place: int, outcome: RunEnd) -> World:
         own = world.seen[rule, place]
         world = world._replace(seen={**world.seen, (rule, place): own._replace(running=False)})
         world = self._outside(world, place, world.outside[place]._replace(well=None))

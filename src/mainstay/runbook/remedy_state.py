@@ -154,7 +154,7 @@ _REMEMBERED = timedelta(days=8)
 """How long beginnings are remembered; limits reach a week back at most (`remedy_forms`)."""
 
 
-class State:
+class Remedies:
     """All cases that are open, and what limits need to know of those that were."""
 
     def __init__(self) -> None:
@@ -167,9 +167,9 @@ class State:
         self.groups: dict[tuple[str, str], tuple[datetime, ...]] = {}
         self.opened = 0
 
-    def clone(self) -> State:
+    def clone(self) -> Remedies:
         """A state of its own that begins as this one; what stands in it is never changed, only replaced."""
-        other = State()
+        other = Remedies()
         other.facts, other.opened = self.facts, self.opened
         other.cases, other.of, other.busy = self.cases.copy(), self.of.copy(), self.busy.copy()
         other.tracks, other.conducts, other.groups = self.tracks.copy(), self.conducts.copy(), self.groups.copy()
@@ -287,9 +287,9 @@ class State:
             self.cases[case.id] = replace(case, phase=phase)
 
 
-def fold(facts: Iterable[Fact | NewFact]) -> State:
+def fold(facts: Iterable[Fact | NewFact]) -> Remedies:
     """Where everything stands after these facts."""
-    state = State()
+    state = Remedies()
     for fact in facts:
         state.apply(fact)
     return state
