@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from mainstay.kernel.actuation import Acting, NoActuator
 from mainstay.kernel.alert_history import AlertHistory, AlertPlace, no_alert_history
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import InvalidInput
@@ -470,6 +471,8 @@ class World:
         progress: called with a sentence during long work; doors decide whether to show it.
         texts: whole files, such as rules and metric pages.
         injector: every way to put faults into this host, opened when the first one asks.
+        actuator: does acts on the system, such as the steps of runbooks; opened when the first one asks.
+        tell: called with lines during long work that stay, such as a command's output.
         scopes: what the actor may do (`read`, `write`, `approve`), for operations that show some people more than
             others; nothing unless a door says so.
     """
@@ -494,4 +497,6 @@ class World:
     texts: Texts = field(default_factory=NoTexts)
     scopes: frozenset[str] = frozenset()
     injector: Callable[[], Injector] = NoFaults
+    actuator: Acting = NoActuator
+    tell: Callable[[str], None] = lambda _: None
 

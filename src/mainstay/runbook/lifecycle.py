@@ -1,4 +1,4 @@
-"""The states of a run and of its steps, as tables. The diagrams in docs/explain/runbook.md are drawn from them. Pure."""
+"""The states of a run and of its steps, as tables; docs/explain/runbook.md draws its diagrams from them. Pure."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ STEP: Mapping[StepState, Mapping[str, StepState]] = {
     StepState.RUNNING: {"succeeded": StepState.SUCCEEDED, "failed": StepState.FAILED,
                         "timed_out": StepState.TIMED_OUT, "cancelled": StepState.CANCELLED,
                         "lost": StepState.UNKNOWN},
-    StepState.UNKNOWN: {"started": StepState.RUNNING, "succeeded": StepState.SUCCEEDED, "failed": StepState.FAILED},
+    StepState.UNKNOWN: {"started": StepState.RUNNING, "succeeded": StepState.SUCCEEDED, "failed": StepState.FAILED,
+                        "again": StepState.PENDING},
     StepState.FAILED: {"started": StepState.RUNNING},
     StepState.TIMED_OUT: {"started": StepState.RUNNING},
     StepState.SUCCEEDED: {},

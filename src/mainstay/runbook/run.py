@@ -1,4 +1,4 @@
-"""A run is what its facts come to. Pure: state is a fold over facts, and whoever folds them knows as much as anybody."""
+"""A run is what its facts come to: whoever folds them knows as much as anybody. Pure."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def _answered(run: Run, fact: Fact) -> None:
             step.state, step.ended = next_step_state(step.state, "skipped"), fact.at
         case "unknown" if choice == "again":
             # Somebody looked and decided: it is done once more, and not because nobody knows.
-            step.agreed, step.reruns, step.state = True, 0, StepState.PENDING
+            step.agreed, step.reruns, step.state = True, 0, next_step_state(step.state, "again")
         case "unknown":
             step.state, step.ended = next_step_state(step.state, choice), fact.at
         case _:
