@@ -11,6 +11,7 @@ from mainstay.kernel.objective import DataSource, Objective
 from mainstay.runbook.forms import FORM, read_runbook
 from mainstay.runbook.older_form import FORM as OLDER
 from mainstay.runbook.older_form import read_incident_runbook
+from mainstay.runbook.remedy_grammar import GRAMMAR as REMEDIATION
 from mainstay.runbook.spec import Runbook
 
 
@@ -57,4 +58,5 @@ def _way(starts: Mapping[str, tuple[str, ...]], at: str, to: str) -> list[str] |
 
 
 GRAMMAR = Grammar((Form(FORM, read_runbook, "mainstay/v1", "Runbook"),
-                   Form(OLDER, read_incident_runbook, "runbook/v1", "IncidentRunbook")), (links,), (rings,))
+                   Form(OLDER, read_incident_runbook, "runbook/v1", "IncidentRunbook")), (links,), (rings,)) \
+    + REMEDIATION

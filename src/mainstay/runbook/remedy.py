@@ -70,7 +70,11 @@ class OnBudget:
 
 @dataclass(frozen=True, slots=True)
 class OnSchedule:
-    """Again and again: every so often since midnight UTC, or at a time of day of a zone on certain days."""
+    """Again and again: every so often since midnight UTC, or at a time of day of a zone on certain days.
+
+    With a condition, the condition is asked then, and it is the trigger: it begins when it holds and is over when it
+    does not.
+    """
 
     every: timedelta | None = None
     at: int | None = None
@@ -265,7 +269,6 @@ class Remediation:
     service: str = ""
     title: str = ""
     mode: Mode = "observe"
-    labels: Matchers = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     throttle: Throttle | None = None
     condition: Circumstances = field(default_factory=Circumstances)
@@ -278,4 +281,9 @@ class Remediation:
     @property
     def ends(self) -> bool:
         """Whether what triggers it is over some time, so that one can wait for that."""
-        return isinstance(self.when, OnAlert | OnBudget)
+        return isinstance(self.when, OnAlert | OnBudget) or self.held
+
+    @property
+    def held(self) -> bool:
+        """Whether its condition is what triggers it: asked on a schedule, it begins and ends as an alert does."""
+        return isinstance(self.when, OnSchedule) and bool(self.condition.checks)

@@ -555,5 +555,4 @@ def _tick(desk: Desk) -> None:
 
 def matches(rule: Remediation, labels: Mapping[str, str]) -> bool:
     """Whether an alert with these labels triggers the rule."""
-    return isinstance(rule.when, OnAlert) and all(one.holds(labels) for one in (*rule.when.matchers,
-                                                                                  *rule.labels))
+    return isinstance(rule.when, OnAlert) and all(one.holds(labels) for one in rule.when.matchers)
