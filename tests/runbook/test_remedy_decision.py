@@ -14,7 +14,7 @@ from mainstay.runbook.remedy import (
     ActCheck,
     Called,
     Circumstances,
-    HealthCheck,
+    HostCheck,
     Hours,
     Throttle,
     Verification,
@@ -147,11 +147,12 @@ def test_an_approval_that_nobody_gives_is_a_persons_business() -> None:
 
 
 def test_what_never_ends_by_itself_is_verified_by_checks_alone() -> None:
-    trouble = Trouble(rule(when=Called(), verify=Verification(checks=(HealthCheck("web"),), hold=MINUTE)))
+    trouble = Trouble(rule(when=Called(), verify=Verification(checks=(HostCheck("cpu", "<", 0.5),), hold=MINUTE)))
     trouble.tell(Triggered("restart", "call-1", {"service": "web"}))
     trouble.runs()
     trouble.tell(Checked("REM-1", True))
-    assert trouble.passes(MINUTE) == ["verified"]
+    assert trouble.passes(MINUTE) == [], "time alone proves nothing"
+    assert trouble.tell(Checked("REM-1", True)) == ["verified"]
 
 
 def test_a_run_that_nothing_verifies_ends_without_being_called_verified() -> None:
@@ -162,7 +163,7 @@ def test_a_run_that_nothing_verifies_ends_without_being_called_verified() -> Non
 
 
 def test_checks_that_break_or_cannot_be_told_begin_the_window_anew() -> None:
-    trouble = Trouble(rule(verify=Verification(checks=(HealthCheck("web"),), hold=2 * MINUTE)))
+    trouble = Trouble(rule(verify=Verification(checks=(HostCheck("cpu", "<", 0.5),), hold=2 * MINUTE)))
     alert = trouble.fires()
     trouble.runs()
     trouble.resolves(alert)
@@ -172,8 +173,10 @@ def test_checks_that_break_or_cannot_be_told_begin_the_window_anew() -> None:
     trouble.tell(Checked("REM-1", True))
     trouble.passes(MINUTE)
     assert trouble.tell(Checked("REM-1", True, anew=True)) == ["unhealthy", "healthy"], "nobody looked meanwhile"
-    assert trouble.passes(2 * MINUTE - timedelta(seconds=1)) == []
-    assert trouble.passes(timedelta(seconds=1)) == ["verified"]
+    trouble.passes(2 * MINUTE - timedelta(seconds=1))
+    assert trouble.tell(Checked("REM-1", True)) == []
+    trouble.passes(timedelta(seconds=1))
+    assert trouble.tell(Checked("REM-1", True)) == ["verified"]
 
 
 # -- limits --------------------------------------------------------------------------------------------------------

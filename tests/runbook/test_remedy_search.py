@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainstay.runbook import remedy_decision, remedy_state
-from mainstay.runbook.remedy import HealthCheck, Remediation, Verification
+from mainstay.runbook.remedy import HostCheck, Remediation, Verification
 from mainstay.runbook.remedy_decision import GUARDS
 from mainstay.runbook.remedy_search import Scope, search, walk
 from mainstay.runbook.remedy_state import Track
@@ -27,7 +27,7 @@ def _rule(name: str = "restart", **changes: Any) -> Remediation:
     return rule(name, verify=verify, **{**limits, **changes})
 
 
-CHECKED = Verification(checks=(HealthCheck("web"),), hold=2 * MINUTE, within=4 * MINUTE)
+CHECKED = Verification(checks=(HostCheck("cpu", "<", 0.5),), hold=2 * MINUTE, within=4 * MINUTE)
 
 
 @pytest.mark.parametrize(("scope", "least"), [

@@ -17,6 +17,7 @@ from mainstay.kernel.journal import Journal
 from mainstay.kernel.people import Nobody, Notifier, Responders
 from mainstay.kernel.quantity import SLOT, Span, State
 from mainstay.kernel.series import FloatArray, Series
+from mainstay.kernel.workload import Workload
 
 
 class Clock(Protocol):
@@ -451,6 +452,10 @@ def _no_probe(url: str, time_out: timedelta) -> Probed:
     raise AssertionError(f"this world was made without a way to ask {url} within {time_out}")
 
 
+def _no_usage(measure: str, workload: Workload | None) -> float:
+    raise AssertionError(f"this world was made without a look at its host; asked for {measure} of {workload}")
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """All that an operation is handed: what is declared, what is recorded, who asks, and the time.
@@ -472,6 +477,7 @@ class World:
         texts: whole files, such as rules and metric pages.
         injector: every way to put faults into this host, opened when the first one asks.
         actuator: does acts on the system, such as the steps of runbooks; opened when the first one asks.
+        usage: how much of this host's `memory` or `cpu` is in use, 0..1, by all or by a workload's process.
         tell: called with lines during long work that stay, such as a command's output.
         scopes: what the actor may do (`read`, `write`, `approve`), for operations that show some people more than
             others; nothing unless a door says so.
@@ -498,5 +504,6 @@ class World:
     scopes: frozenset[str] = frozenset()
     injector: Callable[[], Injector] = NoFaults
     actuator: Acting = NoActuator
+    usage: Callable[[str, Workload | None], float] = _no_usage
     tell: Callable[[str], None] = lambda _: None
 

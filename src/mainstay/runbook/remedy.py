@@ -135,16 +135,6 @@ class ActCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthCheck:
-    """The declared workload answers at its health address with success; with variables of labels in its name."""
-
-    workload: str
-
-    def __str__(self) -> str:
-        return f"{self.workload} is healthy"
-
-
-@dataclass(frozen=True, slots=True)
 class HostCheck:
     """How busy this host is, or a workload's process on it.
 
@@ -173,7 +163,7 @@ class BudgetCheck:
         return f"{self.objective} has {self.least:.0%} of its budget left"
 
 
-Check = ActCheck | HealthCheck | HostCheck | BudgetCheck
+Check = ActCheck | HostCheck | BudgetCheck
 
 
 @dataclass(frozen=True, slots=True)

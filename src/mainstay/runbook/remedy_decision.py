@@ -33,12 +33,14 @@ class Triggered:
     Args:
         key: tells it from others until it is over: an alert's id.
         seq: the fact it follows from; 0 where it is none. What was followed before is not followed again.
+        moment: the moment of the rule's schedule, in seconds of the epoch; 0 where it has none.
     """
 
     rule: str
     key: str
     labels: Mapping[str, str]
     seq: int = 0
+    moment: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +308,8 @@ def to_judge(rules: Rules, state: Remedies, now: datetime) -> tuple[Case, ...]:
 
 
 def _is_ready(case: Case, now: datetime) -> bool:
-    return case.ready is None or case.ready <= now
+    # A slot or a target may have come free by what was decided a moment ago.
+    return case.ready is None or case.ready <= now or case.limit in ("concurrent", "target")
 
 
 # -- triggers -----------------------------------------------------------------------------------------------------
@@ -314,12 +317,13 @@ def _is_ready(case: Case, now: datetime) -> bool:
 
 def _trigger(desk: Desk, event: Triggered) -> None:
     rule, state = desk.rules[event.rule], desk.state
-    if event.seq and event.seq <= state.conduct(rule.name).through:
+    conduct = state.conduct(rule.name)
+    if (event.seq and event.seq <= conduct.through) or (event.moment and event.moment <= conduct.occurred):
         return
     try:
         target = filled(rule.target, event.labels)
     except InvalidInput as error:
-        desk.record("passed", rule.name, rule.name, target="", group="", key=event.key, seq=event.seq,
+        desk.record("passed", rule.name, rule.name, target="", group="", key=event.key, **_place(event),
                     why=f"its target is unknown: {error.message}")
         return
     case = state.case_of(rule.name, target)
@@ -330,20 +334,24 @@ def _trigger(desk: Desk, event: Triggered) -> None:
         if rule.throttle is not None and rule.throttle.group_by else target
     refusal, ready = _throttled(desk, rule.throttle, (rule.name, group))
     if refusal:
-        desk.record("passed", rule.name, rule.name, target=target, group=group, key=event.key, seq=event.seq,
+        desk.record("passed", rule.name, rule.name, target=target, group=group, key=event.key, **_place(event),
                     why=refusal)
         return
     name = f"REM-{state.opened + 1}"
     anew = rule.throttle is not None and rule.throttle.kind == "accumulate_within"
     desk.record("triggered", name, rule.name, target=target, key=event.key, labels=dict(event.labels), group=group,
-                ends=rule.ends, seq=event.seq, anew=anew, ready=ready.isoformat() if ready is not None else "")
+                ends=rule.ends, **_place(event), anew=anew, ready=ready.isoformat() if ready is not None else "")
     _try(desk, state.cases[name])
+
+
+def _place(event: Triggered) -> Mapping[str, int]:
+    return {key: value for key, value in (("seq", event.seq), ("moment", event.moment)) if value}
 
 
 def _join(desk: Desk, rule: Remediation, case: Case, event: Triggered) -> None:
     if event.key in case.firing:
         return
-    case = desk.say("joined", case.id, key=event.key, seq=event.seq)
+    case = desk.say("joined", case.id, key=event.key, **_place(event))
     if case.phase is Phase.VERIFYING and case.healthy is not None and rule.verify.over and case.ends:
         _unhealthy(desk, rule, case, f"{event.key} began")
 
@@ -369,10 +377,10 @@ def _clear(desk: Desk, case: Case) -> None:
         return
     match case.phase:
         case Phase.WAITING:
-            desk.say("ended", case.id, why="it was over before anything was done" if not case.attempt
+            desk.say("ended", case.id, over=True, why="it was over before anything was done" if not case.attempt
                      else "it was over before it was tried again")
         case Phase.LEFT:
-            desk.say("ended", case.id, why="it is over")
+            desk.say("ended", case.id, over=True, why="it is over")
         case Phase.VERIFYING:
             rule = desk.rules.get(case.rule)
             if rule is not None and not rule.verify.checks:
@@ -429,7 +437,7 @@ def _refused(desk: Desk, rule: Remediation, case: Case, refusal: Refusal) -> Non
                 _escalate(desk, case, f"it waited for {format_duration(rule.limits.wait)}: {refusal.why}")
                 return
             ready = refusal.ready or min(desk.now + AGAIN, max(waits_since + rule.limits.wait, desk.now))
-            if refusal.why != case.why or ready != case.ready:
+            if refusal.why != case.why or case.ready is None or case.ready <= desk.now:
                 desk.say("waits", case.id, why=refusal.why, limit=refusal.limit, ready=ready.isoformat())
 
 
@@ -509,7 +517,7 @@ def _fail(desk: Desk, rule: Remediation, case: Case, why: str) -> None:
             and not desk.state.conduct(rule.name).stopped:
         desk.record("stopped", rule.name, rule.name, failures=desk.state.conduct(rule.name).failures, why=why)
     if case.ends and not case.firing:
-        desk.say("ended", case.id, why="it was over before it was tried again")
+        desk.say("ended", case.id, over=True, why="it was over before it was tried again")
         return
     if (refusal := _refusal(desk, rule, case, FOR_GOOD.__contains__)) is not None:
         _refused(desk, rule, case, refusal)
@@ -529,6 +537,8 @@ def _checked(desk: Desk, event: Checked) -> None:
     elif event.anew:
         # Nobody looked for a while, so the stretch of health begins again.
         _healthy(desk, rule, desk.say("unhealthy", case.id, why="nobody looked for a while"))
+    elif desk.now >= case.healthy + rule.verify.hold:
+        _verified(desk, case)
 
 
 # -- time ---------------------------------------------------------------------------------------------------------
@@ -547,7 +557,8 @@ def _tick(desk: Desk) -> None:
                 desk.say("overdue", case.id, why="the run takes longer than it may", firing=sorted(case.firing))
             case Phase.VERIFYING if rule is not None:
                 if case.healthy is not None:
-                    if desk.now >= case.healthy + rule.verify.hold:
+                    # Where checks are asked, the last of them is the proof: time alone proves nothing.
+                    if not rule.verify.checks and desk.now >= case.healthy + rule.verify.hold:
                         _verified(desk, case)
                 elif case.until is not None and desk.now >= case.until:
                     _fail(desk, rule, case, f"it was not healthy within {format_duration(rule.verify.within)}")

@@ -23,7 +23,6 @@ from mainstay.runbook.remedy import (
     Called,
     Check,
     Circumstances,
-    HealthCheck,
     HostCheck,
     Hours,
     Limits,
@@ -229,9 +228,9 @@ def _checks(entry: Reader) -> tuple[Check, ...]:
 
 
 def _check(entry: Reader) -> Check | None:
-    own = [key for key in ("healthy", "memory", "cpu", "budget") if entry.has(key)]
+    own = [key for key in ("memory", "cpu", "budget") if entry.has(key)]
     if not own:
-        entry.ignore("healthy", "memory", "cpu", "budget", "of")
+        entry.ignore("memory", "cpu", "budget", "of")
         act = read_act(entry, _NO_INPUTS, _KEYS)
         entry.done()
         return None if act is None else ActCheck(act)
@@ -239,8 +238,6 @@ def _check(entry: Reader) -> Check | None:
         entry.report("two-checks", f"{entry.path} checks several things", "make them two")
     found: Check | None
     match own[0]:
-        case "healthy":
-            found = HealthCheck(entry.text("healthy", default=""))
         case "budget":
             found = _budget_left(entry.child("budget"))
         case measure:

@@ -9,7 +9,7 @@ from mainstay.kernel.catalog import Catalog, Form, Grammar, Reference, Resource
 from mainstay.kernel.finding import Finding, Severity, did_you_mean
 from mainstay.kernel.objective import DataSource, Objective
 from mainstay.kernel.workload import Workload
-from mainstay.runbook.remedy import ActCheck, BudgetCheck, HealthCheck, HostCheck, OnBudget, Remediation
+from mainstay.runbook.remedy import ActCheck, BudgetCheck, HostCheck, OnBudget, Remediation
 from mainstay.runbook.remedy_forms import FORM, read_remediation
 from mainstay.runbook.spec import Runbook
 
@@ -27,7 +27,7 @@ def links(resource: Resource) -> Iterator[Reference]:
                 yield Reference(DataSource, source, resource.origin)
             case BudgetCheck(objective):
                 yield Reference(Objective, objective, resource.origin)
-            case HealthCheck(workload) | HostCheck(workload=workload) if workload and "${" not in workload:
+            case HostCheck(workload=workload) if workload:
                 yield Reference(Workload, workload, resource.origin)
 
 

@@ -210,7 +210,8 @@ class _Player:
             for key in sorted(case.firing):
                 self.at(ends, Cleared(key))
         if self.rule.verify.checks:
-            self.at(ends, Checked(case.id, self.assumed.helps, "it is taken not to help"))
+            for moment in (ends, ends + self.rule.verify.hold):
+                self.at(moment, Checked(case.id, self.assumed.helps, "it is taken not to help"))
 
 
 def replayed(rule: Remediation, troubles: Sequence[Trouble], span: Span, assumed: Assumed) -> Replay:

@@ -31,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -94,7 +94,8 @@ class Case(Struct, frozen=True, gc=False):
         ready: waiting: when it is looked at again.
         healthy: verifying: since when it is healthy, or None.
         overdue: a person was told that the run takes too long.
-        why: what it waits for, or why it was left.
+        why: what it waits for, or why it was left; limit: which limit it waits for.
+        order: what was decided to be run: `runbook`, `inputs`, `approval`.
     """
 
     id: str
@@ -112,6 +113,8 @@ class Case(Struct, frozen=True, gc=False):
     healthy: datetime | None = None
     overdue: bool = False
     why: str = ""
+    limit: str = ""
+    order: Mapping[str, Any] = {}
     tried: tuple[Tried, ...] = ()
 
     @property
@@ -141,12 +144,14 @@ class Conduct(Struct, frozen=True, gc=False):
         touched: targets and when a run on them began, the last first dropped when it no longer counts.
         failures: in a row.
         through: the greatest `seq` of a fact that triggered something; what is older was followed before.
+        occurred: the last moment of its schedule that triggered something, in seconds of the epoch.
     """
 
     touched: tuple[tuple[datetime, str], ...] = ()
     failures: int = 0
     stopped: bool = False
     through: int = 0
+    occurred: int = 0
 
 
 _NO_TRACK, _NO_CONDUCT = Track(), Conduct()
@@ -200,6 +205,8 @@ class Remedies:
         data, rule = fact.data, str(fact.data["rule"])
         if seq := int(data.get("seq", 0)):
             self._conduct(rule, through=max(seq, self.conduct(rule).through))
+        if moment := int(data.get("moment", 0)):
+            self._conduct(rule, occurred=max(moment, self.conduct(rule).occurred))
         match event:
             case "triggered":
                 self._open(fact)
@@ -239,7 +246,8 @@ class Remedies:
         phase = TRANSITIONS[case.phase, event]
         match event:
             case "waits":
-                case = replace(case, ready=_moment(data, "ready"), why=str(data["why"]))
+                case = replace(case, ready=_moment(data, "ready"), why=str(data["why"]),
+                               limit=str(data["limit"]))
             case "skipped" | "observed" | "escalated":
                 case = replace(case, why=str(data["why"]))
             case "overdue":
@@ -251,11 +259,12 @@ class Remedies:
             case "ran":
                 case = replace(case, until=_moment(data, "until"), healthy=None)
             case "failed":
-                case = replace(case, ready=_moment(data, "ready"), why=str(data["why"]),
+                case = replace(case, ready=_moment(data, "ready"), why=str(data["why"]), limit="cool_down",
                                tried=(*case.tried, Tried(at, case.attempt, str(data["why"]))))
         self._remember(case, event, at)
         if event == "started":
-            case = replace(case, attempt=case.attempt + 1, began=at, until=_moment(data, "until"), overdue=False)
+            case = replace(case, attempt=case.attempt + 1, began=at, until=_moment(data, "until"), overdue=False,
+                           limit="", order={key: data[key] for key in ("runbook", "inputs", "approval")})
         self._settle(case, phase)
 
     def _remember(self, case: Case, event: str, at: datetime) -> None:
