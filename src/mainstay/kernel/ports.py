@@ -472,7 +472,8 @@ class World:
         texts: whole files, such as rules and metric pages.
         injector: every way to put faults into this host, opened when the first one asks.
         actuator: does acts on the system, such as the steps of runbooks; opened when the first one asks.
-        tell: called with lines during long work that stay, such as a command's output.
+        tell: called with lines during long work that stay, such as a command's output; None where nobody waits for the
+            end, as over HTTP.
         scopes: what the actor may do (`read`, `write`, `approve`), for operations that show some people more than
             others; nothing unless a door says so.
     """
@@ -498,5 +499,5 @@ class World:
     scopes: frozenset[str] = frozenset()
     injector: Callable[[], Injector] = NoFaults
     actuator: Acting = NoActuator
-    tell: Callable[[str], None] = lambda _: None
+    tell: Callable[[str], None] | None = None
 
