@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any, Literal, Protocol, assert_never
 
+from mainstay.kernel.actuation import Actuator
 from mainstay.kernel.alert_history import AlertHistory, AlertPlace
 from mainstay.kernel.catalog import Catalog, Grammar
 from mainstay.kernel.errors import InvalidInput
@@ -87,6 +88,7 @@ class Settings:
         as_of: the moment the world's clock shows, for reports in the past; None is the present.
         actor: who asks.
         progress: told a sentence during long work.
+        tell: told lines during long work that stay, such as a command's output; None where nobody waits for the end.
     """
 
     catalog: str | None
@@ -95,6 +97,7 @@ class Settings:
     as_of: datetime | None = None
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None
+    tell: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,8 @@ def build_world(settings: Settings) -> World:
                  standing=_standing, probe=_probe, findings=tuple(findings),
                  alerts=lambda place: open_alerts(catalog, place, clock), actor=settings.actor,
                  progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
-                 texts=_Texts(), scopes=_ALL_SCOPES)
+                 texts=_Texts(), scopes=_ALL_SCOPES, actuator=lambda: open_actuator(catalog, clock),
+                 tell=settings.tell)
 
 
 _ALL_SCOPES = frozenset({"read", "write", "approve"})
@@ -152,7 +156,8 @@ def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -
     source = world.source.under(catalog) if isinstance(world.source, Sources) else world.source
     return replace(world, catalog=catalog, findings=tuple(findings), source=source,
                    responders=_OnDuty(catalog, world.journal), channels=lambda: channels_of(catalog, os.environ),
-                   alerts=lambda place: open_alerts(catalog, place, world.clock))
+                   alerts=lambda place: open_alerts(catalog, place, world.clock),
+                   actuator=lambda: open_actuator(catalog, world.clock))
 
 
 def read_catalog(settings: Settings) -> tuple[Catalog, list[Finding]]:
@@ -198,10 +203,11 @@ def grammar() -> Grammar:
     from mainstay.incident.grammar import GRAMMAR as INCIDENT  # noqa: PLC0415  (a lazy start, like all below)
     from mainstay.monitoring.grammar import GRAMMAR as MONITORING  # noqa: PLC0415  (a lazy start)
     from mainstay.oncall.grammar import GRAMMAR as ONCALL  # noqa: PLC0415  (a lazy start)
+    from mainstay.runbook.grammar import GRAMMAR as RUNBOOK  # noqa: PLC0415  (a lazy start)
     from mainstay.slo.grammar import GRAMMAR as SLO  # noqa: PLC0415  (a lazy start)
     from mainstay.toil.spec import GRAMMAR as TOIL  # noqa: PLC0415  (a lazy start)
 
-    return SLO + MONITORING + INCIDENT + ONCALL + TOIL
+    return SLO + MONITORING + INCIDENT + ONCALL + RUNBOOK + TOIL
 
 
 def open_source(catalog: Catalog, name: str, clock: Clock) -> Source:
@@ -254,6 +260,13 @@ def open_alerts(catalog: Catalog, place: AlertPlace, clock: Clock) -> AlertHisto
             raise InvalidInput(f'source "{place.address}" keeps no alerts', "name a source of type Prometheus")
         case other:
             assert_never(other)
+
+
+def open_actuator(catalog: Catalog, clock: Clock) -> Actuator:
+    """Everything that can be done from this host."""
+    from mainstay.adapters.actuators import HostActuator  # noqa: PLC0415  (a lazy start)
+
+    return HostActuator(catalog, clock, os.environ)
 
 
 def _rehearse(start: datetime) -> Rehearsal:
@@ -454,6 +467,8 @@ MAINSTAY = Application(
                      "mainstay.incident.operations"),
            WordEntry("oncall", "Who is on call, right in every zone, and what the pager costs people.",
                      "mainstay.oncall.operations"),
+           WordEntry("runbook", "What to do when something breaks, planned, approved, done and taken back.",
+                     "mainstay.runbook.operations"),
            WordEntry("toil", "The ledger of manual work, what of it is toil, and what automating it is worth.",
                      "mainstay.toil.operations")),
     house=(WordEntry("check", "Check the catalog: every mistake at once, with its line.", f"{_HOUSE}.catalog"),

@@ -288,6 +288,14 @@ class Actuator(Protocol):
         """
         ...
 
+    def secret(self, env: str, file: str) -> str:
+        """The secret that an environment variable, or the first line of a file, holds.
+
+        Raises:
+            InvalidInput: there is none.
+        """
+        ...
+
 
 class NoActuator:
     """A world in which nothing can be done: whoever wants to is told so."""
@@ -307,6 +315,14 @@ class NoActuator:
             AssertionError: always.
         """
         raise AssertionError(f"this world was made without an actuator; asked for {act.kind}")
+
+    def secret(self, env: str, file: str) -> str:
+        """Never.
+
+        Raises:
+            AssertionError: always.
+        """
+        raise AssertionError(f"this world was made without an actuator; asked for the secret {env or file}")
 
 
 Acting = Callable[[], Actuator]

@@ -478,7 +478,8 @@ class World:
         injector: every way to put faults into this host, opened when the first one asks.
         actuator: does acts on the system, such as the steps of runbooks; opened when the first one asks.
         usage: how much of this host's `memory` or `cpu` is in use, 0..1, by all or by a workload's process.
-        tell: called with lines during long work that stay, such as a command's output.
+        tell: called with lines during long work that stay, such as a command's output; None where nobody waits for the
+            end, as over HTTP.
         scopes: what the actor may do (`read`, `write`, `approve`), for operations that show some people more than
             others; nothing unless a door says so.
     """
@@ -505,5 +506,5 @@ class World:
     injector: Callable[[], Injector] = NoFaults
     actuator: Acting = NoActuator
     usage: Callable[[str, Workload | None], float] = _no_usage
-    tell: Callable[[str], None] = lambda _: None
+    tell: Callable[[str], None] | None = None
 

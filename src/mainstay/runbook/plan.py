@@ -64,6 +64,7 @@ class Plan:
         labels: by name: what the alert, the incident or whoever asks said about what is broken.
         options: names of inputs that may begin with `-`; trusted: those that may say which host is called.
         targets: what the run acts on, with the values in.
+        by_hand: people do every step and say so; nothing is done by a program.
     """
 
     runbook: str
@@ -77,6 +78,7 @@ class Plan:
     secrets: Mapping[str, SecretPlace] = field(default_factory=dict)
     targets: tuple[str, ...] = ()
     approval: Approval = field(default_factory=Approval)
+    by_hand: bool = False
 
     @property
     def hash(self) -> str:
@@ -92,7 +94,7 @@ class Plan:
             "secrets": {name: {"env": at.env, "file": at.file} for name, at in self.secrets.items()},
             "targets": list(self.targets),
             "approval": {"needed": self.approval.needed, "by": sorted(self.approval.by),
-                         "expires": self.approval.expires.total_seconds()}}
+                         "expires": self.approval.expires.total_seconds()}, "by_hand": self.by_hand}
 
     def step(self, name: str) -> Step:
         """The step of that name."""
@@ -119,8 +121,13 @@ class Plan:
         return find
 
 
-def made(book: Runbook, inputs: Mapping[str, Given], labels: Mapping[str, str]) -> Plan:
+def made(book: Runbook, inputs: Mapping[str, Given], labels: Mapping[str, str], *, by_hand: bool = False,
+         approvals: int = 0) -> Plan:
     """The plan of the runbook for these inputs and labels.
+
+    Args:
+        by_hand: people do every step; nobody needs to approve what they would do anyway.
+        approvals: people who must agree at the least, where the runbook asks for fewer.
 
     Raises:
         InvalidInput: an input is missing, unknown or not what it must be, a label that is used is missing, or a value
@@ -148,7 +155,8 @@ def made(book: Runbook, inputs: Mapping[str, Given], labels: Mapping[str, str]) 
         {name: labels[name] for name in sorted(_labels_used(book, labels))},
         tuple(one.name for one in book.inputs if one.option_like),
         tuple(one.name for one in book.inputs if one.allowed),
-        {one.name: one.within for one in book.inputs if one.type == "path"}, book.secrets, (), book.approval)
+        {one.name: one.within for one in book.inputs if one.type == "path"}, book.secrets, (),
+        replace(book.approval, needed=max(book.approval.needed, approvals)))
     lookup = plan.lookup({})
     try:
         plan = replace(plan, targets=tuple(dict.fromkeys(one_line(one, lookup) for one in book.targets)))
@@ -158,7 +166,16 @@ def made(book: Runbook, inputs: Mapping[str, Given], labels: Mapping[str, str]) 
                     resolved(act, lookup)
     except Misplaced as refused:
         raise InvalidInput(f"{book.name} cannot be run so: {refused.message}", refused.way_out) from refused
-    return plan
+    return replace(plan, by_hand=True, approval=Approval(), steps=tuple(_as_asked(step) for step in book.steps)) \
+        if by_hand else plan
+
+
+def _as_asked(step: Step) -> Step:
+    """The step as a question to whoever does it."""
+    if isinstance(step.act, Ask):
+        return step
+    return replace(step, act=Ask(step.title or step.name, ("done", "skip", "stop"), ("stop",)), idempotent=True,
+                   undo=None, verify=None, when=(), confirm=False, changes=False, retry=Retry())
 
 
 def _labels_used(book: Runbook, labels: Mapping[str, str]) -> set[str]:
@@ -251,7 +268,7 @@ def plan_of(data: Data) -> Plan:
         data["runbook"], data["version"], tuple(_step(one) for one in data["steps"]), data["inputs"], data["labels"],
         tuple(data["options"]), tuple(data["trusted"]), data["paths"],
         {name: SecretPlace(at["env"], at["file"]) for name, at in data["secrets"].items()}, tuple(data["targets"]),
-        Approval(rule["needed"], tuple(rule["by"]), timedelta(seconds=rule["expires"])))
+        Approval(rule["needed"], tuple(rule["by"]), timedelta(seconds=rule["expires"])), data["by_hand"])
 
 
 _NOWHERE = Position("")

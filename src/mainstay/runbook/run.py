@@ -112,6 +112,7 @@ class Run:
     why: str = ""
     ending: str = ""
     worker: str = ""
+    saved_minutes: float = 0.0
     escalated: set[str] = field(default_factory=set)
     seen: int = 0
     seal: str = START
@@ -297,6 +298,7 @@ def _escalated(run: Run, fact: Fact) -> None:
 def _ended(run: Run, fact: Fact) -> None:
     run.state = next_state(run.state, fact.data["state"])
     run.ended, run.why = fact.at, str(fact.data.get("why", run.why))
+    run.saved_minutes = float(fact.data.get("saved_minutes") or 0.0)
 
 
 _HAPPENED: Mapping[str, Callable[[Run, Fact], None]] = {

@@ -10,11 +10,12 @@ import os.path
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
-from mainstay.kernel.errors import Conflict, NotFound
+from mainstay.kernel.actuation import Ask
+from mainstay.kernel.errors import Conflict, InvalidInput, NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import AlreadyRecorded, Batch, Fact, FactQuery, Journal
 from mainstay.kernel.ports import World
@@ -49,6 +50,8 @@ class Order:
         via: who asks where it is no person: `rule restart-when-stuck`.
         key: one run is made for it, however often it is asked for; empty makes a run each time.
         by: who asks; the world's actor where empty.
+        by_hand: people do every step and say so, which is timed.
+        approvals: people who must agree at the least, where the runbook asks for fewer.
     """
 
     runbook: str
@@ -59,6 +62,8 @@ class Order:
     via: str = ""
     key: str = ""
     by: str = ""
+    by_hand: bool = False
+    approvals: int = 0
 
 
 class Runs:
@@ -195,7 +200,7 @@ def plan_for(world: World, order: Order) -> tuple[Runbook, Plan]:
         InvalidInput: an input or label is missing or not what it must be.
     """
     book = world.catalog.get(Runbook, order.runbook)
-    return book, made(book, order.inputs, order.labels)
+    return book, made(book, order.inputs, order.labels, by_hand=order.by_hand, approvals=order.approvals)
 
 
 def begin(world: World, order: Order) -> Run:
@@ -205,12 +210,7 @@ def begin(world: World, order: Order) -> Run:
         NotFound, InvalidInput: as in `plan_for`; nothing was recorded.
     """
     book, plan = plan_for(world, order)
-    by = order.by or world.actor
-    return runs_of(world).begin(book, plan, _with_actor(order, by), world.clock.now())
-
-
-def _with_actor(order: Order, by: str) -> Order:
-    return Order(order.runbook, order.inputs, order.labels, order.incident, order.reason, order.via, order.key, by)
+    return runs_of(world).begin(book, plan, replace(order, by=order.by or world.actor), world.clock.now())
 
 
 def approve(world: World, name: str, seen: str = "") -> Run:
@@ -240,6 +240,50 @@ def reject(world: World, name: str, why: str = "") -> Run:
                                                 "hash": run.hash}, world.actor)]
 
     return runs_of(world).decide(name, refuse)
+
+
+def answer(world: World, name: str, choice: str) -> Run:
+    """The world's actor decides what the run waits for; the run as it is then.
+
+    Raises:
+        Conflict: it waits for nothing. InvalidInput: that is no choice.
+    """
+    now = world.clock.now()
+
+    def decide(run: Run) -> list[Entry]:
+        asked = run.question
+        if asked is None or run.over:
+            raise Conflict(f"{run.id} waits for no answer: it is {run.state}", f"mainstay runbook status {run.id}")
+        if choice not in asked.choices:
+            raise InvalidInput(f'"{choice}" is no answer{did_you_mean(choice, asked.choices)}',
+                               "answer one of: " + ", ".join(asked.choices))
+        act = run.plan.step(asked.step).act
+        stops = choice in act.stops if asked.about == "step" and isinstance(act, Ask) else choice == "stop"
+        return [Entry("runbook.answered", now, {"step": asked.step, "about": asked.about, "choice": choice,
+                                                "stops": stops}, world.actor)]
+
+    return runs_of(world).decide(name, decide)
+
+
+def take_back(world: World, name: str) -> Run:
+    """What the run did is taken back: one that goes on is cancelled, one that succeeded is undone.
+
+    Raises:
+        Conflict: nothing is left to take back.
+    """
+    now = world.clock.now()
+
+    def begin_undo(run: Run) -> list[Entry]:
+        if run.state is State.SUCCEEDED:
+            return [Entry("runbook.undo-begun", now, {"why": f"taken back by {world.actor}", "ending": "undone"},
+                          world.actor)]
+        if run.over:
+            raise Conflict(f"nothing of {run.id} is left to take back: it is {run.state}",
+                           f"mainstay runbook status {run.id}")
+        return [] if run.cancelled_by or run.state is State.UNDOING else \
+            [Entry("runbook.cancel-asked", now, {}, world.actor)]
+
+    return runs_of(world).decide(name, begin_undo)
 
 
 def cancel(world: World, name: str) -> Run:

@@ -6,13 +6,12 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from os.path import dirname
 
-from mainstay.runbook.operations.watching import Watching
-
 from mainstay.kernel.actuation import Ending, Metric
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import World
 from mainstay.kernel.workload import Workload
+from mainstay.runbook.operations.watching import Watching
 from mainstay.runbook.plan import placed, resolved
 from mainstay.runbook.remedy import ActCheck, BudgetCheck, Check, HostCheck, Remediation, lookup
 from mainstay.runbook.remedy_decision import Judged
