@@ -37,6 +37,7 @@ from mainstay.kernel.ports import (
     World,
 )
 from mainstay.kernel.quantity import Span
+from mainstay.kernel.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def build_world(settings: Settings) -> World:
                  alerts=lambda place: open_alerts(catalog, place, clock), actor=settings.actor,
                  progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
                  texts=_Texts(), scopes=_ALL_SCOPES, actuator=lambda: open_actuator(catalog, clock),
-                 tell=settings.tell)
+                 usage=_usage, tell=settings.tell)
 
 
 _ALL_SCOPES = frozenset({"read", "write", "approve"})
@@ -287,6 +288,12 @@ def _standing(world: World, services: Sequence[str]) -> tuple[ServiceStanding, .
     from mainstay.slo.operations.standings import standing_of_services  # noqa: PLC0415  (a lazy start)
 
     return standing_of_services(world, services)
+
+
+def _usage(measure: str, workload: Workload | None) -> float:
+    from mainstay.adapters.host_usage import usage  # noqa: PLC0415  (a lazy start)
+
+    return usage(measure, workload)
 
 
 def _probe(url: str, time_out: timedelta) -> Probed:

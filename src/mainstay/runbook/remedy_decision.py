@@ -130,6 +130,10 @@ class Refusal:
     ready: datetime | None = None
 
 
+TOLD = ("started", "observed", "verified", "failed", "skipped", "escalated", "overdue", "ended")
+"""Kinds of facts that people hear of where the trouble is shown, so that they say what triggered it."""
+
+
 class Desk:
     """One decision in the making: facts are folded into the state as they are written down."""
 
@@ -147,7 +151,8 @@ class Desk:
     def say(self, kind: str, case: str, **data: Any) -> Case:
         """Something of a case; the case as it is then."""
         held = self.state.cases[case]
-        self.record(kind, case, held.rule, target=held.target, **data)
+        more = {"keys": list(held.keys)} if kind in TOLD else {}
+        self.record(kind, case, held.rule, target=held.target, **more, **data)
         return self.state.cases.get(case, held)
 
 
@@ -450,7 +455,7 @@ def _leave(desk: Desk, case: Case, kind: str, why: str, **data: Any) -> None:
 
 def _escalate(desk: Desk, case: Case, why: str) -> None:
     tried = [f"{one.at:%Y-%m-%d %H:%M:%S} UTC attempt {one.attempt}: {one.outcome}" for one in case.tried]
-    _leave(desk, case, "escalated", why, tried=tried, firing=sorted(case.firing), attempts=case.attempt)
+    _leave(desk, case, "escalated", why, tried=tried, attempts=case.attempt)
 
 
 def _resume(desk: Desk, name: str) -> None:
@@ -554,7 +559,7 @@ def _tick(desk: Desk) -> None:
             case Phase.WAITING:
                 _try(desk, case)
             case Phase.RUNNING if not case.overdue and case.until is not None and desk.now >= case.until:
-                desk.say("overdue", case.id, why="the run takes longer than it may", firing=sorted(case.firing))
+                desk.say("overdue", case.id, why="the run takes longer than it may")
             case Phase.VERIFYING if rule is not None:
                 if case.healthy is not None:
                     # Where checks are asked, the last of them is the proof: time alone proves nothing.

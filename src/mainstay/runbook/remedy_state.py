@@ -86,7 +86,7 @@ class Case(Struct, frozen=True, gc=False):
     """Trouble on one target as one rule sees it.
 
     Args:
-        firing: keys of the triggers that are not over.
+        firing: keys of the triggers that are not over; keys: of all there were, in their order.
         ends: whether its triggers are over some time.
         opened: when it was triggered.
         attempt: how many runs it had.
@@ -103,6 +103,7 @@ class Case(Struct, frozen=True, gc=False):
     target: str
     labels: Mapping[str, str]
     firing: frozenset[str]
+    keys: tuple[str, ...]
     ends: bool
     opened: datetime
     phase: Phase = Phase.WAITING
@@ -218,7 +219,8 @@ class Remedies:
                 self._conduct(rule, stopped=False, failures=0)
             case "joined":
                 case = self.cases[fact.subject]
-                self.cases[case.id] = replace(case, firing=case.firing | {str(data["key"])})
+                self.cases[case.id] = replace(case, firing=case.firing | {str(data["key"])},
+                                              keys=(*case.keys, str(data["key"])))
             case "cleared":
                 case = self.cases[fact.subject]
                 self.cases[case.id] = replace(case, firing=case.firing - {str(data["key"])})
@@ -228,7 +230,7 @@ class Remedies:
     def _open(self, fact: NewFact | Fact) -> None:
         data = fact.data
         case = Case(fact.subject, str(data["rule"]), str(data["target"]), data["labels"], frozenset({str(data["key"])}),
-                    bool(data["ends"]), fact.at, ready=_moment(data, "ready"))
+                    (str(data["key"]),), bool(data["ends"]), fact.at, ready=_moment(data, "ready"))
         self.opened += 1
         self.cases[case.id] = case
         self.of[case.rule, case.target] = case.id

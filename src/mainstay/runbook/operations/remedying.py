@@ -1,9 +1,9 @@
 """What a server does for remediation: tells the desk what happened, begins the runs that were decided on, looks whether
 they helped.
 
-Nothing that matters is held here. Which run belongs to which attempt is said by its key, so a run is begun once, however
-many servers there are and however often they are killed. What was not looked at by this process is looked at anew: a
-stretch of health of which nobody saw a part does not count.
+Nothing that matters is held here. Which run belongs to which attempt is said by its key, so a run is begun once,
+however many servers there are and however often they are killed. What was not looked at by this process is looked at
+anew: a stretch of health of which nobody saw a part does not count.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from mainstay.kernel import locks
 from mainstay.kernel.errors import InvalidInput, MainstayError, StoreUnavailable
 from mainstay.kernel.journal import Fact, FactQuery
 from mainstay.kernel.locks import Lock, Locked
+from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import World
 from mainstay.runbook.lifecycle import State
 from mainstay.runbook.operations.desk import Order, begin, runs_of
 from mainstay.runbook.operations.remedy_desk import desk_of, rules_of
 from mainstay.runbook.operations.remedy_looking import judged
-from mainstay.runbook.remedy import OnSchedule, Remediation, filled
+from mainstay.runbook.remedy import OnBudget, OnSchedule, Remediation, filled
 from mainstay.runbook.remedy_decision import (
     Checked,
     Cleared,
@@ -33,6 +34,7 @@ from mainstay.runbook.remedy_decision import (
     Tick,
     Triggered,
     due,
+    matches,
     to_judge,
 )
 from mainstay.runbook.remedy_schedule import last_moment
@@ -93,6 +95,45 @@ def _ours(world: World, state: Remedies, lock: Lock) -> bool:
     run = runs_of(world).caught_up().get(name) if word == "run" else None
     return run is not None and str(run.data.get("key", "")).startswith("REM-") and run.over \
         and state.busy.get(lock.target) is None
+
+
+# -- what other words say ------------------------------------------------------------------------------------------
+
+ESCALATED = "RemediationEscalated"
+"""The alert by which a rule tells a person. No rule is triggered by it: what failed by itself is not mended so."""
+
+
+def alert_began(world: World, alert: str, labels: Mapping[str, str], seq: int) -> None:
+    """An alert opened, or a silence of it ended while it fires.
+
+    Args:
+        seq: of the fact that says so.
+    """
+    if labels.get("alertname") == ESCALATED:
+        return
+    events = [Triggered(rule.name, alert, labels, seq) for rule in rules_of(world).values() if matches(rule, labels)]
+    if events:
+        tell(world, events)
+
+
+def is_over(world: World, key: str) -> None:
+    """An alert, or whatever else triggered something, is over."""
+    if any(key in case.firing for case in desk_of(world).state.cases.values()):
+        tell(world, [Cleared(key)])
+
+
+def zone_entered(world: World, objective: str, zone: str, seq: int) -> None:
+    """The error budget of an objective passed into a zone."""
+    key, events = f"budget:{objective}", list[Event]()
+    for rule in rules_of(world).values():
+        if isinstance(rule.when, OnBudget) and rule.when.objective == objective and zone in rule.when.zones:
+            found = world.catalog.find(Objective, objective)
+            labels = {"slo": objective, "zone": zone, "service": found.service if found is not None else ""}
+            events.append(Triggered(rule.name, key, labels, seq))
+    if events:
+        tell(world, events)
+    else:
+        is_over(world, key)
 
 
 class Remediator:
