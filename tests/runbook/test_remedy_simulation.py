@@ -32,11 +32,11 @@ def _trouble(begins: timedelta, lasts: timedelta | None, service: str = "web", k
 
 
 def _play(one: Remediation, *troubles: Trouble, helps: bool = True, takes: timedelta = MINUTE) -> Replay:
-    return replayed(one, sorted(troubles, key=lambda trouble: trouble.began), SPAN, Assumed(takes, helps))
+    return replayed(one, sorted(troubles, key=lambda trouble: trouble.began), SPAN, Assumed(takes, helps, 15 * MINUTE))
 
 
 def test_where_it_helps_trouble_is_as_long_as_the_run_and_a_person_has_no_work() -> None:
-    found = _play(rule(saved=15 * MINUTE), _trouble(HOUR, 40 * MINUTE), _trouble(DAY, 20 * MINUTE))
+    found = _play(rule(), _trouble(HOUR, 40 * MINUTE), _trouble(DAY, 20 * MINUTE))
     assert found.counts == {"started": 2, "verified": 2}
     assert (found.trouble_seconds, found.would_seconds) == (3600, 120)
     assert (found.saved_minutes, found.person_minutes) == (58, 30)

@@ -247,7 +247,7 @@ class Remediation:
     Args:
         target: what it acts on, with labels; attempts are counted and locks are held by it.
         inputs: of the runbook, with labels.
-        saved: what a person would have spent on it each time.
+        saved: what a person would have spent on it each time; None: as long as the runbook takes people by hand.
         severity: of the alert that tells a person, where it escalates.
     """
 
@@ -266,7 +266,7 @@ class Remediation:
     verify: Verification = field(default_factory=Verification)
     locked: WhenLocked = "leave"
     severity: str = "SEV2"
-    saved: timedelta = timedelta(minutes=15)
+    saved: timedelta | None = None
 
     @property
     def ends(self) -> bool:

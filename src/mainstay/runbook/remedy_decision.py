@@ -84,6 +84,7 @@ class Resume:
     """A person lets a rule that stopped go on."""
 
     rule: str
+    by: str = ""
 
 
 Event = Triggered | Cleared | Ran | Checked | Tick | Resume
@@ -282,8 +283,8 @@ def decide(desk: Desk, event: Event) -> None:
             _checked(desk, event)
         case Tick():
             _tick(desk)
-        case Resume(rule):
-            _resume(desk, rule)
+        case Resume():
+            _resume(desk, event)
         case other:
             assert_never(other)
 
@@ -458,10 +459,11 @@ def _escalate(desk: Desk, case: Case, why: str) -> None:
     _leave(desk, case, "escalated", why, tried=tried, attempts=case.attempt)
 
 
-def _resume(desk: Desk, name: str) -> None:
-    if name not in desk.rules:
-        raise NotFound(f'no remediation is named "{name}"', "known: " + (", ".join(sorted(desk.rules)) or "none"))
-    desk.record("resumed", name, name)
+def _resume(desk: Desk, event: Resume) -> None:
+    if event.rule not in desk.rules:
+        raise NotFound(f'no remediation is named "{event.rule}"',
+                       "known: " + (", ".join(sorted(desk.rules)) or "none"))
+    desk.record("resumed", event.rule, event.rule, by=event.by)
 
 
 # -- what came of it ----------------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def _overlaid(spec: Reader, meta: Metadata, rule: Remediation, *, preset: bool) 
         throttle=_throttle(spec.child("throttle"), rule.throttle), condition=_circumstances(spec.child("if"), rule),
         limits=_limits(spec.child("limits"), rule.limits), verify=_verification(spec.child("verify"), rule.verify),
         locked=cast(WhenLocked, spec.text("locked", one_of=("leave", "wait"), default=rule.locked)),
-        severity=severity, saved=rule.saved if saved is None else saved)
+        severity=severity, saved=saved or rule.saved)
 
 
 def _text(spec: Reader, key: str, usual: str, *, required: bool) -> str:

@@ -148,8 +148,7 @@ def _direction(meta: Metadata, scaled: _Scaled, up: bool, check: ActCheck,
     limits = Limits(attempts=6, flaps=1_000, cool_down=5 * _MINUTE)
     rule = Remediation(name, meta.origin, OnSchedule(_MINUTE), scaled.name, name, meta.service, meta.title,
                        condition=Circumstances(checks=(check,)), limits=limits,
-                       verify=Verification(over=True, within=10 * _MINUTE, hold=_MINUTE),
-                       saved=timedelta(minutes=5))
+                       verify=Verification(over=True, within=10 * _MINUTE, hold=_MINUTE))
     return rule, book
 
 

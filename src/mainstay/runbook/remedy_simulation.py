@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -56,10 +56,12 @@ class Assumed:
     Args:
         takes: from the start of a run to its end.
         helps: whether what triggered it is over when the run ends.
+        saves: what a person would have spent on it each time.
     """
 
     takes: timedelta
     helps: bool = True
+    saves: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ class Replay:
         counts: of decisions, by kind.
         limits: how often each limit held it.
         trouble_seconds: how long it was on, as it really was; `would_seconds`: as it would have been.
-        person_minutes: what people would not have spent: the rule's `saves` for each run that was verified.
+        saved_minutes: how many minutes of trouble there would not have been.
+        person_minutes: what people would not have spent, for each run that was verified.
     """
 
     helps: bool
@@ -92,13 +95,9 @@ class Replay:
     limits: Mapping[str, int]
     trouble_seconds: float
     would_seconds: float
+    saved_minutes: float
     person_minutes: float
-    decisions: tuple[Decision, ...] = field(default=())
-
-    @property
-    def saved_minutes(self) -> float:
-        """How many minutes of trouble there would not have been."""
-        return (self.trouble_seconds - self.would_seconds) / 60
+    decisions: tuple[Decision, ...]
 
 
 # -- what was ------------------------------------------------------------------------------------------------------
@@ -238,8 +237,9 @@ def replayed(rule: Remediation, troubles: Sequence[Trouble], span: Span, assumed
     was = sum(((one.ended or span.end) - one.began).total_seconds() for one in within)
     would = sum((min(player.over.get(one.key, span.end), one.ended or span.end) - one.began).total_seconds()
                 for one in within)
+    people = counts["verified"] * assumed.saves.total_seconds() / 60
     return Replay(assumed.helps, len(within), {kind: counts[kind] for kind in SHOWN if counts[kind]}, dict(limits),
-                  was, would, counts["verified"] * rule.saved.total_seconds() / 60, tuple(decisions))
+                  was, would, (was - would) / 60, people, tuple(decisions))
 
 
 def _said(kind: str, fact: NewFact) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from mainstay.kernel.journal import Data, Fact, NewFact
-from mainstay.kernel.quantity import format_duration
+from mainstay.kernel.quantity import format_duration, short_duration
+from mainstay.kernel.wallclock import DAYS
 from mainstay.kernel.wording import many
+from mainstay.runbook.remedy import Called, OnAlert, OnBudget, OnSchedule, When
 
 
 def _started(data: Data) -> str:
@@ -43,3 +45,19 @@ def told_of(fact: Fact | NewFact) -> str:
     said = _SAID[kind](data) if kind in _SAID else f"{kind}: {data['why']}"
     head = f"{data['rule']} on {data['target']}" if data.get("target") else str(data["rule"])
     return f"{head}: {said}" + (f" ({fact.subject})" if fact.subject != data["rule"] else "")
+
+
+def said_when(when: When) -> str:
+    """What triggers a rule, in words."""
+    match when:
+        case OnAlert(matchers):
+            return "by alerts " + ", ".join(map(str, matchers))
+        case OnBudget(objective, zones):
+            return f"when the budget of {objective} is in {' or '.join(zones)}"
+        case OnSchedule(every=every) if every is not None:
+            return f"every {short_duration(every)}"
+        case OnSchedule(at=at, zone=zone, days=days):
+            named = "" if len(days) == len(DAYS) else " on " + " ".join(DAYS[day] for day in sorted(days))
+            return f"at {(at or 0) // 60:02}:{(at or 0) % 60:02} {zone}{named}"
+        case Called():
+            return "when it is called"

@@ -6,5 +6,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "list": ("looking", "LIST"), "show": ("looking", "SHOW"), "check": ("looking", "CHECK"),
     "plan": ("running", "PLAN"), "run": ("running", "RUN"), "status": ("running", "STATUS"),
     "approve": ("approving", "APPROVE"), "reject": ("approving", "REJECT"), "answer": ("running", "ANSWER"),
-    "undo": ("running", "UNDO"), "audit": ("auditing", "AUDIT"), "suggest": ("suggesting", "SUGGEST")}
+    "undo": ("running", "UNDO"), "audit": ("auditing", "AUDIT"), "suggest": ("suggesting", "SUGGEST"),
+    "remedies": ("remedies", "REMEDIES"), "simulate": ("simulating", "SIMULATE"), "prove": ("simulating", "PROVE"),
+    "trigger": ("remedies", "TRIGGER"), "resume": ("remedies", "RESUME")}
 """Every verb in the order of help, with the room below this one and the name of its operation there."""
