@@ -8,6 +8,7 @@ that it takes once, so reacting twice does nothing twice. How far the facts have
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -160,8 +161,17 @@ REACTIONS = (
 )
 
 
+_following = threading.Lock()
+"""Of the threads of a server, one follows at a time: what each does once, two at once would do twice."""
+
+
 def react(world: World) -> int:
     """Follow every fact that was not followed yet; how many were."""
+    with _following:
+        return _follow(world)
+
+
+def _follow(world: World) -> int:
     last = next(iter(world.journal.facts(FactQuery(kinds=("house.reacted",), newest_first=True, limit=1))), None)
     after = int(last.data["through"]) if last is not None else 0
     by_kind = {reaction.when: reaction for reaction in REACTIONS}

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from mainstay.kernel.alert_history import Activation
 from mainstay.kernel.journal import Fact, NewFact
 from mainstay.kernel.quantity import Span
+from mainstay.kernel.wording import many
 from mainstay.runbook.remedy import Remediation
 from mainstay.runbook.remedy_decision import (
     Checked,
@@ -247,7 +248,7 @@ def _said(kind: str, fact: NewFact) -> str:
         case "started":
             return f"runs {fact.data['runbook']}, attempt {fact.data['attempt']}"
         case "verified":
-            return f"it is over after {fact.data['attempts']} attempts"
+            return f"it is over after {many(int(fact.data['attempts']), 'attempt')}"
         case _:
             return str(fact.data.get("why", ""))
 

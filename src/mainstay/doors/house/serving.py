@@ -19,6 +19,7 @@ from mainstay.doors.alertmanager_api import AlertmanagerApi
 from mainstay.doors.front import Act, Front, Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp
 from mainstay.doors.house.engine import Engine, engine_metrics
+from mainstay.doors.house.remedying import Remedying
 from mainstay.doors.house.rounds import Rounds
 from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
@@ -249,6 +250,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
     engine = Engine(lambda: clockwork.world)
     rounds = Rounds(lambda: clockwork.world, feed)
+    remedying = Remedying(lambda: replace(clockwork.world, actor="system"))
 
     def audit(act: Act) -> None:
         world.journal.commit(Batch([NewFact("server.act", act.operation, world.clock.now(), {
@@ -265,14 +267,14 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     def metrics() -> str:
         budgets = "" if clockwork.latest is None else \
             metrics_text(clockwork.latest.objectives) + alerts_text(clockwork.seen.alerts)
-        return budgets + engine_metrics(engine) + work.text(clockwork.world)
+        return budgets + engine_metrics(engine) + remedying.metrics() + work.text(clockwork.world)
 
     def raw(front: Front) -> dict[str, AsgiApp]:
         door = IntakeDoor(front, engine.inbox, engine.desk, os.environ)
         return {**door.routes(), **AlertmanagerApi(front, door, engine.desk).routes()}
 
     def problems() -> tuple[str, ...]:
-        return tuple(filter(None, (clockwork.problem, *engine.problems, rounds.problem)))
+        return tuple(filter(None, (clockwork.problem, *engine.problems, rounds.problem, remedying.problem)))
 
     def world_of(actor: str) -> World:
         return replace(clockwork.world, actor=actor)
@@ -287,6 +289,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         clockwork.start()
         engine.start()
         rounds.start()
+        remedying.start()
         started(url, clockwork, server)
 
     server = Server(app, settings, feed, answering)
@@ -294,6 +297,9 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         server.run()
     finally:
         rounds.end()
+        if remedying.is_alive():
+            remedying.end()
+            remedying.join(timeout=15)
         engine.end()
         if clockwork.is_alive():
             clockwork.end()

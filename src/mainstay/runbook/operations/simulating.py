@@ -33,6 +33,9 @@ _BY_HAND = timedelta(minutes=15)
 An assumption, and said as one."""
 
 
+_ANY_AGE = timedelta(days=3653)
+
+
 @dataclass(frozen=True)
 class SimulateRequest:
     """Which rule, over which alerts."""
@@ -83,13 +86,14 @@ def _troubles(world: World, rule: Remediation, request: SimulateRequest, span: S
     if not request.events and not request.source:
         found = of_alert_facts(world.journal.facts(FactQuery(kinds=ALERT_FACTS, until=span.end)), rule)
         return found, "the journal", span
-    place = AlertPlace("payloads", request.events) if request.events else AlertPlace("source", request.source)
-    history = world.alerts(place)
-    read = history.read(span)
-    if request.events and not read.activations and read.held is not None:
-        # A file is of its own time, whatever the date is today.
-        span = read.held
-        read = history.read(span)
+    if request.source:
+        read = world.alerts(AlertPlace("source", request.source)).read(span)
+        return of_activations(read.activations, rule), read.said, span
+    # A file is of its own time, whatever the date is today.
+    read = world.alerts(AlertPlace("payloads", request.events)).read(Span(span.end - _ANY_AGE, span.end))
+    if read.activations and all(one.last_seen < span.start for one in read.activations):
+        ends = [one.ended or one.last_seen for one in read.activations]
+        span = Span(read.activations[0].began, max(ends) + timedelta(hours=1))
     return of_activations(read.activations, rule), read.said, span
 
 
