@@ -166,9 +166,9 @@ def _triggers(spec: Reader) -> tuple[Trigger, ...]:
 def _targets(spec: Reader, scope: Scope) -> tuple[str, ...]:
     targets = spec.texts("targets")
     if targets:
-        if (node := spec.raw("targets")) is not None:
-            check_names(spec, node, scope)
-        if any("${secrets." in one or "${steps." in one for one in targets):
+        node = spec.raw("targets")
+        named = node is not None and check_names(spec, node, scope)
+        if named and any("${secrets." in one for one in targets):
             spec.report("misplaced-variable", "a target is known before the run begins",
                         "use inputs and labels", "targets")
     return targets
@@ -344,7 +344,9 @@ def _undone_as(steps: list[Step], undo_from: dict[str, tuple[str, Reader]]) -> t
             out.append(step)
             continue
         other, entry = undo_from[step.name]
-        if _in_ring(step.name, undo_from):
+        if ring := _ring(step.name, undo_from):
+            if step.name != min(ring, key=list(by_name).index):
+                continue  # said once, at the first of them
             entry.report("undo-ring", f"what undoes {step.name} is undone by {step.name} itself",
                          "write out what one of them does", "undo")
         elif other not in by_name:
@@ -361,11 +363,12 @@ def _undone_as(steps: list[Step], undo_from: dict[str, tuple[str, Reader]]) -> t
     return tuple(out)
 
 
-def _in_ring(name: str, undo_from: dict[str, tuple[str, Reader]]) -> bool:
+def _ring(name: str, undo_from: dict[str, tuple[str, Reader]]) -> list[str]:
+    """The steps that undo each other in a ring with this one; none where it is in no ring."""
     seen, at = [name], name
     while at in undo_from:
         at = undo_from[at][0]
         if at in seen:
-            return at == name
+            return seen if at == name else []
         seen.append(at)
-    return False
+    return []

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterator
 
 from mainstay.kernel.actuation import Act, Ask, Command, Metric, Wait
+from mainstay.kernel.finding import errors_of
 from mainstay.kernel.metadata import read_metadata
 from mainstay.kernel.quantity import parse_duration
 from mainstay.kernel.reader import Reader
@@ -32,7 +33,7 @@ def read_incident_runbook(reader: Reader) -> Iterator[Runbook]:
     reader.done()
     if spec is None:
         return
-    before = len(spec.findings)
+    before = len(errors_of(spec.findings))
     triggers, sections, steps = [], [], list[Step]()
     for entry in spec.children("triggers"):
         triggers.append(Trigger(entry.where, entry.text("alert", required=True, default=""),
@@ -51,7 +52,7 @@ def read_incident_runbook(reader: Reader) -> Iterator[Runbook]:
         targets=(meta.service,) if meta.service else (), escalation=escalation(spec),
         manual_minutes=spec.number("manual_minutes", minimum=0), sections=tuple(sections), labels=meta.labels)
     spec.done()
-    if meta.name and len(spec.findings) == before:
+    if meta.name and len(errors_of(spec.findings)) == before:
         yield book
 
 
@@ -127,6 +128,8 @@ def arguments(text: str) -> tuple[str, ...] | None:
         argv = shlex.split(joined)
     except ValueError:
         return None
+    if "\n" in re.sub(r"'[^']*'|\"(\\.|[^\"\\])*\"", "Q", joined):
+        return None  # several commands, one a line
     if not argv or any(_OF_A_SHELL.search(one) for one in bare):
         return None
     if re.fullmatch(r"[A-Za-z_]\w*=.*", argv[0]):

@@ -14,6 +14,7 @@ from mainstay.kernel.ports import World
 from mainstay.kernel.view import Cell, Next, Text, View, table
 from mainstay.kernel.wording import many
 from mainstay.runbook.chain import Broken, broken
+from mainstay.runbook.run import KINDS
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def audit(world: World, request: AuditRequest) -> Audited:
     """Show every act of a run with who did it, or verify that no row was edited."""
     by_run: dict[str, list[Fact]] = {}
     subject = request.name or None
-    for fact in world.journal.facts(FactQuery(kinds=("runbook.",), subject=subject)):
+    for fact in world.journal.facts(FactQuery(kinds=KINDS, subject=subject)):
         by_run.setdefault(fact.subject, []).append(fact)
     if subject is not None and not by_run:
         raise NotFound(f'no run is named "{subject}"', "mainstay runbook status --all")
@@ -107,8 +108,12 @@ def audit_view(found: Audited) -> View:
 
 
 def _told(data: Mapping[str, Any]) -> str:
-    said = [f"{name} {str(data[name])[:80].strip()}" for name in _TOLD if data.get(name)]
+    said = [f"{name} {_short(name, str(data[name]))}" for name in _TOLD if data.get(name)]
     return " · ".join(said)
+
+
+def _short(name: str, text: str) -> str:
+    return text[:12] if name == "hash" else " ".join(text[:80].split())
 
 
 AUDIT = Operation(

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from mainstay.kernel.actuation import Ask
-from mainstay.kernel.errors import Conflict, InvalidInput, NotFound
+from mainstay.kernel.errors import Conflict, InvalidInput, MainstayError, NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import AlreadyRecorded, Batch, Fact, FactQuery, Journal
 from mainstay.kernel.ports import World
@@ -74,6 +74,7 @@ class Runs:
         self._lock = threading.RLock()
         self._runs: dict[str, Run] = {}
         self._keys: dict[str, str] = {}
+        self._unreadable: dict[str, str] = {}
         self._seq = 0
 
     def caught_up(self) -> Mapping[str, Run]:
@@ -88,12 +89,19 @@ class Runs:
             return self._runs
 
     def _fold(self, fact: Fact) -> None:
-        if fact.kind == PLANNED:
-            self._runs[fact.subject] = begun(fact)
-            if key := str(fact.data.get("key", "")):
-                self._keys[key] = fact.subject
-        elif fact.kind in KINDS:
-            apply(self._runs[fact.subject], fact)
+        if fact.kind not in KINDS or fact.subject in self._unreadable:
+            return
+        try:
+            if fact.kind == PLANNED:
+                self._runs[fact.subject] = begun(fact)
+                if key := str(fact.data.get("key", "")):
+                    self._keys[key] = fact.subject
+            else:
+                apply(self._runs[fact.subject], fact)
+        except (MainstayError, LookupError, TypeError, ValueError, AttributeError) as error:
+            # A row was edited, or a newer version wrote it: this run is left alone, and no other suffers from it.
+            self._unreadable[fact.subject] = f"fact {fact.seq} ({fact.kind}) does not follow: {error}"
+            self._runs.pop(fact.subject, None)
 
     def run(self, name: str) -> Run:
         """The run of that id as it is now.
@@ -102,6 +110,8 @@ class Runs:
             NotFound: there is none.
         """
         found = self.caught_up().get(name)
+        if found is None and name in self._unreadable:
+            raise Conflict(f"{name} cannot be read: {self._unreadable[name]}", f"mainstay runbook audit verify {name}")
         if found is None:
             raise NotFound(f'no run is named "{name}"{did_you_mean(name, self._runs)}', "mainstay runbook status")
         return found
@@ -109,7 +119,7 @@ class Runs:
     def by_key(self, key: str) -> Run | None:
         """The run that was ordered under that key."""
         runs = self.caught_up()
-        return runs[self._keys[key]] if key in self._keys else None
+        return runs.get(self._keys[key]) if key in self._keys else None
 
     def append(self, name: str, entries: Sequence[Entry], seen: int) -> Run:
         """Add to a run that has so many facts; durable when this returns. The run as it is then.
@@ -161,8 +171,7 @@ class Runs:
         for _ in range(_TRIES):
             if order.key and (known := self.by_key(order.key)) is not None:
                 return known
-            runs = self.caught_up()
-            name = f"RB-{len(runs) + 1}"
+            name = f"RB-{len(self.caught_up()) + len(self._unreadable) + 1}"
             entry = Entry(PLANNED, now, {
                 "plan": plan.data(), "hash": plan.hash, "incident": order.incident, "reason": order.reason,
                 "via": order.via, "key": order.key, "manual_minutes": book.manual_minutes, "service": book.service,

@@ -185,7 +185,8 @@ def show_view(found: Shown) -> View:
 
 SHOW = Operation("runbook", "show", ShowRequest, show, show_view,
                  exit_codes=((0, "shown"), (2, "there is no such runbook")),
-                 examples=("mainstay runbook show drain-zone", "mainstay runbook show drain-zone --markdown > drain.md"))
+                 examples=("mainstay runbook show drain-zone",
+                           "mainstay runbook show drain-zone --markdown > drain-zone.md"))
 
 
 # -- check ---------------------------------------------------------------------------------------------------------
