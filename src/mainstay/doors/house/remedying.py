@@ -5,6 +5,7 @@ The clockwork follows facts too, once a round of its own; a rule that waits for 
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 
@@ -25,31 +26,36 @@ class Remedying(Worker):
         self._world = world
         self._remediator = Remediator()
         self._head = -1
-        self._counted = -1
+        self._counted: int | None = None
         self._decisions: Counter[tuple[str, str]] = Counter()
+        self._counting = threading.Lock()
 
     def _once(self) -> float:
         world = self._world()
+        if self._counted is None:
+            self._count(world)
         head = world.journal.head()
         if head != self._head:
             react(world)
-            self._count(world, head)
             self._head = head
         return min(self._remediator.round(world), POLL)
 
-    def _count(self, world: World, head: int) -> None:
+    def _count(self, world: World) -> None:
         """Decisions since the server began."""
-        if self._counted >= 0:
-            for fact in world.journal.facts(FactQuery(kinds=("remedy.",), after=self._counted)):
-                self._decisions[str(fact.data["rule"]), fact.kind.partition(".")[2]] += 1
-                head = max(head, fact.seq)
-        self._counted = head
+        with self._counting:
+            head = world.journal.head()
+            if self._counted is not None:
+                for fact in world.journal.facts(FactQuery(kinds=("remedy.",), after=self._counted)):
+                    self._decisions[str(fact.data["rule"]), fact.kind.partition(".")[2]] += 1
+                    head = max(head, fact.seq)
+            self._counted = head
 
     def metrics(self) -> str:
         """What remediation does, in Prometheus' exposition format; answered from memory."""
         world = self._world()
         if not (rules := rules_of(world)):
             return ""
+        self._count(world)
         cases = desk_of(world).state.cases.values()
         lines = ["# HELP mainstay_remediation_decisions_total Decisions of remediations since the start, by kind.",
                  "# TYPE mainstay_remediation_decisions_total counter",
