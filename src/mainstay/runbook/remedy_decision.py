@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, Literal, assert_never
 
 from mainstay.kernel.errors import InvalidInput, NotFound
@@ -187,7 +188,8 @@ def _share(desk: Desk, rule: Remediation, case: Case) -> Refusal | None:
     if not reach:
         return None
     since = desk.now - rule.limits.within
-    touched = {target for moment, target in desk.state.conduct(rule.name).touched if moment > since}
+    recent = takewhile(lambda one: one[0] > since, reversed(desk.state.conduct(rule.name).touched))
+    touched = {target for _, target in recent}
     touched |= {one.target for one in desk.state.cases.values() if one.rule == rule.name and one.phase in AT_WORK}
     if len(touched | {case.target}) <= reach:
         return None

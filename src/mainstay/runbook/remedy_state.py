@@ -237,7 +237,7 @@ class Remedies:
         self._gather(case.rule, str(data["group"]), fact.at, anew=bool(data.get("anew")))
 
     def _gather(self, rule: str, group: str, at: datetime, *, anew: bool = False) -> None:
-        times = () if anew else tuple(one for one in self.groups.get((rule, group), ()) if at - one < _REMEMBERED)
+        times = () if anew else _recent(self.groups.get((rule, group), ()), at)
         self.groups[rule, group] = (*times, at)
 
     def _conduct(self, rule: str, **changes: object) -> None:
@@ -273,13 +273,12 @@ class Remedies:
         """What limits need to know later."""
         track, conduct = self.track(case.rule, case.target), self.conduct(case.rule)
         if event in ("started", "observed"):
-            touched = (*(one for one in conduct.touched if at - one[0] < _REMEMBERED), (at, case.target))
-            self._conduct(case.rule, touched=touched)
-            starts = (*(one for one in track.starts if at - one < _REMEMBERED), at)
-            self.tracks[case.rule, case.target] = replace(track, starts=starts)
+            old = next((number for number, one in enumerate(conduct.touched) if at - one[0] < _REMEMBERED),
+                       len(conduct.touched))
+            self._conduct(case.rule, touched=(*conduct.touched[old:], (at, case.target)))
+            self.tracks[case.rule, case.target] = replace(track, starts=(*_recent(track.starts, at), at))
         elif event == "verified":
-            healed = (*(one for one in track.healed if at - one < _REMEMBERED), at)
-            self.tracks[case.rule, case.target] = Track((), healed, at)
+            self.tracks[case.rule, case.target] = Track((), (*_recent(track.healed, at), at), at)
             self._conduct(case.rule, failures=0)
         elif case.phase in AT_WORK and event in ("failed", "skipped", "escalated", "ended"):
             self.tracks[case.rule, case.target] = replace(track, rested=at)
@@ -304,6 +303,12 @@ def fold(facts: Iterable[Fact | NewFact]) -> Remedies:
     for fact in facts:
         state.apply(fact)
     return state
+
+
+def _recent(times: tuple[datetime, ...], at: datetime) -> tuple[datetime, ...]:
+    """Those of ascending times that are remembered: only the first of them are looked at."""
+    old = next((number for number, one in enumerate(times) if at - one < _REMEMBERED), len(times))
+    return times[old:]
 
 
 def _moment(data: Data, name: str) -> datetime | None:
