@@ -3,8 +3,8 @@
     python bench/remediation.py [hosts]
 
 A fleet of hosts, a third of which break one after the other: each is triggered, run, healed and verified. Purely, that
-is folding and deciding in memory, in processor time; through facts, every event is one commit on SQLite with its fsync, as a server makes
-it, and for comparison a bare commit of the same facts one by one in the same run. What is above that is ours.
+is folding and deciding in memory, in processor time; through facts, every event is one commit on SQLite with its fsync,
+as a server makes it, and for comparison as many bare commits in the same run. What is above these is ours.
 """
 
 from __future__ import annotations
