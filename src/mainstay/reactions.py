@@ -21,7 +21,7 @@ from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact, NewMessage
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span
-from mainstay.toil.ledger import of_incident, of_page
+from mainstay.toil.ledger import of_incident, of_page, of_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,14 @@ def _silence(world: World, fact: Fact) -> None:
                                       f"{fact.subject}: {fact.data['reason']}", f"{fact.key}:{label}"))
 
 
+def _escalation(world: World, fact: Fact) -> None:
+    """A run still goes on after the time that its runbook gives it: whoever it names hears of it."""
+    text = f"{fact.subject} {fact.data['title']}: {fact.data['why']}"
+    world.journal.commit(Batch(messages=[NewMessage(
+        f"notice:{fact.seq}", "notice", {"target": fact.data["to"], "subject": text, "body": text},
+        fact.recorded_at)]))
+
+
 def _measured(world: World, fact: Fact) -> None:
     """A post-mortem was drafted: what the incident cost the budgets is put beside it, and its timeline is sealed."""
     keep_measured(world, fact.subject, f"postmortem.measured:{fact.seq}")
@@ -86,6 +94,8 @@ REACTIONS = (
     Reaction("postmortem.drafted", _measured),
     Reaction("page.sent", _booked(of_page)),
     Reaction("incident.resolved", _booked(of_incident)),
+    Reaction("runbook.ended", _booked(of_run)),
+    Reaction("runbook.escalated", _escalation),
 )
 
 

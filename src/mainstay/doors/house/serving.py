@@ -18,6 +18,7 @@ from mainstay.app import MAINSTAY, declared_anew, grammar
 from mainstay.doors.alertmanager_api import AlertmanagerApi
 from mainstay.doors.front import Act, Front, Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp
+from mainstay.doors.house.crew import Crew
 from mainstay.doors.house.engine import Engine, engine_metrics
 from mainstay.doors.house.rounds import Rounds
 from mainstay.doors.house.tokens import token_file
@@ -249,6 +250,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
     engine = Engine(lambda: clockwork.world)
     rounds = Rounds(lambda: clockwork.world, feed)
+    crew = Crew(lambda: clockwork.world, feed)
 
     def audit(act: Act) -> None:
         world.journal.commit(Batch([NewFact("server.act", act.operation, world.clock.now(), {
@@ -272,7 +274,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         return {**door.routes(), **AlertmanagerApi(front, door, engine.desk).routes()}
 
     def problems() -> tuple[str, ...]:
-        return tuple(filter(None, (clockwork.problem, *engine.problems, rounds.problem)))
+        return tuple(filter(None, (clockwork.problem, *engine.problems, rounds.problem, crew.problem)))
 
     def world_of(actor: str) -> World:
         return replace(clockwork.world, actor=actor)
@@ -287,12 +289,14 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         clockwork.start()
         engine.start()
         rounds.start()
+        crew.start()
         started(url, clockwork, server)
 
     server = Server(app, settings, feed, answering)
     try:
         server.run()
     finally:
+        crew.end()
         rounds.end()
         engine.end()
         if clockwork.is_alive():
