@@ -25,7 +25,7 @@ from mainstay.kernel.quantity import Span
 from mainstay.runbook.operations.remedying import ESCALATED, alert_began, incident_of, is_over, zone_entered
 from mainstay.runbook.remedy import Remediation
 from mainstay.runbook.remedy_wording import told_of
-from mainstay.toil.ledger import of_incident, of_page
+from mainstay.toil.ledger import of_incident, of_page, of_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,14 @@ def _silence(world: World, fact: Fact) -> None:
         value = ".*" if names is None else "|".join(map(re.escape, names))
         desk_of(world).do(MakeSilence((Matcher(label, "=~", value),), span, "planned work",
                                       f"{fact.subject}: {fact.data['reason']}", f"{fact.key}:{label}"))
+
+
+def _escalation(world: World, fact: Fact) -> None:
+    """A run still goes on after the time that its runbook gives it: whoever it names hears of it."""
+    text = f"{fact.subject} {fact.data['title']}: {fact.data['why']}"
+    world.journal.commit(Batch(messages=[NewMessage(
+        f"notice:{fact.seq}", "notice", {"target": fact.data["to"], "subject": text, "body": text},
+        fact.recorded_at)]))
 
 
 def _measured(world: World, fact: Fact) -> None:
@@ -149,6 +157,8 @@ REACTIONS = (
     Reaction("postmortem.drafted", _measured),
     Reaction("page.sent", _booked(of_page)),
     Reaction("incident.resolved", _booked(of_incident)),
+    Reaction("runbook.ended", _booked(of_run)),
+    Reaction("runbook.escalated", _escalation),
     Reaction("alert.opened", _alert_began),
     Reaction("alert.heard", _alert_began),
     Reaction("alert.closed", _alert_over),

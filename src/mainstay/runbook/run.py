@@ -86,7 +86,7 @@ class Run:
     Args:
         by: who asked for it.
         home: the folder of the runbook's file on the host that planned it.
-        seen: number of its facts; seal: of the last one.
+        seen: number of its facts; seal: of the last one; changed: that one's place in the journal.
         ending: what the run will be once all is undone.
         worker: who drove it last.
     """
@@ -116,6 +116,7 @@ class Run:
     escalated: set[str] = field(default_factory=set)
     seen: int = 0
     seal: str = START
+    changed: int = 0
     data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -158,7 +159,7 @@ def begun(fact: Fact) -> Run:
         State.AWAITING if plan.approval.needed else State.READY, {one.name: StepRun(one.name) for one in plan.steps},
         fact.at + plan.approval.expires if plan.approval.needed else None, data.get("home", ""),
         data.get("incident", ""), data.get("reason", ""), data.get("via", ""), data=data)
-    run.seen, run.seal = 1, data["seal"]
+    run.seen, run.seal, run.changed = 1, data["seal"], fact.seq
     return run
 
 
@@ -170,7 +171,7 @@ def apply(run: Run, fact: Fact) -> None:
     """
     _HAPPENED[fact.kind.partition(".")[2]](run, fact)
     run.seen += 1
-    run.seal = str(fact.data["seal"])
+    run.seal, run.changed = str(fact.data["seal"]), fact.seq
 
 
 def _approved(run: Run, fact: Fact) -> None:

@@ -42,7 +42,8 @@ def minutes(value: float | None) -> str:
 def run_view(run: RunReading) -> View:
     """A run: where it stands, what is to be decided, each step."""
     head: list[Block] = [Text(headline(run), SIGNS[run.state][1])]
-    facts = [("plan", cells(run.plan[:12])), ("asked for by", cells(run.by + (f", {run.via}" if run.via else "")))]
+    facts = [("run", (Cell(run.id, link=f"runbook/status?name={run.id}"),)), ("plan", cells(run.plan[:12])),
+             ("asked for by", cells(run.by + (f", {run.via}" if run.via else "")))]
     if run.incident:
         facts.append(("incident", (Cell(run.incident, link=f"incident/show?name={run.incident}"),)))
     if run.targets:
@@ -116,7 +117,7 @@ def _tail(log: str) -> str:
 def runs_table(runs: Sequence[RunReading], title: str, empty: str) -> Table:
     """A row a run."""
     return table(title, ("run", "runbook", "state", "by", "planned", "took>", "why"), [
-        (Cell(run.id, link=f"runbook/run?name={run.id}"), run.runbook, state_cell(run.state), run.by,
+        (Cell(run.id, link=f"runbook/status?name={run.id}"), run.runbook, state_cell(run.state), run.by,
          Cell(f"{run.planned:%-d %b %H:%M} UTC", at=run.planned), lasted(run.seconds), run.why or run.reason)
         for run in runs], empty=empty)
 

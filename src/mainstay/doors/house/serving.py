@@ -18,6 +18,7 @@ from mainstay.app import MAINSTAY, declared_anew, grammar
 from mainstay.doors.alertmanager_api import AlertmanagerApi
 from mainstay.doors.front import Act, Front, Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp
+from mainstay.doors.house.crew import Crew
 from mainstay.doors.house.engine import Engine, engine_metrics
 from mainstay.doors.house.remedying import Remedying
 from mainstay.doors.house.rounds import Rounds
@@ -31,6 +32,7 @@ from mainstay.doors.web.monitoring_content import Seen, monitoring_pages, noise_
 from mainstay.doors.web.oncall_content import on_call_table
 from mainstay.doors.web.oncall_content import pages as oncall_pages
 from mainstay.doors.web.postmortem_pages import POSTMORTEM_PAGES
+from mainstay.doors.web.runbook_content import runbook_pages
 from mainstay.doors.web.slo_content import pages, resource_link
 from mainstay.doors.web.toil_content import toil_pages
 from mainstay.kernel.catalog import find_files, load
@@ -250,6 +252,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
     engine = Engine(lambda: clockwork.world)
     rounds = Rounds(lambda: clockwork.world, feed)
+    crew = Crew(lambda: clockwork.world, feed)
     remedying = Remedying(lambda: replace(clockwork.world, actor="system"))
 
     def audit(act: Act) -> None:
@@ -274,7 +277,8 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         return {**door.routes(), **AlertmanagerApi(front, door, engine.desk).routes()}
 
     def problems() -> tuple[str, ...]:
-        return tuple(filter(None, (clockwork.problem, *engine.problems, rounds.problem, remedying.problem)))
+        return tuple(filter(None, (clockwork.problem, *engine.problems, rounds.problem, crew.problem,
+                                   remedying.problem)))
 
     def world_of(actor: str) -> World:
         return replace(clockwork.world, actor=actor)
@@ -282,13 +286,15 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     hooks = Hooks(metrics, problems, feed, audit, resource_link, raw, lambda front: slack_routes(front, world_of))
     app = build_app(operations_of_all(), world_of, settings,
                     (*pages(latest, lambda asked: seen(asked).alerts, on_call_table), *monitoring_pages(latest, seen),
-                     *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages(), *toil_pages()), hooks)
+                     *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages(), *runbook_pages(),
+                     *toil_pages()), hooks)
     begun = world.clock.now()
 
     def answering(url: str) -> None:
         clockwork.start()
         engine.start()
         rounds.start()
+        crew.start()
         remedying.start()
         started(url, clockwork, server)
 
@@ -296,6 +302,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     try:
         server.run()
     finally:
+        crew.end()
         rounds.end()
         if remedying.is_alive():
             remedying.end()

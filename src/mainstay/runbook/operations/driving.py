@@ -85,10 +85,13 @@ class Driver:
         worker: names this driver among all that ever were.
         tell: told every line that people who look on should see.
         interrupted: asked now and then; True once means that whoever looks on wants it to stop.
+        resting: asked before each step; True leaves the run as it is, for another to go on with.
     """
 
     def __init__(self, world: World, name: str, worker: str, *, tell: Callable[[str], None] = lambda _: None,
-                 interrupted: Callable[[], bool] = lambda: False) -> None:
+                 interrupted: Callable[[], bool] = lambda: False,
+                 resting: Callable[[], bool] = lambda: False) -> None:
+        self._resting = resting
         self._world, self._name, self._worker = world, name, worker
         self._tell, self._interrupted = tell, interrupted
         self._runs: Runs = runs_of(world)
@@ -122,6 +125,8 @@ class Driver:
                 self._stop()
             now = self._world.clock.now()
             seen, (run, move) = self._runs.look(self._name, lambda run, now=now: (run, next_move(run, now)))  # type: ignore[misc]
+            if self._resting():
+                return Driven(run.state, Rest(None, "whoever drove it stops"))
             if isinstance(move, Rest):
                 if move.until is None or run.state is State.AWAITING or run.over:
                     return Driven(run.state, move)
