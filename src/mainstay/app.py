@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any, Literal, Protocol, assert_never
 
+from mainstay.kernel.actuation import Actuator
 from mainstay.kernel.alert_history import AlertHistory, AlertPlace
 from mainstay.kernel.catalog import Catalog, Grammar
 from mainstay.kernel.errors import InvalidInput
@@ -38,6 +39,7 @@ from mainstay.kernel.ports import (
 )
 from mainstay.kernel.probing import Prober
 from mainstay.kernel.quantity import Span
+from mainstay.kernel.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Settings:
         as_of: the moment the world's clock shows, for reports in the past; None is the present.
         actor: who asks.
         progress: told a sentence during long work.
+        tell: told lines during long work that stay, such as a command's output; None where nobody waits for the end.
     """
 
     catalog: str | None
@@ -97,6 +100,7 @@ class Settings:
     as_of: datetime | None = None
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None
+    tell: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,8 @@ def build_world(settings: Settings) -> World:
                  standing=_standing, probe=_probe, findings=tuple(findings),
                  alerts=lambda place: open_alerts(catalog, place, clock), actor=settings.actor,
                  progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
-                 texts=_Texts(), scopes=_ALL_SCOPES, injector=_injector, prober=_OnceAsked(catalog, clock))
+                 texts=_Texts(), scopes=_ALL_SCOPES, injector=_injector, prober=_OnceAsked(catalog, clock),
+                 actuator=lambda: open_actuator(catalog, clock), usage=_usage, tell=settings.tell)
 
 
 _ALL_SCOPES = frozenset({"read", "write", "approve"})
@@ -155,7 +160,7 @@ def declared_anew(world: World, catalog: Catalog, findings: Sequence[Finding]) -
     return replace(world, catalog=catalog, findings=tuple(findings), source=source,
                    responders=_OnDuty(catalog, world.journal), channels=lambda: channels_of(catalog, os.environ),
                    alerts=lambda place: open_alerts(catalog, place, world.clock),
-                   prober=_OnceAsked(catalog, world.clock))
+                   prober=_OnceAsked(catalog, world.clock), actuator=lambda: open_actuator(catalog, world.clock))
 
 
 def read_catalog(settings: Settings) -> tuple[Catalog, list[Finding]]:
@@ -202,10 +207,11 @@ def grammar() -> Grammar:
     from mainstay.incident.grammar import GRAMMAR as INCIDENT  # noqa: PLC0415  (a lazy start)
     from mainstay.monitoring.grammar import GRAMMAR as MONITORING  # noqa: PLC0415  (a lazy start)
     from mainstay.oncall.grammar import GRAMMAR as ONCALL  # noqa: PLC0415  (a lazy start)
+    from mainstay.runbook.grammar import GRAMMAR as RUNBOOK  # noqa: PLC0415  (a lazy start)
     from mainstay.slo.grammar import GRAMMAR as SLO  # noqa: PLC0415  (a lazy start)
     from mainstay.toil.spec import GRAMMAR as TOIL  # noqa: PLC0415  (a lazy start)
 
-    return SLO + MONITORING + INCIDENT + ONCALL + TOIL + CHAOS
+    return SLO + MONITORING + INCIDENT + ONCALL + RUNBOOK + TOIL + CHAOS
 
 
 def open_source(catalog: Catalog, name: str, clock: Clock) -> Source:
@@ -260,6 +266,13 @@ def open_alerts(catalog: Catalog, place: AlertPlace, clock: Clock) -> AlertHisto
             assert_never(other)
 
 
+def open_actuator(catalog: Catalog, clock: Clock) -> Actuator:
+    """Everything that can be done from this host."""
+    from mainstay.adapters.actuators import HostActuator  # noqa: PLC0415  (a lazy start)
+
+    return HostActuator(catalog, clock, os.environ)
+
+
 def _rehearse(start: datetime) -> Rehearsal:
     from mainstay.adapters.clock import FakeClock  # noqa: PLC0415  (a lazy start)
     from mainstay.adapters.memory import MemoryJournal  # noqa: PLC0415  (a lazy start)
@@ -278,6 +291,12 @@ def _standing(world: World, services: Sequence[str]) -> tuple[ServiceStanding, .
     from mainstay.slo.operations.standings import standing_of_services  # noqa: PLC0415  (a lazy start)
 
     return standing_of_services(world, services)
+
+
+def _usage(measure: str, workload: Workload | None) -> float:
+    from mainstay.adapters.host_usage import usage  # noqa: PLC0415  (a lazy start)
+
+    return usage(measure, workload)
 
 
 def _probe(url: str, time_out: timedelta) -> Probed:
@@ -479,6 +498,8 @@ MAINSTAY = Application(
                      "mainstay.incident.operations"),
            WordEntry("oncall", "Who is on call, right in every zone, and what the pager costs people.",
                      "mainstay.oncall.operations"),
+           WordEntry("runbook", "What to do when something breaks, planned, approved, done and taken back.",
+                     "mainstay.runbook.operations"),
            WordEntry("toil", "The ledger of manual work, what of it is toil, and what automating it is worth.",
                      "mainstay.toil.operations"),
            WordEntry("chaos", "Faults that always come out again, and verdicts that can be believed.",

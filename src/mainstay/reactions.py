@@ -8,20 +8,24 @@ that it takes once, so reacting twice does nothing twice. How far the facts have
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from mainstay.incident.engine import MakeSilence
+from mainstay.incident.engine import MakeSilence, Note
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.postmortem import keep_measured
-from mainstay.incident.spec import Matcher
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact, NewMessage
+from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span
-from mainstay.toil.ledger import of_incident, of_page
+from mainstay.runbook.operations.remedying import ESCALATED, alert_began, incident_of, is_over, zone_entered
+from mainstay.runbook.remedy import Remediation
+from mainstay.runbook.remedy_wording import told_of
+from mainstay.toil.ledger import of_incident, of_page, of_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,14 @@ def _silence(world: World, fact: Fact) -> None:
                                       f"{fact.subject}: {fact.data['reason']}", f"{fact.key}:{label}"))
 
 
+def _escalation(world: World, fact: Fact) -> None:
+    """A run still goes on after the time that its runbook gives it: whoever it names hears of it."""
+    text = f"{fact.subject} {fact.data['title']}: {fact.data['why']}"
+    world.journal.commit(Batch(messages=[NewMessage(
+        f"notice:{fact.seq}", "notice", {"target": fact.data["to"], "subject": text, "body": text},
+        fact.recorded_at)]))
+
+
 def _measured(world: World, fact: Fact) -> None:
     """A post-mortem was drafted: what the incident cost the budgets is put beside it, and its timeline is sealed."""
     one = desk_of(world).caught_up().incidents.get(fact.subject)
@@ -87,9 +99,73 @@ def _incident_booked(world: World, fact: Fact) -> None:
         _book(world, of_incident(fact))
 
 
+def _run_booked(world: World, fact: Fact) -> None:
+    """A run of a runbook ended: work that nobody had to do."""
+    _book(world, of_run(fact))
+
+
 def _book(world: World, work: NewFact | None) -> None:
     if work is not None:
         world.journal.commit(Batch([work]))
+
+
+# -- remediation --------------------------------------------------------------------------------------------------
+
+
+def _alert_began(world: World, fact: Fact) -> None:
+    """An alert triggers rules. One that is silenced or inhibited does when it is heard: planned work mends itself."""
+    labels = fact.data.get("labels")
+    if labels is None:
+        known = desk_of(world).caught_up().alerts.get(fact.subject)
+        labels = known.labels if known is not None else None
+    if labels is not None and not fact.data.get("muted"):
+        alert_began(world, fact.subject, labels, fact.seq)
+
+
+def _alert_over(world: World, fact: Fact) -> None:
+    is_over(world, fact.subject)
+
+
+def _zone_entered(world: World, fact: Fact) -> None:
+    zone_entered(world, fact.subject, str(fact.data["zone"]), fact.seq)
+
+
+def _remedy_key(fact: Fact) -> str:
+    return f"remediation:{fact.data['rule']}:{fact.data['target']}"
+
+
+def _escalated(world: World, fact: Fact) -> None:
+    """A rule leaves trouble to people: that is an alert of its own, and a line where the trouble is shown."""
+    rule, target = str(fact.data["rule"]), str(fact.data["target"])
+    declared = world.catalog.find(Remediation, rule)
+    service = declared.service if declared is not None else ""
+    tried = "; ".join(fact.data.get("tried", ())) or "nothing"
+    desk_of(world).do(AlertEvent(
+        fact.at, True, _remedy_key(fact), service, declared.severity if declared is not None else "SEV2",
+        {"alertname": ESCALATED, "remediation": rule, "target": target, "service": service},
+        f"{target}: {rule} leaves it to you, for {fact.data['why']}", "runbook", {"tried": tried}))
+    _noted(world, fact)
+
+
+def _remedied(world: World, fact: Fact) -> None:
+    """It is over, so nobody need see to it."""
+    if fact.kind == "remedy.verified" or fact.data.get("over"):
+        desk_of(world).do(AlertEvent(fact.at, False, _remedy_key(fact), _service_of(world, fact)))
+    if fact.kind == "remedy.verified":
+        _noted(world, fact)
+
+
+def _service_of(world: World, fact: Fact) -> str:
+    declared = world.catalog.find(Remediation, str(fact.data["rule"]))
+    return declared.service if declared is not None else ""
+
+
+def _noted(world: World, fact: Fact) -> None:
+    """A line in the incident that the trouble belongs to, once."""
+    incident, text = incident_of(world, fact.data["keys"]), told_of(fact)
+    notes = FactQuery(kinds=("incident.noted",), subject=incident)
+    if incident and not any(one.data["text"] == text for one in world.journal.facts(notes)):
+        desk_of(world).do(Note(incident, text, fact.actor))
 
 
 REACTIONS = (
@@ -99,11 +175,31 @@ REACTIONS = (
     Reaction("postmortem.drafted", _measured),
     Reaction("page.sent", _page_booked),
     Reaction("incident.resolved", _incident_booked),
+    Reaction("runbook.ended", _run_booked),
+    Reaction("runbook.escalated", _escalation),
+    Reaction("alert.opened", _alert_began),
+    Reaction("alert.heard", _alert_began),
+    Reaction("alert.closed", _alert_over),
+    Reaction("slo.zone-entered", _zone_entered),
+    *(Reaction(f"remedy.{kind}", _noted) for kind in ("observed", "started", "failed", "skipped")),
+    Reaction("remedy.escalated", _escalated),
+    Reaction("remedy.overdue", _escalated),
+    Reaction("remedy.verified", _remedied),
+    Reaction("remedy.ended", _remedied),
 )
+
+
+_following = threading.Lock()
+"""Of the threads of a server, one follows at a time: what each does once, two at once would do twice."""
 
 
 def react(world: World) -> int:
     """Follow every fact that was not followed yet; how many were."""
+    with _following:
+        return _follow(world)
+
+
+def _follow(world: World) -> int:
     last = next(iter(world.journal.facts(FactQuery(kinds=("house.reacted",), newest_first=True, limit=1))), None)
     after = int(last.data["through"]) if last is not None else 0
     by_kind = {reaction.when: reaction for reaction in REACTIONS}

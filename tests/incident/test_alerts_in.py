@@ -15,12 +15,12 @@ from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.memory import MemoryJournal
 from mainstay.incident.act import Plan
 from mainstay.incident.engine import MakeSilence, Sweep
-from mainstay.incident.forms import parse_matcher
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import Desk
 from mainstay.incident.operations.simulate import Outcome
 from mainstay.incident.spec import Inhibition, Routing
 from mainstay.kernel.finding import Position
+from mainstay.kernel.matcher import parse_matcher
 from mainstay.kernel.quantity import Span
 
 _POLICY = """

@@ -20,10 +20,10 @@ from mainstay.incident.intake import AlertEvent
 from mainstay.incident.layers import Table
 from mainstay.incident.operations import desk as desk_module
 from mainstay.incident.operations.desk import Desk
-from mainstay.incident.spec import Matcher
 from mainstay.incident.state import State
 from mainstay.kernel.errors import StoreUnavailable
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact
+from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.quantity import Span
 
 PLAN = """\

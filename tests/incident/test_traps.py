@@ -18,9 +18,9 @@ from mainstay.incident.engine import Acknowledge, AcknowledgeAlert, Beat, MakeSi
 from mainstay.incident.intake import UNHEARD, AlertEvent
 from mainstay.incident.operations.desk import Desk
 from mainstay.incident.received import Sender
-from mainstay.incident.spec import Matcher
 from mainstay.incident.state import Key
 from mainstay.kernel.journal import FactQuery
+from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.quantity import Span
 
 WEB = """\

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from mainstay.adapters.record import all_at_rest, already_recorded, check_names, micros_of, utc_of
+from mainstay.kernel.actuation import Act, Ending, Outcome, Prepared, Watch
 from mainstay.kernel.errors import InvalidInput, MainstayError
 from mainstay.kernel.journal import (
     Batch,
@@ -369,3 +370,43 @@ def query_text(query: EventQuery | PromQuery | GaugeQuery) -> str:
     return " and ".join(" ".join([condition.field, condition.operator,
                                   ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in condition.values)])
                         .strip() for condition in query.where)
+
+
+# -- acts ---------------------------------------------------------------------------------------------------------
+
+
+class MemoryActuator:
+    """Does nothing but remember what was asked for; a test says what becomes of each.
+
+    Args:
+        answers: by the act as JSON values, what becomes of it; an act that nobody answers succeeds with no output.
+        secrets: by the name of their environment variable.
+    """
+
+    def __init__(self, answers: Callable[[Act], Outcome | None] = lambda _: None,
+                 secrets: Mapping[str, str] | None = None,
+                 prepared: Callable[[Act], Prepared] = lambda _: Prepared()) -> None:
+        self.done: list[Act] = []
+        self._answers, self._secrets, self._prepared = answers, secrets or {}, prepared
+
+    def secret(self, env: str, file: str) -> str:
+        """The secret of that variable.
+
+        Raises:
+            InvalidInput: there is none.
+        """
+        if env not in self._secrets:
+            raise InvalidInput(f"the environment variable {env or file} holds no secret", f"set {env}")
+        return self._secrets[env]
+
+    def prepare(self, act: Act) -> Prepared:
+        """As the test says."""
+        return self._prepared(act)
+
+    def carry_out(self, act: Act, watch: Watch) -> Outcome:
+        """As the test says; its output is shown."""
+        self.done.append(act)
+        outcome = self._answers(act) or Outcome(Ending.SUCCEEDED)
+        if outcome.output:
+            watch.output(outcome.output)
+        return outcome

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from mainstay.adapters.notifiers import retry_after, secret_of
-from mainstay.adapters.slack_blocks import answer_text, answered_blocks, page_blocks
+from mainstay.adapters.slack_blocks import Block, answer_text, answered_blocks, approval_blocks, page_blocks
 from mainstay.kernel.channels import TOGETHER, SlackChannel
 from mainstay.kernel.errors import MissingExtra, NotDelivered
 from mainstay.kernel.journal import Data
@@ -151,13 +151,15 @@ class SlackNotifier:
                 self._api.ask("chat.postEphemeral", until, channel=notice.data["channel"], user=notice.target,
                               text=notice.body)
                 return None
+            case "approval":
+                return self._post(notice, until, approval_blocks(notice, buttons=self._buttons))
             case _:
-                return self._post(notice, until)
+                return self._post(notice, until, page_blocks(notice, buttons=self._buttons))
 
-    def _post(self, notice: Notice, until: float) -> Data:
+    def _post(self, notice: Notice, until: float, blocks: Sequence[Block]) -> Data:
         answer = self._api.ask(
             "chat.postMessage", until, channel=notice.target, text=notice.subject, unfurl_links=False,
-            blocks=page_blocks(notice, buttons=self._buttons), metadata=key_metadata(notice.key))
+            blocks=blocks, metadata=key_metadata(notice.key))
         return {"channel": str(answer.get("channel", "")), "ts": str(answer.get("ts", ""))}
 
     def _take_buttons_away(self, data: Data, until: float) -> None:

@@ -15,6 +15,9 @@ Block = dict[str, Any]
 ACKNOWLEDGE, RESOLVE = "mainstay_acknowledge", "mainstay_resolve"
 """The names of the buttons, as they come back when somebody presses one."""
 
+APPROVE, REJECT = "mainstay_approve", "mainstay_reject"
+"""The same for a plan that waits for its approval; their value is the run and the hash of the plan that was shown."""
+
 _HEADER, _SECTION, _TOPIC = 150, 3000, 250
 _SIGNS = {"SEV1": "🔴", "SEV2": "🟠", "SEV3": "🟡", "SEV4": "⚪"}
 
@@ -36,6 +39,26 @@ def page_blocks(notice: Notice, *, buttons: bool) -> list[Block]:
     since = f"a reminder, first paged {_time(data['since'])} · " if data.get("since") else ""
     return [*told, *actions, _context(f"{since}{escape(data.get('reason', ''), 300)} · `mainstay incident ack "
                                       f"{data['incident']}`")]
+
+
+def approval_blocks(notice: Notice, *, buttons: bool) -> list[Block]:
+    """A plan that waits for its approval: what would be done, and what to press."""
+    data = notice.data
+    steps = "\n".join(escape(one, 150) for one in data["steps"]) or "–"
+    told = [_header(notice.subject), _section(f"{escape(data['reason'], 500)}\n{steps}".strip())]
+    value = f"{data['run']} {data['plan']}"
+    pressed = [{"type": "actions", "elements": [
+        {"type": "button", "action_id": APPROVE, "value": value, "style": "primary",
+         "text": {"type": "plain_text", "text": "Approve"},
+         "confirm": {"title": {"type": "plain_text", "text": "Approve this plan?"},
+                     "text": {"type": "plain_text", "text": f"{data['run']}, plan {data['plan'][:12]}"},
+                     "confirm": {"type": "plain_text", "text": "Approve"},
+                     "deny": {"type": "plain_text", "text": "No"}}},
+        {"type": "button", "action_id": REJECT, "value": value, "style": "danger",
+         "text": {"type": "plain_text", "text": "Reject"}}]}] if buttons else []
+    until = f" · until {_time(data['expires'])}" if data["expires"] else ""
+    return [*told, *pressed, _context(f"plan {data['plan'][:12]}{until} · `mainstay runbook approve {data['run']} "
+                                      f"--plan {data['plan'][:12]}`")]
 
 
 def answered_blocks(data: Mapping[str, Any]) -> list[Block]:

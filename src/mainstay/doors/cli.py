@@ -196,7 +196,7 @@ def _run_operation(operation: Operation[Any, Any], tokens: Sequence[str], applic
     progress = _Progress(sys.stderr)
     settings = Settings(catalog=everywhere.catalog, catalog_use=operation.catalog_for(request),
                         store=everywhere.store or default_store(), as_of=everywhere.as_of,
-                        actor=_user(), progress=progress.show)
+                        actor=_user(), progress=progress.show, tell=progress.tell)
     with _world(application, settings) as world:
         try:
             result = operation.run(world, request)
@@ -256,6 +256,13 @@ class _Progress:
             self._stream.write(f"\r\x1b[K{sentence[:columns - 1]}")
             self._stream.flush()
             self._used = True
+
+    def tell(self, line: str) -> None:
+        """A line that stays, above the one that replaces itself; also where nobody watches a terminal."""
+        self.clear()
+        self._stream.write(line.encode(self._stream.encoding or "utf-8", "replace").decode(
+            self._stream.encoding or "utf-8") + "\n")
+        self._stream.flush()
 
     def clear(self) -> None:
         """Take the line away."""

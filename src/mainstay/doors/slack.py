@@ -13,7 +13,7 @@ import hmac
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -23,7 +23,7 @@ from litestar import MediaType, Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
 from mainstay.adapters.secrets import Secret
-from mainstay.adapters.slack_blocks import ACKNOWLEDGE, RESOLVE
+from mainstay.adapters.slack_blocks import ACKNOWLEDGE, APPROVE, REJECT, RESOLVE
 from mainstay.doors.front import Act, Front
 from mainstay.doors.names import PREFIX
 from mainstay.doors.security import NotKnown
@@ -35,6 +35,7 @@ from mainstay.kernel.journal import AlreadyRecorded, Batch, NewFact, NewMessage
 from mainstay.kernel.people import Contact
 from mainstay.kernel.ports import World
 from mainstay.oncall.spec import Person
+from mainstay.runbook.operations.desk import approve, reject
 
 log = logging.getLogger("mainstay.server")
 AnyRequest = Request[Any, Any, Any]
@@ -42,7 +43,22 @@ AnyRequest = Request[Any, Any, Any]
 WINDOW = 300
 """Seconds a request may be old, as Slack's page on verifying requests has it; a copy is refused within them too."""
 
-_ACTS: Mapping[str, Callable[[str, str], Acknowledge | Resolve]] = {ACKNOWLEDGE: Acknowledge, RESOLVE: Resolve}
+def _on_incident(happening: Callable[[str, str], Acknowledge | Resolve]) -> Callable[[World, str, str], object]:
+    return lambda world, incident, person: desk_of(world).do(happening(incident, person))
+
+
+def _approve(world: World, value: str, person: str) -> None:
+    run, _, plan = value.partition(" ")
+    approve(replace(world, actor=person), run, plan)
+
+
+def _reject(world: World, value: str, person: str) -> None:
+    reject(replace(world, actor=person), value.partition(" ")[0])
+
+
+_ACTS: Mapping[str, Callable[[World, str, str], object]] = {
+    ACKNOWLEDGE: _on_incident(Acknowledge), RESOLVE: _on_incident(Resolve), APPROVE: _approve, REJECT: _reject}
+"""Button → what it does, with its value, for the person who pressed it."""
 
 
 class _Named(msgspec.Struct):
@@ -64,10 +80,10 @@ class _Interaction(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """Somebody pressed a button: what it asks for, of which incident, where, and who."""
+    """Somebody pressed a button: what it asks for, of what (an incident, or a run and its plan), where, and who."""
 
     act: str
-    incident: str
+    value: str
     user: str
     channel: str
     proof: str
@@ -116,17 +132,17 @@ def take(world: World, press: Press) -> str:
         NotKnown: this very request was taken before.
     """
     try:
-        world.journal.commit(Batch([NewFact("slack.pressed", press.incident, world.clock.now(), {
+        world.journal.commit(Batch([NewFact("slack.pressed", press.value.partition(" ")[0], world.clock.now(), {
             "act": press.act, "user": press.user}, key=f"slack:{press.proof}", actor=press.user)], fresh=True))
     except AlreadyRecorded:
         raise NotKnown("this request was taken before", "press the button again") from None
     try:
         person = _person(world, press.user)
-        desk_of(world).do(_ACTS[press.act](press.incident, person))
+        _ACTS[press.act](world, press.value, person)
     except MainstayError as refused:
         text = refused.message + (f"; {refused.way_out}" if refused.way_out else "")
         world.journal.commit(Batch(messages=[NewMessage(f"reply:{press.proof}", "slack", {
-            "what": "reply", "incident": press.incident, "to": press.user, "address": press.user,
+            "what": "reply", "incident": press.value.partition(" ")[0], "to": press.user, "address": press.user,
             "channel": press.channel, "text": text}, world.clock.now())]))
         return f"refused: {refused.code}"
     return f"done by {person}"
@@ -152,8 +168,8 @@ def slack_routes(front: Front, world: Callable[[str], World], environ: Mapping[s
         if press is None:
             return
         outcome = take(seen, press)
-        front.hooks.audit(Act(press.user, f"slack {press.act}", press.incident[:100], outcome))
-        front.hooks.feed.publish("incident")
+        front.hooks.audit(Act(press.user, f"slack {press.act}", press.value[:100], outcome))
+        front.hooks.feed.publish("runbook" if press.act in (APPROVE, REJECT) else "incident")
 
     @route(f"{PREFIX}/slack/interact", http_method="POST")
     async def interact(request: AnyRequest) -> Response[str]:

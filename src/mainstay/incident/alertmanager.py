@@ -18,8 +18,8 @@ from msgspec import Struct, field
 from mainstay.incident.engine import MakeSilence
 from mainstay.incident.intake import UNHEARD, AlertEvent
 from mainstay.incident.received import BadPayload, Moments, Received, Sender, decode, first_line, is_set, texts_of
-from mainstay.incident.spec import Matcher
 from mainstay.incident.state import Alert, Silence, State
+from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.quantity import Span
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")

@@ -14,10 +14,10 @@ from mainstay.incident.diagnosis import Diagnosed
 from mainstay.incident.intake import AlertEvent, Opening, Taken
 from mainstay.incident.lifecycle import Phase, Status, next_status
 from mainstay.incident.severity import Severity
-from mainstay.incident.spec import Matcher
 from mainstay.incident.state import Incident, Key
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.journal import Claim, Timer
+from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.quantity import Span, format_duration
 
 ROLES = ("commander", "operations", "communications", "scribe")

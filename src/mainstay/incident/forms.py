@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 from mainstay.incident import channels
 from mainstay.incident.mapping import parse_pointer
@@ -22,8 +21,6 @@ from mainstay.incident.spec import (
     Intake,
     Kind,
     Mapped,
-    Matcher,
-    Matchers,
     Pointer,
     Route,
     Routing,
@@ -32,32 +29,13 @@ from mainstay.incident.spec import (
 )
 from mainstay.kernel.catalog import Form
 from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.matcher import read_matchers
 from mainstay.kernel.metadata import read_metadata
 from mainstay.kernel.quantity import parse_duration
 from mainstay.kernel.reader import Reader
 
-_MATCHER = re.compile(r'\s*([a-zA-Z_][\w.:/-]*)\s*(=~|!~|!=|=)\s*"?(.*?)"?\s*')
 _KINDS: dict[str, Kind] = {"rotation": "rotation", "schedule": "rotation", "person": "person", "channel": "channel"}
 _MOST_LOOPS = 100
-
-
-def parse_matcher(text: str) -> Matcher:
-    """`severity="page"`, `service=~web|api`, `env!=test` as a matcher.
-
-    Raises:
-        InvalidInput: no label or no operator, or a broken regular expression.
-    """
-    found = _MATCHER.fullmatch(text)
-    if found is None:
-        raise InvalidInput(f'"{text}" is not a matcher', 'write LABEL="value", or =~, != and !~ in between')
-    operator = cast(Literal["=", "!=", "=~", "!~"], found[2])
-    if operator in ("=~", "!~"):
-        try:
-            re.compile(found[3])
-        except re.error as error:
-            raise InvalidInput(f'"{found[3]}" is not a regular expression: {error}',
-                               "check brackets and stars") from None
-    return Matcher(found[1], operator, found[3])
 
 
 def parse_addressee(text: str) -> Addressee:
@@ -137,7 +115,7 @@ def read_routing(reader: Reader) -> Iterator[Routing]:
 
 
 def _route(reader: Reader, parent: Route) -> Route:
-    matchers = _matchers(reader, "match")
+    matchers = read_matchers(reader, "match")
     policy = reader.text("policy", default=parent.policy)
     group_by = reader.texts("group_by") if reader.has("group_by") else parent.group_by
     wait = _or(reader.parsed("wait", _wait), parent.wait)
@@ -169,18 +147,8 @@ def _severity(reader: Reader) -> Severity | None:
     return found
 
 
-def _matchers(reader: Reader, key: str) -> Matchers:
-    out = []
-    for text in reader.texts(key):
-        try:
-            out.append(parse_matcher(text))
-        except InvalidInput as error:
-            reader.report("invalid-value", f"{reader.field(key)}: {error.message}", error.way_out, key)
-    return tuple(out)
-
-
 def _inhibition(reader: Reader) -> Inhibition:
-    out = Inhibition(_matchers(reader, "source"), _matchers(reader, "target"), reader.texts("equal"))
+    out = Inhibition(read_matchers(reader, "source"), read_matchers(reader, "target"), reader.texts("equal"))
     if not out.source or not out.target:
         reader.report("missing-field", f"{reader.path} needs source and target",
                       'write source: [severity="page"] and target: [severity="ticket"]')

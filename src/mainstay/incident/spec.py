@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from mainstay.incident.severity import Severity
 from mainstay.kernel.finding import Position
+from mainstay.kernel.matcher import Matchers
 
 Kind = Literal["rotation", "person", "channel"]
 
@@ -55,34 +55,6 @@ class EscalationPolicy:
     ack_timeout: timedelta | None = None
     fallback: tuple[Addressee, ...] = ()
     title: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Matcher:
-    """A label compared as Alertmanager compares it: a label that is absent is the empty text."""
-
-    label: str
-    operator: Literal["=", "!=", "=~", "!~"]
-    value: str
-
-    def holds(self, labels: Mapping[str, str]) -> bool:
-        """Whether the labels fit; regular expressions are anchored at both ends."""
-        found = labels.get(self.label, "")
-        match self.operator:
-            case "=":
-                return found == self.value
-            case "!=":
-                return found != self.value
-            case "=~":
-                return re.fullmatch(self.value, found) is not None
-            case "!~":
-                return re.fullmatch(self.value, found) is None
-
-    def __str__(self) -> str:
-        return f'{self.label}{self.operator}"{self.value}"'
-
-
-Matchers = tuple[Matcher, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,9 @@ from mainstay.incident.layers import Table
 from mainstay.incident.lifecycle import Phase, Status, next_phase, next_status
 from mainstay.incident.review import Review
 from mainstay.incident.severity import Severity
-from mainstay.incident.spec import Inhibition, Matcher
+from mainstay.incident.spec import Inhibition
 from mainstay.kernel.journal import Fact, NewFact
+from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.quantity import Span
 
 K = TypeVar("K")

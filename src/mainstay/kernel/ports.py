@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from mainstay.kernel.actuation import Acting, NoActuator
 from mainstay.kernel.alert_history import AlertHistory, AlertPlace, no_alert_history
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import InvalidInput
@@ -17,6 +18,7 @@ from mainstay.kernel.people import Nobody, Notifier, Responders
 from mainstay.kernel.probing import NoProber, Prober
 from mainstay.kernel.quantity import SLOT, Span, State
 from mainstay.kernel.series import FloatArray, Series
+from mainstay.kernel.workload import Workload
 
 
 class Clock(Protocol):
@@ -451,6 +453,10 @@ def _no_probe(url: str, time_out: timedelta) -> Probed:
     raise AssertionError(f"this world was made without a way to ask {url} within {time_out}")
 
 
+def _no_usage(measure: str, workload: Workload | None) -> float:
+    raise AssertionError(f"this world was made without a look at its host; asked for {measure} of {workload}")
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """All that an operation is handed: what is declared, what is recorded, who asks, and the time.
@@ -472,6 +478,10 @@ class World:
         texts: whole files, such as rules and metric pages.
         injector: every way to put faults into this host, opened when the first one asks.
         prober: asks running systems over HTTP and TCP, by a program, a query or a function.
+        actuator: does acts on the system, such as the steps of runbooks; opened when the first one asks.
+        usage: how much of this host's `memory` or `cpu` is in use, 0..1, by all or by a workload's process.
+        tell: called with lines during long work that stay, such as a command's output; None where nobody waits for the
+            end, as over HTTP.
         scopes: what the actor may do (`read`, `write`, `approve`), for operations that show some people more than
             others; nothing unless a door says so.
     """
@@ -497,4 +507,7 @@ class World:
     scopes: frozenset[str] = frozenset()
     injector: Callable[[], Injector] = NoFaults
     prober: Callable[[], Prober] = NoProber
+    actuator: Acting = NoActuator
+    usage: Callable[[str, Workload | None], float] = _no_usage
+    tell: Callable[[str], None] | None = None
 

@@ -246,6 +246,10 @@ class Reader:
         child = self.child(key)
         return [] if child is None else child.entries()
 
+    def raw(self, key: str) -> Node | None:
+        """The field as it is written, for what has no shape of its own; None when absent or null."""
+        return self._take(key, required=False)
+
     def ignore(self, *keys: str) -> None:
         """Fields that are allowed and carry nothing for us."""
         self._asked.update(keys)

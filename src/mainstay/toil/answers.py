@@ -40,8 +40,21 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Automated:
+    """A task that programs did, how often, and the hours that people did not need for it."""
+
+    task: str
+    runs: int
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """How much of the work is toil and where it sits. `summary` is that of all the work that was asked for."""
+    """How much of the work is toil and where it sits. `summary` is that of all the work that was asked for.
+
+    Args:
+        saved: what programs did in these days, the most first; only where everybody's work was asked for.
+    """
 
     origin: Origin
     about: str
@@ -49,6 +62,7 @@ class Report:
     groups: tuple[Group, ...]
     trend: Trend
     candidates: tuple[Candidate, ...]
+    saved: tuple[Automated, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

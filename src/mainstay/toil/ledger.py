@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from mainstay.kernel.journal import Fact, NewFact
-from mainstay.toil.entry import Entry, Rejected, read_entry
+from mainstay.toil.entry import LONGEST, Entry, Rejected, read_entry
 
-LOGGED, STARTED, STOPPED, GROUPED, IMPORTED, WITHDRAWN = (
-    "toil.logged", "toil.started", "toil.stopped", "toil.grouped", "toil.imported", "toil.withdrawn")
-KINDS = (LOGGED, STARTED, STOPPED, GROUPED, WITHDRAWN)
+LOGGED, STARTED, STOPPED, GROUPED, IMPORTED, WITHDRAWN, SAVED = (
+    "toil.logged", "toil.started", "toil.stopped", "toil.grouped", "toil.imported", "toil.withdrawn", "toil.saved")
+KINDS = (LOGGED, STARTED, STOPPED, GROUPED, WITHDRAWN, SAVED)
 """What the ledger is folded from."""
 
 PAGE_HOURS = 0.25
@@ -65,6 +65,21 @@ class Kept:
     via: str
 
 
+@dataclass(frozen=True, slots=True)
+class SavedRun:
+    """Work that nobody had to do, because a program did it.
+
+    Args:
+        hours: that people would have needed, less what they needed all the same; 0 where it was taken back.
+        task: what was automated.
+    """
+
+    day: date
+    hours: float
+    task: str
+    run: str
+
+
 @dataclass(slots=True)
 class Book:
     """What the facts come to.
@@ -74,6 +89,7 @@ class Book:
         gone: work that was withdrawn, or whose ticket was written anew.
         running: the timer of each engineer who has one.
         task_of: wordings that people put into a task.
+        saved: work that programs did, by the run that did it.
         unreadable: facts that are no work, such as from a newer version; they are counted and said.
     """
 
@@ -81,6 +97,7 @@ class Book:
     gone: list[Entry] = field(default_factory=list)
     running: dict[str, Running] = field(default_factory=dict)
     task_of: dict[str, str] = field(default_factory=dict)
+    saved: dict[str, SavedRun] = field(default_factory=dict)
     unreadable: int = 0
 
     def take_out(self, number: int) -> None:
@@ -128,6 +145,9 @@ def fold(facts: Iterable[Fact], team_of: Mapping[str, str] | None = None) -> Boo
                 for wording in fact.data.get("wordings", ()):
                     task = str(fact.data.get("task", ""))
                     book.task_of[wording] = task or wording
+            case "toil.saved":
+                book.saved[fact.subject] = SavedRun(
+                    fact.at.date(), float(fact.data.get("hours", 0.0)), str(fact.data.get("task", "")), fact.subject)
     return book
 
 
@@ -160,3 +180,25 @@ def of_incident(fact: Fact) -> NewFact | None:
     entry = Entry(fact.at.date(), min(seconds / 3600, LONGEST_INCIDENT), "incident", "incident", by, "",
                   f"Incident {fact.subject}", interrupt=True, estimated=True)
     return logged_fact(entry, key=f"{LOGGED}:incident:{fact.subject}", actor="system", via="incident")
+
+
+def of_run(fact: Fact) -> NewFact | None:
+    """The end of a run of a runbook: what it saved, or the work of whoever did it by hand; None where neither is known.
+
+    A run that is taken back later saved nothing: its later end takes the place of the first.
+    """
+    data = fact.data
+    task, by = str(data.get("title") or data.get("runbook", "")), str(data.get("by", ""))
+    saved, seconds = data.get("saved_minutes"), data.get("seconds")
+    if data.get("by_hand"):
+        if not data.get("success") or not by or not isinstance(seconds, int | float) or seconds <= 0:
+            return None
+        entry = Entry(fact.at.date(), min(seconds / 3600, LONGEST), "toil", "runbook", by, "", task, automatable=True)
+        return logged_fact(entry, key=f"{LOGGED}:run:{fact.subject}", actor="system", via="runbook")
+    undone = data.get("state") == "undone"
+    if not undone and (not data.get("success") or not isinstance(saved, int | float) or saved <= 0):
+        return None
+    hours = 0.0 if undone or not isinstance(saved, int | float) else saved / 60
+    return NewFact(SAVED, fact.subject, fact.at, {
+        "hours": hours, "task": task, "runbook": data.get("runbook", ""), "service": data.get("service", ""),
+        "measured": bool(data.get("manual_measured"))}, key=f"{SAVED}:{fact.subject}:{data.get('state', '')}")

@@ -112,6 +112,8 @@ def report_view(found: Report) -> View:
     blocks += [group_table(one) for one in found.groups]
     if found.candidates:
         blocks.append(candidates_table("Worth automating first", found.candidates))
+    if found.saved:
+        blocks.append(saved_table(found))
     blocks.append(Next(("mainstay toil candidates", "mainstay toil trend", "mainstay toil report --by engineer")))
     return View("Toil", tuple(blocks))
 
@@ -133,6 +135,15 @@ def figures(found: Summary) -> Pairs:
                                         "warn"),)))
     rows.append(("logged", (Cell(coverage_words(found.coverage), "warn" if found.coverage.patchy else "plain"),)))
     return Pairs(tuple(rows))
+
+
+def saved_table(found: Report) -> Table:
+    """What programs did, and the hours that people did not need for it."""
+    hours = sum(one.hours for one in found.saved)
+    runs = sum(one.runs for one in found.saved)
+    title = f"Automated: {many(runs, 'run')} of runbooks saved {hours_words(hours)}"
+    return table(title, ("task", "runs>", "saved>"), [
+        (one.task, f"{one.runs:,}", hours_words(one.hours)) for one in found.saved[:MOST_ROWS]])
 
 
 def group_table(group: Group) -> Table:

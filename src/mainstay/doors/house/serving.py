@@ -18,7 +18,9 @@ from mainstay.app import MAINSTAY, declared_anew, grammar
 from mainstay.doors.alertmanager_api import AlertmanagerApi
 from mainstay.doors.front import Act, Front, Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp
+from mainstay.doors.house.crew import Crew
 from mainstay.doors.house.engine import Engine, engine_metrics
+from mainstay.doors.house.remedying import Remedying
 from mainstay.doors.house.rounds import Rounds
 from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
@@ -31,6 +33,7 @@ from mainstay.doors.web.monitoring_content import Seen, monitoring_pages, noise_
 from mainstay.doors.web.oncall_content import on_call_table
 from mainstay.doors.web.oncall_content import pages as oncall_pages
 from mainstay.doors.web.postmortem_pages import POSTMORTEM_PAGES
+from mainstay.doors.web.runbook_content import runbook_pages
 from mainstay.doors.web.slo_content import pages, resource_link
 from mainstay.doors.web.toil_content import toil_pages
 from mainstay.kernel.catalog import find_files, load
@@ -250,6 +253,8 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
     engine = Engine(lambda: clockwork.world)
     rounds = Rounds(lambda: clockwork.world, feed)
+    crew = Crew(lambda: clockwork.world, feed)
+    remedying = Remedying(lambda: replace(clockwork.world, actor="system"))
 
     def audit(act: Act) -> None:
         world.journal.commit(Batch([NewFact("server.act", act.operation, world.clock.now(), {
@@ -266,14 +271,15 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     def metrics() -> str:
         budgets = "" if clockwork.latest is None else \
             metrics_text(clockwork.latest.objectives) + alerts_text(clockwork.seen.alerts)
-        return budgets + engine_metrics(engine) + work.text(clockwork.world)
+        return budgets + engine_metrics(engine) + remedying.metrics() + work.text(clockwork.world)
 
     def raw(front: Front) -> dict[str, AsgiApp]:
         door = IntakeDoor(front, engine.inbox, engine.desk, os.environ)
         return {**door.routes(), **AlertmanagerApi(front, door, engine.desk).routes()}
 
     def problems() -> tuple[str, ...]:
-        return tuple(filter(None, (clockwork.problem, *engine.problems, rounds.problem)))
+        return tuple(filter(None, (clockwork.problem, *engine.problems, rounds.problem, crew.problem,
+                                   remedying.problem)))
 
     def world_of(actor: str) -> World:
         return replace(clockwork.world, actor=actor)
@@ -281,20 +287,27 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     hooks = Hooks(metrics, problems, feed, audit, resource_link, raw, lambda front: slack_routes(front, world_of))
     app = build_app(operations_of_all(), world_of, settings,
                     (*pages(latest, lambda asked: seen(asked).alerts, on_call_table), *monitoring_pages(latest, seen),
-                     *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages(), *chaos_pages(), *toil_pages()), hooks)
+                     *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages(), *runbook_pages(), *chaos_pages(),
+                     *toil_pages()), hooks)
     begun = world.clock.now()
 
     def answering(url: str) -> None:
         clockwork.start()
         engine.start()
         rounds.start()
+        crew.start()
+        remedying.start()
         started(url, clockwork, server)
 
     server = Server(app, settings, feed, answering)
     try:
         server.run()
     finally:
+        crew.end()
         rounds.end()
+        if remedying.is_alive():
+            remedying.end()
+            remedying.join(timeout=15)
         engine.end()
         if clockwork.is_alive():
             clockwork.end()

@@ -19,7 +19,7 @@ from mainstay.toil.entry import TOIL, TYPES, Entry
 from mainstay.toil.operations.book import book_of
 from mainstay.toil.operations.reporting import ReportRequest, report
 from mainstay.toil.tasks import words_of
-from mainstay.toil.view import candidates_table, group_table, weeks_chart
+from mainstay.toil.view import candidates_table, group_table, saved_table, weeks_chart
 from mainstay.toil.wording import coverage_words, hours_words, share_words, verdict_words
 
 TAPS = 6
@@ -119,6 +119,7 @@ def _filled(shell: ToilPage, found: Report, teams: tuple[Choice, ...]) -> ToilPa
         Fact("Logged", "–" if figures.coverage.ratio is None else f"{figures.coverage.ratio * 100:.0f} %",
              coverage_words(figures.coverage), "warn" if figures.coverage.patchy else "plain"))
     groups = tuple(group_table(one) for one in found.groups if one.by in ("team", "category", "type"))
+    groups += (saved_table(found),) if found.saved else ()
     best = candidates_table("Worth automating first", found.candidates) if found.candidates else None
     several = sum(one.share is not None for one in found.trend.periods) > 1
     weeks = weeks_chart(found.trend, figures.line) if several else None

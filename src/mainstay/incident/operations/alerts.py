@@ -8,13 +8,13 @@ from datetime import datetime
 from itertools import islice
 
 from mainstay.incident.engine import EndSilence, MakeSilence
-from mainstay.incident.forms import parse_matcher
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.severity import Severity
 from mainstay.incident.state import Alert, Silence, State
 from mainstay.incident.view import severity_cell
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import FactQuery
+from mainstay.kernel.matcher import parse_matcher
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span, format_duration, parse_duration

@@ -12,7 +12,7 @@ from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.ports import World
 from mainstay.toil.answers import Origin
 from mainstay.toil.entry import Read
-from mainstay.toil.ledger import KINDS, Book, fold
+from mainstay.toil.ledger import KINDS, Book, SavedRun, fold
 from mainstay.toil.privacy import Viewer, check_person, viewer
 from mainstay.toil.spec import ToilPolicy, policy_of
 from mainstay.toil.tally import EVERYTHING, Part, Stretch, Tally, demand_work, stretch_of, tally
@@ -47,6 +47,7 @@ class Found:
     policy: ToilPolicy
     who: Viewer
     task_of: dict[str, str]
+    saved: tuple[SavedRun, ...] = ()
 
 
 def book_of(world: World) -> Book:
@@ -84,7 +85,9 @@ def work_of(world: World, question: Question) -> Found:
             check_person(who, next(iter(people)))
     origin = Origin(question.logs or "ledger", stretch.first, stretch.last, chosen.entries, chosen.outside, read,
                     0 if question.logs else book.unreadable)
-    return Found(chosen, origin, policy, who, book.task_of)
+    saved = tuple(one for one in book.saved.values() if stretch.first <= one.day <= stretch.last and one.hours > 0) \
+        if part == EVERYTHING else ()
+    return Found(chosen, origin, policy, who, book.task_of, saved)
 
 
 def _from_files(world: World, path: str, stretch: Stretch, part: Part) -> tuple[Tally, Read]:

@@ -138,6 +138,31 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
 
+// -- runbooks: what was copied, and what was checked off in this browser ----------------------------------------------
+if (navigator.clipboard) {
+  for (const one of document.querySelectorAll("[data-copy]")) one.hidden = false;
+}
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.parentElement.querySelector("code").textContent);
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+});
+for (const list of document.querySelectorAll("[data-checks]")) {
+  for (const box of list.querySelectorAll("input[type=checkbox]")) {
+    const key = `mainstay-check ${list.dataset.checks} ${box.name}`;
+    try {
+      box.checked = sessionStorage.getItem(key) === "yes";
+    } catch { /* then nothing is remembered */ }
+    box.addEventListener("change", () => {
+      try {
+        sessionStorage.setItem(key, box.checked ? "yes" : "");
+      } catch { /* the check then lasts for this page only */ }
+    });
+  }
+}
+
 // -- live regions: fetched whole and swapped; what was open stays open, what had the focus keeps it ------------------
 const LEAST_BETWEEN = 1000; // ms between two fetches, so that a burst of changes costs one
 let fetched = 0;

@@ -1,0 +1,71 @@
+"""Matchers: labels compared as Alertmanager compares them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.reader import Reader
+
+_MATCHER = re.compile(r'\s*([a-zA-Z_][\w.:/-]*)\s*(=~|!~|!=|=)\s*"?(.*?)"?\s*')
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """A label compared as Alertmanager compares it: a label that is absent is the empty text."""
+
+    label: str
+    operator: Literal["=", "!=", "=~", "!~"]
+    value: str
+
+    def holds(self, labels: Mapping[str, str]) -> bool:
+        """Whether the labels fit; regular expressions are anchored at both ends."""
+        found = labels.get(self.label, "")
+        match self.operator:
+            case "=":
+                return found == self.value
+            case "!=":
+                return found != self.value
+            case "=~":
+                return re.fullmatch(self.value, found) is not None
+            case "!~":
+                return re.fullmatch(self.value, found) is None
+
+    def __str__(self) -> str:
+        return f'{self.label}{self.operator}"{self.value}"'
+
+
+Matchers = tuple[Matcher, ...]
+
+
+def parse_matcher(text: str) -> Matcher:
+    """`severity="page"`, `service=~web|api`, `env!=test` as a matcher.
+
+    Raises:
+        InvalidInput: no label or no operator, or a broken regular expression.
+    """
+    found = _MATCHER.fullmatch(text)
+    if found is None:
+        raise InvalidInput(f'"{text}" is not a matcher', 'write LABEL="value", or =~, != and !~ in between')
+    operator = cast(Literal["=", "!=", "=~", "!~"], found[2])
+    if operator in ("=~", "!~"):
+        try:
+            re.compile(found[3])
+        except re.error as error:
+            raise InvalidInput(f'"{found[3]}" is not a regular expression: {error}',
+                               "check brackets and stars") from None
+    return Matcher(found[1], operator, found[3])
+
+
+def read_matchers(reader: Reader, key: str) -> Matchers:
+    """The field as a list of matchers; a mistaken one is reported."""
+    out = []
+    for text in reader.texts(key):
+        try:
+            out.append(parse_matcher(text))
+        except InvalidInput as error:
+            reader.report("invalid-value", f"{reader.field(key)}: {error.message}", error.way_out, key)
+    return tuple(out)

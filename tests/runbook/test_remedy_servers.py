@@ -1,0 +1,101 @@
+"""Two servers on one store, really at once: no limit is passed, and every run is begun and done once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from mainstay.adapters.clock import SystemClock
+from mainstay.adapters.memory import MemoryActuator, MemoryLedger
+from mainstay.adapters.store import open_store
+from mainstay.incident.intake import AlertEvent
+from mainstay.incident.operations.desk import desk_of
+from mainstay.kernel.actuation import Act, Command, Outcome
+from mainstay.kernel.errors import NotFound
+from mainstay.kernel.journal import FactQuery
+from mainstay.kernel.ports import Source, World
+from mainstay.reactions import react
+from mainstay.runbook.operations.desk import runs_of
+from mainstay.runbook.operations.driving import Driver
+from mainstay.runbook.operations.remedying import Remediator
+from runbook.worlds import CATALOG, declared
+
+TARGETS = [f"web-{number}" for number in range(8)]
+MOST = 2
+RULE = CATALOG.replace("mode: act", f"mode: act\n  limits: {{concurrent: {MOST}, cool_down: 0}}") \
+    .replace("verify: {within: 5m, for: 2m}", "verify: {within: 30s, for: 0}")
+
+
+def _no_source(name: str) -> Source:
+    raise NotFound(name)
+
+
+def _server(file: Path, answers: Callable[[Act], Outcome | None]) -> World:
+    clock = SystemClock()
+    store = open_store(f"sqlite:///{file}", clock)
+    actuator = MemoryActuator(answers)
+    return World(clock, declared(RULE), store.journal, MemoryLedger(), _no_source,
+                 lambda asked: (_ for _ in ()).throw(NotFound(str(asked))), actuator=lambda: actuator)
+
+
+def _says(world: World, target: str, firing: bool) -> None:
+    desk_of(world).do(AlertEvent(world.clock.now(), firing, f"Down/{target}", target, "critical",
+                                 {"alertname": "Down", "service": target}, "down", "test"))
+
+
+def test_two_servers_pass_no_limit_together_and_do_nothing_twice(tmp_path: Path) -> None:
+    done: Counter[str] = Counter()
+    at_work, most, guard = set[str](), [0], threading.Lock()
+
+    def restart(act: Act) -> Outcome | None:
+        assert isinstance(act, Command)
+        target = act.argv[1]
+        with guard:
+            done[target] += 1
+            at_work.add(target)
+            most[0] = max(most[0], len(at_work))
+        time.sleep(0.05)
+        with guard:
+            at_work.discard(target)
+        _says(servers[0], target, False)
+        return None
+
+    servers = [_server(tmp_path / "facts.db", restart) for _ in range(2)]
+    for target in TARGETS:
+        _says(servers[0], target, True)
+    ending = threading.Event()
+    troubles: list[BaseException] = []
+
+    def serve(number: int) -> None:
+        world, remediator = servers[number], Remediator()
+        try:
+            while not ending.is_set():
+                react(world)
+                remediator.round(world)
+                for run in list(runs_of(world).caught_up().values()):
+                    if not run.over:
+                        Driver(world, run.id, f"driver-{number}").drive()
+        except BaseException as error:  # it is the test that must hear of it, not the thread
+            troubles.append(error)
+
+    threads = [threading.Thread(target=serve, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + 40
+    while time.monotonic() < end and not troubles:
+        verified = list(servers[0].journal.facts(FactQuery(kinds=("remedy.verified",))))
+        if len(verified) == len(TARGETS):
+            break
+        time.sleep(0.1)
+    ending.set()
+    for thread in threads:
+        thread.join()
+    for world in servers:
+        world.journal.close()
+    assert not troubles
+    assert done == dict.fromkeys(TARGETS, 1)
+    assert 1 <= most[0] <= MOST
+    assert len(verified) == len(TARGETS)
