@@ -9,6 +9,7 @@ from typing import Any
 
 from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.memory import MemoryJournal, MemoryLedger
+from mainstay.app import MAINSTAY
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.journal import Batch, FactQuery
@@ -21,6 +22,7 @@ NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 TODAY = NOW.date()
 DAY = timedelta(days=1)
 EVERYTHING = frozenset({"read", "write", "approve"})
+TOIL = next(word for word in MAINSTAY.words if word.name == "toil")
 
 
 class Files:

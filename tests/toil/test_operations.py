@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import pytest
 
-from mainstay.app import MAINSTAY
 from mainstay.kernel.errors import Conflict, InvalidInput, NoData, NotAllowed, NotFound
 from mainstay.kernel.finding import Position
 from mainstay.toil.operations.deciding import (
@@ -34,7 +33,7 @@ from mainstay.toil.operations.publishing import Counter, DigestRequest, MetricsR
 from mainstay.toil.operations.reporting import ReportRequest, TrendRequest, report, trend
 from mainstay.toil.operations.rows import EntriesRequest, WithdrawRequest, entries, withdraw
 from mainstay.toil.spec import ToilPolicy
-from toil.ledgers import NOW, TODAY, facts, weeks_of, work, world
+from toil.ledgers import NOW, TODAY, TOIL, facts, weeks_of, work, world
 
 READ = frozenset({"read"})
 POLICY = ToilPolicy("team", Position("t.yaml"), team_of={"ana": "platform", "ben": "orders"}, leads=("mia",))
@@ -216,7 +215,7 @@ def test_nothing_in_these_days_says_where_there_is_something():
 
 
 def test_the_report_ends_with_1_at_the_line():
-    operation = next(word for word in MAINSTAY.words if word.name == "toil").operation("report")
+    operation = TOIL.operation("report")
     assert operation is not None
     below, at = (report(world(weeks_of([share] * 4)), ReportRequest()) for share in (0.49, 0.5))
     assert (operation.exit_code(below), operation.exit_code(at)) == (0, 1)

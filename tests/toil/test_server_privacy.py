@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mainstay.app import MAINSTAY
 from mainstay.doors.front import ServerSettings
 from mainstay.doors.http import build_app
 from mainstay.doors.security import TokenStore
 from mainstay.doors.web.toil_content import toil_pages
-from toil.ledgers import NOW, work, world
+from toil.ledgers import NOW, TOIL, work, world
 from toy_server import Client
 
 TEAM = [work(1, 1.0), work(1, 2.0, engineer="ben"), work(1, 4.0, engineer="cy")]
@@ -21,7 +20,7 @@ TEAM = [work(1, 1.0), work(1, 2.0, engineer="ben"), work(1, 4.0, engineer="cy")]
 def asked(folder: Path, name: str, scopes: list[str], query: str, path: str = "/api/v1/toil/report"):
     token = TokenStore(folder / "tokens.json").create(name, scopes, now=NOW)
     made = world(TEAM, scopes=frozenset({"read", "write", "approve"}))  # as the server's own world is built
-    client = Client(build_app(next(word for word in MAINSTAY.words if word.name == "toil").operations(), lambda actor: replace(made, actor=actor),
+    client = Client(build_app(TOIL.operations(), lambda actor: replace(made, actor=actor),
                               ServerSettings(catalog="shop", token_file=folder / "tokens.json"), toil_pages()))
     return client.get(f"{path}?{query}", headers={"Authorization": f"Bearer {token}"})
 

@@ -6,16 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from mainstay.app import MAINSTAY
 from mainstay.doors.front import ServerSettings
 from mainstay.doors.http import build_app
 from mainstay.doors.web.pages import PageQuery
 from mainstay.doors.web.toil_content import toil_page, toil_pages
-from toil.ledgers import TODAY, facts, weeks_of, work, world
+from toil.ledgers import TODAY, TOIL, facts, weeks_of, work, world
 from toy_server import Client
 from web.test_pages import Outline
 
-OPERATIONS = MAINSTAY.words[-1].operations()
+OPERATIONS = TOIL.operations()
 NASTY = work(2, description="<script>alert(1)</script>", category='"><b>')
 
 
