@@ -63,7 +63,7 @@ def is_about(seen: float, asked: float) -> bool:
     return asked - 0.005 <= seen < asked + 0.75
 
 
-def on_a_good_try(check: Callable[[], None], tries: int = 4) -> None:
+def on_a_good_try(check: Callable[[], None], tries: int = 6) -> None:
     """The check, again where it fails: a shared machine may stop anybody for a while, a wrong fault is wrong always."""
     for left in reversed(range(tries)):
         try:

@@ -32,11 +32,12 @@ def test_a_latency_is_kept_to_5_ms_or_5_percent(server, upstream, asked):
     name = f"latency-{asked}"
     address = server.open(Proxy(name, "127.0.0.1:0", upstream))
     with dial(address) as line:
-        without = statistics.median(took(lambda: ask(line, b"x")) for _ in range(15))
+        without = min(took(lambda: ask(line, b"x")) for _ in range(15))
         server.add(name, Toxic("latency", attributes={"latency": asked}))
 
         def exact() -> None:
-            seen = statistics.median(took(lambda: ask(line, b"x")) for _ in range(5)) - without
+            # The quickest of some: what a busy machine adds is not the toxic's.
+            seen = min(took(lambda: ask(line, b"x")) for _ in range(5)) - without
             assert seen * 1000 == pytest.approx(asked, abs=max(5, 0.05 * asked))
 
         on_a_good_try(exact)
