@@ -76,6 +76,7 @@ DOCUMENT = {"store": {"book": [{"title": "a", "price": 8}, {"title": "b", "price
     ("$.store.book[?(@.price<10)].title", ["a"]), ("$.store.book[?(@.price)].title", ["a", "b"]),
     ("$.store.book[?(@.title=='b')].price", [22]), ("$.store.book[?@.title==\"b\"].price", [22]),
     ("$.store.book[?(@.price>\"a\")].title", []), ("$.store.book[9].title", []), ("$.nothing.at.all", []),
+    ("$.store[?(@[1].price>20)][1].title", ["b"]), ("$.store.book[?(@['title']=='b]')].price", []),
     ("$..book[1].title", ["b"]), ("$.store.x-y", [1]),
 ])
 def test_json_paths_find_what_they_name(path: str, found: list[Any]):

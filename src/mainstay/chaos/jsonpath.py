@@ -23,8 +23,7 @@ _WORD = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 _INDICES = re.compile(r"\[\s*(-?\d+(?:\s*,\s*-?\d+)*)\s*\]")
 _SLICE = re.compile(r"\[\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?\]")
 _STAR = re.compile(r"\[\s*\*\s*\]")
-_FILTER = re.compile(r"\[\s*\?\s*\(?\s*(@(?:[^=!<>)\]]|\[[^\]]*\])*?)\s*(?:(==|!=|<=|>=|=|<|>)\s*"
-                     r"('[^']*'|\"[^\"]*\"|[^)\]]+?))?\s*\)?\s*\]")
+_OPERATORS = ("==", "!=", "<=", ">=", "=", "<", ">")
 
 
 def compiled(path: str) -> Callable[[Any], list[Any]]:
@@ -49,6 +48,10 @@ def _steps(text: str, root: str) -> list[Step]:
         raise InvalidInput(f'"{text}" is not a JSON path', f"start it with {root}, such as $.items[0].status")
     place, steps = len(root), []
     while place < len(text):
+        if (end := _end_of_filter(text, place)) > 0:
+            steps.append(_filtered(text[place:end]))
+            place = end
+            continue
         for pattern, make in _READ:
             if (found := pattern.match(text, place)) is not None:
                 steps.append(make(found))
@@ -112,10 +115,37 @@ def _sliced(found: re.Match[str]) -> Step:
     return step
 
 
-def _filtered(found: re.Match[str]) -> Step:
-    inner = _steps(found[1].strip(), "@")
-    compare = _COMPARE[found[2] or ""]
-    wanted = _literal(found[3]) if found[2] else None
+def _end_of_filter(text: str, place: int) -> int:
+    """Behind the bracket that closes the filter which begins there; 0 when none does."""
+    if not re.match(r"\[\s*\?", text[place:]):
+        return 0
+    for index, depth in _depths(text[place:]):
+        if depth == 0:
+            return place + index + 1
+    return 0
+
+
+def _depths(text: str) -> Iterator[tuple[int, int]]:
+    """Each character's place outside quotes, with how many brackets are open behind it."""
+    depth, quote = 0, ""
+    for index, sign in enumerate(text):
+        if quote:
+            quote = "" if sign == quote else quote
+            continue
+        quote = sign if sign in "'\"" else ""
+        depth += (sign in "[(") - (sign in "])")
+        if not quote:
+            yield index, depth
+
+
+def _filtered(text: str) -> Step:
+    condition = text[1:-1].strip().removeprefix("?").strip()
+    if condition.startswith("(") and condition.endswith(")"):
+        condition = condition[1:-1].strip()
+    left, operator, right = _split(condition)
+    inner = _steps(left, "@")
+    compare = _COMPARE[operator]
+    wanted = _literal(right) if operator else None
 
     def holds(value: Any) -> bool:
         values = [value]
@@ -126,9 +156,18 @@ def _filtered(found: re.Match[str]) -> Step:
     return lambda value: (each for each in _all(value) if holds(each))
 
 
+def _split(condition: str) -> tuple[str, str, str]:
+    """`@.price < 10` apart; a condition without an operator asks whether something is there."""
+    for index, depth in _depths(condition):
+        for operator in _OPERATORS:
+            if depth == 0 and condition.startswith(operator, index):
+                return condition[:index].strip(), operator, condition[index + len(operator):].strip()
+    return condition, "", ""
+
+
 def _literal(text: str) -> Any:
     raw = text.strip()
-    if raw[:1] in "'\"":
+    if raw and raw[0] in "'\"":
         return raw[1:-1]
     try:
         return json.loads(raw)
@@ -155,4 +194,4 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 _READ: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Step]], ...] = (
     (_DOTTED, _dotted), (_DEEP_BRACKET, lambda _: _deep), (_STAR, lambda _: _all), (_WORDS, _quoted),
-    (_INDICES, _indexed), (_SLICE, _sliced), (_FILTER, _filtered))
+    (_INDICES, _indexed), (_SLICE, _sliced))

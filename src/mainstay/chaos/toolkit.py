@@ -101,7 +101,7 @@ def read(document: Document) -> tuple[ToolkitExperiment, list[Finding]]:
     found = ToolkitExperiment(
         str(raw.get("title") or ""), Position(document.file, root.line, root.column), raw, probes,
         reading.activities(values.get("method"), "method"), reading.activities(values.get("rollbacks"), "rollbacks"),
-        {key: Position(document.file, node.line, node.column) for key, node in values.items()})
+        dict(_places(document, values)))
     for one in found.activities:
         if one.kind == "ref" and found.named(one.name) is None:
             names = [each.name for each in found.activities if each.kind != "ref"]
@@ -109,6 +109,21 @@ def read(document: Document) -> tuple[ToolkitExperiment, list[Finding]]:
                                     + did_you_mean(one.name, names), "known: " + ", ".join(names)))
     findings += _not_played(document, values)
     return found, findings
+
+
+def _places(document: Document, values: Mapping[str, Node]) -> Iterator[tuple[str, Position]]:
+    """Where each field of the document stands, and each name of its configuration and secrets."""
+    for key, node in values.items():
+        yield key, Position(document.file, node.line, node.column)
+        if key in ("configuration", "secrets"):
+            yield from ((name, Position(document.file, line, column)) for name, (line, column) in _names(node))
+
+
+def _names(node: Node) -> Iterator[tuple[str, tuple[int, int]]]:
+    if isinstance(node.value, dict) and "type" not in node.value:
+        for name, inner in node.value.items():
+            yield f"value {name}", node.keys[name]
+            yield from _names(inner)
 
 
 def _not_played(document: Document, values: Mapping[str, Node]) -> Iterator[Finding]:

@@ -191,7 +191,8 @@ def _run_operation(operation: Operation[Any, Any], tokens: Sequence[str], applic
 
     request, everywhere = flags.parse(operation, tokens)
     # The deferred load is not safe with threads (see lazy_start), and an operation may start some.
-    lazy_start.load_now()
+    if operation.numbers:
+        lazy_start.load_now()
     progress = _Progress(sys.stderr)
     settings = Settings(catalog=everywhere.catalog, catalog_use=operation.catalog_for(request),
                         store=everywhere.store or default_store(), as_of=everywhere.as_of,

@@ -94,6 +94,7 @@ class Operation(Generic[Req, Res]):
         examples: command lines for `--help`, each run or checked by a test.
         catalog: whether it is handed the catalog: not at all, only when its folder was named, only one without errors,
             or any with its findings; or what says so of a request.
+        numbers: whether threads of it may be the first to use numpy; then it is loaded before, which costs 60 ms.
         doors: where it is offered; a page or route makes no sense for every verb (`slo try` reads local files).
     """
 
@@ -109,6 +110,7 @@ class Operation(Generic[Req, Res]):
     doors: tuple[Literal["cli", "http", "page"], ...] = ("cli", "http", "page")
     as_json: Callable[[Res], object] | None = None
     catalog: CatalogUse | Callable[[Req], CatalogUse] = "checked"
+    numbers: bool = True
 
     def catalog_for(self, request: Req) -> CatalogUse:
         """Whether the catalog is read for this request."""

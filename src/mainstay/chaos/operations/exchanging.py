@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mainstay.chaos.operations.finding import is_file, run_named
-from mainstay.chaos.operations.formats import FORMATS, Said, documents_of, format_of
-from mainstay.chaos.operations.toolkit_run import diagnosis
+from mainstay.chaos.operations.finding import run_named
+from mainstay.chaos.operations.formats import FORMATS, Said, documents_of, format_of, is_file
 from mainstay.chaos.spec import Experiment
 from mainstay.chaos.toolkit import read
 from mainstay.chaos.toolkit_out import document_of, journal_of
-from mainstay.kernel.document import Document
 from mainstay.kernel.errors import Conflict, InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, Severity, errors_of
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.view import Block, Cell, Code, Next, Text, View, table
 from mainstay.kernel.wording import many
-
-
-def said_by_toolkit(world: World, document: Document) -> Said:
-    """An experiment of the Chaos Toolkit: it is run as it is, and this says what is missing here for that."""
-    experiment, findings = read(document)
-    missing = diagnosis(world, experiment, allowed=False)
-    name = re.sub(r"[^a-z0-9]+", "-", experiment.title.lower()).strip("-")[:60] or "experiment"
-    return Said(name, experiment.title, findings=(*findings, *missing), runs=True)
-
 
 # -- import --------------------------------------------------------------------------------------------------------
 
@@ -124,7 +112,7 @@ IMPORT = Operation(
         "file": one.file, "tool": one.tool, "name": one.name, "title": one.title, "runs": one.runs, "yaml": one.yaml,
         "written": one.written, "findings": [finding.as_dict() for finding in one.findings]}
         for one in found.experiments]},
-    exit_code=lambda found: 1 if any(errors_of(one.findings) for one in found.experiments) else 0,
+    numbers=False, exit_code=lambda found: 1 if any(errors_of(one.findings) for one in found.experiments) else 0,
     exit_codes=((0, "taken, and all of it can be run here"), (1, "taken, and something is missing or wrong"),
                 (2, "a file cannot be read, or is of no format that is known")),
     examples=("mainstay chaos import experiment.json",
@@ -196,5 +184,5 @@ def export_view(found: Exported) -> View:
 
 EXPORT = Operation(
     "chaos", "export", ExportRequest, export, export_view, catalog="any", doors=("cli",),
-    exit_codes=((0, "given"), (2, "there is nothing of that name, or it cannot be written")),
+    numbers=False, exit_codes=((0, "given"), (2, "there is nothing of that name, or it cannot be written")),
     examples=("mainstay chaos export auth-slow -c shop -o auth-slow.json", "mainstay chaos export EXP-3 --json"))

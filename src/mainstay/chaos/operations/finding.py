@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mainstay.chaos.operations.formats import is_file
 from mainstay.chaos.spec import Experiment
 from mainstay.chaos.state import KINDS, Run, fold
 from mainstay.kernel.errors import InvalidInput, NotFound
@@ -11,11 +12,6 @@ from mainstay.kernel.finding import InvalidFiles, did_you_mean, errors_of
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.locks import all_held
 from mainstay.kernel.ports import World
-
-
-def is_file(name: str) -> bool:
-    """Whether it is meant as a path: names of experiments have no ending of a file and no slash."""
-    return "/" in name or name.endswith((".yaml", ".yml", ".json"))
 
 
 def experiment_named(world: World, name: str) -> tuple[World, Experiment]:

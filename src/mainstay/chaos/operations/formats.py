@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mainstay.kernel.catalog import read_file
-from mainstay.kernel.document import Document
+from mainstay.kernel.document import Document, Node
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, did_you_mean, errors_of
 from mainstay.kernel.ports import World
@@ -65,8 +67,44 @@ def _toolkit(document: Document) -> bool:
 
 
 FORMATS: Mapping[str, Format] = {one.name: one for one in (
-    Format("chaostoolkit", "Chaos Toolkit", _toolkit, "operations.exchanging", "said_by_toolkit"),)}
+    Format("chaostoolkit", "Chaos Toolkit", _toolkit, "operations.toolkit_check", "said_by_toolkit"),)}
 """Every format, in the order in which they are tried."""
+
+
+def is_file(name: str) -> bool:
+    """Whether it is meant as a path: names of experiments have no ending of a file and no slash."""
+    return "/" in name or name.endswith((".yaml", ".yml", ".json"))
+
+
+def quickly(file: str) -> list[Document]:
+    """The document of a JSON file without its places: nothing where it is of another kind or holds any mistake.
+
+    Whoever finds something to say about it reads it again with `documents_of`, which takes longer and knows the places.
+    """
+    if not file.endswith(".json"):
+        return []
+    try:
+        with open(file, encoding="utf-8") as opened:
+            value = json.load(opened, object_pairs_hook=_once_each)
+    except (OSError, ValueError, RecursionError):
+        return []
+    return [Document(file, _node(value), ())]
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _node(value: Any) -> Node:
+    match value:
+        case dict():
+            return Node({key: _node(one) for key, one in value.items()}, 1, 1, dict.fromkeys(value, (1, 1)))
+        case list():
+            return Node([_node(one) for one in value], 1, 1)
+    return Node(value, 1, 1, written="" if value is None else str(value))
 
 
 def documents_of(file: str) -> list[Document]:

@@ -115,7 +115,7 @@ def list_view(found: Listing) -> View:
 
 
 LIST = Operation("chaos", "list", ListRequest, list_, list_view,
-                 examples=("mainstay chaos list -c shop", "mainstay chaos list --kinds --json"))
+                 numbers=False, examples=("mainstay chaos list -c shop", "mainstay chaos list --kinds --json"))
 
 
 # -- status --------------------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def _status_blocks(found: Standing) -> Iterator[Block]:
 
 
 STATUS = Operation("chaos", "status", StatusRequest, status, status_view, catalog="any",
-                   exit_codes=((0, "answered"), (2, "there is no such run")),
+                   numbers=False, exit_codes=((0, "answered"), (2, "there is no such run")),
                    examples=("mainstay chaos status", "mainstay chaos status EXP-3 --json"))
 
 
@@ -208,7 +208,7 @@ def report_view(found: Reported) -> View:
 
 
 REPORT = Operation("chaos", "report", ReportRequest, report, report_view, catalog="any",
-                   exit_codes=((0, "answered"), (2, "there is no such run")),
+                   numbers=False, exit_codes=((0, "answered"), (2, "there is no such run")),
                    examples=("mainstay chaos report", "mainstay chaos report EXP-3 --json"))
 
 
@@ -260,5 +260,5 @@ def doctor_view(found: Examined) -> View:
 
 
 DOCTOR = Operation("chaos", "doctor", DoctorRequest, doctor, doctor_view, catalog="unused", doors=("cli",),
-                   exit_codes=((0, "answered"), (2, "there is no such fault")),
+                   numbers=False, exit_codes=((0, "answered"), (2, "there is no such fault")),
                    examples=("mainstay chaos doctor", "mainstay chaos doctor network-latency --json"))

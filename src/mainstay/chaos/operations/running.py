@@ -8,7 +8,8 @@ from typing import Any
 
 from mainstay.chaos.lifecycle import Status
 from mainstay.chaos.operations.engine import execute
-from mainstay.chaos.operations.finding import experiment_named, is_file
+from mainstay.chaos.operations.finding import experiment_named
+from mainstay.chaos.operations.formats import is_file
 from mainstay.chaos.operations.planning import Options, Plan, prepare
 from mainstay.chaos.state import Run
 from mainstay.chaos.view import by_hand, figures, picture, run_blocks, settings_words, share_words
@@ -75,7 +76,7 @@ def _plan_blocks(found: Plan) -> Iterator[Block]:
 
 PLAN = Operation(
     "chaos", "plan", PlanRequest, plan, plan_view, catalog="any", doors=("cli",),
-    exit_code=lambda found: 1 if found.refusals else 0,
+    numbers=False, exit_code=lambda found: 1 if found.refusals else 0,
     exit_codes=((0, "it would be started"), (1, "something forbids it"), (2, "the experiment cannot be used")),
     examples=("mainstay chaos plan auth-slow -c shop", "mainstay chaos plan auth-slow --duration 10s --json"))
 
@@ -112,8 +113,9 @@ def run(world: World, request: RunRequest) -> Ran:
     """Run an experiment: prove the steady state, put faults in, watch, take them out, prove it again."""
     if is_file(request.experiment):
         from mainstay.chaos.operations import toolkit_run  # noqa: PLC0415  (a lazy start: native runs need none of it)
+        from mainstay.chaos.operations.toolkit_check import taken  # noqa: PLC0415  (a lazy start)
 
-        found = toolkit_run.taken(request.experiment)
+        found = taken(request.experiment)
         if found is not None:
             return Ran(journal=toolkit_run.run(world, found, toolkit_run.Options(
                 request.allow_python, request.dry_run, request.hypothesis, request.rollbacks)))
@@ -164,7 +166,7 @@ def _catalog(request: PlanRequest) -> CatalogUse:
 
 RUN = Operation(
     "chaos", "run", RunRequest, run, run_view, scope="write", catalog=_catalog, doors=("cli",), as_json=run_json,
-    exit_code=exit_code,
+    numbers=False, exit_code=exit_code,
     exit_codes=((0, "passed; for a dry run: it would be started"),
                 (1, "failed, or aborted; for a dry run: something forbids it"),
                 (2, "it cannot be used, or something forbids it"),

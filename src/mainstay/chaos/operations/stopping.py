@@ -98,7 +98,7 @@ def abort_view(found: Stopped) -> View:
 
 ABORT = Operation(
     "chaos", "abort", AbortRequest, abort, abort_view, scope="write", catalog="unused",
-    exit_code=lambda found: 0 if set(found.runs) <= set(found.ended) else 1,
+    numbers=False, exit_code=lambda found: 0 if set(found.runs) <= set(found.ended) else 1,
     exit_codes=((0, "stopped"), (1, "told to stop, and not ended within the wait"), (2, "there is nothing to stop")),
     examples=("mainstay chaos abort EXP-3", "mainstay chaos abort --all --why outage", "mainstay chaos abort --lift"))
 
@@ -159,7 +159,7 @@ def recover_view(found: Recovered) -> View:
 
 RECOVER = Operation(
     "chaos", "recover", RecoverRequest, recover, recover_view, scope="write", catalog="unused", doors=("cli",),
-    exit_code=lambda found: 1 if not found.dry and any(not one.healed for one in found.leftovers) else 0,
+    numbers=False, exit_code=lambda found: 1 if not found.dry and any(not one.healed for one in found.leftovers) else 0,
     exit_codes=((0, "nothing is left behind; for a dry run: said"), (1, "something could not be taken out"),
                 (2, "it cannot be done")),
     examples=("mainstay chaos recover", "mainstay chaos recover --dry-run --json"))

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -25,24 +24,21 @@ from mainstay.chaos.lifecycle import Status
 from mainstay.chaos.operations.asking import judged
 from mainstay.chaos.operations.hands import Hands, Task, ThreadHands
 from mainstay.chaos.operations.recording import Recorder
+from mainstay.chaos.operations.toolkit_check import Taken, diagnosis
 from mainstay.chaos.operations.watch import Outside
 from mainstay.chaos.spec import AbortWhen
 from mainstay.chaos.state import HALTED, LIFTED, halted
 from mainstay.chaos.toolkit import (
     Activity,
-    Missing,
     ToolkitExperiment,
     ask_of,
     calls,
     dynamic,
-    read,
-    recognised,
     tolerance_for,
     values_of,
 )
-from mainstay.kernel.catalog import read_file
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotAllowed
-from mainstay.kernel.finding import Finding, InvalidFiles, Severity, errors_of
+from mainstay.kernel.finding import InvalidFiles, errors_of
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.ports import World
 from mainstay.kernel.probing import CallAsk
@@ -68,59 +64,6 @@ class Options:
     hypothesis: str = "default"
     rollbacks: str = "safe"
     every: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """An experiment, and what is worth saying about it."""
-
-    experiment: ToolkitExperiment
-    findings: tuple[Finding, ...]
-
-
-def taken(path: str) -> Taken | None:
-    """The experiment in the file, None when the file is of another kind.
-
-    Raises:
-        InvalidFiles: it is no YAML and no JSON.
-    """
-    documents, findings = read_file(Path(path), path)
-    if not documents or not recognised(documents[0].root):
-        if errors_of(findings):
-            raise InvalidFiles(errors_of(findings))
-        return None
-    experiment, found = read(documents[0])
-    lines = documents[0].lines
-    return Taken(experiment, tuple(replace(one, source=one.source or lines[one.where.line - 1])
-                                   for one in (*findings, *found)))
-
-
-def diagnosis(world: World, experiment: ToolkitExperiment, *, allowed: bool) -> list[Finding]:
-    """What is missing here to run it: environment, programs, drivers; and what has to be allowed."""
-    values, missing = values_of(experiment, os.environ)
-    found = [_missing(experiment, one) for one in missing]
-    prober = world.prober()
-    for one in (*experiment.activities, *dynamic(experiment).values()):
-        if one.kind == "ref":
-            continue
-        try:
-            why, mend = prober.lacks(ask_of(one, values))
-        except MainstayError as error:
-            why, mend = error.message, error.way_out
-        if why:
-            found.append(Finding("cannot-be-asked", one.where, f"{one.name}: {why}", mend))
-    called = calls(experiment)
-    if called and not allowed:
-        found.append(Finding("calls-python", called[0].where, f"{len(called)} activities call Python functions, which "
-                             "may do anything", "allow that with --allow-python", severity=Severity.WARNING))
-    return found
-
-
-def _missing(experiment: ToolkitExperiment, one: Missing) -> Finding:
-    places = experiment.places
-    where = places.get("configuration" if one.name in (experiment.raw.get("configuration") or {}) else "secrets",
-                       experiment.origin)
-    return Finding("value-missing", where, f"{one.name}: {one.why}", one.mend)
 
 
 def run(world: World, found: Taken, options: Options, hands: Hands | None = None) -> dict[str, Any]:
