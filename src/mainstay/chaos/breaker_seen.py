@@ -18,8 +18,8 @@ from mainstay.stats.shares import Interval, wilson
 CLOSED_ENOUGH = 0.5
 """A breaker counts as open while at most this share of the requests reaches the dependency, beyond doubt."""
 
-_SLACK, _FEW = 1.5, 2.0
-"""Calls after the breaker opened: the trials it lets through, at the pace of the second half, and this much more."""
+_FEW = 1.0
+"""Calls after the breaker opened: the trials it lets through, at the pace of the second half, and so many more."""
 
 _LEAST = 20
 
@@ -125,7 +125,7 @@ def _until_open(seen: Seen, length: float) -> tuple[int, float]:
     pace = (whole - _at(seen.reached, length / 2)) / (length / 2)
     points = [Reached(0.0, 0.0), *(one for one in seen.reached if one.at <= length)]
     for one in points:
-        if whole - one.calls <= pace * (length - one.at) * _SLACK + _FEW:
+        if whole - one.calls <= pace * (length - one.at) + _FEW:
             return round(one.calls), one.at
     return round(whole), length
 

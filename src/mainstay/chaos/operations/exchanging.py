@@ -128,16 +128,18 @@ class ExportRequest:
 
     what: str = arg("an experiment of the catalog, a run, or a file of the Chaos Toolkit", positional=True,
                     local_only=True)
+    to: str = arg("whose format; Chaos Mesh's for workloads in Kubernetes", "chaostoolkit",
+                  choices=("chaostoolkit", "chaos-mesh"))
     output: str = arg("write it into this file; it is printed when left out", "", short="o", local_only=True)
     force: bool = arg("replace a file that is there already", False)
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A document of the Chaos Toolkit.
+    """A document of the Chaos Toolkit, or manifests of Chaos Mesh.
 
     Args:
-        form: `experiment` or `journal`.
+        form: `experiment`, `journal` or `manifests`.
         notes: what it cannot say as ours does.
     """
 
@@ -151,6 +153,12 @@ def export(world: World, request: ExportRequest) -> Exported:
     """Give an experiment, or the journal of a run, to whoever reads the Chaos Toolkit's formats."""
     notes: tuple[str, ...] = ()
     form = "experiment"
+    if request.to == "chaos-mesh":
+        from mainstay.chaos.operations import manifests_out  # noqa: PLC0415  (a lazy start: others need none of it)
+
+        form = "manifests"
+        text, notes = manifests_out.manifests(world, world.catalog.get(Experiment, request.what))
+        return _put(request, Exported(form, text, notes))
     if is_file(request.what):
         (document, *_) = documents_of(request.what)
         experiment, findings = read(document)
@@ -163,26 +171,32 @@ def export(world: World, request: ExportRequest) -> Exported:
         run = run_named(world, request.what)
         form, content = "journal", journal_of(run)
     text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
+    return _put(request, Exported(form, text, notes))
+
+
+def _put(request: ExportRequest, found: Exported) -> Exported:
     if not request.output:
-        return Exported(form, text, notes)
+        return found
     target = Path(request.output)
     if target.exists() and not request.force:
         raise Conflict(f"{target} is there already", "name another file, or --force")
     try:
-        target.write_text(text, encoding="utf-8")
+        target.write_text(found.text, encoding="utf-8")
     except OSError as error:
         raise InvalidInput(f"{target} cannot be written: {error.strerror}", "name another file") from None
-    return Exported(form, text, notes, str(target))
+    return Exported(found.form, found.text, found.notes, str(target))
 
 
 def export_view(found: Exported) -> View:
     """The document, or where it was written."""
     notes = [Text(note, "warn") for note in found.notes]
-    shown: Block = Text(f"Written to {found.file}.", "good") if found.file else Code(found.text, "json")
+    shown: Block = Text(f"Written to {found.file}.", "good") if found.file else Code(
+        found.text, "yaml" if found.form == "manifests" else "json")
     return View("Export", (*notes, shown))
 
 
 EXPORT = Operation(
     "chaos", "export", ExportRequest, export, export_view, catalog="any", doors=("cli",),
     numbers=False, exit_codes=((0, "given"), (2, "there is nothing of that name, or it cannot be written")),
-    examples=("mainstay chaos export auth-slow -c shop -o auth-slow.json", "mainstay chaos export EXP-3 --json"))
+    examples=("mainstay chaos export auth-slow -c shop -o auth-slow.json", "mainstay chaos export EXP-3 --json",
+              "mainstay chaos export api-pods --to chaos-mesh -o api-pods.yaml"))

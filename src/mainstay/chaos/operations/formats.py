@@ -66,8 +66,25 @@ def _toolkit(document: Document) -> bool:
         ("method" in value or "steady-state-hypothesis" in value)
 
 
+def _of(group: str) -> Callable[[Document], bool]:
+    """Whether the document's apiVersion is of that group."""
+    def recognised(document: Document) -> bool:
+        value = document.root.value
+        version = value.get("apiVersion") if isinstance(value, dict) else None
+        return version is not None and str(version.value).startswith(f"{group}/")
+    return recognised
+
+
+def _policy(document: Document) -> bool:
+    value = document.root.value
+    return isinstance(value, dict) and "scenarios" in value and "apiVersion" not in value
+
+
 FORMATS: Mapping[str, Format] = {one.name: one for one in (
-    Format("chaostoolkit", "Chaos Toolkit", _toolkit, "operations.toolkit_check", "said_by_toolkit"),)}
+    Format("chaostoolkit", "Chaos Toolkit", _toolkit, "operations.toolkit_check", "said_by_toolkit"),
+    Format("chaos-mesh", "Chaos Mesh", _of("chaos-mesh.org"), "operations.manifests_in", "said_by_chaos_mesh"),
+    Format("litmus", "Litmus", _of("litmuschaos.io"), "operations.manifests_in", "said_by_litmus"),
+    Format("powerfulseal", "PowerfulSeal", _policy, "operations.manifests_in", "said_by_powerfulseal"))}
 """Every format, in the order in which they are tried."""
 
 

@@ -1,0 +1,161 @@
+"""`chaos import` and `export` with the formats of Chaos Mesh, Litmus, PowerfulSeal, and pumba's command lines."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chaos.played import Played, declared
+from mainstay.chaos import chaos_mesh, powerfulseal
+from mainstay.chaos.operations.exchanging import ExportRequest, ImportRequest, export, import_
+from mainstay.chaos.operations.manifests_in import experiment_document
+from mainstay.chaos.spec import Experiment
+from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.finding import errors_of
+from shared_data import shared
+
+DELAY = """
+apiVersion: chaos-mesh.org/v1alpha1
+kind: NetworkChaos
+metadata: {name: api-delay}
+spec:
+  action: delay
+  mode: fixed-percent
+  value: "50"
+  selector: {labelSelectors: {app: api}}
+  delay: {latency: 90ms, jitter: 10ms, correlation: "25"}
+  duration: 30s
+"""
+POLICY = """
+scenarios:
+  - name: kill one of them
+    steps:
+      - podAction:
+          matches: [{labels: {namespace: shop, selector: app=api}}]
+          filters: [{randomSample: {ratio: 0.5}}]
+          actions: [{kill: {force: true}}]
+      - wait: {seconds: 10}
+      - nodeAction: {}
+"""
+PODS = """
+apiVersion: mainstay/v1
+kind: Workload
+metadata: {name: pods}
+spec: {address: "127.0.0.1:1", health: /, experiments: true, kubernetes: {namespace: shop, name: api}}
+---
+apiVersion: mainstay/v1
+kind: Experiment
+metadata: {name: api-pods}
+spec:
+  target: pods
+  hypothesis: {probes: [{type: health}]}
+  phases:
+    - {name: one, duration: 10s, faults: [{kind: network-latency, settings: {latency: 100ms}, share: 20%}]}
+    - {name: two, duration: 20s, pause: 5s, faults: [{kind: pod-failure}, {kind: scale, settings: {replicas: 2}}]}
+"""
+
+
+def taken(folder: Path, text: str) -> Any:
+    file = folder / "theirs.yaml"
+    file.write_text(text)
+    (found,) = import_(Played().world, ImportRequest((str(file),))).experiments
+    return found
+
+
+def test_a_manifest_of_chaos_mesh_is_recognised_and_becomes_an_experiment_that_can_be_read(tmp_path: Path) -> None:
+    found = taken(tmp_path, DELAY)
+    assert (found.tool, found.name) == ("Chaos Mesh", "api-delay")
+    catalog, findings = declared(found.yaml)
+    assert not [one for one in errors_of(findings) if one.code != "unknown-reference"], findings
+    (ours,) = catalog.of(Experiment)
+    fault = ours.phases[0].faults[0]
+    assert (ours.target, fault.kind, fault.share, ours.phases[0].seconds) == ("api", "network-latency", 0.5, 30)
+    assert dict(fault.settings) == {"latency": 0.09, "jitter": 0.01}
+    assert "correlation of 25 %" in found.yaml
+
+
+def test_a_policy_of_powerfulseal_is_recognised_and_what_is_left_out_is_said(tmp_path: Path) -> None:
+    found = taken(tmp_path, POLICY)
+    assert found.tool == "PowerfulSeal"
+    assert "kind: pod-failure" in found.yaml
+    assert "share: 50%" in found.yaml
+    assert [one.code for one in found.findings] == ["left-out"]
+
+
+def test_what_nothing_of_can_be_done_is_an_error_with_every_reason(tmp_path: Path) -> None:
+    found = taken(tmp_path, DELAY.replace("NetworkChaos", "JVMChaos"))
+    assert found.yaml == ""
+    assert [one.code for one in errors_of(found.findings)] == ["not-translated"]
+    assert "Java machine" in found.findings[0].message
+
+
+def test_a_workflow_becomes_phases_with_pauses() -> None:
+    loss = {"templateType": "NetworkChaos", "networkChaos": {
+        "action": "loss", "loss": {"loss": "5"}, "mode": "all", "selector": {"labelSelectors": {"app": "api"}}}}
+    templates = [
+        {"name": "all", "templateType": "Serial", "children": ["a", "w", "p"]},
+        {"name": "a", "deadline": "20s", **loss},
+        {"name": "w", "templateType": "Suspend", "deadline": "10s"},
+        {"name": "p", "templateType": "Parallel", "children": ["b", "c"]}, {"name": "b", "deadline": "5s", **loss},
+        {"name": "c", "deadline": "15s", **loss}]
+    found = chaos_mesh.translations({"apiVersion": "chaos-mesh.org/v1alpha1", "kind": "Workflow",
+                                     "metadata": {"name": "w"}, "spec": {"entry": "all", "templates": templates}})
+    phases = experiment_document(Played().world, "w", "", found)["spec"]["phases"]
+    assert [(one.get("pause", ""), one["duration"], len(one["faults"])) for one in phases] == [
+        ("", "20s", 1), ("10s", "5s", 2), ("", "10s", 1)]
+
+
+def test_every_real_engine_of_litmus_that_can_be_done_is_an_experiment_that_can_be_read(tmp_path: Path) -> None:
+    with tarfile.open(shared("chaos/litmus_kubernetes_faults.tar.gz")) as pack:
+        files = {one.name: pack.extractfile(one) for one in pack.getmembers() if one.name.endswith("/engine.yaml")}
+        texts = [file.read().decode() for file in files.values() if file is not None]
+    read = 0
+    for text in texts:
+        found = taken(tmp_path, text)
+        if found.yaml:
+            _, findings = declared(found.yaml)
+            assert not [one for one in errors_of(findings) if one.code != "unknown-reference"], found.yaml
+            read += 1
+    assert (len(texts), read) == (31, 18)
+
+
+@pytest.mark.parametrize(("line", "kind", "settings", "target"), [
+    ("pumba netem --duration 5m delay --time 3000 --jitter 30 api", "network-latency",
+     {"latency": 3.0, "jitter": 0.03}, "api"),
+    ("pumba netem --duration 5m loss --percent 20 api cache", "packet-loss", {"loss": 0.2}, "api,cache"),
+    ("pumba --random kill --signal SIGTERM re2:^api", "process-kill", {"signal": "TERM"}, "re2:^api"),
+    ("pumba pause --duration 15s api", "process-pause", {}, "api"),
+    ("pumba netem -d 1m rate --rate 1mbit api", "bandwidth-limit", {"rate": 125_000.0}, "api"),
+    ("pumba iptables --duration 1m loss --probability 0.2 api", "packet-loss", {"loss": 0.2}, "api")])
+def test_a_command_line_of_pumba_is_read(line: str, kind: str, settings: dict[str, object], target: str) -> None:
+    (step,) = powerfulseal.pumba(line).steps
+    assert (step.kind, dict(step.settings), step.target) == (kind, settings, target)
+
+
+def test_what_is_no_command_line_of_pumba_is_refused_and_what_it_cannot_do_is_named() -> None:
+    with pytest.raises(InvalidInput, match="no command line of pumba"):
+        powerfulseal.pumba("docker kill api")
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        powerfulseal.pumba("pumba kill 'api")
+    assert powerfulseal.pumba("pumba stress --duration 1m api").left_out[0].what == "stress"
+
+
+def test_an_experiment_in_kubernetes_is_exported_to_chaos_mesh_and_comes_back() -> None:
+    found = export(Played(PODS).world, ExportRequest("api-pods", to="chaos-mesh"))
+    documents = list(yaml.safe_load_all(found.text))
+    assert [one["kind"] for one in documents] == ["NetworkChaos", "PodChaos"]
+    assert documents[0]["spec"]["selector"] == {"namespaces": ["shop"], "labelSelectors": {"app": "api"}}
+    assert (documents[0]["spec"]["value"], documents[0]["spec"]["duration"]) == ("20", "10s")
+    assert "scale is left out" in found.notes[0]
+    (back,) = chaos_mesh.translations(documents[0])
+    assert back.steps[0].settings["latency"] == 0.1
+
+
+def test_an_experiment_outside_kubernetes_has_no_manifests() -> None:
+    text = PODS.replace("kubernetes: {namespace: shop, name: api}", "folder: /tmp")
+    with pytest.raises(InvalidInput, match="says not where it runs in Kubernetes"):
+        export(Played(text).world, ExportRequest("api-pods", to="chaos-mesh"))
