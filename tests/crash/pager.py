@@ -20,9 +20,11 @@ from typing import Any
 
 from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.store import open_store
+from mainstay.incident import checkpoint
 from mainstay.incident.act import Plan
 from mainstay.incident.engine import Acknowledge
 from mainstay.incident.intake import AlertEvent
+from mainstay.incident.operations import desk as desk_module
 from mainstay.incident.operations.desk import Desk
 from mainstay.incident.operations.outbox import Outbox
 from mainstay.incident.spec import Addressee, EscalationPolicy, Routing, Step
@@ -37,11 +39,16 @@ PLAN = Plan(Routing("all", HERE), {"web": EscalationPolicy("web", HERE, (
     Step((Addressee("rotation", "first"),), timedelta(minutes=5)),
     Step((Addressee("rotation", "second"), Addressee("person", "lead")), timedelta(minutes=10))), loops=1)})
 STORY: Sequence[tuple[float, str, str]] = (
-    (0, "fires", "a"), (0, "run", ""), (3, "fires", "b"), (3, "run", ""), (5, "run", ""), (6, "ack", "a"),
-    (6, "run", ""), (8, "run", ""), (9, "stops", "a"), (12, "fires", "c"), (12, "run", ""), (13, "ack", "b"),
-    (14, "run", ""), (17, "run", ""), (27, "run", ""), (32, "run", ""), (50, "run", ""),
+    (0, "fires", "a"), (0, "run", ""), (3, "fires", "b"), (3, "run", ""), (4, "writes", ""), (5, "run", ""),
+    (6, "ack", "a"), (6, "run", ""), (8, "run", ""), (9, "stops", "a"), (12, "fires", "c"), (12, "run", ""),
+    (13, "ack", "b"), (13, "writes", ""), (14, "run", ""), (17, "run", ""), (27, "run", ""), (28, "writes", ""),
+    (32, "run", ""), (50, "run", ""), (52, "fires", "d"), (52, "run", ""), (53, "writes", ""), (57, "run", ""),
+    (58, "ack", "d"), (58, "run", ""), (59, "writes", ""),
     (600, "run", ""), (620, "run", ""), (640, "run", ""), (660, "run", ""))
-"""Minutes since T0, what happens, to which alert. Nobody answers c."""
+"""Minutes since T0, what happens, to which alert; `writes` is a checkpoint. Nobody answers c."""
+
+checkpoint.ROWS, desk_module._PARTS = 4, 1
+# Of so small a state: a checkpoint is then many commits, as that of a large one is, and may be cut off between any two.
 
 
 class People:
@@ -148,6 +155,8 @@ def tell(asked: dict[str, Any], worker: str) -> int:
         match what:
             case "fires" | "stops":
                 desk.do(AlertEvent(at, what == "fires", key, "web", "page"))
+            case "writes":
+                desk.write_down(least=1)
             case "ack":
                 desk.do(Acknowledge(key, "ana"))
                 append(folder / "acks", f"{key} {len(_lines(folder / 'sent'))}")

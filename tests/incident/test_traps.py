@@ -224,3 +224,22 @@ def test_labels_longer_than_a_timers_key_still_group_and_are_told_apart(tmp_path
     clock.set(at("30s"))
     desk.ring("test")
     assert [one.firing for one in desk.state.incidents.values()] == [2, 2]
+
+
+def test_what_is_only_said_again_is_recorded_when_it_doubles_once_an_hour_and_at_the_end(tmp_path: Path):
+    """Two senders, every minute, for six hours: a fact each time would be 720 of them."""
+    desk, clock = desk_of(plan_of(tmp_path, ""), People({}))
+    for _ in range(360):
+        for _ in range(2):
+            desk.do(AlertEvent(clock.now(), True, "k", until=clock.now() + timedelta(minutes=4)))
+        clock.set(clock.now() + timedelta(minutes=1))
+        desk.do(Sweep(T0))
+    recorded = [fact.data["count"] for fact in desk._journal.facts(FactQuery(kinds=("alert.changed",)))]
+    assert len(recorded) <= 12
+    assert recorded[:3] == [1, 2, 4]
+    assert set(recorded[7:]) == {120}
+    [alert] = desk.state.alerts.values()
+    assert alert.count < 720
+    desk.do(Sweep())
+    [alert] = desk.state.alerts.values()
+    assert alert.count == 720

@@ -171,10 +171,11 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Record what was only counted, and close what its sender no longer says.
+    """Record what was only counted, where that became much, and close what its sender no longer says.
 
     Args:
-        since: from when on senders could be heard here; None when nobody listens, and then nothing is closed.
+        since: from when on senders could be heard here; None when nobody listens (any more): then nothing is closed,
+            and all that was counted is recorded.
     """
 
     since: datetime | None = None
@@ -233,7 +234,7 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
         case Beat(heartbeat):
             return _beat(act, heartbeat)
         case Sweep(since):
-            intake.note_repeats(act)
+            intake.note_repeats(act, everything=since is None)
             # Of two desks, one may mute an alert while the other ends what muted it.
             intake.hear(act)
             if since is not None:

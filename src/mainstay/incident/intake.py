@@ -133,10 +133,21 @@ def _note_repeats(act: Act, alert: Alert, *, severity: Severity | None = None,
         at=last)
 
 
-def note_repeats(act: Act) -> None:
-    """Record how often alerts said again what was known; done now and then, not at every event of a storm."""
-    for alert in [act.state.alerts[name] for name in list(act.state.repeats.keys())]:
-        _note_repeats(act, alert, settled=alert.settled)
+RARELY = timedelta(hours=1)
+"""How long what is only counted may go unrecorded."""
+
+
+def note_repeats(act: Act, *, everything: bool) -> None:
+    """Record how often alerts said again what was known; done now and then, not at every event of a storm.
+
+    Args:
+        everything: each of them; else those that were said as often again as is recorded, or not for RARELY: of 10,000
+            alerts that two senders say again every minute, a fact a minute each would fill a disk.
+    """
+    for name in list(act.state.repeats.keys()):
+        alert, (count, last) = act.state.alerts[name], act.state.repeats[name]
+        if everything or count >= alert.count or last - alert.last >= RARELY:
+            _note_repeats(act, alert, settled=alert.settled)
 
 
 # -- groups -------------------------------------------------------------------------------------------------------
