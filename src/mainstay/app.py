@@ -18,7 +18,7 @@ from mainstay.kernel.actuation import Actuator
 from mainstay.kernel.alert_history import AlertHistory, AlertPlace
 from mainstay.kernel.catalog import Catalog, Grammar
 from mainstay.kernel.errors import InvalidInput
-from mainstay.kernel.faults import Injector
+from mainstay.kernel.faults import Injector, Relayed, Relaying
 from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.operation import Operation
@@ -145,8 +145,9 @@ def build_world(settings: Settings) -> World:
                  standing=_standing, probe=_probe, findings=tuple(findings),
                  alerts=lambda place: open_alerts(catalog, place, clock), actor=settings.actor,
                  progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
-                 texts=_Texts(), scopes=_ALL_SCOPES, injector=_injector, prober=_OnceAsked(catalog, clock),
-                 actuator=lambda: open_actuator(catalog, clock), usage=_usage, tell=settings.tell)
+                 texts=_Texts(), scopes=_ALL_SCOPES, injector=_injector, relays=_relays,
+                 prober=_OnceAsked(catalog, clock), actuator=lambda: open_actuator(catalog, clock), usage=_usage,
+                 tell=settings.tell)
 
 
 _ALL_SCOPES = frozenset({"read", "write", "approve"})
@@ -303,6 +304,19 @@ def _probe(url: str, time_out: timedelta) -> Probed:
     from mainstay.adapters.health import probe  # noqa: PLC0415  (a lazy start)
 
     return probe(url, time_out)
+
+
+def _relays(asked: Relaying, told: Callable[[str], None]) -> tuple[Relayed, ...]:
+    from pathlib import Path  # noqa: PLC0415  (a lazy start, like all below)
+
+    from mainstay.adapters.proxy import ProxyServer, serve  # noqa: PLC0415  (a lazy start)
+    from mainstay.adapters.told_to_stop import told_to_stop  # noqa: PLC0415  (a lazy start)
+
+    with told_to_stop() as stop:
+        found = serve(asked.listen, Path(asked.config) if asked.config else None, stop, told=told,
+                      server=ProxyServer(asked.listen, asked.seed, anywhere=asked.anywhere))
+    return tuple(Relayed(name, one.connections, one.victims, one.bytes_upstream, one.bytes_downstream)
+                 for name, one in sorted(found.items()))
 
 
 def _injector() -> Injector:

@@ -233,6 +233,52 @@ class Injector(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """What a proxy between programs did while it ran; the field names are stable JSON.
+
+    Args:
+        connections: of UDP, clients.
+        victims: connections that a toxic was put on.
+        bytes_up, bytes_down: delivered towards the upstream, and back.
+    """
+
+    proxy: str
+    connections: int
+    victims: int
+    bytes_up: int
+    bytes_down: int
+
+
+@dataclass(frozen=True, slots=True)
+class Relaying:
+    """How proxies are to run.
+
+    Args:
+        listen: where their API listens, `host:port`; port 0 takes a free one.
+        config: a file of proxies to begin with, toxiproxy's JSON list; empty for none.
+        anywhere: whether the API may listen where others reach it.
+    """
+
+    listen: str
+    config: str = ""
+    seed: int = 0
+    anywhere: bool = False
+
+
+Relays = Callable[[Relaying, Callable[[str], None]], tuple[Relayed, ...]]
+"""Runs proxies until this process is told to stop (SIGINT, SIGTERM); the second argument is told the API's address."""
+
+
+def no_relays(asked: Relaying, told: Callable[[str], None]) -> tuple[Relayed, ...]:  # noqa: ARG001
+    """What a world without proxies says.
+
+    Raises:
+        AssertionError: always.
+    """
+    raise AssertionError(f"this world was made without proxies; asked for an API at {asked.listen}")
+
+
 class NoFaults:
     """A world that cannot be broken: whoever wants to is told so."""
 

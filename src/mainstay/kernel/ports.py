@@ -11,7 +11,7 @@ from mainstay.kernel.actuation import Acting, NoActuator
 from mainstay.kernel.alert_history import AlertHistory, AlertPlace, no_alert_history
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import InvalidInput
-from mainstay.kernel.faults import Injector, NoFaults
+from mainstay.kernel.faults import Injector, NoFaults, Relays, no_relays
 from mainstay.kernel.finding import Finding
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.people import Nobody, Notifier, Responders
@@ -477,6 +477,7 @@ class World:
         progress: called with a sentence during long work; doors decide whether to show it.
         texts: whole files, such as rules and metric pages.
         injector: every way to put faults into this host, opened when the first one asks.
+        relays: runs proxies between programs, with toxiproxy's API, until this process is told to stop.
         prober: asks running systems over HTTP and TCP, by a program, a query or a function.
         actuator: does acts on the system, such as the steps of runbooks; opened when the first one asks.
         usage: how much of this host's `memory` or `cpu` is in use, 0..1, by all or by a workload's process.
@@ -506,6 +507,7 @@ class World:
     texts: Texts = field(default_factory=NoTexts)
     scopes: frozenset[str] = frozenset()
     injector: Callable[[], Injector] = NoFaults
+    relays: Relays = no_relays
     prober: Callable[[], Prober] = NoProber
     actuator: Acting = NoActuator
     usage: Callable[[str, Workload | None], float] = _no_usage

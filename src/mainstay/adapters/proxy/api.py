@@ -132,7 +132,7 @@ class Api:
         host, _ = address.parse(listen, "listen")
         if not self.anywhere and not address.is_loopback(host):
             raise InvalidInput(f"the proxy's API would be open to others at {listen}",
-                               "listen on 127.0.0.1, or say that it may be anywhere; it has no password")
+                               "listen on 127.0.0.1, or allow it with --beyond-loopback; it has no password")
         sock = await bind(listen, udp=False)
         self.address = address.shown(*sock.getsockname()[:2])
         self._door = Door(sock, lambda: Call(self, self._calls))

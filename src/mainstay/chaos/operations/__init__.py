@@ -6,6 +6,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "list": ("looking", "LIST"), "check": ("checking", "CHECK"), "plan": ("running", "PLAN"),
     "run": ("running", "RUN"), "status": ("looking", "STATUS"), "report": ("looking", "REPORT"),
     "abort": ("stopping", "ABORT"), "recover": ("stopping", "RECOVER"), "doctor": ("looking", "DOCTOR"),
+    "proxy": ("proxying", "PROXY"),
     "import": ("exchanging", "IMPORT"), "export": ("exchanging", "EXPORT"),
     "matrix": ("matrix", "MATRIX"), "find": ("minimal", "FIND"), "monkey": ("monkey", "MONKEY"),
     "gameday": ("gameday", "GAMEDAY")}
