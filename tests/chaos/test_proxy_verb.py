@@ -26,7 +26,8 @@ def test_it_answers_until_it_is_told_to_stop_and_says_what_passed(tmp_path: Path
     process = subprocess.Popen(command_line("chaos", "proxy", "--listen", "127.0.0.1:0", "--config", str(proxies),
                                             "--json"), cwd=tmp_path, env=environment(tmp_path), text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stderr is not None and process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout is not None
     with process:
         said = process.stderr.readline()
         address = re.search(r"http://[\d.:]+", said)
