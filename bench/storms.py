@@ -19,12 +19,8 @@ import os
 import sqlite3
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +37,9 @@ from mainstay.incident.operations.desk import Desk
 from mainstay.incident.received import Sender
 from mainstay.kernel.catalog import load
 from mainstay.oncall.operations.duty import Duty
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from servers.fake_receiver import Listener, listening
 
 SERVICES, PEOPLE, WAIT, SECONDS = 200, 50, 30.0, 60.0
 A_SECOND, SENDERS, HOURS = 333, 2, 2
@@ -63,32 +62,6 @@ def catalog(hook: str) -> str:
     return "---\n".join(parts)
 
 
-@contextmanager
-def hooks() -> Iterator[tuple[str, list[tuple[float, dict[str, Any]]]]]:
-    """A real HTTP server that takes pages; its URL, and each with when it was there."""
-    got: list[tuple[float, dict[str, Any]]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            got.append((time.time(), body))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", got
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 async def spread(url: str) -> tuple[dict[str, float], list[float]]:
     """Every alert once, evenly; when the first of each service was sent, and how long each answer took."""
     lines = await lines_to(url, 50)
@@ -107,20 +80,21 @@ async def spread(url: str) -> tuple[dict[str, float], list[float]]:
     return first, [one for line in lines for one in line.took]
 
 
-def storm(url: str, got: list[tuple[float, dict[str, Any]]]) -> None:
+def storm(url: str, there: Listener) -> None:
     """S2, and how late the first page of each service was."""
     first, answers = uvloop.run(spread(url))
     print(f"S2: {STORM:,} alerts in {SECONDS:.0f} s: p99 of the answer {p99(answers):.1f} ms  (<= 100)")
     give_up = time.monotonic() + 60
-    while len(got) < SERVICES and time.monotonic() < give_up:
+    while len(there.got) < SERVICES and time.monotonic() < give_up:
         time.sleep(0.1)
     late: dict[str, float] = {}
-    for at, page in got:
+    pages = there.bodies
+    for at, page in zip(there.at, pages, strict=True):
         service = page["about"]["service"]
         late.setdefault(service, at - (first[service] + WAIT))
-    people = {page["target"] for _, page in got}
-    print(f"    {len(late)} services of {SERVICES} paged {len(people)} people by {len(got)} pages; the first page of a "
-          f"service, after its wait: median {sorted(late.values())[len(late) // 2]:.2f} s, p99 "
+    people = {page["target"] for page in pages}
+    print(f"    {len(late)} services of {SERVICES} paged {len(people)} people by {len(pages)} pages; the first page of "
+          f"each, after its wait: median {sorted(late.values())[len(late) // 2]:.2f} s, p99 "
           f"{p99(list(late.values())) / 1000:.2f} s, worst {max(late.values()):.2f} s  (p99 <= 2)")
 
 
@@ -178,11 +152,11 @@ def two_hours(folder: Path) -> None:
 def main() -> None:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before")
-    with tempfile.TemporaryDirectory(prefix="mainstay-bench-") as name, hooks() as (hook, got):
+    with tempfile.TemporaryDirectory(prefix="mainstay-bench-") as name, listening(204) as there:
         folder = Path(name)
-        (folder / "plan.yaml").write_text(catalog(hook))
+        (folder / "plan.yaml").write_text(catalog(there.url))
         with ours(folder) as mine:
-            storm(mine.url, got)
+            storm(mine.url, there)
             resends(mine.url, mine.process.pid, folder, minutes)
         print(f"load {os.getloadavg()[0]:.1f} after")
     with tempfile.TemporaryDirectory(prefix="mainstay-bench-") as name:
