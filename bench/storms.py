@@ -1,6 +1,6 @@
 """Two storms of the field notes: ten thousand alerts in a minute (S2), and the same said again for hours (S3).
 
-    python bench/storms.py [minutes of resends in real time, 10]
+    python bench/storms.py [minutes of resends in real time, 2]
 
 S2: 10,000 distinct alerts of 200 services in 60 s, a group a service, `wait: 30s`, four services a person, so that the
 storm guard holds no first page back. A page is late by when a real HTTP receiver has it, counted from 30 s after the
@@ -150,7 +150,7 @@ def two_hours(folder: Path) -> None:
 
 
 def main() -> None:
-    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
+    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before")
     with tempfile.TemporaryDirectory(prefix="mainstay-bench-") as name, listening(204) as there:
         folder = Path(name)
