@@ -1,7 +1,7 @@
 """kill -9 at every boundary of paging: no page is lost, none goes out after an acknowledgement, none twice unawares.
 
-The matrix is printed with `-s`. CI kills at every few boundaries; MAINSTAY_CRASH=full kills at each of the more than 300
-that the story has, with one and two workers, on both stores, with clocks that jump.
+The matrix is printed with `-s`. CI kills at every few boundaries; MAINSTAY_CRASH=full kills at each of the more than
+300 that the story has, with one and two workers, on both stores, with clocks that jump.
 """
 
 from __future__ import annotations

@@ -5,13 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
@@ -21,50 +16,18 @@ from mainstay.doors.sse import Feed
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 from mainstay.kernel.journal import Batch, NewMessage
 from mainstay.kernel.people import Notice
+from servers.fake_receiver import Listener, listening
 from slo.worlds import NOW, Room, busy_month, objective, room
 
 NOTICE = Notice("team-web", "web: half is spent", "web: half is spent (zone watch)", "notice:7")
 
 
-@dataclass
-class Receiver:
-    """A real HTTP server that takes notices and answers as told."""
-
-    url: str = ""
-    status: int = 200
-    silence: float = 0.0
-    got: list[tuple[dict[str, Any], dict[str, str]]] = field(default_factory=list)
-
-
 @contextlib.contextmanager
-def receiver(status: int = 200, silence: float = 0.0) -> Iterator[Receiver]:
-    here = Receiver(status=status, silence=silence)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            here.got.append((json.loads(body), {name.lower(): value for name, value in self.headers.items()}))
-            time.sleep(here.silence)
-            with contextlib.suppress(ConnectionError):
-                self.send_response(here.status)
-                if here.status == 302:
-                    self.send_header("Location", here.url + "/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    here.url = f"http://127.0.0.1:{server.server_port}/hook?secret=s3cret"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+def receiver(status: int = 200, silence: float = 0.0) -> Iterator[Listener]:
+    """One at an address that is itself a secret."""
+    with listening(status, silence) as here:
+        here.url += "/hook?secret=s3cret"
         yield here
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
@@ -73,8 +36,8 @@ def test_a_webhook_takes_the_notice_with_its_key(status: int) -> None:
         WebhookNotifier(there.url).send(NOTICE)
 
     (body, headers), = there.got
-    assert body == {"target": "team-web", "subject": "web: half is spent", "body": "web: half is spent (zone watch)",
-                    "key": "notice:7"}
+    assert json.loads(body) == {"target": "team-web", "subject": "web: half is spent",
+                                "body": "web: half is spent (zone watch)", "key": "notice:7"}
     assert headers["idempotency-key"] == "notice:7"
     assert headers["content-type"] == "application/json"
 
@@ -140,7 +103,7 @@ def test_a_notice_is_sent_once() -> None:
         work.evaluate()
         work.evaluate()
 
-    assert [body["key"] for body, _ in there.got] == ["notice:7"]
+    assert [body["key"] for body in there.bodies] == ["notice:7"]
     assert [one.data["subject"] for one in here.facts("notice.sent")] == ["half is spent"]
 
 
@@ -151,7 +114,7 @@ def test_a_notice_that_was_refused_waits_and_is_tried_again_under_the_same_key()
         work.evaluate()
         work.evaluate()
         assert len(there.got) == 1, "not before its time"
-        there.status = 200
+        there.good = 200
         here.clock.advance(timedelta(seconds=6))
         work.evaluate()
 

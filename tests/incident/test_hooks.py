@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import json
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -24,50 +20,13 @@ from mainstay.incident.engine import Acknowledge, Resolve
 from mainstay.kernel.channels import Channels, PagerDutyChannel, SecretAt, WebhookChannel
 from mainstay.kernel.errors import NotDelivered
 from mainstay.kernel.people import Notice
-
-
-@dataclass
-class Listener:
-    """A real HTTP server that keeps what it is sent, and answers as told."""
-
-    url: str = ""
-    answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    got: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
-    good: int = 202
-
-    @property
-    def bodies(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for body, _ in self.got]
+from servers.fake_receiver import Listener, listening
 
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    here = Listener()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            here.got.append((body, {name.lower(): value for name, value in self.headers.items()}))
-            status, headers = here.answers.pop(0) if here.answers else (here.good, {})
-            with contextlib.suppress(ConnectionError):
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": "0"}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    here.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with listening() as here:
         yield here
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def notice(target: str, **more: Any) -> Notice:

@@ -6,20 +6,30 @@ import json
 import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from incident.plans import T0, People, desk_of, plan_of
+from mainstay.adapters.clock import FakeClock
+from mainstay.adapters.memory import MemoryJournal
 from mainstay.app import Settings, build_world
-from mainstay.incident.engine import Note, Open, PostUpdate, Resolve
+from mainstay.doors.terminal import Style, render
+from mainstay.doors.web.incident_content import incident_page
+from mainstay.doors.web.pages import PageQuery
+from mainstay.incident.engine import Note, Open, PostUpdate, Resolve, TryPage
 from mainstay.incident.intake import Opening
 from mainstay.incident.lifecycle import Status
 from mainstay.incident.operations.desk import desk_of as desk_of_world
-from mainstay.incident.operations.statuspage import StatuspageRequest, statuspage
+from mainstay.incident.operations.looking import ShowRequest, show, show_view
+from mainstay.incident.operations.statuspage import StatuspageRequest, statuspage, statuspage_view
 from mainstay.incident.severity import Severity
 from mainstay.incident.statuspage import DAYS, Trouble, Update, compose, document, public
+from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import FactQuery
+from mainstay.kernel.ports import World
+from mainstay.kernel.view import View
 
 SERVICES = {"checkout": "Checkout", "search": "Search"}
 
@@ -109,3 +119,34 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path):
         statuspage(world, StatuspageRequest("Shop", str(tmp_path / "file" / "x")))
 
 
+
+
+def plain(view: View) -> str:
+    return render(view, Style(width=100))
+
+
+def test_what_is_not_published_stays_off_the_page_and_is_said_to_whoever_works_on_it(tmp_path: Path):
+    clock = FakeClock(T0)
+    nothing: Any = None
+    here = World(clock, Catalog(), MemoryJournal(clock), nothing, nothing, nothing, spent=lambda *_: ())
+    desk = desk_of_world(here)
+    for severity in (Severity.SEV1, Severity.SEV4):
+        desk.do(Open(Opening("orders fail", severity, ("shop",), page=False)))
+    desk.do(TryPage("ana", "sam"))
+    told = statuspage(here, StatuspageRequest("Status", str(tmp_path)))
+    assert told.page.state == "healthy"
+    assert told.unpublished == ("INC-1",)
+    shown = plain(statuspage_view(told))
+    assert "Not on it: INC-1." in shown
+    assert "mainstay incident update INC-1" in shown
+    assert b"INC-1" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    one = show(here, ShowRequest("INC-1"))
+    assert not one.incident.public
+    assert "says nothing of it yet" in plain(show_view(one))
+    assert incident_page(here, PageQuery({"name": "INC-1"}, "")).unpublished
+    desk.do(PostUpdate("INC-1", "Some orders fail.", "ana"))
+    one = show(here, ShowRequest("INC-1"))
+    assert one.incident.public
+    assert "says nothing" not in plain(show_view(one))
+    assert not incident_page(here, PageQuery({"name": "INC-1"}, "")).unpublished
+    assert statuspage(here, StatuspageRequest("Status")).unpublished == ()

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from html import escape
 
 from mainstay.incident.lifecycle import Status
-from mainstay.incident.severity import Severity
+from mainstay.incident.severity import DEMANDS, Severity
 from mainstay.incident.state import Incident
 from mainstay.kernel.journal import Fact
 from mainstay.kernel.quantity import State, format_duration
@@ -80,6 +80,12 @@ class StatusPage:
     components: tuple[Component, ...]
     open: tuple[Trouble, ...]
     past: tuple[Trouble, ...]
+
+
+def unpublished(one: Incident) -> bool:
+    """Whether the status page is silent about an incident that its severity says people should hear of."""
+    return (one.resolved is None and one.updated is None and not (one.test or one.merged_into)
+            and DEMANDS[one.severity].update is not None)
 
 
 def public(one: Incident, facts: Iterable[Fact]) -> Trouble | None:

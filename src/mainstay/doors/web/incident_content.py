@@ -31,7 +31,7 @@ from mainstay.incident.operations.looking import find, gathering, read
 from mainstay.incident.operations.statuspage import made
 from mainstay.incident.severity import Severity
 from mainstay.incident.state import Alert, Incident
-from mainstay.incident.statuspage import document
+from mainstay.incident.statuspage import document, unpublished
 from mainstay.incident.timeline import timeline
 from mainstay.incident.view import holder, severity_cell
 from mainstay.kernel.errors import NotFound
@@ -152,7 +152,8 @@ def incident_page(world: World, query: PageQuery) -> IncidentPage:
         alerts=_alerts(desk_of(world).state.alerts_of(one.id)), timeline=_timeline(facts),
         merged_into=one.merged_into,
         post_mortem=f"incident/postmortem?name={quote(one.id)}" if over else "",
-        dashboards=tuple(url for known in declared(world, one.services) for url in known.dashboards))
+        dashboards=tuple(url for known in declared(world, one.services) for url in known.dashboards),
+        unpublished=unpublished(one))
 
 
 def _verdict(one: Incident) -> str:

@@ -124,6 +124,7 @@ class IncidentPage:
     merged_into: str
     post_mortem: str
     dashboards: tuple[str, ...]
+    unpublished: bool
 
     @property
     def open(self) -> bool:

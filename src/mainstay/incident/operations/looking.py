@@ -11,6 +11,7 @@ from mainstay.incident.lifecycle import Status
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.severity import DEMANDS, Severity, severity_of
 from mainstay.incident.state import Alert, Incident, State
+from mainstay.incident.statuspage import unpublished
 from mainstay.incident.timeline import Line, timeline
 from mainstay.incident.view import holder, incidents_table, severity_cell, timeline_of
 from mainstay.kernel.errors import NotFound
@@ -31,6 +32,7 @@ class Reading:
         phase: what the pager does: triggered, acknowledged, exhausted, quiet, done.
         update_due: when stakeholders must hear of it next; null when they need not.
         policy: the escalation policy it was opened under, and that policy's version.
+        public: whether the status page says anything of it: an update was posted.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Reading:
     update_due: datetime | None
     merged_into: str
     policy: str
+    public: bool
 
 
 def read(one: Incident, now: datetime) -> Reading:
@@ -58,7 +61,7 @@ def read(one: Incident, now: datetime) -> Reading:
     policy = f"{one.policy['name']}@{one.policy['version']}" if one.policy else ""
     return Reading(one.id, one.title, one.service, one.services, one.severity, one.status, str(one.phase), one.opened,
                    one.resolved, ((one.resolved or now) - one.opened) / timedelta(seconds=1), one.acknowledged_by,
-                   one.roles, one.firing, due, one.merged_into, policy)
+                   one.roles, one.firing, due, one.merged_into, policy, one.updated is not None)
 
 
 # -- list ---------------------------------------------------------------------------------------------------------
@@ -211,13 +214,16 @@ def show_view(found: Shown) -> View:
     facts = [("since", (Cell(since),)), ("status", (Cell(str(one.status), tone="strong"), holder(one)))]
     if seen.update_due is not None:
         facts.append(("next update", (Cell(f"{seen.update_due:%H:%M} UTC"),)))
+    if unpublished(one):
+        facts.append(("status page", (Cell("says nothing of it yet", tone="warn"),)))
     facts += [(role, (Cell(one.roles.get(role) or "nobody", tone="plain" if one.roles.get(role) else "warn"),))
               for role in ROLES] if one.resolved is None else \
         [(role, (Cell(who),)) for role, who in one.roles.items()]
     alerts = table("Alerts that fire", ("alert", "severity", "what", "service", "times>"), [
         (alert.id, severity_cell(alert.severity), alert.summary, alert.key.service or "–", f"{alert.count:,}")
         for alert in found.alerts], empty="none fires any more")
-    commands = (f"mainstay incident ack {one.id}", f"mainstay incident note {one.id} 'what was seen'",
+    update = (f"mainstay incident update {one.id} 'what users should know'",) if unpublished(one) else ()
+    commands = (f"mainstay incident ack {one.id}", f"mainstay incident note {one.id} 'what was seen'", *update,
                 f"mainstay incident resolve {one.id}") if one.resolved is None else \
         (f"mainstay incident postmortem {one.id}",)
     return View(f"{one.id} · {one.title}", (

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from mainstay.incident.operations.desk import desk_of
-from mainstay.incident.statuspage import StatusPage, compose, document, public
+from mainstay.incident.statuspage import StatusPage, compose, document, public, unpublished
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.objective import Objective, Service
@@ -30,25 +30,31 @@ class StatuspageRequest:
     out: str = arg("a folder to write index.html, status.css and status.json into", "", short="o", local_only=True)
 
 
+_NAMED = 10
+"""Incidents that are named; the list has the others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The page, and the files that were written."""
+    """The page, the files that were written, and open incidents that it says nothing of (not for the public)."""
 
     page: StatusPage
     written: tuple[str, ...]
+    unpublished: tuple[str, ...]
 
 
 def statuspage(world: World, request: StatuspageRequest) -> Published:
     """Show or write the public status page: components, posted updates, the last 90 days."""
     page = made(world, request.title)
+    silent = tuple(one.id for one in desk_of(world).state.open_incidents() if unpublished(one))
     if not request.out:
-        return Published(page, ())
+        return Published(page, (), silent)
     folder = Path(request.out)
     texts = {"index.html": document(page, STYLE), STYLE: style(),
              "status.json": msgspec.json.format(msgspec.json.encode(page), indent=2).decode() + "\n"}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return Published(page, tuple(_written(folder / name, text) for name, text in texts.items()))
+        return Published(page, tuple(_written(folder / name, text) for name, text in texts.items()), silent)
     except OSError as error:
         raise InvalidInput(f"{request.out} cannot be written: {error.strerror}", "name a folder") from None
 
@@ -95,12 +101,19 @@ def statuspage_view(found: Published) -> View:
             (one.id, str(one.status), one.updates[-1].text) for one in page.open]))
     if found.written:
         blocks.append(Text("Written: " + ", ".join(found.written), "good"))
+    if found.unpublished:
+        rest = len(found.unpublished) - _NAMED
+        named = ", ".join(found.unpublished[:_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
+        blocks.append(Text(f"Not on it: {named}. An incident is public from its first update on.", "warn"))
+        update = f"mainstay incident update {found.unpublished[0]} 'what users should know'"
+        return View(page.title, (*blocks, Next((update,))))
     commands = ("mainstay incident statuspage -o public",) if not found.written else ("mainstay incident list",)
     return View(page.title, (*blocks, Next(commands)))
 
 
 STATUSPAGE = Operation(
     "incident", "statuspage", StatuspageRequest, statuspage, statuspage_view,
+    # Without what is not public: this JSON is read by those who publish it.
     as_json=lambda found: {"page": found.page, "written": found.written},
     exit_codes=((0, "made"), (2, "the folder cannot be written")),
     examples=("mainstay incident statuspage -o public --title 'Shop status'", "mainstay incident statuspage --json"))
