@@ -163,6 +163,7 @@ class _Course:
             found = Verdict(Status.FAILED, (f"something may be left behind: {self._left}", *found.reasons))
         self._record("ended", {"status": str(found.status), "reasons": list(found.reasons),
                                "reaction": self._reaction})
+        self._book.explain()
         self._book.durable()
         free(self._world.journal, self._locks, self._world.clock.now())
         return self.now
