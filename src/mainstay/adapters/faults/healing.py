@@ -78,11 +78,12 @@ def heal_what_was_left(wal: Wal) -> list[Healed]:
     record = wal.read()
     if record.ended:
         return []
+    # What the run itself took out is out; what it was doing when it was killed may go on for a moment.
+    late = [fault.name for fault in record.faults() if fault.open or set(fault.undone.values()) - {"run"}]
     out = heal(wal)
-    if any(fault.steps for fault in record.faults()) and record.of_this_boot:
+    if late and record.of_this_boot:
         time.sleep(SECOND_LOOK)
-        late = heal(wal, again=True)
-        out += [one for one in late if one.problem and one not in out]
+        out += [one for one in heal(wal, late, again=True) if one.problem and one not in out]
     with wal.alone("undo"):
         if not wal.read().ended and not any(fault.open for fault in wal.read().faults()):
             wal.append("end", {})

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +40,18 @@ _READY = 15.0
 
 def mechanisms() -> tuple[Mechanism, ...]:
     """One of each, in the order in which equals are preferred. A new mechanism is a line here."""
-    return ()
+    from mainstay.adapters.faults import (  # noqa: PLC0415  (a lazy start: most commands put no fault in)
+        clock_faults,
+        cpu_faults,
+        disk_faults,
+        memory_faults,
+        process_faults,
+    )
+
+    return (cpu_faults.CpuStress(), cpu_faults.CpuThrottle(), memory_faults.MemoryStress(), memory_faults.MemoryLimit(),
+            disk_faults.DiskFull(), disk_faults.FileCalls(), process_faults.ProcessKill(),
+            process_faults.ProcessPause(), process_faults.ProcessStop(), process_faults.ProcessRestart(),
+            clock_faults.Clock())
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
@@ -254,7 +264,9 @@ class HostGuarded:
         """A guardian that was killed is replaced, as long as the run lasts."""
         while not self._over.wait(0.0):
             known = self._wal.read().guardians
-            if any([gone(one, 0.1) for one in known.values()]) and not self._over.is_set():
+            # Each is looked at, not only up to the first: so a look takes its time when all are there.
+            ended = [one for one in known.values() if gone(one, 0.1)]
+            if ended and not self._over.is_set():
                 self._guardians = [child for child in self._guardians if child.poll() is None]
                 self._guardians += guardian.ensure(self._wal)
 
@@ -296,8 +308,3 @@ class GuardedInjection:
         if problems:
             raise NotUndone("; ".join(problems), "`mainstay chaos recover` tries again")
         self._out = True
-
-
-def token() -> str:
-    """A name that nothing else on this host has."""
-    return "mainstay-" + secrets.token_hex(5)

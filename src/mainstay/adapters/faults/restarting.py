@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,10 +23,7 @@ from mainstay.adapters.faults.processes import (
     alive,
     every,
     found,
-    gone,
     process_of,
-    send,
-    session_members,
     stat_of,
 )
 from mainstay.kernel.errors import MainstayError
@@ -99,36 +96,28 @@ def start_again(data: Mapping[str, Any], notes: Notes, step: str) -> None:
     """See to it that as many processes run as before.
 
     Args:
-        data: `instead`: processes that end first; `where`: see `who_runs`; `count`: how many ran; `argv`, `cwd`, `uid`,
-            `gid`, `nice`, `oom`: how one is started, `preload`: with what variables. Without `argv` a
-            supervisor is waited for.
+        data: `where`: see `who_runs`; `count`: how many ran; `argv`, `cwd`, `uid`, `gid`, `nice`, `oom`: how one is
+            started, and without `argv` a supervisor is waited for; `started`: who was started for this already.
     Raises:
         NotStarted: fewer run.
     """
-    for one in map(process_of, data.get("instead", ())):
-        for member in session_members(one) or [one]:
-            send(member, 9)
-        if not gone(one, _PATIENCE):
-            raise NotStarted(f"process {one.pid} does not end")
     if _enough(data, notes, step):
         return
     if not data.get("argv"):
         _await(data)
         return
-    process = _start(data, notes, step)
-    _known(data["where"], process)
+    log = notes.folder / f"{step}.log"
+    process = start(data, log, {}, lambda process: notes.note(step, process.data))
     if not alive(process):
-        raise NotStarted(f"{' '.join(data['argv'])} ended at once", f"see {notes.folder / (step + '.log')}")
+        raise NotStarted(f"{' '.join(data['argv'])} ended at once", f"see {log}")
 
 
 def _enough(data: Mapping[str, Any], notes: Notes, step: str) -> bool:
-    noted = notes.noted(step)
-    started = process_of(noted) if noted else None
-    if started is not None and alive(started):
-        _known(data["where"], started)
-        return True
-    ended = set(map(process_of, data.get("instead", ())))
-    return len([one for one in who_runs(data["where"]) if one not in ended]) >= int(data["count"])
+    for noted in (notes.noted(step), data.get("started")):
+        if noted and alive(process_of(noted)):
+            _known(data["where"], process_of(noted))
+            return True
+    return len(who_runs(data["where"])) >= int(data["count"])
 
 
 def _await(data: Mapping[str, Any]) -> None:
@@ -139,16 +128,26 @@ def _await(data: Mapping[str, Any]) -> None:
         time.sleep(0.02)
 
 
-def _start(data: Mapping[str, Any], notes: Notes, step: str) -> Process:
+def start(data: Mapping[str, Any], log_file: Path, preload: Mapping[str, str],
+          before: Callable[[Process], None]) -> Process:
+    """A new process of a workload, in a session of its own.
+
+    Args:
+        data: as for `start_again`.
+        preload: variables for it.
+        before: is told who it will be before it is more than a waiting shell of itself.
+    Raises:
+        NotStarted: nothing can be started.
+    """
     rights: dict[str, Any] = {}
     if os.geteuid() == 0 and data.get("uid") is not None:
         rights = {"user": data["uid"], "group": data["gid"], "extra_groups": []} if data["uid"] else {}
-    log = os.open(notes.folder / f"{step}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         child = subprocess.Popen([sys.executable, "-I", "-S", "-c", _WAITING, str(data.get("nice", 0)),
                                   str(data.get("oom", 0)), *data["argv"]], cwd=data["cwd"],
                                  stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-                                 env={**os.environ, **data.get("preload", {})}, **rights)
+                                 env={**os.environ, **preload}, **rights)
     finally:
         os.close(log)
     _CHILDREN.append(child)
@@ -156,10 +155,11 @@ def _start(data: Mapping[str, Any], notes: Notes, step: str) -> Process:
     assert child.stdin is not None
     if process is None:
         raise NotStarted("nothing can be started on this host")
-    notes.note(step, process.data)
+    before(process)
     with contextlib.suppress(BrokenPipeError):
         child.stdin.write(b"g")
         child.stdin.close()
+    _known(data["where"], process)
     return process
 
 

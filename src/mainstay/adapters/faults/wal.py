@@ -66,6 +66,7 @@ class FaultState:
     Args:
         ends: seconds since the host was started when it has to be out, whatever happens.
         applied: whether putting it in came to its end; a fault that is not may be there in part.
+        undone: by the step's name, who undid it.
     """
 
     name: str
@@ -75,7 +76,7 @@ class FaultState:
     ends: float
     applied: bool = False
     steps: list[Step] = field(default_factory=list)
-    undone: set[str] = field(default_factory=set)
+    undone: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -151,7 +152,7 @@ class Record:
                     fault.applied = True
                     fault.undone.clear()
                 case "undone":
-                    fault.undone.add(data["step"])
+                    fault.undone[data["step"]] = entry.by
                     fault.problems.pop(data["step"], None)
                 case "failed":
                     fault.problems[data["step"]] = data["problem"]
@@ -277,8 +278,8 @@ class Wal:
             raise StoreUnavailable(f"the record {self.path} cannot be written: {problem.strerror}") from problem
 
     def _write(self, entries: Sequence[Entry], kind: str, data: Mapping[str, Any]) -> Entry:
-        raw: dict[str, Any] = {"n": len(entries), "kind": kind, "at": round(now(), 6), "by": self.by, "data": dict(data),
-               "prev": entries[-1].digest if entries else _FIRST}
+        raw: dict[str, Any] = {"n": len(entries), "kind": kind, "at": round(now(), 6), "by": self.by,
+                               "data": dict(data), "prev": entries[-1].digest if entries else _FIRST}
         digest = _digest(raw)
         line = json.dumps({**raw, "hash": digest}, separators=(",", ":")).encode() + b"\n"
         os.lseek(self._fd, 0, os.SEEK_END)

@@ -1,0 +1,167 @@
+"""A place of one test's own on this host: a victim, a folder, a small filesystem, and what a fault may change there."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mainstay.adapters.faults import cgroups
+from mainstay.adapters.faults.processes import Process, alive, found, send
+from mainstay.adapters.faults.restarting import MARK, who_runs
+from mainstay.chaos.kinds import kind_named
+from mainstay.kernel.faults import Order
+from mainstay.kernel.finding import Position
+from mainstay.kernel.workload import At, Workload
+
+VICTIM = str(Path(__file__).with_name("victim.py"))
+SIGN = "MAINSTAY_TEST_PLACE"
+MIB = 2**20
+
+
+class Place:
+    """Made by a test, in its own folder; `close` takes all of it away."""
+
+    def __init__(self, folder: Path, what: str = "idle", *, disk: bool = False) -> None:
+        self.folder, self.what = folder, what
+        self.state = folder / "state"
+        self.disk = folder / "disk"
+        self.disk.mkdir(parents=True)
+        self._mounted = disk
+        if disk:
+            _mount(self.disk)
+        self.sign = f"{SIGN}={folder}"
+        os.environ[SIGN] = str(folder)
+        self.record = folder / "victim.json"
+        self.start = (sys.executable, "-I", "-S", VICTIM, str(self.record), what, str(self.disk))
+        self.children = [subprocess.Popen(self.start, start_new_session=True)]
+        self.victim = self.now()
+
+    def now(self) -> Process:
+        """The victim that runs now."""
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            running = self.running()
+            if running:
+                return running[0]
+            time.sleep(0.01)
+        raise AssertionError("the victim does not run")
+
+    def running(self) -> list[Process]:
+        return who_runs({"file": str(self.record), "key": "pid"})
+
+    @property
+    def workload(self) -> Workload:
+        return Workload("victim", Position(str(self.folder / "catalog.yaml")), pid=At(file="victim.json", key="pid"),
+                        start=self.start, folder="disk", experiments=True)
+
+    def order(self, kind: str, seconds: float = 30.0, **settings: Any) -> Order:
+        given = SETTINGS.get(kind, {}) | settings
+        return Order(kind, self.workload, settings=kind_named(kind).settings(given), seconds=seconds)
+
+    def log(self, since: float = 0.0) -> list[str]:
+        return self.record.with_suffix(".log").read_text().splitlines()
+
+    def snapshot(self) -> dict[str, Any]:
+        """What a fault may change, and must not have changed afterwards."""
+        running = self.running()
+        return {name: look(self, running) for name, look in LOOKS.items()}
+
+    def helpers(self) -> list[int]:
+        """Guardians and holders of this place that are still there."""
+        out = []
+        for pid in os.listdir("/proc"):
+            if pid.isdigit():
+                try:
+                    ours = self.sign.encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                    if ours and MARK.encode() in Path(f"/proc/{pid}/cmdline").read_bytes() and found(int(pid)):
+                        out.append(int(pid))
+                except OSError:
+                    continue
+        return out
+
+    def close(self) -> None:
+        for pid in [*self.helpers(), *(one.pid for one in self.running())]:
+            process = found(pid)
+            if process is not None:
+                send(process, signal.SIGKILL)
+        for child in self.children:
+            child.kill()
+            child.wait()
+        if self._mounted:
+            ctypes.CDLL(None).umount2(os.fsencode(self.disk), 2)
+
+
+def _mount(where: Path) -> None:
+    done = ctypes.CDLL(None, use_errno=True).mount(b"mainstay-test", os.fsencode(where), b"tmpfs", 0, b"size=8m")
+    assert done == 0, os.strerror(ctypes.get_errno())
+
+
+def _states(_place: Place, running: list[Process]) -> Any:
+    out = []
+    for one in running:
+        text = Path(f"/proc/{one.pid}/status").read_text()
+        fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+        out.append({"stopped": fields["State"][0] in "Tt", "tracer": fields["TracerPid"], "uid": fields["Uid"],
+                    "ignored": fields["SigIgn"], "nice": os.getpriority(os.PRIO_PROCESS, one.pid),
+                    "oom": Path(f"/proc/{one.pid}/oom_score_adj").read_text(),
+                    "affinity": sorted(os.sched_getaffinity(one.pid)),
+                    "faked": "libfaketime" in Path(f"/proc/{one.pid}/maps").read_text()})
+    return out
+
+
+def _groups(_place: Place, running: list[Process]) -> Any:
+    return [Path(f"/proc/{one.pid}/cgroup").read_text() for one in running]
+
+
+def _mounts(place: Place, _running: list[Process]) -> Any:
+    return [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(place.folder) in line]
+
+
+def _files(place: Place, _running: list[Process]) -> Any:
+    status = os.statvfs(place.disk)
+    free = status.f_bfree if place._mounted else 0
+    return sorted(path.name for path in place.disk.iterdir() if path.name != "data"), free // 8
+
+
+def _holders(place: Place, _running: list[Process]) -> Any:
+    """Guardians may be on their way out; what holds a fault may not be there."""
+    return [pid for pid in place.helpers() if b"faults.holder" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+LOOKS: dict[str, Callable[[Place, list[Process]], Any]] = {
+    "victims": _states, "groups": _groups, "mounts": _mounts, "files": _files, "holders": _holders}
+"""What is looked at, by name. Mechanisms that change something else add a look at it."""
+
+SETTINGS: Mapping[str, dict[str, Any]] = {
+    "cpu-stress": {"load": "20%", "cpus": 1},
+    "cpu-throttle": {"quota": "10%"},
+    "memory-stress": {"size": "64MiB"},
+    "memory-limit": {"size": "256MiB"},
+    "disk-slow": {"latency": "30ms"},
+    "io-error": {"error": "EIO"},
+    "clock-skew": {"offset": "1h"},
+    "clock-drift": {"speed": 3},
+}
+"""How each kind is ordered here; kinds without a line take their defaults."""
+
+
+def groups_left(folder: Path) -> list[str]:
+    """Groups that the records in the folder speak of and that are still there."""
+    out = []
+    for path in folder.glob("*/record.jsonl"):
+        for line in path.read_text().splitlines():
+            for undo in json.loads(line)["data"].get("undos", ()):
+                if undo["act"] == "leave-group" and os.path.isdir(undo["data"]["root"] + undo["data"]["path"]):
+                    out.append(undo["data"]["path"])
+    return out
+
+
+__all__ = ["Place", "alive", "cgroups", "groups_left"]

@@ -1,0 +1,49 @@
+"""A process for faults to be put into. Arguments: where its pid goes, what it does, a folder.
+
+It writes `{"pid": …, "ticks": …}` where told. `idle` sleeps, `busy` computes, `writer` appends to a file in the folder
+every few milliseconds and says in `log` beside it how long each call took, or with which error it failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    record, what, folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    beside = record.with_suffix(".new")
+    beside.write_text(json.dumps({"pid": os.getpid(), "ticks": ticks}))
+    os.replace(beside, record)
+    until = time.monotonic() + 120  # whatever becomes of the test, it ends
+    with open(record.with_suffix(".log"), "a", buffering=1) as log:
+        while time.monotonic() < until:
+            if what == "idle":
+                time.sleep(0.005)
+            elif what == "busy":
+                sum(range(1000))
+            else:
+                _write(folder, log)
+                time.sleep(0.005)
+            if what != "busy":
+                log.write(f"{time.monotonic():.4f} {time.time():.3f}\n")
+
+
+def _write(folder: Path, log) -> None:
+    began = time.monotonic()
+    try:
+        fd = os.open(folder / "data", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            os.write(fd, b"x" * 100)
+        finally:
+            os.close(fd)
+        log.write(f"took {time.monotonic() - began:.4f}\n")
+    except OSError as problem:
+        log.write(f"failed {problem.errno}\n")
+
+
+main()
