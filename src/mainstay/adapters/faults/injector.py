@@ -45,13 +45,14 @@ def mechanisms() -> tuple[Mechanism, ...]:
         cpu_faults,
         disk_faults,
         memory_faults,
+        network,
         process_faults,
     )
 
     return (cpu_faults.CpuStress(), cpu_faults.CpuThrottle(), memory_faults.MemoryStress(), memory_faults.MemoryLimit(),
             disk_faults.DiskFull(), disk_faults.FileCalls(), process_faults.ProcessKill(),
             process_faults.ProcessPause(), process_faults.ProcessStop(), process_faults.ProcessRestart(),
-            clock_faults.Clock())
+            clock_faults.Clock(), *network.network_mechanisms())
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mainstay.adapters.faults.cluster.mechanism import Kubernetes
 from mainstay.adapters.faults.edges.mechanism import EDGES
 from mainstay.adapters.faults.packets.mechanism import Packets
-from mainstay.adapters.faults.packets.naming import Names
+from mainstay.adapters.faults.packets.names_lost import Names
 from mainstay.kernel.faults import Mechanism
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 
+from mainstay.adapters.faults.naming import token
 from mainstay.adapters.faults.packets import child, proof
 from mainstay.adapters.faults.packets.impairment import Impairment
 from mainstay.adapters.faults.packets.listening import places_at
@@ -99,7 +99,7 @@ class Packets:
         target = proof.Target(order, where, inside, order.workload.health if order.workload.health[:1] == "/" else "/")
         before = proof.usual(target)
         incoming, outgoing = _ways(order)
-        task = Task("mainstay-" + secrets.token_hex(4), places_at(where, inside, order.workload.name), inside,
+        task = Task(token(), places_at(where, inside, order.workload.name), inside,
                     incoming, outgoing, share=order.share, seed=order.seed, seconds=order.seconds,
                     abort=order.kind == "connection-reset")
         return HeldPackets(means, target, before, child.Held(task, intend))
