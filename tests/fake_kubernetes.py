@@ -20,7 +20,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 TOKEN = "a-token-of-the-fake"
-_OBJECTS = re.compile(r"/apis/apps/v1/namespaces/(?P<namespace>[^/]+)/(?P<plural>[a-z]+)/(?P<name>[^/]+)(?P<scale>/scale)?")
+_OBJECTS = re.compile(r"/apis/apps/v1/namespaces/(?P<namespace>[^/]+)/(?P<plural>[a-z]+)/(?P<name>[^/]+)"
+                      r"(?P<scale>/scale)?")
 _PODS = re.compile(r"/api/v1/namespaces/(?P<namespace>[^/]+)/pods(?:/(?P<name>[^/]+))?")
 _KINDS = {"deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet"}
 
@@ -150,7 +151,7 @@ def fake_kubernetes() -> Iterator[FakeKubernetes]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_PATCH = do_DELETE = do_POST = handle_any
+        do_GET = do_PATCH = do_DELETE = do_POST = handle_any  # noqa: N815  (names that the standard library calls)
 
         def log_message(self, format: str, *args: object) -> None:
             pass

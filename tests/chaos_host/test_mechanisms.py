@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from chaos_host.place import Place, groups_left
 from mainstay.adapters.faults.injector import HostInjector, mechanisms
-from mainstay.kernel.faults import Healing
 
 ABLE = [(way, ability) for way in mechanisms() for ability in way.abilities() if ability.state != "unavailable"]
 UNABLE = [ability for way in mechanisms() for ability in way.abilities() if ability.state == "unavailable"]

@@ -142,7 +142,8 @@ def test_a_daemon_set_cannot_be_scaled(cluster):
 
 
 def test_a_context_that_is_not_there_is_said_so(cluster):
-    workload = Workload("api", Position("catalog.yaml", 1, 1), cluster=ClusterObject("shop", "Deployment", "api", "moon"))
+    moon = ClusterObject("shop", "Deployment", "api", "moon")
+    workload = Workload("api", Position("catalog.yaml", 1, 1), cluster=moon)
     with pytest.raises(InvalidInput, match="moon"):
         Kubernetes().inject(Order("pod-failure", workload), lambda _: None)
 
