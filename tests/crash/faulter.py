@@ -1,8 +1,8 @@
 """The program that is killed while it puts a fault in, has it in, or takes it out.
 
-Started once, it forks for every line of its input, so that a kill costs milliseconds. Each fork puts one fault in, under
-guard, and takes it out; a counter of the lines of Mainstay that it runs says at which of them it dies, with whom. It
-answers with its pid, and at the end of a run that nobody killed with how many lines each phase had.
+Started once, it forks for every line of its input, so that a kill costs milliseconds. Each fork puts one fault in,
+under guard, and takes it out; a counter of the lines of Mainstay that it runs says at which of them it dies, with whom.
+It answers with its pid, and at the end of a run that nobody killed with how many lines each phase had.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ from mainstay.adapters.faults.processes import found, handle, send
 from mainstay.kernel.faults import Ability, Healing
 
 WHO: dict[str, tuple[bool, tuple[int, ...]]] = {
-    "runner": (True, ()), "guardian": (False, (1,)), "runner+guardian": (True, (2,)), "guardian, then runner": (True, ()),
-    "runner, then guardian": (True, ()), "all three": (True, (1, 2))}
+    "runner": (True, ()), "guardian": (False, (1,)), "runner+guardian": (True, (2,)),
+    "guardian, then runner": (True, ()), "runner, then guardian": (True, ()), "all three": (True, (1, 2))}
 """Who is killed: whether the run's process, and the guardians in which places at the same instant."""
 
 PATIENCE = 2.0
@@ -144,10 +144,13 @@ def drawn(lines: dict[str, dict[str, int]], count: int, seed: int) -> list[Kill]
     """So many kills, spread evenly over faults, who is killed and phases, at drawn lines."""
     draw, out = random.Random(seed), []
     able = abilities()
+    # Each fault has all ways to be killed in all phases, in an order of its own.
+    ways = {named(ability): [(who, phase) for who in WHO for phase in PHASES] for ability in able}
+    for one in ways.values():
+        draw.shuffle(one)
     for number in range(count):
         ability = able[number % len(able)]
-        who = list(WHO)[(number // len(able) + number) % len(WHO)]
-        phase = PHASES[(number // len(able) * 2 + number) % len(PHASES)]
+        who, phase = ways[named(ability)][number // len(able) % (len(WHO) * len(PHASES))]
         most = 300 if phase == "hold" else lines[named(ability)][phase]
         out.append(Kill(ability, who, phase, draw.randint(1, max(1, most))))
     return out
@@ -261,7 +264,8 @@ def matrix(kills: list[Kill]) -> Iterator[str]:
         took = sorted(kill.took for kill in mine if kill.who not in ("all three", "guardian"))
         alone = [kill.took for kill in mine if kill.who == "all three"]
         if took:
-            last = f"{max(alone) * 1000:.0f} ms" if alone and ability.healing is Healing.KERNEL else "recover"
+            last = "recover" if ability.healing is not Healing.KERNEL else \
+                f"{max(alone) * 1000:.0f} ms" if alone else "none drawn"
             yield (f"{named(ability):34} {ability.healing:13} {len(mine):5} "
                    f"{sum(bool(kill.wrong) for kill in mine):5} {took[len(took) // 2] * 1000:5.0f} ms "
                    f"{took[-1] * 1000:5.0f} ms   {last}")
