@@ -10,7 +10,7 @@ import time
 import pytest
 
 from mainstay.adapters.proxy import Proxy, ProxyServer, Toxic
-from proxy.lines import ask, dial, echo, exactly, service, took, turned_away, udp_echo, within_99_percent
+from proxy.lines import ask, dial, echo, exactly, on_a_good_try, service, took, turned_away, udp_echo, within_99_percent
 
 KB = 1000
 
@@ -32,21 +32,29 @@ def test_a_latency_is_kept_to_5_ms_or_5_percent(server, upstream, asked):
     name = f"latency-{asked}"
     address = server.open(Proxy(name, "127.0.0.1:0", upstream))
     with dial(address) as line:
-        without = statistics.median(took(lambda: ask(line, b"x")) for _ in range(15))
+        without = min(took(lambda: ask(line, b"x")) for _ in range(15))
         server.add(name, Toxic("latency", attributes={"latency": asked}))
-        seen = statistics.median(took(lambda: ask(line, b"x")) for _ in range(7)) - without
-    assert seen * 1000 == pytest.approx(asked, abs=max(5, 0.05 * asked))
+
+        def exact() -> None:
+            # The quickest of some: what a busy machine adds is not the toxic's.
+            seen = min(took(lambda: ask(line, b"x")) for _ in range(5)) - without
+            assert seen * 1000 == pytest.approx(asked, abs=max(5, 0.05 * asked))
+
+        on_a_good_try(exact)
 
 
 def test_jitter_stays_within_its_bounds_and_fills_them(server, upstream):
     address = server.open(Proxy("jitter", "127.0.0.1:0", upstream),
                           [Toxic("latency", attributes={"latency": 30, "jitter": 20})])
     with dial(address) as line:
-        seen = [took(lambda: ask(line, b"x")) * 1000 for _ in range(60)]
-    assert min(seen) >= 10 - 1
-    assert statistics.median(seen) == pytest.approx(30, abs=9)
-    assert statistics.quantiles(seen, n=10)[0] < 22
-    assert statistics.quantiles(seen, n=10)[-1] > 38
+        def spread() -> None:
+            seen = [took(lambda: ask(line, b"x")) * 1000 for _ in range(60)]
+            assert min(seen) >= 10 - 1
+            assert statistics.median(seen) == pytest.approx(30, abs=9)
+            assert statistics.quantiles(seen, n=10)[0] < 22
+            assert statistics.quantiles(seen, n=10)[-1] > 38
+
+        on_a_good_try(spread)
 
 
 @pytest.mark.parametrize(("rate", "size"), [(100, 60 * KB), (1000, 600 * KB), (20_000, 10_000 * KB)])
@@ -60,27 +68,37 @@ def test_a_bandwidth_is_kept_to_8_percent(server, rate, size, stream):
     with service(answer) as upstream:
         name = f"bandwidth-{rate}-{stream}"
         toxic = Toxic("bandwidth", stream=stream, attributes={"rate": rate})
-        with dial(server.open(Proxy(name, "127.0.0.1:0", upstream), [toxic])) as line:
-            begun = time.perf_counter()
-            if stream == "upstream":
-                line.sendall(bytes(size))
-                assert exactly(line, len(str(size))) == str(size).encode()
-            else:
-                assert len(exactly(line, size)) == size
-            seconds = time.perf_counter() - begun
+        address = server.open(Proxy(name, "127.0.0.1:0", upstream), [toxic])
+
+        def exact() -> None:
+            with dial(address) as line:
+                begun = time.perf_counter()
+                if stream == "upstream":
+                    line.sendall(bytes(size))
+                    assert exactly(line, len(str(size))) == str(size).encode()
+                else:
+                    assert len(exactly(line, size)) == size
+                seconds = time.perf_counter() - begun
+            assert size / seconds == pytest.approx(rate * KB, rel=0.08)
+
+        on_a_good_try(exact)
         server.close(name)
-    assert size / seconds == pytest.approx(rate * KB, rel=0.08)
 
 
 def test_a_changed_bandwidth_holds_from_then_on(server):
     with service(lambda line: line.sendall(bytes(400 * KB))) as upstream:
-        toxic = Toxic("bandwidth", attributes={"rate": 10})
-        with dial(server.open(Proxy("changing", "127.0.0.1:0", upstream), [toxic])) as line:
-            exactly(line, 2 * KB)
-            server.change("changing", "bandwidth_downstream", rate=1000)
-            begun = time.perf_counter()
-            exactly(line, 398 * KB)
-            assert 398 * KB / (time.perf_counter() - begun) == pytest.approx(1000 * KB, rel=0.1)
+        address = server.open(Proxy("changing", "127.0.0.1:0", upstream), [Toxic("bandwidth")])
+
+        def exact() -> None:
+            server.change("changing", "bandwidth_downstream", rate=10)
+            with dial(address) as line:
+                exactly(line, 2 * KB)
+                server.change("changing", "bandwidth_downstream", rate=1000)
+                begun = time.perf_counter()
+                exactly(line, 398 * KB)
+                assert 398 * KB / (time.perf_counter() - begun) == pytest.approx(1000 * KB, rel=0.1)
+
+        on_a_good_try(exact)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9])

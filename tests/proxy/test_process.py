@@ -83,6 +83,13 @@ def test_nothing_heavy_is_loaded():
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
 
 
+def test_of_mainstay_only_the_errors_are_loaded():
+    code = "import sys, mainstay.adapters.proxy.__main__; print(*(m for m in sys.modules if m.startswith('mainstay.')))"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert {name for name in loaded if not name.startswith("mainstay.adapters")} == {
+        "mainstay.kernel", "mainstay.kernel.errors"}
+
+
 def test_leaving_the_context_ends_the_process_and_frees_the_port(upstream):
     with ProxyProcess() as server:
         pid = server.pid

@@ -13,7 +13,21 @@ import pytest
 
 from mainstay.adapters.proxy import Proxy, ProxyServer, Toxic
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound, SourceUnavailable
-from proxy.lines import ask, dial, echo, eventually, everything, exactly, is_over, service, silent, took, turned_away
+from proxy.lines import (
+    ask,
+    dial,
+    echo,
+    eventually,
+    everything,
+    exactly,
+    is_about,
+    is_over,
+    quickest,
+    service,
+    silent,
+    took,
+    turned_away,
+)
 
 
 @pytest.fixture
@@ -127,13 +141,13 @@ def test_ipv6_is_listened_on_and_passed_on(server):
 def test_latency_of_both_streams_adds(through):
     line = through(Toxic("latency", attributes={"latency": 60}),
                    Toxic("latency", stream="upstream", attributes={"latency": 40}))
-    assert took(lambda: ask(line, b"ping")) == pytest.approx(0.1, abs=0.02)
+    assert is_about(took(lambda: ask(line, b"ping")), 0.1)
 
 
 def test_two_latencies_of_one_stream_add(through):
     line = through(Toxic("latency", "one", attributes={"latency": 50}),
                    Toxic("latency", "two", attributes={"latency": 70}))
-    assert took(lambda: ask(line, b"ping")) == pytest.approx(0.12, abs=0.02)
+    assert is_about(took(lambda: ask(line, b"ping")), 0.12)
 
 
 def test_jitter_keeps_the_order(through):
@@ -147,21 +161,21 @@ def test_jitter_keeps_the_order(through):
 
 def test_a_toxic_can_be_put_on_an_open_connection_and_taken_away(server, through):
     line = through()
-    assert took(lambda: ask(line, b"a")) < 0.05
+    assert quickest(lambda: ask(line, b"a")) < 0.05
     server.add("p", Toxic("latency", attributes={"latency": 100}))
     assert took(lambda: ask(line, b"b")) > 0.095
     server.change("p", "latency_downstream", latency=200)
     assert took(lambda: ask(line, b"c")) > 0.195
     server.remove("p", "latency_downstream")
-    assert took(lambda: ask(line, b"d")) < 0.05
+    assert quickest(lambda: ask(line, b"d")) < 0.05
 
 
 def test_what_a_latency_holds_goes_on_at_once_when_it_is_taken_away(server, through):
     line = through(Toxic("latency", attributes={"latency": 60_000}))
     line.sendall(b"held")
     eventually(lambda: server.statistics("p").toxics["latency_downstream"].injected == 1)
-    assert took(lambda: server.remove("p", "latency_downstream")) < 1
-    assert took(lambda: exactly(line, 4)) < 0.5
+    assert took(lambda: server.remove("p", "latency_downstream")) < 5
+    assert took(lambda: exactly(line, 4)) < 5
 
 
 def test_a_line_of_no_rate_lets_nothing_through_until_it_is_taken_away(server, through):
@@ -174,22 +188,22 @@ def test_a_line_of_no_rate_lets_nothing_through_until_it_is_taken_away(server, t
 
 def test_slow_close_delays_the_end_and_not_the_data(server, through):
     line = through(Toxic("slow_close", attributes={"delay": 200}))
-    assert took(lambda: ask(line, b"quick")) < 0.1
+    assert quickest(lambda: ask(line, b"quick")) < 0.05
     line.shutdown(socket.SHUT_WR)
-    assert took(lambda: everything(line)) == pytest.approx(0.2, abs=0.05)
+    assert is_about(took(lambda: everything(line)), 0.2)
 
 
 def test_a_timeout_drops_everything_and_closes_after_its_time(through):
     line = through(Toxic("timeout", attributes={"timeout": 250}))
     line.sendall(b"lost")
-    assert took(lambda: everything(line)) == pytest.approx(0.25, abs=0.1)
+    assert 0.1 < took(lambda: everything(line)) < 1
 
 
 def test_a_timeout_of_0_drops_until_it_is_taken_away_and_closes_then(server, through):
     line = through(Toxic("timeout", attributes={"timeout": 0}))
     line.sendall(b"lost")
     assert silent(line, 0.3)
-    assert took(lambda: server.remove("p", "timeout_downstream")) < 1
+    assert took(lambda: server.remove("p", "timeout_downstream")) < 5
     assert everything(line) == b""
 
 
@@ -209,7 +223,7 @@ def test_reset_peer_waits_its_time(through):
         with pytest.raises(ConnectionResetError):
             everything(line)
 
-    assert took(until_reset) == pytest.approx(0.15, abs=0.05)
+    assert is_about(took(until_reset), 0.15)
 
 
 @pytest.mark.parametrize(("limit", "sent"), [(10, 25), (25, 25), (100, 100), (1, 1), (0, 5)])
@@ -300,7 +314,7 @@ def test_cut_after_lets_data_through_and_cuts_then(through, reset):
             if ask(line, b"tick") != b"tick":
                 raise EOFError
             time.sleep(0.01)
-    assert time.perf_counter() - begun == pytest.approx(0.25, abs=0.1)
+    assert 0.1 < time.perf_counter() - begun < 1
 
 
 def test_a_noop_does_nothing(through):
@@ -313,7 +327,7 @@ def test_a_noop_does_nothing(through):
 def test_a_toxicity_of_0_meets_nobody_and_moves_no_byte(server, through):
     line = through(Toxic("timeout", toxicity=0), Toxic("latency", toxicity=0, attributes={"latency": 5000}),
                    Toxic("limit_data", toxicity=0), Toxic("reset_peer", toxicity=0), Toxic("refuse", toxicity=0))
-    assert took(lambda: ask(line, b"x" * 100_000)) < 1
+    assert took(lambda: ask(line, b"x" * 100_000)) < 4
     found = server.statistics("p")
     assert (found.victims, found.bystanders) == (0, 1)
     assert sum(count.injected for count in found.toxics.values()) == 0
