@@ -20,7 +20,7 @@ from mainstay.chaos.kinds import kind_named
 from mainstay.chaos.lifecycle import Stage, Status
 from mainstay.chaos.operations.asking import ask, time_of
 from mainstay.chaos.operations.hands import Hands, Task, ThreadHands
-from mainstay.chaos.operations.planning import Options, Prepared, Step, prepare
+from mainstay.chaos.operations.planning import Options, Prepared, Step, prepare, touched
 from mainstay.chaos.operations.recording import Recorder
 from mainstay.chaos.operations.watch import Asking, Outside, Seen, Stop, Watch
 from mainstay.chaos.spec import Experiment, Widen
@@ -144,8 +144,7 @@ class _Course:
         return self._book.run
 
     def _lock(self) -> None:
-        names = dict.fromkeys((self._prepared.target.name, *(
-            order.workload.name for step in self._prepared.steps for order in step.orders)))
+        names = dict.fromkeys((self._prepared.target.name, *(one.name for one in touched(self._prepared.steps))))
         try:
             self._locks = take(self._world.journal, list(names), f"experiment {self.now.id}",
                                self._world.clock.now(), _LOCK)
