@@ -97,7 +97,7 @@ class _Course:
         self._signal = ""
         self._reaction: float | None = None
         self._renewed = self._began = world.clock.monotonic()
-        self._left = ""
+        self._left = self._said = ""
         self._counted = [0, 0]
         self._guarded: Guarded | None = None
 
@@ -342,6 +342,7 @@ class _Course:
     def _look(self) -> None:
         for seen in self._watch.look(self.now.stage):
             self._sampled(seen)
+            self._tell()
         if self.now.stage == Stage.DURING:
             self._prove_again()
         if self._signal:
@@ -536,7 +537,14 @@ class _Course:
         self._book.record(event, data)
 
     def _say(self, stage: str, text: str) -> None:
-        self._world.progress(f"{self.now.id} {stage}: {text}")
+        self._said = f"{self.now.id} {stage}: {text}"
+        self._world.progress(self._said)
+
+    def _tell(self) -> None:
+        """What is done, and what the probes answered last."""
+        answers = [f"{one.probe.name} " + ("not yet" if one.last is None else f"{one.last.seconds * 1000:.0f} ms"
+                                           if one.last.ok else one.last.why) for one in self._watch.askings]
+        self._world.progress(" · ".join((self._said, *answers)))
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
