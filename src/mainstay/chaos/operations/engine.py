@@ -10,8 +10,8 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from types import FrameType
 from typing import Any
@@ -76,6 +76,7 @@ class _In:
     injection: Injection | None = None
     proven: bool = False
     proof: Task[Measured] | None = None
+    victims: Mapping[str, float] = field(default_factory=dict)
     proof_due: float = 0.0
     doubts: int = 0
     removing: Task[None] | None = None
@@ -93,6 +94,7 @@ class _Course:
         self._inflight: Task[Injection] | None = None
         self._watch = Watch(world, hands, prepared.probes, self._experiment.hypothesis.every)
         self._locks: tuple[Lock, ...] = ()
+        self._renewing: Task[tuple[Lock, ...]] | None = None
         self._stop: Stop | None = None
         self._signal = ""
         self._reaction: float | None = None
@@ -163,6 +165,10 @@ class _Course:
         self._record("ended", {"status": str(found.status), "reasons": list(found.reasons),
                                "reaction": self._reaction})
         self._book.explain()
+        # A renewal on its way would take the locks again after they were freed.
+        renewing = self._renewing
+        if renewing is not None:
+            self._wait_for(lambda: renewing.done, _RENEW)
         self._book.durable()
         free(self._world.journal, self._locks, self._world.clock.now())
         return self.now
@@ -224,15 +230,18 @@ class _Course:
         for one in self._faults:
             if self._sudden(one) or one.injection is None or self._stop is not None:
                 continue
-            one.proof, one.proof_due = None, 0.0
-            doubts = one.doubts
-            self._go_on(_PROVE_WITHIN, until=lambda one=one: one.proof is None and one.proof_due > 0)  # type: ignore[misc]
-            if one.doubts > doubts:
-                self._unproven(one, "it was gone before it was to end: " + one.problem, None)
+            # A measurement may miss what is there; two in a row are believed, and stop the run in `_prove_again`.
+            for _ in range(2):
+                one.proof, one.proof_due = None, 0.0
+                self._go_on(_PROVE_WITHIN, until=lambda one=one: one.proof is None and one.proof_due > 0)  # type: ignore[misc]
+                if not one.doubts:
+                    break
         for one in self._faults:
             if one.injection is None or self._stop is not None:
                 continue
-            _, few = radius_broken(self._victims(one), one.order.share)
+            task = self._hands.begin(lambda one=one: self._count(one))  # type: ignore[misc]
+            self._go_on(_PROVE_WITHIN, until=lambda task=task: task.done)  # type: ignore[misc]
+            _, few = radius_broken(one.victims, one.order.share)
             if few:
                 self._unproven(one, few, None)
 
@@ -280,7 +289,7 @@ class _Course:
         injection = one.injection
         assert injection is not None, "it was put in"
         while self._stop is None and self._watch.now() < give_up:
-            task = self._hands.begin(injection.proof)
+            task = self._hands.begin(lambda: self._look_at(one))
             if not self._await(task, give_up - self._watch.now()):
                 break
             error = task.error
@@ -355,14 +364,19 @@ class _Course:
     def _keep(self) -> None:
         """The lock is prolonged."""
         now = self._watch.now()
-        if now - self._renewed >= _RENEW and self._locks:
-            self._renewed = now
-            try:
-                self._locks = take(self._world.journal, [lock.target for lock in self._locks],
-                                   f"experiment {self.now.id}", self._world.clock.now(), _LOCK)
-            except Locked as error:
+        if self._renewing is not None and self._renewing.done:
+            task, self._renewing = self._renewing, None
+            if isinstance(task.error, Locked):
                 self._locks = ()
-                self._halt("lock", error.message)
+                self._halt("lock", task.error.message)
+            elif task.error is None:
+                self._locks = task.result()
+        elif self._renewing is None and now - self._renewed >= _RENEW and self._locks:
+            # In a thread: the store may be busy for longer than an abort may wait.
+            self._renewed = now
+            targets, holder = [lock.target for lock in self._locks], f"experiment {self.now.id}"
+            self._renewing = self._hands.begin(
+                lambda: take(self._world.journal, targets, holder, self._world.clock.now(), _LOCK))
 
     def _sampled(self, seen: Seen) -> None:
         asking, answer = seen.asking, seen.answer
@@ -383,7 +397,7 @@ class _Course:
             if not one.proven or one.injection is None or self._sudden(one):
                 continue
             if one.proof is None and now >= one.proof_due:
-                one.proof = self._hands.begin(one.injection.proof)
+                one.proof = self._hands.begin(lambda one=one: self._look_at(one))  # type: ignore[misc]
             if one.proof is not None and one.proof.done:
                 task, one.proof, one.proof_due = one.proof, None, now + _PROVE_AGAIN
                 why = task.error.message if isinstance(task.error, MainstayError) else \
@@ -391,15 +405,22 @@ class _Course:
                 one.doubts, one.problem = (one.doubts + 1, why) if why else (0, "")
                 if one.doubts > 1:
                     self._unproven(one, "it did not stay: " + why, None)
-                many, _ = radius_broken(self._victims(one), one.order.share)
+                many, _ = radius_broken(one.victims, one.order.share)
                 if many and self._stop is None:
                     self._halt("radius", f"{one.order.kind} hits more than it may: {many}")
 
-    def _victims(self, one: _In) -> Mapping[str, float]:
-        try:
-            return one.injection.victims() if one.injection is not None else {}
-        except MainstayError:
-            return {}  # who was hit is counted where it can be; that it cannot be is no reason to stop
+    def _look_at(self, one: _In) -> Measured:
+        """Whether it is there, and who was hit; both may take a while, or for ever."""
+        assert one.injection is not None, "it was put in"
+        self._count(one)
+        return one.injection.proof()
+
+    @staticmethod
+    def _count(one: _In) -> None:
+        assert one.injection is not None, "it was put in"
+        # Who was hit is counted where it can be; that it cannot be is no reason to stop.
+        with suppress(MainstayError):
+            one.victims = dict(one.injection.victims()) or one.victims
 
     def _breach(self, asking: Asking | None, text: str) -> None:
         name = asking.probe.name if asking is not None else ""
@@ -459,7 +480,7 @@ class _Course:
         give_up = self._watch.now() + _PROVE_WITHIN
         record = self.now.fault(one.id)
         while self._watch.now() < give_up:
-            task = self._hands.begin(one.injection.proof)
+            task = self._hands.begin(lambda: self._look_at(one))
             self._wait_for(lambda task=task: task.done, give_up - self._watch.now())  # type: ignore[misc]
             if not task.done:
                 why = why or "whether it is gone could not be measured in time"
@@ -496,7 +517,7 @@ class _Course:
 
     def _gone(self, one: _In, measured: Measured | None, why: str) -> None:
         proof = asdict(measured) if measured is not None else None
-        victims = dict(self._victims(one))
+        victims = dict(one.victims)
         if why:
             self._record("stuck", {"fault": one.id, "why": why, "proof": proof, "victims": victims})
             self._halt("stuck", f"{one.order.kind} on {one.order.workload.name} is not out: {why}")
