@@ -57,11 +57,22 @@ with HostInjector(Path(folder) / "state", [ProcessStop()]).guard("run") as guard
 """
 
 
+CHILDREN = []
+
+
+@pytest.fixture(autouse=True)
+def buried():
+    yield
+    while CHILDREN:
+        end(CHILDREN.pop())
+
+
 def another(place, seconds=30.0):
     """A run in a process of its own, with its fault in."""
     child = subprocess.Popen([sys.executable, "-c", RUN, str(place.folder), str(seconds), *place.start],
                              stdout=subprocess.PIPE, text=True,
                              env={**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent / 'src'}"})
+    CHILDREN.append(child)
     assert child.stdout.readline() == "in\n"
     assert stopped(place)
     return child
@@ -127,7 +138,6 @@ def test_signals_that_end_a_run_or_a_terminal_do_not_end_its_guardians(place, nu
         os.kill(pid, number)
     child.send_signal(number)
     child.wait()
-    child.stdout.close()
     until(lambda: not stopped(place), 2)
 
 
@@ -153,8 +163,10 @@ def test_a_guardian_that_is_killed_is_replaced_by_the_run(place):
 def test_a_guardian_that_is_killed_while_the_run_stands_still_is_replaced_by_the_other(place):
     child = another(place)
     child.send_signal(signal.SIGSTOP)
-    send(record_of(place).guardians[1], signal.SIGKILL)
-    until(lambda: alive(record_of(place).guardians[1]))
+    until(lambda: all(stat_of(child.pid, int(one)).state == "T" for one in os.listdir(f"/proc/{child.pid}/task")))
+    first = record_of(place).guardians[1]
+    send(first, signal.SIGKILL)
+    until(lambda: record_of(place).guardians[1] != first)
     assert record_of(place).entries[-1].by == "guardian-2"
     send(record_of(place).guardians[2], signal.SIGKILL)
     end(child)
