@@ -342,3 +342,33 @@ def test_the_doctor_says_for_every_mechanism_what_is_real_and_what_it_would_take
     ({"HOME": "/h"}, "/h/.local/state/mainstay/chaos")])
 def test_records_are_kept_where_the_environment_says(environ, folder):
     assert str(state_folder(environ)) == folder
+
+
+def touch(path):
+    return Undo("call", {"argv": ["sh", "-c", 'echo out >> "$0"', str(path)], "cwd": "/", "seconds": 5})
+
+
+def test_a_promise_is_kept_by_a_guardian_once_when_the_run_is_killed(place, tmp_path):
+    code = RUN.replace('guarded.inject(order_in(Path(folder), "process-pause", start, float(seconds)))', (
+        'guarded.promise("rollbacks", [Undo("call", {"argv": ["sh", "-c", "echo out >> $0", start[0]], "cwd": "/", '
+        '"seconds": 5})], 60)')).replace("import sys", "from mainstay.kernel.faults import Undo\nimport sys")
+    out = tmp_path / "out"
+    child = subprocess.Popen([sys.executable, "-c", code, str(place.folder), "1", str(out)], stdout=subprocess.PIPE,
+                             text=True, env={**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent / 'src'}"})
+    CHILDREN.append(child)
+    assert child.stdout.readline() == "in\n"
+    assert not out.exists()
+    child.kill()
+    until(lambda: record_of(place).ended)
+    assert out.read_text() == "out\n"
+
+
+def test_a_promise_that_the_run_kept_itself_is_not_kept_again_and_one_it_did_not_is(place, tmp_path):
+    with HostInjector(place.state).guard("run") as guarded:
+        kept = guarded.promise("rollbacks", [touch(tmp_path / "kept")], 60)
+        guarded.promise("rollbacks", [touch(tmp_path / "open")], 60)
+        kept()
+        assert guarded.clear() == ()
+        assert guarded.clear() == ()
+    assert not (tmp_path / "kept").exists()
+    assert (tmp_path / "open").read_text() == "out\n"

@@ -15,8 +15,10 @@ from mainstay.adapters.faults.injector import HostInjector, mechanisms
 from mainstay.chaos.kinds import kind_named
 from mainstay.kernel.errors import InvalidInput
 
-ABLE = [(way, ability) for way in mechanisms() for ability in way.abilities() if ability.state != "unavailable"]
-UNABLE = [ability for way in mechanisms() for ability in way.abilities() if ability.state == "unavailable"]
+OF_HOSTS = [(way, ability) for way in mechanisms() for ability in way.abilities()
+            if kind_named(ability.kind).group in ("resource", "process", "state")]
+ABLE = [(way, ability) for way, ability in OF_HOSTS if ability.state != "unavailable"]
+UNABLE = [ability for _, ability in OF_HOSTS if ability.state == "unavailable"]
 
 
 @pytest.mark.parametrize(("way", "ability"), ABLE, ids=[f"{one.kind} by {one.mechanism}" for _, one in ABLE])

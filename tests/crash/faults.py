@@ -29,6 +29,7 @@ from crash.faulter import PHASES
 from mainstay.adapters.faults import wal
 from mainstay.adapters.faults.injector import HostInjector, mechanisms
 from mainstay.adapters.faults.processes import found, handle, send
+from mainstay.chaos.kinds import kind_named
 from mainstay.kernel.faults import Ability, Healing
 
 WHO: dict[str, tuple[bool, tuple[int, ...]]] = {
@@ -114,8 +115,9 @@ def faulter() -> Iterator[Faulter]:
 
 
 def abilities() -> list[Ability]:
-    """What can be put in here."""
-    return [one for way in mechanisms() for one in way.abilities() if one.state != "unavailable"]
+    """What can be put into a host here; faults of networks have kills of their own, in a network of their own."""
+    return [one for way in mechanisms() for one in way.abilities()
+            if one.state != "unavailable" and kind_named(one.kind).group in ("resource", "process", "state")]
 
 
 def named(ability: Ability) -> str:
