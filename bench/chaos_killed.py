@@ -113,7 +113,7 @@ spec:
 def outcome(who: str, number: signal.Signals, folder: Path, command: Callable[[int], list[str]]) -> Outcome:
     """Run it, end it, and look."""
     with victim(folder) as pid:
-        environ = {**os.environ, "MAINSTAY_STATE": str(folder / "state")}
+        environ = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
         runner = subprocess.Popen(command(pid), cwd=folder, start_new_session=True, env=environ,
                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + PATIENCE
@@ -130,7 +130,7 @@ def outcome(who: str, number: signal.Signals, folder: Path, command: Callable[[i
         if runner.poll() is None:
             runner.kill()
         runner.wait()
-    theirs, ours = folder / "journal.json", sorted(folder.glob("state/chaos/*/record.jsonl"))
+    theirs, ours = folder / "journal.json", sorted(folder.glob("state/mainstay/chaos/*/record.jsonl"))
     journal = f"journal.json, {json.loads(theirs.read_text())['status']}" if theirs.exists() else \
         f"record, {len(ours[-1].read_text().splitlines())} entries" if ours else "none"
     return Outcome(who, number.name, left, journal)
