@@ -155,6 +155,7 @@ class FileCalls:
         if order.kind == "disk-full" and (number(order, "left") or not shared_with(folder_of(order))):
             return None  # a filesystem of its own is filled, which is the real thing
         folder, targets = folder_of(order), chosen(order)
+        untraced(targets)
         return Means("ptrace", Healing.KERNEL,
                      (f"let the calls of process {named(targets)} on files below {folder} {_does(order)}",
                       "every other call of theirs takes some 0.1 ms longer meanwhile"))
@@ -203,6 +204,19 @@ def _traced(tracer: Holder, targets: list[Target], delay: float) -> Measured:
     if not hit:
         return Measured(what, False, None, delay or None, unit, "they made no call on the folder yet")
     return Measured(what, True, slowed / hit if delay else hit, delay or None, unit)
+
+
+def untraced(targets: list[Target]) -> None:
+    """A process has one tracer.
+
+    Raises:
+        InvalidInput: one of them is traced already.
+    """
+    for one in targets:
+        tracer = traced_by(one.process.pid)
+        if tracer:
+            raise InvalidInput(f"process {one.process.pid} of {one.workload.name} is traced by process {tracer}",
+                               "wait until that is over: pauses, and faults by ptrace, cannot be on it meanwhile")
 
 
 def traced_by(pid: int) -> int:
