@@ -156,9 +156,14 @@ NEEDS = {"cpu-throttle": "busy", "disk-slow": "writer", "io-error": "writer", "d
 """What a victim has to do, so that a fault of that kind can be seen."""
 
 
+def needs_mount(kind: str, mechanism: str) -> bool:
+    """Whether it can be tried only on a disk of its own, which only root can make."""
+    return kind == "disk-full" and mechanism != "ptrace"
+
+
 def place_for(folder: Path, kind: str, mechanism: str, *, here: bool = True) -> Place:
     """A place in which that fault can be put in and be seen."""
-    disk = kind == "disk-full" and mechanism != "ptrace"
+    disk = needs_mount(kind, mechanism)
     # On a disk of its own what is free is counted, so nobody else writes there.
     return Place(folder, "idle" if disk else NEEDS.get(kind, "idle"), disk=disk, here=here)
 

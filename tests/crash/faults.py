@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chaos_host.place import Place, groups_left, place_for
+from chaos_host.place import Place, groups_left, needs_mount, place_for
 from crash.faulter import PHASES
 from mainstay.adapters.faults import wal
 from mainstay.adapters.faults.injector import HostInjector, mechanisms
@@ -117,7 +117,8 @@ def faulter() -> Iterator[Faulter]:
 def abilities() -> list[Ability]:
     """What can be put into a host here; faults of networks have kills of their own, in a network of their own."""
     return [one for way in mechanisms() for one in way.abilities()
-            if one.state != "unavailable" and kind_named(one.kind).group in ("resource", "process", "state")]
+            if one.state != "unavailable" and kind_named(one.kind).group in ("resource", "process", "state")
+            and not (os.geteuid() and needs_mount(one.kind, one.mechanism))]
 
 
 def named(ability: Ability) -> str:
