@@ -11,6 +11,7 @@ import os
 import queue
 import random
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chaos_host.place import Place, groups_left, needs_mount, place_for
+from chaos_host.place import OWN_NETWORK, Place, groups_left, needs_mount, place_for
 from crash.faulter import PHASES
 from mainstay.adapters.faults import wal
 from mainstay.adapters.faults.injector import HostInjector, mechanisms
@@ -115,9 +116,10 @@ def faulter() -> Iterator[Faulter]:
 
 
 def abilities() -> list[Ability]:
-    """What can be put into a host here; faults of networks have kills of their own, in a network of their own."""
+    """What can be put in here; faults of networks only in a network of our own."""
+    groups = ("resource", "process", "state", "network") if OWN_NETWORK in os.environ else ("resource", "process", "state")
     return [one for way in mechanisms() for one in way.abilities()
-            if one.state != "unavailable" and kind_named(one.kind).group in ("resource", "process", "state")
+            if one.state != "unavailable" and kind_named(one.kind).group in groups
             and not (os.geteuid() and needs_mount(one.kind, one.mechanism))]
 
 
@@ -282,6 +284,12 @@ def matrix(kills: list[Kill]) -> Iterator[str]:
 
 
 def main() -> None:
+    if not os.geteuid() and OWN_NETWORK not in os.environ and shutil.which("unshare") and shutil.which("ip"):
+        # In a network of its own, where kills of faults of networks cut off nobody.
+        os.environ[OWN_NETWORK] = "1"
+        os.execvp("unshare", ["unshare", "--net", "--", sys.executable, *sys.argv])
+    if OWN_NETWORK in os.environ:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     count, seed = int(sys.argv[1]) if sys.argv[1:] else 220, int(sys.argv[2]) if sys.argv[2:] else 1
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mainstay-kills-") as folder:
