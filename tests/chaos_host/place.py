@@ -101,8 +101,10 @@ class Place:
 
 
 def _workload(folder: Path, start: Sequence[str]) -> Workload:
-    return Workload("victim", Position(str(folder / "catalog.yaml")), pid=At(file="victim.json", key="pid"),
-                    address=At(file="victim.json", key="address") if "echo" in start else At(), start=tuple(start), folder="disk", experiments=True)
+    record = "victim.json"
+    return Workload("victim", Position(str(folder / "catalog.yaml")), pid=At(file=record, key="pid"),
+                    address=At(file=record, key="address") if "echo" in start else At(), start=tuple(start),
+                    folder="disk", experiments=True)
 
 
 def order_in(folder: Path, kind: str, start: Sequence[str], seconds: float = 30.0, **settings: Any) -> Order:

@@ -1,11 +1,13 @@
 """A process for faults to be put into. Arguments: where its pid goes, what it does, a folder.
 
-It writes `{"pid": …, "ticks": …}` where told, and `port` when it is an `echo` of what it is sent. `idle` sleeps, `busy` computes, `writer` appends to a file in the folder
-every few milliseconds and says in `log` beside it how long each call took, or with which error it failed.
+It writes `{"pid": …, "ticks": …}` where told. `idle` sleeps, `busy` computes, `echo` sends back what comes to the `port`
+that it writes there too, and `writer` writes a file in the folder every few milliseconds. All but `busy` note the time in
+`.log` beside it, and a writer how long each call took, or with which error it failed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -47,7 +49,7 @@ def _echo(server: socket.socket) -> None:
 
 
 def _answer(connection: socket.socket) -> None:
-    with connection:
+    with connection, contextlib.suppress(ConnectionError):
         while part := connection.recv(4096):
             connection.sendall(part)
 
