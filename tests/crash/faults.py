@@ -1,7 +1,8 @@
 """Kills at drawn instants over every fault kind and mechanism of this host, and what it took until nothing was left.
 
 Used by the test in its short form; run by hand, `python tests/crash/faults.py [INSTANTS] [SEED]` (with `tests` and
-`src` on PYTHONPATH) prints the matrix of its long form.
+`src` on PYTHONPATH) prints the matrix of its long form, with `--network` (root) that of faults of networks, in a network
+of its own.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chaos_host.place import Place, groups_left, place_for
+from chaos_host.place import OWN_NETWORK, Place, groups_left, needs_mount, place_for
 from crash.faulter import PHASES
 from mainstay.adapters.faults import wal
 from mainstay.adapters.faults.injector import HostInjector, mechanisms
 from mainstay.adapters.faults.processes import found, handle, send
+from mainstay.chaos.kinds import kind_named
 from mainstay.kernel.faults import Ability, Healing
 
 WHO: dict[str, tuple[bool, tuple[int, ...]]] = {
@@ -114,8 +116,11 @@ def faulter() -> Iterator[Faulter]:
 
 
 def abilities() -> list[Ability]:
-    """What can be put in here."""
-    return [one for way in mechanisms() for one in way.abilities() if one.state != "unavailable"]
+    """What can be put into this host; in a network of our own, what can be put into that."""
+    groups = ("network",) if OWN_NETWORK in os.environ else ("resource", "process", "state")
+    return [one for way in mechanisms() for one in way.abilities()
+            if one.state != "unavailable" and kind_named(one.kind).group in groups
+            and not (os.geteuid() and needs_mount(one.kind, one.mechanism))]
 
 
 def named(ability: Ability) -> str:
@@ -148,6 +153,7 @@ def drawn(lines: dict[str, dict[str, int]], count: int, seed: int) -> list[Kill]
     ways = {named(ability): [(who, phase) for who in WHO for phase in PHASES] for ability in able}
     for one in ways.values():
         draw.shuffle(one)
+        one.insert(0, one.pop(one.index(("all three", "hold"))))  # what the kernel has to do alone, in every form
     for number in range(count):
         ability = able[number % len(able)]
         who, phase = ways[named(ability)][number // len(able) % (len(WHO) * len(PHASES))]
@@ -193,9 +199,11 @@ def _measure(kill: Kill, place: Place, before: dict[str, Any], killed: float) ->
     if by_hand:  # nobody is there any more: the next start finds the record
         HostInjector(place.state).recover()
     limit = KERNEL if kill.who == "all three" and not by_hand else PATIENCE
+    differs: dict[str, Any] = {}
     while True:
         began = time.monotonic()
         now = place.snapshot()
+        differs = _differs(before, now) or differs
         if now == before:
             # The look itself takes its time: what it saw was so when it began, or soon after.
             kill.took = began - killed
@@ -204,8 +212,7 @@ def _measure(kill: Kill, place: Place, before: dict[str, Any], killed: float) ->
             kill.took = 10
             break
     if kill.took > limit and not by_hand:
-        kill.wrong.append(f"{kill.took:.2f} s until it was as before: " + str(
-            {name: (before[name], now[name]) for name in before if before[name] != now[name]}))
+        kill.wrong.append(f"{kill.took:.2f} s until it was as before: {differs}")
 
 
 def _afterwards(kill: Kill, place: Place, before: dict[str, Any]) -> None:
@@ -214,8 +221,8 @@ def _afterwards(kill: Kill, place: Place, before: dict[str, Any]) -> None:
     if not record.exists():
         return
     injector = HostInjector(place.state)
-    if kill.who == "all three" or not wal.read(record).guardians:
-        injector.recover()  # nobody is left, or nobody was there yet, and nothing was in
+    if kill.who == "all three" or not wal.read(record).faults():
+        injector.recover()  # nobody is left; or they were killed before both were there, and nothing was in
     until = time.monotonic() + 10
     while time.monotonic() < until and not (wal.read(record).ended and not place.helpers()):
         if wal.read(record).entries == ():
@@ -230,8 +237,13 @@ def _afterwards(kill: Kill, place: Place, before: dict[str, Any]) -> None:
         kill.wrong.append(f"groups are left: {groups_left(place.state)}")
     if injector.recover():
         kill.wrong.append(f"left to recover: {injector.recover()}")
-    if place.snapshot() != before:
-        kill.wrong.append("it did not stay as before")
+    after = place.snapshot()
+    if after != before:
+        kill.wrong.append(f"it did not stay as before: {_differs(before, after)}")
+
+
+def _differs(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    return {name: (before[name], now[name]) for name in before if before[name] != now[name]}
 
 
 def _ended(pid: int, seconds: float) -> bool:
@@ -272,10 +284,17 @@ def matrix(kills: list[Kill]) -> Iterator[str]:
 
 
 def main() -> None:
+    if "--network" in sys.argv and OWN_NETWORK not in os.environ:
+        os.environ[OWN_NETWORK] = "1"
+        os.execvp("unshare", ["unshare", "--net", "--", sys.executable, *sys.argv])
+    if OWN_NETWORK in os.environ:
+        sys.argv.remove("--network")
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     count, seed = int(sys.argv[1]) if sys.argv[1:] else 220, int(sys.argv[2]) if sys.argv[2:] else 1
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mainstay-kills-") as folder:
-        kills = every(count, seed, Path(folder))
+        # Rules of one network are everybody's, so there one kill comes after the other.
+        kills = every(count, seed, Path(folder), workers=1 if OWN_NETWORK in os.environ else 3)
     for line in matrix(kills):
         print(line)
     for kill in kills:
