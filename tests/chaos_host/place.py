@@ -158,7 +158,9 @@ NEEDS = {"cpu-throttle": "busy", "disk-slow": "writer", "io-error": "writer", "d
 
 def place_for(folder: Path, kind: str, mechanism: str, *, here: bool = True) -> Place:
     """A place in which that fault can be put in and be seen."""
-    return Place(folder, NEEDS.get(kind, "idle"), disk=kind == "disk-full" and mechanism != "ptrace", here=here)
+    disk = kind == "disk-full" and mechanism != "ptrace"
+    # On a disk of its own what is free is counted, so nobody else writes there.
+    return Place(folder, "idle" if disk else NEEDS.get(kind, "idle"), disk=disk, here=here)
 
 
 SETTINGS: Mapping[str, dict[str, Any]] = {

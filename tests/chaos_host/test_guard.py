@@ -57,11 +57,22 @@ with HostInjector(Path(folder) / "state", [ProcessStop()]).guard("run") as guard
 """
 
 
+CHILDREN = []
+
+
+@pytest.fixture(autouse=True)
+def buried():
+    yield
+    while CHILDREN:
+        end(CHILDREN.pop())
+
+
 def another(place, seconds=30.0):
     """A run in a process of its own, with its fault in."""
     child = subprocess.Popen([sys.executable, "-c", RUN, str(place.folder), str(seconds), *place.start],
                              stdout=subprocess.PIPE, text=True,
                              env={**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent / 'src'}"})
+    CHILDREN.append(child)
     assert child.stdout.readline() == "in\n"
     assert stopped(place)
     return child
@@ -127,7 +138,6 @@ def test_signals_that_end_a_run_or_a_terminal_do_not_end_its_guardians(place, nu
         os.kill(pid, number)
     child.send_signal(number)
     child.wait()
-    child.stdout.close()
     until(lambda: not stopped(place), 2)
 
 
@@ -153,8 +163,10 @@ def test_a_guardian_that_is_killed_is_replaced_by_the_run(place):
 def test_a_guardian_that_is_killed_while_the_run_stands_still_is_replaced_by_the_other(place):
     child = another(place)
     child.send_signal(signal.SIGSTOP)
-    send(record_of(place).guardians[1], signal.SIGKILL)
-    until(lambda: alive(record_of(place).guardians[1]))
+    until(lambda: all(stat_of(child.pid, int(one)).state == "T" for one in os.listdir(f"/proc/{child.pid}/task")))
+    first = record_of(place).guardians[1]
+    send(first, signal.SIGKILL)
+    until(lambda: record_of(place).guardians[1] != first)
     assert record_of(place).entries[-1].by == "guardian-2"
     send(record_of(place).guardians[2], signal.SIGKILL)
     end(child)
@@ -330,3 +342,33 @@ def test_the_doctor_says_for_every_mechanism_what_is_real_and_what_it_would_take
     ({"HOME": "/h"}, "/h/.local/state/mainstay/chaos")])
 def test_records_are_kept_where_the_environment_says(environ, folder):
     assert str(state_folder(environ)) == folder
+
+
+def touch(path):
+    return Undo("call", {"argv": ["sh", "-c", 'echo out >> "$0"', str(path)], "cwd": "/", "seconds": 5})
+
+
+def test_a_promise_is_kept_by_a_guardian_once_when_the_run_is_killed(place, tmp_path):
+    code = RUN.replace('guarded.inject(order_in(Path(folder), "process-pause", start, float(seconds)))', (
+        'guarded.promise("rollbacks", [Undo("call", {"argv": ["sh", "-c", "echo out >> $0", start[0]], "cwd": "/", '
+        '"seconds": 5})], 60)')).replace("import sys", "from mainstay.kernel.faults import Undo\nimport sys")
+    out = tmp_path / "out"
+    child = subprocess.Popen([sys.executable, "-c", code, str(place.folder), "1", str(out)], stdout=subprocess.PIPE,
+                             text=True, env={**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent / 'src'}"})
+    CHILDREN.append(child)
+    assert child.stdout.readline() == "in\n"
+    assert not out.exists()
+    child.kill()
+    until(lambda: record_of(place).ended)
+    assert out.read_text() == "out\n"
+
+
+def test_a_promise_that_the_run_kept_itself_is_not_kept_again_and_one_it_did_not_is(place, tmp_path):
+    with HostInjector(place.state).guard("run") as guarded:
+        kept = guarded.promise("rollbacks", [touch(tmp_path / "kept")], 60)
+        guarded.promise("rollbacks", [touch(tmp_path / "open")], 60)
+        kept()
+        assert guarded.clear() == ()
+        assert guarded.clear() == ()
+    assert not (tmp_path / "kept").exists()
+    assert (tmp_path / "open").read_text() == "out\n"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mainstay.adapters.faults import undo
+from mainstay.adapters.faults import restarting, undo
 from mainstay.adapters.faults.processes import Process, alive, found, send, session_members, stat_of
 from mainstay.adapters.faults.restarting import NotStarted, ourselves, who_runs
 
@@ -216,3 +216,22 @@ def test_words_of_a_command_line_never_mean_ourselves_or_what_we_run_under(tmp_p
     own = Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode()
     assert {one.pid for one in who_runs({"match": [own]})} & ourselves() == set()
     assert {1, os.getpid(), os.getppid()} <= ourselves()
+
+
+@pytest.mark.parametrize(("text", "key"), [
+    ("{pid}", ""), ("{pid}\n", "pid"), ('{{"pid": {pid}}}', ""), ('{{"pid": {pid}, "ticks": {ticks}}}', "pid"),
+    ('{{"main": {pid}}}', "main")])
+def test_a_record_of_a_pid_is_its_text_or_a_field_and_is_brought_up_to_date_in_its_form(tmp_path, child, text, key):
+    path = tmp_path / "record"
+    where = {"file": str(path), "key": key}
+    path.write_text(text.format(pid=child.pid, ticks=child.ticks))
+    assert who_runs(where) == [child]
+    path.write_text(text.format(pid=2**22 - 1, ticks=1))
+    restarting._known(where, child)
+    assert path.read_text().strip() == text.format(pid=child.pid, ticks=child.ticks).strip()
+
+
+def test_a_record_whose_ticks_are_of_an_earlier_process_is_of_nobody(tmp_path, child):
+    path = tmp_path / "record"
+    path.write_text(f'{{"pid": {child.pid}, "ticks": {child.ticks - 1}}}')
+    assert who_runs({"file": str(path), "key": "pid"}) == []

@@ -29,6 +29,7 @@ from crash.faulter import PHASES
 from mainstay.adapters.faults import wal
 from mainstay.adapters.faults.injector import HostInjector, mechanisms
 from mainstay.adapters.faults.processes import found, handle, send
+from mainstay.chaos.kinds import kind_named
 from mainstay.kernel.faults import Ability, Healing
 
 WHO: dict[str, tuple[bool, tuple[int, ...]]] = {
@@ -114,8 +115,9 @@ def faulter() -> Iterator[Faulter]:
 
 
 def abilities() -> list[Ability]:
-    """What can be put in here."""
-    return [one for way in mechanisms() for one in way.abilities() if one.state != "unavailable"]
+    """What can be put into a host here; faults of networks have kills of their own, in a network of their own."""
+    return [one for way in mechanisms() for one in way.abilities()
+            if one.state != "unavailable" and kind_named(one.kind).group in ("resource", "process", "state")]
 
 
 def named(ability: Ability) -> str:
@@ -148,6 +150,7 @@ def drawn(lines: dict[str, dict[str, int]], count: int, seed: int) -> list[Kill]
     ways = {named(ability): [(who, phase) for who in WHO for phase in PHASES] for ability in able}
     for one in ways.values():
         draw.shuffle(one)
+        one.insert(0, one.pop(one.index(("all three", "hold"))))  # what the kernel has to do alone, in every form
     for number in range(count):
         ability = able[number % len(able)]
         who, phase = ways[named(ability)][number // len(able) % (len(WHO) * len(PHASES))]
@@ -193,9 +196,11 @@ def _measure(kill: Kill, place: Place, before: dict[str, Any], killed: float) ->
     if by_hand:  # nobody is there any more: the next start finds the record
         HostInjector(place.state).recover()
     limit = KERNEL if kill.who == "all three" and not by_hand else PATIENCE
+    differs: dict[str, Any] = {}
     while True:
         began = time.monotonic()
         now = place.snapshot()
+        differs = _differs(before, now) or differs
         if now == before:
             # The look itself takes its time: what it saw was so when it began, or soon after.
             kill.took = began - killed
@@ -204,8 +209,7 @@ def _measure(kill: Kill, place: Place, before: dict[str, Any], killed: float) ->
             kill.took = 10
             break
     if kill.took > limit and not by_hand:
-        kill.wrong.append(f"{kill.took:.2f} s until it was as before: " + str(
-            {name: (before[name], now[name]) for name in before if before[name] != now[name]}))
+        kill.wrong.append(f"{kill.took:.2f} s until it was as before: {differs}")
 
 
 def _afterwards(kill: Kill, place: Place, before: dict[str, Any]) -> None:
@@ -214,8 +218,8 @@ def _afterwards(kill: Kill, place: Place, before: dict[str, Any]) -> None:
     if not record.exists():
         return
     injector = HostInjector(place.state)
-    if kill.who == "all three" or not wal.read(record).guardians:
-        injector.recover()  # nobody is left, or nobody was there yet, and nothing was in
+    if kill.who == "all three" or not wal.read(record).faults():
+        injector.recover()  # nobody is left; or they were killed before both were there, and nothing was in
     until = time.monotonic() + 10
     while time.monotonic() < until and not (wal.read(record).ended and not place.helpers()):
         if wal.read(record).entries == ():
@@ -230,8 +234,13 @@ def _afterwards(kill: Kill, place: Place, before: dict[str, Any]) -> None:
         kill.wrong.append(f"groups are left: {groups_left(place.state)}")
     if injector.recover():
         kill.wrong.append(f"left to recover: {injector.recover()}")
-    if place.snapshot() != before:
-        kill.wrong.append("it did not stay as before")
+    after = place.snapshot()
+    if after != before:
+        kill.wrong.append(f"it did not stay as before: {_differs(before, after)}")
+
+
+def _differs(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    return {name: (before[name], now[name]) for name in before if before[name] != now[name]}
 
 
 def _ended(pid: int, seconds: float) -> bool:

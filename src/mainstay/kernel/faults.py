@@ -189,8 +189,19 @@ class Guarded(Protocol):
         """
         ...
 
+    def promise(self, what: str, undos: Sequence[Undo], seconds: float) -> Callable[[], None]:
+        """Have these done when this process cannot do them itself: for faults that others put in.
+
+        Args:
+            what: a few words for the record: `rollbacks of experiment.json`.
+            seconds: after this long they are done, whatever happens.
+        Returns:
+            What says that they were done, or are not needed: from then on nobody does them any more.
+        """
+        ...
+
     def clear(self) -> tuple[str, ...]:
-        """Take every fault out; what did not work, a sentence each."""
+        """Take every fault out, and keep every promise; what did not work, a sentence each."""
         ...
 
 

@@ -36,15 +36,19 @@ _SAMPLE = 0.4
 
 
 class Clock:
-    """Restarted under a tracer that changes the answers to "what time is it"."""
+    """Restarted under a tracer that changes the answers to "what time is it".
+
+    The clock is true again when the tracer ends, which the kernel sees to; but between the end of the old process and
+    the start of the new one only a guardian would start it, so that is what it claims.
+    """
 
     def abilities(self) -> Sequence[Ability]:
         """Where processes may be traced and the processor's registers are known."""
         problem = may_trace() or ("" if can_change_calls() else f"not on {os.uname().machine}")
         if problem:
-            return tuple(Ability(kind, "ptrace", "unavailable", Healing.KERNEL, problem, "CAP_SYS_PTRACE on x86-64")
+            return tuple(Ability(kind, "ptrace", "unavailable", Healing.GUARDIAN, problem, "CAP_SYS_PTRACE on x86-64")
                          for kind in _KINDS)
-        return tuple(Ability(kind, "ptrace", "emulated", Healing.KERNEL,
+        return tuple(Ability(kind, "ptrace", "emulated", Healing.GUARDIAN,
                              "for workloads with start, which are restarted once: a running process reads the time "
                              "past the kernel; not for timers of timerfd") for kind in _KINDS)
 
@@ -60,7 +64,7 @@ class Clock:
                                    "add start: [program, argument …] to it")
         what = f"{number(order, 'offset'):+g} s ahead" if order.kind == "clock-skew" else \
             f"at {number(order, 'speed'):g} times the speed"
-        return Means("ptrace", Healing.KERNEL, (
+        return Means("ptrace", Healing.GUARDIAN, (
             f"restart process {named(targets)}", f"let its time of day run {what}",
             "every call of its own takes some 0.1 ms longer meanwhile"))
 

@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -197,6 +197,28 @@ class HostGuarded:
             raise Conflict("the run is over; nothing is put in any more")
         return self._hands.submit(self._put_in, way, means, order).result()
 
+    def promise(self, what: str, undos: Sequence[Undo], seconds: float) -> Callable[[], None]:
+        """Have these done when this process cannot do them itself; what is returned says that they were done.
+
+        Raises:
+            Conflict: the run is over.
+            StoreUnavailable: it cannot be written down, so it is not promised.
+        """
+        if self._over.is_set():
+            raise Conflict("the run is over; nothing is promised any more")
+        self._count += 1
+        name = f"p{self._count}"
+        self._wal.append("order", {"fault": name, "kind": what, "workload": "others", "mechanism": "promise",
+                                   "ends": now() + seconds})
+        self._wal.append("intend", {"fault": name, "undos": [{"act": one.act, "data": dict(one.data)}
+                                                             for one in undos]})
+
+        def kept() -> None:
+            for place in range(len(undos)):
+                self._wal.append("undone", {"fault": name, "step": f"{name}.{place}"})
+
+        return kept
+
     def _put_in(self, way: Mechanism, means: Means, order: Order) -> GuardedInjection:
         self._count += 1
         name = f"f{self._count}"
@@ -230,7 +252,8 @@ class HostGuarded:
                 injection.remove()
             except MainstayError as problem:
                 problems.append(problem.message)
-        return tuple(problems)
+        problems += [one.problem for one in heal(self._wal) if one.problem]
+        return tuple(dict.fromkeys(problems))
 
     def end(self) -> None:
         """Everything out, and the guardians sent home.
@@ -241,7 +264,6 @@ class HostGuarded:
         self._over.set()
         self._hands.submit(lambda: None).result()  # what is being put in just now is in, and comes out with the rest
         problems = self.clear()
-        problems += tuple(one.problem for one in heal(self._wal) if one.problem)
         self._wal.append("closed" if problems else "end", {"problems": list(problems)} if problems else {})
         self._hands.shutdown()
         if self._watch.is_alive():
@@ -255,7 +277,7 @@ class HostGuarded:
         bury()
         self._wal.close()
         if problems:
-            raise NotUndone("not everything could be taken out: " + "; ".join(dict.fromkeys(problems)),
+            raise NotUndone("not everything could be taken out: " + "; ".join(problems),
                             "`mainstay chaos recover` tries again")
 
     def _watching(self) -> None:

@@ -187,15 +187,13 @@ def _known(where: Mapping[str, Any], process: Process) -> None:
     if who_runs(where) or not alive(process):
         return
     text = str(process.pid)
-    if where.get("key"):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            record = {}
-        record[where["key"]] = process.pid
-        if "ticks" in record:
-            record["ticks"] = process.ticks
-        text = json.dumps(record)
+    with contextlib.suppress(OSError, ValueError):
+        record = _fields(path.read_text(encoding="utf-8").strip())
+        if record is not None:
+            record[where.get("key") or "pid"] = process.pid
+            if "ticks" in record:
+                record["ticks"] = process.ticks
+            text = json.dumps(record)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(text + "\n", encoding="utf-8")
     if path.exists():
@@ -206,12 +204,18 @@ def _known(where: Mapping[str, Any], process: Process) -> None:
 def _recorded(file: str, key: str) -> list[Process]:
     try:
         text = Path(file).read_text(encoding="utf-8").strip()
-        record: Any = json.loads(text) if key or text.startswith("{") else {"pid": text}
-        one = found(int(record[key or "pid"]))
+        record = _fields(text)
+        one = found(int(text if record is None else record[key or "pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    ticks = record.get("ticks")
+    ticks = (record or {}).get("ticks")
     return [one] if one is not None and ticks in (None, one.ticks) else []
+
+
+def _fields(text: str) -> dict[str, Any] | None:
+    """Those of a JSON object; None for a file that holds the pid and nothing else."""
+    record = json.loads(text) if text.startswith("{") else None
+    return record if isinstance(record, dict) else None
 
 
 def _matching(words: list[str]) -> list[Process]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ def where(workload: Workload) -> dict[str, Any]:
     if workload.unit:
         return {"unit": workload.unit}
     if workload.pid.file:
-        return {"file": str(Path(workload.home, workload.pid.file).absolute()), "key": workload.pid.key}
+        return {"file": os.path.abspath(os.path.join(workload.home, workload.pid.file)), "key": workload.pid.key}
     if workload.pid.value:
         return {"pid": workload.pid.value}
     return {}

@@ -197,6 +197,18 @@ def _http(data: Data, _notes: Notes, _step: str) -> None:
     raise NotUndone(f"http: {data['method']} {data['url']}: {last}")
 
 
+def _call(data: Data, notes: Notes, step: str) -> None:
+    """Call what an experiment of somebody else's says takes it out: argv, cwd, seconds. Once it worked, not again."""
+    if notes.noted(step):
+        return
+    done = subprocess.run(data["argv"], cwd=data["cwd"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          check=False, timeout=data["seconds"])
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()[-500:]
+        raise NotUndone(f"{' '.join(data['argv'])}: {said or f'ended with {done.returncode}'}")
+    notes.note(step, {"done": True})
+
+
 def _end_holder(data: Data, _notes: Notes, _step: str) -> None:
     """End the process that holds a fault of the kernel's; the fault ends with it: pid, ticks."""
     process = process_of(data)
@@ -215,6 +227,7 @@ ACTS: dict[str, Act] = {
     "write-value": _write_value,
     "unmount": _unmount,
     "argv": _argv,
+    "call": _call,
     "http": _http,
     "remove-toxic": remove_toxic,
     "scale-back": scale_back,
@@ -223,5 +236,6 @@ ACTS: dict[str, Act] = {
 }
 """Every act. A further one is one more line; each stands in `docs/reference` with its arguments."""
 
-SURVIVES_THE_BOOT = frozenset({"scale-back", "remove-file", "remove-folder", "write-file", "http", "start-again"})
+SURVIVES_THE_BOOT = frozenset({"remove-file", "remove-folder", "write-file", "http", "call", "start-again",
+                               "scale-back"})
 """Acts on what is still there after the host was started anew; everything else the boot itself took out."""
