@@ -12,16 +12,15 @@ from typing import Any
 import pytest
 
 from edges.toy_dependency import ANSWER
-from mainstay.adapters.faults.packets.mechanism import rehearsed
+from packets.town import lacking
 
 STORY = str(Path(__file__).with_name("redirect_story.py"))
 
 
 @pytest.fixture(autouse=True, scope="module")
 def able() -> None:
-    lacks = "; ".join(f"{name}: {why}" for name, why in rehearsed().items() if why)
-    if lacks:
-        pytest.skip(f"this kernel cannot lead connections elsewhere: {lacks}")
+    if lacking():
+        pytest.skip(f"this kernel cannot lead connections elsewhere: {lacking()}")
 
 
 def story(kind: str, **asked: Any) -> Any:

@@ -8,17 +8,15 @@ import sys
 
 import pytest
 
-from mainstay.adapters.faults.packets.mechanism import rehearsed
-from packets.town import HERE
+from packets.town import HERE, lacking
 from programs import need
 
 
 @pytest.mark.parametrize(("error", "seen"), [("NXDOMAIN", "no name"), ("SERVFAIL", "again"), ("timeout", "")])
 def test_a_name_is_not_found_by_the_workload_and_by_nobody_else(error: str, seen: str):
     need("ip")
-    lacks = "; ".join(f"{name}: {why}" for name, why in rehearsed().items() if why)
-    if lacks:
-        pytest.skip(f"this kernel cannot lead questions elsewhere: {lacks}")
+    if lacking():
+        pytest.skip(f"this kernel cannot lead questions elsewhere: {lacking()}")
     story = subprocess.run([sys.executable, str(HERE / "names_story.py"), error], capture_output=True, text=True,
                            timeout=60, check=False)
     if story.returncode == 3:
