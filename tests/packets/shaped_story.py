@@ -36,7 +36,7 @@ def main() -> None:
     said: dict[str, object] = {"healing": fault.means.healing, "proof": fault.proof().in_effect}
     said["bystander"] = bystander("127.0.0.1", other, 2000)
     if "rate" in settings and sys.argv[1] == "bandwidth-limit":
-        said["rate"] = transfer("127.0.0.1", port, int(settings["rate"]))["rate"]
+        said["rate"] = transfer("127.0.0.1", port, int(2.5 * settings["rate"]))["rate"]
     else:
         said["trips"] = round_trips("127.0.0.1", port, 20, udp=True)
     said["victims"] = dict(fault.victims())

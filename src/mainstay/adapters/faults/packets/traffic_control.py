@@ -148,7 +148,7 @@ def _rate(order: Order) -> tuple[str, ...]:
     if order.kind != "bandwidth-limit":
         return ("100gbit",)
     rate = float(order.settings["rate"])
-    return (f"{rate * 8:.0f}bit", "burst", f"{max(2000, int(rate / 100))}")
+    return (f"{rate * 8:.0f}bit", "burst", f"{max(2000, int(rate / 25))}")
 
 
 def _inner(order: Order) -> tuple[str, ...]:
