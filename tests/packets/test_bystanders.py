@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mainstay.adapters.faults.packets.nftables import forbidden
 from packets.town import Town
 
 _OPERATIONS = 8_000
@@ -35,6 +36,8 @@ def test_the_network_of_the_machine_itself_sees_no_fault(place: Town):
 
 
 def own_state() -> list[str]:
-    """Queues of the network that the tests run in."""
+    """Queues of the network that the tests run in; who may not see them could not make any either."""
+    if forbidden():
+        return []
     with open("/proc/net/netfilter/nfnetlink_queue") as file:
         return [line.split()[0] for line in file]

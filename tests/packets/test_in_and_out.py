@@ -110,6 +110,17 @@ def test_a_fault_in_spite_of_a_killed_run_is_out_within_a_fifth_of_a_second(plac
     assert place.see("state") == before
 
 
+def test_two_faults_on_one_workload_add_up_and_come_out_by_themselves(place: Town):
+    before = place.see("state")
+    with place.fault(place.order("network-latency", latency=0.06)):
+        with place.fault(place.order("network-latency", latency=0.06)):
+            both = place.see("round_trips", host="127.0.0.1", port=place.port, count=5, timeout=2)
+        one = place.see("round_trips", host="127.0.0.1", port=place.port, count=5, timeout=2)
+    assert 0.12 <= min(both) < 0.2
+    assert 0.06 <= min(one) < 0.11
+    assert place.see("state") == before
+
+
 def test_where_nothing_listens_nothing_is_done(place: Town):
     order = place.order("packet-loss", loss=1.0)
     with pytest.raises(InvalidInput, match="nothing listens"):

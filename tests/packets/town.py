@@ -57,12 +57,16 @@ class Town:
             injection.remove()
 
 
+def lacking() -> str:
+    """What this kernel cannot do of what rules and queues need; traffic control is looked at where it is tried."""
+    return "; ".join(f"{name}: {why}" for name, why in rehearsed().items() if why and name not in ("htb", "netem"))
+
+
 @contextmanager
 def town() -> Iterator[Town]:
     """Skips, with a counted reason, where the kernel lets nobody have a network of their own."""
-    lacks = {name: why for name, why in rehearsed().items() if why}
-    if lacks:
-        pytest.skip("this kernel cannot do this with packets: " + "; ".join(f"{n}: {why}" for n, why in lacks.items()))
+    if lacking():
+        pytest.skip(f"this kernel cannot do this with packets: {lacking()}")
     server = subprocess.Popen([sys.executable, str(HERE / "echo_server.py")], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True)
     try:

@@ -6,9 +6,10 @@ from mainstay.adapters.faults.cluster.mechanism import Kubernetes
 from mainstay.adapters.faults.edges.mechanism import EDGES
 from mainstay.adapters.faults.packets.mechanism import Packets
 from mainstay.adapters.faults.packets.names_lost import Names
+from mainstay.adapters.faults.packets.traffic_control import TrafficControl
 from mainstay.kernel.faults import Mechanism
 
 
 def network_mechanisms() -> tuple[Mechanism, ...]:
     """One of each."""
-    return (*EDGES, Packets(), Names(), Kubernetes())
+    return (*EDGES, Packets(), TrafficControl(), Names(), Kubernetes())

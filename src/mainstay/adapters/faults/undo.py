@@ -236,5 +236,6 @@ ACTS: dict[str, Act] = {
 }
 """Every act. A further one is one more line; what it is told stands in its docstring."""
 
-SURVIVES_THE_BOOT = frozenset({"scale-back", "remove-file", "remove-folder", "write-file", "http", "call", "start-again"})
+SURVIVES_THE_BOOT = frozenset({
+    "scale-back", "remove-file", "remove-folder", "write-file", "http", "call", "start-again"})
 """Acts on what is still there after the host was started anew; everything else the boot itself took out."""

@@ -21,8 +21,8 @@ from mainstay.adapters.faults.naming import token
 from mainstay.adapters.faults.packets import sockets
 from mainstay.adapters.faults.packets.child import Held
 from mainstay.adapters.faults.packets.choosing import family_of
-from mainstay.adapters.faults.packets.mechanism import PERMISSION, forbidden, network_of, rehearsed
-from mainstay.adapters.faults.packets.nftables import TCP
+from mainstay.adapters.faults.packets.mechanism import PERMISSION, network_of, rehearsed
+from mainstay.adapters.faults.packets.nftables import TCP, forbidden
 from mainstay.adapters.faults.packets.task import Lead, Place, Task
 from mainstay.adapters.faults.places import Address, address, address_of, processes_of
 from mainstay.adapters.faults.processes import found

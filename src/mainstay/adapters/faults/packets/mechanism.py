@@ -10,7 +10,7 @@ from mainstay.adapters.faults.packets import child, proof
 from mainstay.adapters.faults.packets.impairment import Impairment
 from mainstay.adapters.faults.packets.listening import places_at
 from mainstay.adapters.faults.packets.namespaces import elsewhere
-from mainstay.adapters.faults.packets.netlink import NETFILTER, Netlink, Refused
+from mainstay.adapters.faults.packets.nftables import forbidden
 from mainstay.adapters.faults.packets.task import DROP, QUEUE, RESET, Task, Way
 from mainstay.adapters.faults.places import address_of, processes_of
 from mainstay.kernel.errors import NotAllowed
@@ -40,21 +40,6 @@ def rehearsed() -> Mapping[str, str]:
         return found
     finally:
         child.finish(program)
-
-
-def forbidden() -> str:
-    """Why this process may not change the rules of its own network; empty when it may. Nothing is changed by asking."""
-    try:
-        link = Netlink(NETFILTER)
-    except OSError as problem:
-        return problem.strerror or str(problem)
-    try:
-        link.ask(10 << 8 | 16, 0, bytes(4))  # the generation of the rules: asked by whoever may change them
-    except Refused as refused:
-        return refused.strerror or str(refused)
-    finally:
-        link.close()
-    return ""
 
 
 class Packets:

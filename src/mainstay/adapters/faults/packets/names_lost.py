@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mainstay.adapters.faults.naming import token
 from mainstay.adapters.faults.packets import child
-from mainstay.adapters.faults.packets.mechanism import PERMISSION, forbidden, network_of, rehearsed
-from mainstay.adapters.faults.packets.nftables import TCP, UDP
+from mainstay.adapters.faults.packets.mechanism import PERMISSION, network_of, rehearsed
+from mainstay.adapters.faults.packets.nftables import TCP, UDP, forbidden
 from mainstay.adapters.faults.packets.task import Lead, Place, Task
 from mainstay.adapters.faults.places import processes_of
 from mainstay.kernel.errors import NotAllowed, SourceUnavailable

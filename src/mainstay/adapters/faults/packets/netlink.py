@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import struct
@@ -152,4 +151,4 @@ class Netlink:
 def _raise_for(body: bytes) -> None:
     code = -struct.unpack_from("=i", body)[0]
     if code:
-        raise Refused(code, f"{os.strerror(code)} ({errno.errorcode.get(code, code)})")
+        raise Refused(code, os.strerror(code))

@@ -35,7 +35,7 @@ IN, OUT = 1, 3
 TCP, UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
 
 _SUBSYSTEM, _COMPATIBLE = 10 << 8, 11 << 8
-_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE, _DELETE_RULE = 0, 2, 3, 6, 8
+_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE, _DELETE_RULE, _GENERATION = 0, 2, 3, 6, 8, 16
 _BEGIN, _END = 0x10, 0x11
 _OWNER = 2
 _REGISTER = 8  # the first of 32 bits; the others follow
@@ -249,3 +249,18 @@ def has_queue_target() -> bool:
         return False
     finally:
         link.close()
+
+
+def forbidden() -> str:
+    """Why this process may not change the rules of its own network; empty when it may. Nothing is changed by asking."""
+    try:
+        link = Netlink(NETFILTER)
+    except OSError as problem:
+        return problem.strerror or str(problem)
+    try:
+        link.ask(_SUBSYSTEM | _GENERATION, 0, bytes(4))  # of the rules: told to whoever may change them
+    except Refused as refused:
+        return refused.strerror or str(refused)
+    finally:
+        link.close()
+    return ""

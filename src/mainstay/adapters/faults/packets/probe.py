@@ -19,7 +19,7 @@ from typing import Any
 
 from mainstay.adapters.faults.packets.namespaces import enter
 
-_AT_ONCE = 20
+_AT_ONCE = 50
 _GAP = 0.001
 _ALL_FRAMES = 3
 _OUTGOING = 4

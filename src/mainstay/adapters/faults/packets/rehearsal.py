@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import select
+import shutil
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from mainstay.adapters.faults.packets.namespaces import loopback_up, own_network
 from mainstay.adapters.faults.packets.task import QUEUE, RESET, Lead, Place, Task, Way
 
 _LATE = 0.02
+_WHERE = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 _HOST = "127.0.0.1"
 
 
@@ -119,6 +122,22 @@ def _raw() -> str:
     return ""
 
 
+def _shaped(*inner: str) -> Callable[[], str]:
+    """Whether traffic control takes such a discipline."""
+    def trial() -> str:
+        program = shutil.which("tc", path=_WHERE)
+        if program is None:
+            return "tc is not installed"
+        done = subprocess.run([program, "qdisc", "add", "dev", "lo", "root", *inner], capture_output=True, text=True,
+                              check=False, timeout=5)
+        if done.returncode:
+            return done.stderr.strip().removeprefix("Error: ").splitlines()[0]
+        subprocess.run([program, "qdisc", "del", "dev", "lo", "root"], capture_output=True, check=False, timeout=5)
+        return ""
+
+    return trial
+
+
 def _connects(server: socket.socket) -> bool:
     with socket.socket() as one:
         one.settimeout(0.1)
@@ -126,7 +145,8 @@ def _connects(server: socket.socket) -> bool:
 
 
 _TRIALS: dict[str, Callable[[], str]] = {"drop": _dropped, "reset": _reset, "queue": _queued, "lead": _led,
-                                         "abort": _aborted, "raw": _raw}
+                                         "abort": _aborted, "raw": _raw, "htb": _shaped("htb", "default", "0"),
+                                         "netem": _shaped("netem", "delay", "1ms")}
 
 if __name__ == "__main__":
     sys.exit(main())
