@@ -128,6 +128,12 @@ class Run:
         return next(one for one in self.faults if one.id == name)
 
 
+def guard_name(run: Run) -> str:
+    """What the run's faults are guarded under: ids are a store's own, and this host may have several stores."""
+    assert run.asked is not None, "it was asked for"
+    return f"{run.id}-{int(run.asked.timestamp() * 1000)}"
+
+
 def fold(facts: Iterable[Fact | NewFact]) -> dict[str, Run]:
     """Every run, by id, in the order in which they were asked for."""
     runs: dict[str, Run] = {}

@@ -106,7 +106,8 @@ def read(document: Document) -> tuple[ToolkitExperiment, list[Finding]]:
         if one.kind == "ref" and found.named(one.name) is None:
             names = [each.name for each in found.activities if each.kind != "ref"]
             findings.append(Finding("unknown-reference", one.where, f'no activity is named "{one.name}"'
-                                    + did_you_mean(one.name, names), "known: " + ", ".join(names)))
+                                    + did_you_mean(one.name, names),
+                                    "known: " + ", ".join(names) if names else "name an activity"))
     findings += _not_played(document, values)
     return found, findings
 

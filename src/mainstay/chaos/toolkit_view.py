@@ -7,6 +7,7 @@ from typing import Any
 
 from mainstay.kernel.quantity import format_duration
 from mainstay.kernel.view import Block, Cell, Next, Text, View, table
+from mainstay.kernel.wording import many
 
 
 def journal_view(journal: Mapping[str, Any]) -> View:
@@ -16,8 +17,8 @@ def journal_view(journal: Mapping[str, Any]) -> View:
 
 def _blocks(journal: Mapping[str, Any]) -> Iterator[Block]:
     states = journal["steady_states"]
-    yield Text(f"Chaos Toolkit experiment · {len(journal['run'])} activities, {len(journal['rollbacks'])} rollbacks, "
-               f"{format_duration(journal['duration'])}", "quiet")
+    yield Text(f"Chaos Toolkit experiment · {_activities(len(journal['run']))}, "
+               f"{many(len(journal['rollbacks']), 'rollback')}, {format_duration(journal['duration'])}", "quiet")
     deviated = journal["deviated"]
     before = states["before"]
     yield Text("It deviated: the steady state was not there after it." if deviated else
@@ -37,6 +38,10 @@ def _blocks(journal: Mapping[str, Any]) -> Iterator[Block]:
                    _output(one)) for kind in ("run", "rollbacks") for one in journal[kind]]
     yield table("What was done", ("", "activity", "", "took>", "heard"), activities, empty="nothing")
     yield Next(("mainstay chaos run FILE --json > journal.json",))
+
+
+def _activities(count: int) -> str:
+    return "1 activity" if count == 1 else f"{count} activities"
 
 
 def _met(probe: Mapping[str, Any]) -> Cell:

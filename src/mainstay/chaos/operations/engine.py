@@ -24,7 +24,7 @@ from mainstay.chaos.operations.planning import Options, Prepared, Step, prepare
 from mainstay.chaos.operations.recording import Recorder
 from mainstay.chaos.operations.watch import Asking, Outside, Seen, Stop, Watch
 from mainstay.chaos.spec import Experiment, Widen
-from mainstay.chaos.state import Run
+from mainstay.chaos.state import Run, guard_name
 from mainstay.chaos.verdict import BREACH, Verdict, accepted, radius_broken, removal_accepted, verdict
 from mainstay.kernel.errors import MainstayError, NotAllowed
 from mainstay.kernel.faults import Guarded, Injection, Measured, Order
@@ -121,7 +121,7 @@ class _Course:
     def _guarded_course(self) -> None:
         manual = self._options.manual or self._experiment.manual
         try:
-            with self._world.injector().guard(self.now.id, manual=manual) as self._guarded:
+            with self._world.injector().guard(guard_name(self.now), manual=manual) as self._guarded:
                 try:
                     self._steady_before()
                     for number, step in enumerate(self._prepared.steps, 1):
@@ -132,8 +132,11 @@ class _Course:
                 finally:
                     self._take_out()
         except MainstayError as error:
-            # The guard could not clear everything; what each fault was proven to be does not say that.
-            self._left = error.message
+            if self._guarded is None:
+                self._halt("trouble", error.message)
+            else:
+                # The guard could not clear everything; what each fault was proven to be does not say that.
+                self._left = error.message
 
     @property
     def now(self) -> Run:

@@ -135,8 +135,13 @@ def exit_code(found: Ran) -> int:
         return CODES.get(found.run.status, 1)
     if found.plan is not None:
         return 1 if found.plan.refusals else 0
-    journal = found.journal or {}
-    return 0 if journal.get("status") == "completed" and not journal.get("deviated") else 1
+    journal = found.journal
+    assert journal is not None, "it is one of the three"
+    states = journal["steady_states"]
+    if states["before"] is not None and not states["before"]["steady_state_met"]:
+        return CODES[Status.INVALID]
+    held = not journal["deviated"] and all(state["steady_state_met"] for state in states["during"])
+    return 0 if journal["status"] == "completed" and held else 1
 
 
 def run_view(found: Ran) -> View:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mainstay.chaos.lifecycle import Status
 from mainstay.chaos.operations.finding import lost, run_named, runs_of
-from mainstay.chaos.state import ALL, ASKED, HALTED, LIFTED, Run, halted
+from mainstay.chaos.state import ALL, ASKED, HALTED, LIFTED, Run, guard_name, halted
 from mainstay.kernel.errors import Conflict, InvalidInput
 from mainstay.kernel.faults import Leftover
 from mainstay.kernel.journal import Batch, FactQuery, NewFact
@@ -133,7 +133,7 @@ def recover(world: World, request: RecoverRequest) -> Recovered:
     if not request.dry_run:
         stuck = {one.run for one in leftovers if not one.healed}
         for run in gone:
-            _close(world, run, run.id in stuck)
+            _close(world, run, guard_name(run) in stuck)
     return Recovered(leftovers, tuple(run.id for run in gone), request.dry_run)
 
 

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mainstay.chaos.operations.formats import Said, quickly
-from mainstay.chaos.toolkit import Missing, ToolkitExperiment, ask_of, calls, dynamic, read, recognised, values_of
+from mainstay.chaos.toolkit import (
+    Activity,
+    Missing,
+    ToolkitExperiment,
+    ask_of,
+    calls,
+    dynamic,
+    read,
+    recognised,
+    values_of,
+)
 from mainstay.kernel.catalog import read_file
 from mainstay.kernel.document import Document
 from mainstay.kernel.errors import MainstayError
@@ -18,10 +29,18 @@ from mainstay.kernel.ports import World
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """An experiment, and what is worth saying about it."""
+    """An experiment, what is worth saying about it, and the lines of its file where they were read."""
 
     experiment: ToolkitExperiment
     findings: tuple[Finding, ...]
+    lines: tuple[str, ...] = ()
+
+
+def sourced(findings: Iterable[Finding], lines: Sequence[str]) -> Iterator[Finding]:
+    """The findings, each with its line for the caret."""
+    for one in findings:
+        known = not one.source and 0 < one.where.line <= len(lines)
+        yield replace(one, source=lines[one.where.line - 1]) if known else one
 
 
 def taken(path: str) -> Taken | None:
@@ -41,9 +60,7 @@ def taken(path: str) -> Taken | None:
             raise InvalidFiles(errors_of(findings))
         return None
     experiment, found = read(documents[0])
-    lines = documents[0].lines
-    return Taken(experiment, tuple(replace(one, source=one.source or lines[one.where.line - 1])
-                                   for one in (*findings, *found)))
+    return Taken(experiment, tuple(sourced((*findings, *found), documents[0].lines)), documents[0].lines)
 
 
 def diagnosis(world: World, experiment: ToolkitExperiment, *, allowed: bool) -> list[Finding]:
@@ -62,9 +79,16 @@ def diagnosis(world: World, experiment: ToolkitExperiment, *, allowed: bool) -> 
             found.append(Finding("cannot-be-asked", one.where, f"{one.name}: {why}", mend))
     called = calls(experiment)
     if called and not allowed:
-        found.append(Finding("calls-python", called[0].where, f"{len(called)} activities call Python functions, which "
-                             "may do anything", "allow that with --allow-python", severity=Severity.WARNING))
+        found.append(Finding("calls-python", called[0].where, calling(called), "allow that with --allow-python",
+                             severity=Severity.WARNING))
     return found
+
+
+def calling(called: Sequence[Activity]) -> str:
+    """`2 activities call functions of Python modules, which may do anything: chaosk8s.pod.actions`."""
+    modules = sorted({str(one.provider.get("module") or "a tolerance's") for one in called})
+    verb = "1 activity calls" if len(called) == 1 else f"{len(called)} activities call"
+    return f"{verb} functions of Python modules, which may do anything: {', '.join(modules)}"
 
 
 def _missing(experiment: ToolkitExperiment, one: Missing) -> Finding:
@@ -77,4 +101,4 @@ def said_by_toolkit(world: World, document: Document) -> Said:
     experiment, findings = read(document)
     missing = diagnosis(world, experiment, allowed=False)
     name = re.sub(r"[^a-z0-9]+", "-", experiment.title.lower()).strip("-")[:60] or "experiment"
-    return Said(name, experiment.title, findings=(*findings, *missing), runs=True)
+    return Said(name, experiment.title, findings=tuple(sourced((*findings, *missing), document.lines)), runs=True)

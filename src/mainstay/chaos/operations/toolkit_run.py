@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,7 +25,7 @@ from mainstay.chaos.lifecycle import Status
 from mainstay.chaos.operations.asking import judged
 from mainstay.chaos.operations.hands import Hands, Task, ThreadHands
 from mainstay.chaos.operations.recording import Recorder
-from mainstay.chaos.operations.toolkit_check import Taken, diagnosis
+from mainstay.chaos.operations.toolkit_check import Taken, calling, diagnosis, sourced
 from mainstay.chaos.operations.watch import Outside
 from mainstay.chaos.spec import AbortWhen
 from mainstay.chaos.state import HALTED, LIFTED, halted
@@ -75,11 +76,12 @@ def run(world: World, found: Taken, options: Options, hands: Hands | None = None
     """
     experiment = found.experiment
     if wrong := errors_of([*found.findings, *diagnosis(world, experiment, allowed=options.calls)]):
-        raise InvalidFiles(wrong)
+        raise InvalidFiles(tuple(sourced(wrong, found.lines)))
     if (called := calls(experiment)) and not options.calls and not options.dry:
-        raise NotAllowed(f"{len(called)} activities call Python functions, which may do anything: "
-                         + ", ".join(sorted({str(one.provider.get("module")) for one in called})),
-                         "allow that with --allow-python")
+        raise NotAllowed(calling(called), "allow that with --allow-python")
+    if called and (numbers := sys.modules.get("numpy")) is not None:
+        # A command loads numpy when it is first used; of functions in threads, two could be the first at once.
+        _ = numbers.ndarray
     switch = halted(world.journal.facts(FactQuery(kinds=(HALTED, LIFTED))))
     if switch is not None:
         raise NotAllowed(f"{switch.actor} has stopped all experiments", "mainstay chaos abort --lift")
@@ -96,7 +98,7 @@ class _Play:
     def __init__(self, world: World, experiment: ToolkitExperiment, options: Options, hands: Hands) -> None:
         self._world, self._experiment, self._options, self._hands = world, experiment, options, hands
         self._values, _ = values_of(experiment, os.environ)
-        self._halted = threading.Event()
+        self._halted, self._never = threading.Event(), threading.Event()
         self._why = self._signal = ""
         self._book = Recorder.of_toolkit(world, experiment)
         self._outside = Outside(world, hands, self._book.run.id, (), AbortWhen(incident=False), world.journal.head())
@@ -220,12 +222,11 @@ class _Play:
         if not play:
             return
         self._rolling_back = True
-        self._halted.clear()
         self._world.prober().give_up()
         background = []
         for activity in self._experiment.rollbacks:
             meant = self._meant(activity)
-            task = self._hands.begin(lambda meant=meant: self._carry_out(meant, journal["rollbacks"]))  # type: ignore[misc]
+            task = self._hands.begin(lambda meant=meant: self._carry_out(meant, journal["rollbacks"], self._never))  # type: ignore[misc]
             if activity.background:
                 background.append(task)
             else:
@@ -266,16 +267,19 @@ class _Play:
         assert found is not None, "references were checked"
         return found
 
-    def _carry_out(self, activity: Activity, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    def _carry_out(self, activity: Activity, runs: list[dict[str, Any]],
+                   halted: threading.Event | None = None) -> dict[str, Any]:
+        """One activity, until `halted`: a rollback is not, whoever was told to stop before it."""
+        halted = self._halted if halted is None else halted
         pauses = self._values.of(activity.raw.get("pauses") or {})
-        self._pause(pauses.get("before"))
+        self._pause(pauses.get("before"), halted)
         self._world.progress(f"{activity.kind} {activity.name}")
         start = self._world.clock.now()
         record: dict[str, Any] = {"activity": dict(activity.raw), "output": None, "start": start.isoformat()}
         runs.append(record)
         if not self._options.dry:
             value, problem = self._ask(activity)
-            if self._halted.is_set():
+            if halted.is_set():
                 raise _Stopped
             record["output"] = value
             if problem:
@@ -283,13 +287,13 @@ class _Play:
         record["status"] = "failed" if "exception" in record else "succeeded"
         end = self._world.clock.now()
         record.update(end=end.isoformat(), duration=(end - start).total_seconds())
-        self._pause(pauses.get("after"))
+        self._pause(pauses.get("after"), halted)
         return record
 
-    def _pause(self, seconds: Any) -> None:
-        if seconds and not self._options.dry and self._halted.wait(float(seconds)):
+    def _pause(self, seconds: Any, halted: threading.Event) -> None:
+        if seconds and not self._options.dry and halted.wait(float(seconds)):
             raise _Stopped
-        if self._halted.is_set():
+        if halted.is_set():
             raise _Stopped
 
     def _ask(self, activity: Activity) -> tuple[Any, str]:
