@@ -15,7 +15,7 @@ from toil.ledgers import TODAY, facts, weeks_of, work, world
 from toy_server import Client
 from web.test_pages import Outline
 
-OPERATIONS = MAINSTAY.words[-1].operations()
+OPERATIONS = next(word for word in MAINSTAY.words if word.name == "toil").operations()
 NASTY = work(2, description="<script>alert(1)</script>", category='"><b>')
 
 
