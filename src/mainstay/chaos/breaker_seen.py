@@ -7,8 +7,11 @@ caller's door. Pure.
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from mainstay.chaos.matrix import Answer
@@ -18,8 +21,8 @@ from mainstay.stats.shares import Interval, wilson
 CLOSED_ENOUGH = 0.5
 """A breaker counts as open while at most this share of the requests reaches the dependency, beyond doubt."""
 
-_FEW = 1.0
-"""Calls after the breaker opened: the trials it lets through, at the pace of the second half, and so many more."""
+IN_A_ROW = 10
+"""So many requests one after the other that do not reach the dependency are not chance but a breaker."""
 
 _LEAST = 20
 
@@ -120,14 +123,13 @@ def _at(reached: Sequence[Reached], at: float) -> float:
 
 
 def _until_open(seen: Seen, length: float) -> tuple[int, float]:
-    """The fewest calls after which no more than a trial now and then reached it until the end."""
-    whole = _at(seen.reached, length)
-    pace = (whole - _at(seen.reached, length / 2)) / (length / 2)
-    points = [Reached(0.0, 0.0), *(one for one in seen.reached if one.at <= length)]
-    for one in points:
-        if whole - one.calls <= pace * (length - one.at) + _FEW:
+    """The calls, and the seconds, after which for the first time so many requests in a row did not reach it."""
+    sent = sorted(one.at for one in seen.during)
+    came = [now for before, now in pairwise([Reached(0.0, 0.0), *seen.reached]) if now.calls > before.calls]
+    for one, following in pairwise([*came, Reached(length, math.inf)]):
+        if bisect_left(sent, following.at) - bisect_right(sent, one.at) >= IN_A_ROW:
             return round(one.calls), one.at
-    return round(whole), length
+    return round(_at(seen.reached, length)), length
 
 
 def _closed(seen: Seen) -> float | None:

@@ -52,7 +52,7 @@ class Played:
 
 
 def gameday(world: World, request: GameDayRequest) -> Played:
-    """Show a game day, begin it, decide on a step and start it, write notes, close it with a summary."""
+    """Play a game day: begin it, decide on its steps, write notes, close it with a summary."""
     day = world.catalog.get(GameDay, request.name)
     asked = [name for name, wanted in (("--begin", request.begin), ("--go", request.go), ("--no-go", request.no_go),
                                        ("--close", request.close)) if wanted]
@@ -112,7 +112,7 @@ def _decide(world: World, day: GameDay, request: GameDayRequest, person: str) ->
 
 
 GAMEDAY = Operation(
-    "chaos", "gameday", GameDayRequest, gameday, gameday_view, scope="approve",
+    "chaos", "gameday", GameDayRequest, gameday, gameday_view, scope="approve", doors=("cli",),
     exit_codes=((0, "shown, or done"), (2, "it cannot be done now, or not by this person")),
     examples=("mainstay chaos gameday november", "mainstay chaos gameday november --begin",
               "mainstay chaos gameday november --step 1 --go --by ana",

@@ -342,7 +342,7 @@ def broken(found: Matrix) -> tuple[Row, ...]:
 
 
 MATRIX = Operation(
-    "chaos", "matrix", MatrixRequest, matrix, matrix_view, scope="approve",
+    "chaos", "matrix", MatrixRequest, matrix, matrix_view, scope="approve", doors=("cli",),
     exit_code=lambda found: 1 if broken(found) else 0,
     exit_codes=((0, "measured; no promise is broken"), (1, "a promise of a workload is broken"),
                 (2, "the input cannot be used, or something forbids it")),

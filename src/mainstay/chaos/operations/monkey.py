@@ -72,7 +72,7 @@ class Look:
 
 
 def monkey(world: World, request: MonkeyRequest) -> Look:
-    """Say what the chaos monkey draws at this moment, or in the days to come; with --go, begin it."""
+    """Say what the chaos monkey draws now, or in the days to come; with --go, begin it."""
     one = _named(world, request.name)
     past = history(world, one)
     if request.simulate:
@@ -173,7 +173,7 @@ def strikes(choices: Sequence[Choice]) -> int:
 
 
 MONKEY = Operation(
-    "chaos", "monkey", MonkeyRequest, monkey, monkey_view, scope="approve",
+    "chaos", "monkey", MonkeyRequest, monkey, monkey_view, scope="approve", doors=("cli",),
     exit_code=lambda found: 1 if found.problem or found.status not in ("", "passed") else 0,
     exit_codes=((0, "said, or begun and passed; also when nothing was drawn"),
                 (1, "what was begun did not pass, or the engine refused it"), (2, "the input cannot be used")),
