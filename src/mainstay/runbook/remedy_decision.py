@@ -453,7 +453,7 @@ def _leave(desk: Desk, case: Case, kind: str, why: str, **data: Any) -> None:
     left = desk.say(kind, case.id, why=why, **data)
     # What never ends by itself, or has ended meanwhile, need not be waited for.
     if not left.ends or not left.firing:
-        desk.say("ended", case.id, why=why)
+        desk.say("ended", case.id, why="")
 
 
 def _escalate(desk: Desk, case: Case, why: str) -> None:
