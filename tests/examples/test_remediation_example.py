@@ -24,7 +24,7 @@ def test_the_month_can_be_made_again() -> None:
 
 def test_the_catalog_has_no_finding() -> None:
     _, findings = load([EXAMPLE / "catalog"], grammar())
-    assert [one.render() for one in findings] == []
+    assert [one.render() for one in findings if one.severity != "hint"] == []
 
 
 def test_every_command_of_the_readme_answers(tmp_path: Path) -> None:
