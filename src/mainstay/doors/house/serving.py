@@ -32,6 +32,7 @@ from mainstay.doors.web.monitoring_content import Seen, monitoring_pages, noise_
 from mainstay.doors.web.oncall_content import on_call_table
 from mainstay.doors.web.oncall_content import pages as oncall_pages
 from mainstay.doors.web.postmortem_pages import POSTMORTEM_PAGES
+from mainstay.doors.web.remedy_content import remedy_pages
 from mainstay.doors.web.runbook_content import runbook_pages
 from mainstay.doors.web.slo_content import pages, resource_link
 from mainstay.doors.web.toil_content import toil_pages
@@ -253,7 +254,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     engine = Engine(lambda: clockwork.world)
     rounds = Rounds(lambda: clockwork.world, feed)
     crew = Crew(lambda: clockwork.world, feed)
-    remedying = Remedying(lambda: replace(clockwork.world, actor="system"))
+    remedying = Remedying(lambda: replace(clockwork.world, actor="system"), feed)
 
     def audit(act: Act) -> None:
         world.journal.commit(Batch([NewFact("server.act", act.operation, world.clock.now(), {
@@ -286,7 +287,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     hooks = Hooks(metrics, problems, feed, audit, resource_link, raw, lambda front: slack_routes(front, world_of))
     app = build_app(operations_of_all(), world_of, settings,
                     (*pages(latest, lambda asked: seen(asked).alerts, on_call_table), *monitoring_pages(latest, seen),
-                     *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages(), *runbook_pages(),
+                     *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages(), *runbook_pages(), *remedy_pages(),
                      *toil_pages()), hooks)
     begun = world.clock.now()
 
