@@ -255,6 +255,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     rounds = Rounds(lambda: clockwork.world, feed)
     crew = Crew(lambda: clockwork.world, feed)
     remedying = Remedying(lambda: replace(clockwork.world, actor="system"), feed)
+    beside = (engine, remedying, rounds, crew)
 
     def audit(act: Act) -> None:
         world.journal.commit(Batch([NewFact("server.act", act.operation, world.clock.now(), {
@@ -293,22 +294,16 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
 
     def answering(url: str) -> None:
         clockwork.start()
-        engine.start()
-        rounds.start()
-        crew.start()
-        remedying.start()
+        for one in beside:
+            one.start()
         started(url, clockwork, server)
 
     server = Server(app, settings, feed, answering)
     try:
         server.run()
     finally:
-        crew.end()
-        rounds.end()
-        if remedying.is_alive():
-            remedying.end()
-            remedying.join(timeout=15)
-        engine.end()
+        for one in reversed(beside):
+            one.end()
         if clockwork.is_alive():
             clockwork.end()
     return Served(server.url, begun, world.clock.now(), clockwork.evaluations)

@@ -50,7 +50,7 @@ class SimulateRequest:
 
 
 def simulate(world: World, request: SimulateRequest) -> Simulated:
-    """Show what a remediation would have done over the alerts that really were, before it is let act."""
+    """Show what a remediation would have done over the alerts that really were."""
     rule = world.catalog.get(Remediation, request.rule)
     if not isinstance(rule.when, OnAlert | OnBudget):
         raise InvalidInput(f"{rule.name} is triggered by neither an alert nor a budget, so nothing can be replayed",
@@ -140,7 +140,7 @@ class ProveRequest:
 
 
 def prove(world: World, request: ProveRequest) -> Proven:
-    """Search every order of alerts, endings, crashes, locks and time for one that breaks a remediation's limits."""
+    """Search every order of events for one that breaks the limits of a remediation."""
     rules = (world.catalog.get(Remediation, request.rule),) if request.rule else world.catalog.of(Remediation)
     if not rules:
         raise InvalidInput("the catalog declares no remediation", "declare one: kind: Remediation")
