@@ -279,8 +279,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         return {**door.routes(), **AlertmanagerApi(front, door, engine.desk).routes()}
 
     def problems() -> tuple[str, ...]:
-        return tuple(filter(None, (clockwork.problem, *engine.problems, rounds.problem, crew.problem,
-                                   remedying.problem)))
+        return tuple(filter(None, (clockwork.problem, *engine.problems, *(one.problem for one in beside[1:]))))
 
     def world_of(actor: str) -> World:
         return replace(clockwork.world, actor=actor)
