@@ -249,7 +249,8 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         InvalidInput, StoreUnavailable: there is no store, so nothing could be kept that is taken.
     """
     world.journal.head()
-    feed = Feed()
+    # Nobody waits at a terminal for what is asked for over HTTP.
+    world, feed = replace(world, tell=None), Feed()
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
     engine = Engine(lambda: clockwork.world)
     rounds = Rounds(lambda: clockwork.world, feed)
