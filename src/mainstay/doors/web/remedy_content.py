@@ -34,7 +34,7 @@ class RemediesPage:
 
 def remedy_pages() -> tuple[Page, ...]:
     """The hand-made page."""
-    return (Page("/runbook/remedies", "Remediations", "remedies.html", remedies_page, word="runbook", listed=False,
+    return (Page("/runbook/remedies", "Remediations", "remedies.html", remedies_page, word="runbook",
                  forms={"resume": RESUME}),)
 
 
