@@ -149,7 +149,7 @@ _LAST_RUNS = 10
 
 
 def show(world: World, request: ShowRequest) -> Shown:
-    """Show a runbook whole: what it does, how it did, its last runs; or as a document for people."""
+    """Show a runbook whole: what it does and how it did; or as a document for people."""
     book = world.catalog.get(Runbook, request.name)
     runs = tuple(read_run(run) for run in reversed(_runs(world, book)[-_LAST_RUNS:]))
     return Shown(read_book(world, book), tuple(
