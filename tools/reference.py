@@ -64,14 +64,22 @@ def _findings_page() -> str:
 
 
 def _codes(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """(code, message) of every finding made in a module: `Finding(…)`, `document.finding(…)`, `reader.report(…)`."""
+    """(code, message) of every finding made in a module: `Finding(…)`, `document.finding(…)`, `reader.report(…)`,
+    and `Misplaced(…)`, whose code is its last argument."""
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
+        if not isinstance(node, ast.Call) or not node.args:
             continue
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-        place = {"Finding": 2, "finding": 2, "report": 1}.get(name)
-        if place is not None and isinstance(node.args[0].value, str) and len(node.args) > place:
-            yield node.args[0].value, _said(node.args[place])
+        if name == "Misplaced":
+            given = {one.arg: one.value for one in node.keywords} | dict(zip(("code",), node.args[3:], strict=False))
+            code = given.get("code")
+            yield code.value if isinstance(code, ast.Constant) else "misplaced-variable", _said(node.args[0])
+            continue
+        place = {"Finding": 2, "finding": 2, "report": 1, "warn": 1}.get(name)
+        first = node.args[0]
+        if place is not None and isinstance(first, ast.Constant) and isinstance(first.value, str) \
+                and len(node.args) > place:
+            yield first.value, _said(node.args[place])
 
 
 def _said(message: ast.expr) -> str:

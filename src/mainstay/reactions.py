@@ -113,13 +113,13 @@ def _book(world: World, work: NewFact | None) -> None:
 
 
 def _alert_began(world: World, fact: Fact) -> None:
-    """An alert triggers rules. One that is silenced or inhibited does when it is heard: planned work mends itself."""
-    labels = fact.data.get("labels")
-    if labels is None:
-        known = desk_of(world).caught_up().alerts.get(fact.subject)
-        labels = known.labels if known is not None else None
-    if labels is not None and not fact.data.get("muted"):
-        alert_began(world, fact.subject, labels, fact.seq)
+    """An alert triggers rules while it fires: one that nobody followed until it was over is nothing to act on.
+
+    One that is silenced or inhibited does when it is heard: planned work mends itself.
+    """
+    known = desk_of(world).caught_up().alerts.get(fact.subject)
+    if known is not None and not known.muted:
+        alert_began(world, fact.subject, known.labels, fact.seq)
 
 
 def _alert_over(world: World, fact: Fact) -> None:

@@ -123,3 +123,5 @@ def test_what_is_killed_is_restarted_verified_reviewed_and_booked_and_where_it_m
             assert f'mainstay_remediation_decisions_total{{remediation="{rule}",kind="verified"}} 1' in metrics
         _what_is_left(tmp_path, cache, "restart-when-down")
         _what_is_left(tmp_path, auth, "restart-when-slow")
+        saved = mainstay(tmp_path, "toil", "report", "--everyone", "-c", "catalog", "--json").json["saved"]
+        assert sum(one["hours"] for one in saved) == 0.4, "twelve minutes of somebody's time, twice"

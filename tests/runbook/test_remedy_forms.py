@@ -25,7 +25,7 @@ from mainstay.runbook.remedy import (
     Remediation,
     Throttle,
 )
-from mainstay.runbook.scaling import doubled, halved
+from mainstay.runbook.scaling import KEEP, doubled, halved
 from mainstay.runbook.spec import Runbook
 from mainstay.slo.grammar import GRAMMAR as SLO
 
@@ -200,8 +200,8 @@ def test_the_auto_scaler_doubles_above_and_halves_below_half_of_the_bound_as_the
 
 
 def test_defect_10_replicas_have_a_ceiling_and_a_floor() -> None:
-    assert [doubled(one, 50) for one in ("2", "25", "26", "50", "60")] == [4, 50, 50, 50, 60]
-    assert [halved(one, 2) for one in (50, 5, 3, 2, 1)] == [25, 2, 2, 2, 1]
+    assert [doubled(one, 50) for one in ("2", "25", "26", "50", "60")] == [4, 50, 50, KEEP, KEEP]
+    assert [halved(one, 2) for one in (50, 5, 3, 2, 1)] == [25, 2, 2, KEEP, KEEP]
     with pytest.raises(ValueError, match="-1"):
         doubled(-1, 50)
 

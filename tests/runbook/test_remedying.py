@@ -115,6 +115,25 @@ def test_a_run_that_somebody_rejects_is_left_to_them() -> None:
     assert len(place.incidents) == 1, "whoever rejects it knows"
 
 
+def test_what_is_over_before_anybody_approves_it_is_not_mended_any_more() -> None:
+    place = Place(CATALOG.replace("mode: act", "mode: approve"))
+    place.fires()
+    place.resolves()
+    place.passes(MINUTE)
+    [run] = place.runs.values()
+    assert (run.state, place.actuator.done) == (State.CANCELLED, [])
+    assert place.remedies() == ["triggered", "started", "cleared", "skipped", "ended"]
+
+
+def test_an_alert_that_was_over_before_anybody_followed_it_triggers_nothing() -> None:
+    place = Place()
+    for firing in (True, False):
+        desk_of(place.world).do(AlertEvent(place.clock.now(), firing, "Down/web", "web", "critical",
+                                           {"alertname": "Down", "service": "web"}, "down", "test"))
+    place.passes(MINUTE)
+    assert place.remedies() == []
+
+
 def test_an_approval_that_is_not_given_in_time_is_told() -> None:
     place = Place(CATALOG.replace("mode: act", "mode: approve"))
     place.fires()

@@ -71,10 +71,10 @@ def _no_files(asked: Survey) -> Surveyed:
     raise NotFound(f"no files {asked.files.paths}")
 
 
-def declared(text: str) -> Catalog:
-    """The catalog of that text, without mistakes."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "catalog.yaml")
+def declared(text: str, folder: Path | None = None) -> Catalog:
+    """The catalog of that text, without mistakes; in a folder that stays, where one is given."""
+    with tempfile.TemporaryDirectory() as passing:
+        file = (folder or Path(passing)) / "catalog.yaml"
         file.write_text(text)
         catalog, findings = load([file], grammar())
     assert not errors_of(findings), "\n".join(one.render() for one in findings)
@@ -86,11 +86,11 @@ class Place:
 
     def __init__(self, text: str = CATALOG, *, answers: Callable[[Act], Outcome | None] = lambda _: None,
                  journal: Journal | None = None, clock: FakeClock | None = None,
-                 usage: Callable[[str, Workload | None], float] = lambda *_: 0.1) -> None:
+                 usage: Callable[[str, Workload | None], float] = lambda *_: 0.1, folder: Path | None = None) -> None:
         self.clock = clock or FakeClock(T0)
         self.actuator = MemoryActuator(answers)
-        self.world = World(self.clock, declared(text), journal or MemoryJournal(self.clock), MemoryLedger(), _no_source,
-                           _no_files, actuator=lambda: self.actuator, usage=usage)
+        self.world = World(self.clock, declared(text, folder), journal or MemoryJournal(self.clock), MemoryLedger(),
+                           _no_source, _no_files, actuator=lambda: self.actuator, usage=usage)
         self.remediator = Remediator()
 
     def fires(self, service: str = "web", *, firing: bool = True, name: str = "Down", severity: str = "critical",

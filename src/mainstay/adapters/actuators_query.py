@@ -103,11 +103,15 @@ def _reading(url: str) -> Iterator[sa.Connection]:
         if not path.is_file():
             raise InvalidInput(f"there is no database {path}", "name an SQLite file")
         engine = sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(
-            f"file:{quote(str(path))}?mode=ro", uri=True, check_same_thread=False))
+            f"file:{quote(str(path))}?mode=ro", uri=True, check_same_thread=False), poolclass=sa.pool.NullPool)
         first = "PRAGMA query_only = ON"
     elif url.startswith("postgresql://"):
-        engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1),
-                                  connect_args={"options": "-c default_transaction_read_only=on"})
+        address = sa.engine.make_url(url.replace("postgresql://", "postgresql+psycopg://", 1))
+        # Beside what the address itself says, such as its search path.
+        said = address.query.get("options", ())
+        options = " ".join([*((said,) if isinstance(said, str) else said), "-c default_transaction_read_only=on"])
+        engine = sa.create_engine(address.difference_update_query(["options"]), connect_args={"options": options},
+                                  poolclass=sa.pool.NullPool)
         first = "SET TRANSACTION READ ONLY"
     else:
         raise InvalidInput("this is no database that can be asked", "write sqlite:///FILE or postgresql://…")

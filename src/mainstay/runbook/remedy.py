@@ -227,7 +227,7 @@ class Limits:
     concurrent: int = 1
     share: float = 1.0
     fleet: int = 0
-    stop_after: int = 3
+    stop_after: int = 5
     cool_down: timedelta = timedelta(minutes=5)
     flaps: int = 3
     flap_within: timedelta = timedelta(hours=6)

@@ -445,7 +445,9 @@ def _refused(desk: Desk, rule: Remediation, case: Case, refusal: Refusal) -> Non
                 _escalate(desk, case, f"it waited for {format_duration(rule.limits.wait)}: {refusal.why}")
                 return
             ready = refusal.ready or min(desk.now + AGAIN, max(waits_since + rule.limits.wait, desk.now))
-            if refusal.why != case.why or case.ready is None or case.ready <= desk.now:
+            # A condition is looked at within the moment; all else is said again when it was to be looked at again.
+            stale = case.ready is None or (case.ready <= desk.now and refusal.limit != "condition")
+            if refusal.why != case.why or stale:
                 desk.say("waits", case.id, why=refusal.why, limit=refusal.limit, ready=ready.isoformat())
 
 
@@ -453,7 +455,7 @@ def _leave(desk: Desk, case: Case, kind: str, why: str, **data: Any) -> None:
     left = desk.say(kind, case.id, why=why, **data)
     # What never ends by itself, or has ended meanwhile, need not be waited for.
     if not left.ends or not left.firing:
-        desk.say("ended", case.id, why=why)
+        desk.say("ended", case.id, why="")
 
 
 def _escalate(desk: Desk, case: Case, why: str) -> None:

@@ -27,7 +27,8 @@ from mainstay.runbook.remedy import (
     Remediation,
     Verification,
 )
-from mainstay.runbook.spec import Runbook, Step
+from mainstay.runbook.scaling import KEEP
+from mainstay.runbook.spec import Runbook, Step, Test
 
 
 class Preset(NamedTuple):
@@ -141,14 +142,17 @@ def _direction(meta: Metadata, scaled: _Scaled, up: bool, check: ActCheck,
     steps = (
         Step("count", scaled.how_many(), meta.origin, idempotent=True, changes=False),
         Step("decide", Python(function, arguments), meta.origin, idempotent=True, changes=False),
-        Step("scale", scaled.scale(), meta.origin, idempotent=True, undo=scaled.back(), undo_idempotent=True))
+        Step("scale", scaled.scale(), meta.origin, idempotent=True, undo=scaled.back(), undo_idempotent=True,
+             when=(Test("${steps.decide.output}", "not", (KEEP,)),)))
     book = Runbook(name, meta.origin, "preset auto-scaler", steps, f"Scale {scaled.name} {'up' if up else 'down'}",
                    service=meta.service, targets=(scaled.name,), manual_minutes=5)
-    # Load comes and goes, so that scaling again is no sign of something that does not heal.
-    limits = Limits(attempts=6, flaps=1_000, cool_down=5 * _MINUTE)
+    # Load comes and goes, so that scaling again is no sign of something that does not heal. That load is still high at
+    # the ceiling is a person's business; that it is still low at the floor is nobody's.
+    limits = Limits(attempts=6, flaps=1_000, cool_down=5 * _MINUTE) if up else \
+        Limits(attempts=1_000, flaps=1_000, stop_after=1_000, cool_down=10 * _MINUTE)
     rule = Remediation(name, meta.origin, OnSchedule(_MINUTE), scaled.name, name, meta.service, meta.title,
                        condition=Circumstances(checks=(check,)), limits=limits,
-                       verify=Verification(over=True, within=10 * _MINUTE, hold=_MINUTE))
+                       verify=Verification(over=up, within=10 * _MINUTE, hold=_MINUTE))
     return rule, book
 
 

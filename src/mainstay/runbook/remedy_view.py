@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from mainstay.kernel.quantity import Span, format_duration
-from mainstay.kernel.view import Block, Cell, Chart, Entry, Line, Next, Text, Timeline, Tone, View, table
+from mainstay.kernel.view import Block, Cell, Chart, Entry, Line, Next, Table, Text, Timeline, Tone, View, table
 from mainstay.kernel.wording import many
 from mainstay.runbook.remedy_reading import Acted, DecisionReading, Proven, Remedied, RemedyReading, Simulated
 from mainstay.runbook.remedy_simulation import Replay, runs_per_step
@@ -34,21 +34,35 @@ def _timeline(title: str, told: Sequence[DecisionReading | _Said], empty: str) -
 # -- rules ---------------------------------------------------------------------------------------------------------
 
 
+def rules_table(found: Remedied) -> Table:
+    """A row a rule, with its counters."""
+    counted = ("triggered", "started", "verified", "failed", "escalated")
+    return table("", ("remediation", "mode", "when", "runs", "triggered>", "begun>", "verified>", "failed>",
+                      "to people>"), [
+        (Cell(one.name, link=f"runbook/remedies?name={one.name}"), _mode(one), one.when, one.runbook,
+         *(str(one.counts.get(kind, 0)) for kind in counted)) for one in found.remedies],
+        empty="None is declared: write a document of kind Remediation.")
+
+
+def cases_table(found: Remedied) -> Table:
+    """A row a case that is open."""
+    return table("In hand", ("case", "remediation", "target", "is", "attempts>", "since", "why"), [
+        (one.id, one.rule, one.target, one.phase, str(one.attempts),
+         Cell(f"{one.since:%-d %b %H:%M} UTC", at=one.since), one.why) for one in found.cases])
+
+
+def decisions_timeline(found: Remedied) -> Timeline:
+    """What was decided last."""
+    return _timeline("Last decisions", found.decisions, "None in the last 30 days.")
+
+
 def remedies_view(found: Remedied) -> View:
     """Rules with their counters, what they have in hand, what they decided last."""
-    rows: list[tuple[str | Cell, ...]] = [
-        (Cell(one.name, link=f"runbook/remedies?name={one.name}"), _mode(one), one.when, one.runbook,
-         *(str(one.counts.get(kind, 0)) for kind in ("triggered", "started", "verified", "failed", "escalated")))
-        for one in found.remedies]
-    blocks: list[Block] = [table(
-        "", ("remediation", "mode", "when", "runs", "triggered>", "begun>", "verified>", "failed>", "to people>"), rows,
-        empty="None is declared: write a document of kind Remediation.")]
+    blocks: list[Block] = [rules_table(found)]
     if found.cases:
-        blocks.append(table("In hand", ("case", "remediation", "target", "is", "attempts>", "since", "why"), [
-            (one.id, one.rule, one.target, one.phase, str(one.attempts),
-             Cell(f"{one.since:%-d %b %H:%M} UTC", at=one.since), one.why) for one in found.cases]))
+        blocks.append(cases_table(found))
     if found.decisions:
-        blocks.append(_timeline("Last decisions", found.decisions, ""))
+        blocks.append(decisions_timeline(found))
     first = found.remedies[0].name if found.remedies else ""
     stopped = [one.name for one in found.remedies if one.stopped]
     commands = (*(f"mainstay runbook resume {name}" for name in stopped[:1]),

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from mainstay.doors.house.engine import Worker
+from mainstay.doors.sse import Feed
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.ports import World
 from mainstay.reactions import react
@@ -21,14 +22,21 @@ from mainstay.runbook.remedy_state import Phase
 class Remedying(Worker):
     """The thread. `world` is asked anew each round, for the catalog may have changed."""
 
-    def __init__(self, world: Callable[[], World]) -> None:
+    def __init__(self, world: Callable[[], World], feed: Feed) -> None:
         super().__init__("mainstay-remediation", self._once)
-        self._world = world
+        self._world, self._feed = world, feed
+        self._shown = 0
         self._remediator = Remediator()
         self._head = -1
         self._counted: int | None = None
         self._decisions: Counter[tuple[str, str]] = Counter()
         self._counting = threading.Lock()
+
+    def end(self) -> None:
+        """Stop after the round under way."""
+        super().end()
+        if self.is_alive():
+            self.join(timeout=15)
 
     def _once(self) -> float:
         world = self._world()
@@ -38,7 +46,12 @@ class Remedying(Worker):
         if head != self._head:
             react(world)
             self._head = head
-        return min(self._remediator.round(world), POLL)
+        pause = min(self._remediator.round(world), POLL)
+        decided = desk_of(world).state.facts
+        if decided != self._shown:
+            self._shown = decided
+            self._feed.publish("runbook")
+        return pause
 
     def _count(self, world: World) -> None:
         """Decisions since the server began."""

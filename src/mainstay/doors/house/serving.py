@@ -33,10 +33,12 @@ from mainstay.doors.web.monitoring_content import Seen, monitoring_pages, noise_
 from mainstay.doors.web.oncall_content import on_call_table
 from mainstay.doors.web.oncall_content import pages as oncall_pages
 from mainstay.doors.web.postmortem_pages import POSTMORTEM_PAGES
+from mainstay.doors.web.remedy_content import remedy_pages
+from mainstay.doors.web.runbook_content import link_to as runbook_link
 from mainstay.doors.web.runbook_content import runbook_pages
 from mainstay.doors.web.slo_content import pages, resource_link
 from mainstay.doors.web.toil_content import toil_pages
-from mainstay.kernel.catalog import find_files, load
+from mainstay.kernel.catalog import Resource, find_files, load
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
 from mainstay.kernel.finding import errors_of
 from mainstay.kernel.journal import Batch, Claim, Message, NewFact, Retry
@@ -58,6 +60,7 @@ from mainstay.monitoring.operations.alerts import (
     record_alerts,
 )
 from mainstay.reactions import react
+from mainstay.runbook.spec import Runbook
 from mainstay.slo.maintenance import excluded
 from mainstay.slo.operations.exclusion import announce_work
 from mainstay.slo.operations.policy import EnforceRequest, enforce
@@ -238,6 +241,20 @@ def operations_of_all() -> tuple[Operation[Any, Any], ...]:
     return tuple(one for entry in (*MAINSTAY.words, *MAINSTAY.house) for one in entry.operations())
 
 
+def _link(resource: Resource) -> str:
+    """The page of a declared thing; empty when it has none."""
+    return runbook_link(resource.name) if isinstance(resource, Runbook) else resource_link(resource)
+
+
+def _recorded(world: World) -> Callable[[Act], None]:
+    """Every try to change something, as a fact."""
+    def record(act: Act) -> None:
+        world.journal.commit(Batch([NewFact("server.act", act.operation, world.clock.now(), {
+            "summary": act.summary, "outcome": act.outcome}, actor=act.actor)]))
+
+    return record
+
+
 def run_server(world: World, settings: ServerSettings, every: timedelta, *,
                started: Callable[[str, Clockwork, Server], None] = lambda *_: None) -> Served:
     """Serve until told to stop; the clockwork and the engine run beside.
@@ -249,16 +266,14 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         InvalidInput, StoreUnavailable: there is no store, so nothing could be kept that is taken.
     """
     world.journal.head()
-    feed = Feed()
+    # Nobody waits at a terminal for what is asked for over HTTP.
+    world, feed = replace(world, tell=None), Feed()
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
     engine = Engine(lambda: clockwork.world)
     rounds = Rounds(lambda: clockwork.world, feed)
     crew = Crew(lambda: clockwork.world, feed)
-    remedying = Remedying(lambda: replace(clockwork.world, actor="system"))
-
-    def audit(act: Act) -> None:
-        world.journal.commit(Batch([NewFact("server.act", act.operation, world.clock.now(), {
-            "summary": act.summary, "outcome": act.outcome}, actor=act.actor)]))
+    remedying = Remedying(lambda: replace(clockwork.world, actor="system"), feed)
+    beside = (engine, remedying, rounds, crew)
 
     def latest(asked: World) -> Report:
         return clockwork.latest or report(asked, ReportRequest(offline=True))
@@ -278,37 +293,29 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         return {**door.routes(), **AlertmanagerApi(front, door, engine.desk).routes()}
 
     def problems() -> tuple[str, ...]:
-        return tuple(filter(None, (clockwork.problem, *engine.problems, rounds.problem, crew.problem,
-                                   remedying.problem)))
+        return tuple(filter(None, (clockwork.problem, *engine.problems, *(one.problem for one in beside[1:]))))
 
     def world_of(actor: str) -> World:
         return replace(clockwork.world, actor=actor)
 
-    hooks = Hooks(metrics, problems, feed, audit, resource_link, raw, lambda front: slack_routes(front, world_of))
+    hooks = Hooks(metrics, problems, feed, _recorded(world), _link, raw, lambda front: slack_routes(front, world_of))
     app = build_app(operations_of_all(), world_of, settings,
                     (*pages(latest, lambda asked: seen(asked).alerts, on_call_table), *monitoring_pages(latest, seen),
-                     *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages(), *runbook_pages(), *chaos_pages(),
+                     *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages(), *runbook_pages(), *remedy_pages(), *chaos_pages(),
                      *toil_pages()), hooks)
     begun = world.clock.now()
 
     def answering(url: str) -> None:
-        clockwork.start()
-        engine.start()
-        rounds.start()
-        crew.start()
-        remedying.start()
+        for one in (clockwork, *beside):
+            one.start()
         started(url, clockwork, server)
 
     server = Server(app, settings, feed, answering)
     try:
         server.run()
     finally:
-        crew.end()
-        rounds.end()
-        if remedying.is_alive():
-            remedying.end()
-            remedying.join(timeout=15)
-        engine.end()
+        for one in reversed(beside):
+            one.end()
         if clockwork.is_alive():
             clockwork.end()
     return Served(server.url, begun, world.clock.now(), clockwork.evaluations)

@@ -53,6 +53,7 @@ class StepShown:
     Args:
         text: what is typed or looked at, to be copied; empty for a question alone.
         when: under which conditions, in words.
+        lasting: why it cannot be taken back.
     """
 
     name: str
@@ -62,6 +63,7 @@ class StepShown:
     links: tuple[tuple[str, str], ...]
     check: str
     undo: str
+    lasting: str
     optional: bool
 
 
@@ -201,13 +203,12 @@ def _when(alert: str, threshold: str, runbook: str, ended: str) -> str:
 
 def _step(step: Step) -> StepShown:
     shown = shown_act(step)
-    undo = taken_back(step)
     return StepShown(
         step.name, step.title or (said(step.act).removeprefix("ask: ") if shown is None else step.name),
         shown[0] if shown is not None else "",
         tuple(f"{each.value} {each.operator.replace('_', ' ')} {', '.join(each.against)}" for each in step.when),
-        step.links, said(step.verify) if step.verify is not None else "", "" if undo == "–" else undo,
-        not step.required)
+        step.links, said(step.verify) if step.verify is not None else "",
+        taken_back(step) if step.changes and step.reversible else "", step.irreversible, not step.required)
 
 
 # -- one run -------------------------------------------------------------------------------------------------------

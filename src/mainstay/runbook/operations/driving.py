@@ -44,10 +44,10 @@ from mainstay.runbook.progress import (
 from mainstay.runbook.run import KEPT_OUTPUT, Run
 from mainstay.runbook.spec import Runbook, Step
 
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=15)
 """How long a run is held without a word; after that whoever drove it is taken for gone."""
 
-RENEW = 10.0
+RENEW = 4.0
 """Seconds after which the holder says that it is still there."""
 
 PATIENCE = timedelta(minutes=10)

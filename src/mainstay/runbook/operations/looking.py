@@ -11,6 +11,7 @@ from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.view import Block, Cell, Code, Next, Pairs, Text, View, cells, table
 from mainstay.kernel.wording import many
+from mainstay.runbook.forms import FORM
 from mainstay.runbook.measures import Measures, measured
 from mainstay.runbook.operations.desk import runs_of
 from mainstay.runbook.reading import RunReading, read_run, said
@@ -148,7 +149,7 @@ _LAST_RUNS = 10
 
 
 def show(world: World, request: ShowRequest) -> Shown:
-    """Show a runbook whole: what it does, how it did, its last runs; or as a document for people."""
+    """Show a runbook whole: what it does and how it did; or as a document for people."""
     book = world.catalog.get(Runbook, request.name)
     runs = tuple(read_run(run) for run in reversed(_runs(world, book)[-_LAST_RUNS:]))
     return Shown(read_book(world, book), tuple(
@@ -223,7 +224,8 @@ def check(world: World, request: CheckRequest) -> Checked:
 def _worth_saying(book: Runbook) -> list[Finding]:
     out = []
     for step in book.steps:
-        if not step.reversible and not step.irreversible and not step.only_people:
+        # The older form has no words for taking back; each of its steps is asked for before.
+        if not step.reversible and not step.irreversible and book.form == FORM:
             out.append(Finding("not-reversible", step.where, f"nothing says how {step.name} is taken back",
                                "add undo:, irreversible: WHY, or changes: false",
                                severity=Severity.WARNING))

@@ -22,7 +22,6 @@ from mainstay.runbook.remedy_wording import said_when, told_of
 _COUNTED = timedelta(days=30)
 _LAST = 20
 _QUIET = ("joined", "cleared", "waits")
-"""Facts that say little by themselves."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +43,20 @@ def remedies(world: World, request: RemediesRequest) -> Remedied:
         fact for fact in facts if fact.data["rule"] == rule.name]) for rule in rules)
     cases = tuple(CaseReading(one.id, one.rule, one.target, one.phase.value, one.attempt, one.opened, one.why)
                   for one in state.cases.values() if one.rule in names)
-    told = [one for fact in facts if (one := _decision(fact)).kind not in _QUIET]
-    return Remedied(read, cases, tuple(told[-_LAST:]))
+    return Remedied(read, cases, tuple(_decision(fact) for fact in facts if _is_told(fact))[-_LAST:])
 
 
 def _read(rule: Remediation, stopped: bool, failures: int, facts: Sequence[Fact]) -> RemedyReading:
     counts = Counter(fact.kind.partition(".")[2] for fact in facts)
-    last = next((one for fact in reversed(facts) if (one := _decision(fact)).kind not in _QUIET), None)
+    last = next((_decision(fact) for fact in reversed(facts) if _is_told(fact)), None)
     return RemedyReading(rule.name, rule.title, rule.service, rule.mode, said_when(rule.when), rule.runbook,
                          rule.target, stopped, failures, dict(sorted(counts.items())), last)
+
+
+def _is_told(fact: Fact) -> bool:
+    """Whether the fact says something that those beside it do not."""
+    kind = fact.kind.partition(".")[2]
+    return kind not in _QUIET and not (kind == "ended" and not fact.data["why"])
 
 
 def _decision(fact: Fact) -> DecisionReading:
@@ -116,9 +120,9 @@ def resume(world: World, request: ResumeRequest) -> Acted:
 
 RESUME = Operation(
     "runbook", "resume", ResumeRequest, resume, acted_view, scope="approve",
-    exit_codes=((0, "it acts again"), (1, "it had not stopped"), (2, "there is no such remediation")),
+    exit_codes=((0, "it acts again"), (2, "there is no such remediation, or it had not stopped")),
     examples=("mainstay runbook resume restart-cache",))
 
 
 def _acted(facts: Sequence[Fact]) -> Acted:
-    return Acted(tuple(_decision(fact) for fact in facts))
+    return Acted(tuple(_decision(fact) for fact in facts if _is_told(fact)))

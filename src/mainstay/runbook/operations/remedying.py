@@ -18,6 +18,7 @@ from mainstay.kernel.journal import Fact, FactQuery
 from mainstay.kernel.locks import Lock, Locked
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import World
+from mainstay.runbook.chain import Entry
 from mainstay.runbook.lifecycle import State
 from mainstay.runbook.operations.desk import Order, begin, runs_of
 from mainstay.runbook.operations.remedy_desk import desk_of, rules_of
@@ -207,6 +208,8 @@ class Remediator:
             run = runs_of(world).by_key(case.run)
             if run is None:
                 self._begin(world, case)
+            elif case.ends and not case.firing and run.state in _NOT_BEGUN:
+                _give_up(world, case, run)
             elif run.over:
                 tell(world, [Ran(case.run, _ENDS[run.state], f"{run.id} {run.state}" + (f": {run.why}" if run.why
                                                                                        else ""))])
@@ -266,6 +269,20 @@ class Remediator:
                 # Something else was quicker in the moment between the run and its verification: it is looked at all
                 # the same, and what the other does to the target shows.
                 self._held.pop(target, None)
+
+
+_NOT_BEGUN = (State.AWAITING, State.READY)
+
+
+def _give_up(world: World, case: Case, run: Run) -> None:
+    """What is well is not mended: it was over before anybody approved the run, or before it could begin."""
+    now = world.clock.now()
+
+    def not_begun(run: Run) -> list[Entry]:
+        # Looked at where it is decided, so that a run which began in this moment is let go on.
+        return [Entry("runbook.cancel-asked", now, {}, f"automation:{case.rule}")] if run.state in _NOT_BEGUN else []
+
+    runs_of(world).decide(run.id, not_begun)
 
 
 def _acts(run: Run) -> bool:

@@ -123,7 +123,7 @@ class RunRequest:
 
 
 def run(world: World, request: RunRequest) -> RunReading:
-    """Run a runbook: wait for its approval, show what it does, take back what it did when it fails.
+    """Run a runbook: wait for approval, show what it does, take that back when it fails.
 
     Ctrl-C cancels it and takes back what was done; a second one only stops looking on.
     """

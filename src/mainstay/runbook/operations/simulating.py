@@ -50,7 +50,7 @@ class SimulateRequest:
 
 
 def simulate(world: World, request: SimulateRequest) -> Simulated:
-    """Show what a remediation would have done over the alerts that really were, before it is let act."""
+    """Show what a remediation would have done over the alerts that really were."""
     rule = world.catalog.get(Remediation, request.rule)
     if not isinstance(rule.when, OnAlert | OnBudget):
         raise InvalidInput(f"{rule.name} is triggered by neither an alert nor a budget, so nothing can be replayed",
@@ -140,7 +140,7 @@ class ProveRequest:
 
 
 def prove(world: World, request: ProveRequest) -> Proven:
-    """Search every order of alerts, endings, crashes, locks and time for one that breaks a remediation's limits."""
+    """Search every order of events for one that breaks the limits of a remediation."""
     rules = (world.catalog.get(Remediation, request.rule),) if request.rule else world.catalog.of(Remediation)
     if not rules:
         raise InvalidInput("the catalog declares no remediation", "declare one: kind: Remediation")
@@ -152,7 +152,8 @@ def prove(world: World, request: ProveRequest) -> Proven:
 
 
 PROVE = Operation(
-    "runbook", "prove", ProveRequest, prove, proof_view,
+    # On the command line alone: a deep search takes a processor for minutes.
+    "runbook", "prove", ProveRequest, prove, proof_view, doors=("cli",),
     exit_code=lambda found: 1 if found.proof.breach is not None else 0 if found.proof.complete else 4,
     exit_codes=((0, "nothing breaks"), (1, "a limit breaks"), (2, "a flag cannot be used"),
                 (4, "too much to look at: give fewer targets or events")),
