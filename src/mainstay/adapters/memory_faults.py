@@ -170,6 +170,16 @@ class _MemoryGuard:
             "kind": order.kind, "workload": order.workload.name, "dependency": order.dependency})))
         return self._injector.put_in(order)
 
+    def promise(self, what: str, undos: Sequence[Undo], seconds: float) -> Callable[[], None]:  # noqa: ARG002
+        """What others put in cannot be undone in memory; who looks sees what was promised and not yet kept."""
+        promised = self._injector.promised
+        promised[what] = tuple(undos)
+
+        def kept() -> None:
+            promised.pop(what, None)
+
+        return kept
+
     def clear(self) -> tuple[str, ...]:
         """Take everything of the run out."""
         return tuple(one.problem for one in self._injector.heal(lambda run: run == self._run) if one.problem)
@@ -182,6 +192,7 @@ class MemoryInjector:
         self.system, self._healing, self._unable = system, healing, unable
         self.undos: list[tuple[str, Undo]] = []
         self.running: set[str] = set()
+        self.promised: dict[str, tuple[Undo, ...]] = {}
 
     def abilities(self) -> tuple[Ability, ...]:
         """Everything is emulated."""

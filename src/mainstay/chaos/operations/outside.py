@@ -19,7 +19,7 @@ from mainstay.chaos.presets import BREAKS_TARGET, Preset, preset
 from mainstay.chaos.spec import Experiment, Fault, Phase
 from mainstay.chaos.state import Run
 from mainstay.kernel.errors import InvalidInput, MainstayError
-from mainstay.kernel.faults import Ability, Guarded, Injection, Injector, Leftover, Means, Order
+from mainstay.kernel.faults import Ability, Guarded, Injection, Injector, Leftover, Means, Order, Undo
 from mainstay.kernel.ports import World
 from mainstay.kernel.probing import HttpAsk, TcpAsk
 from mainstay.kernel.quantity import Setting
@@ -193,6 +193,9 @@ class _TappedGuard:
         injection = self._real.inject(order)
         self._keep(injection)
         return injection
+
+    def promise(self, what: str, undos: Sequence[Undo], seconds: float) -> Callable[[], None]:
+        return self._real.promise(what, undos, seconds)
 
     def clear(self) -> tuple[str, ...]:
         return self._real.clear()

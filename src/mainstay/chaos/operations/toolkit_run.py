@@ -1,8 +1,8 @@
 """Running an experiment of the Chaos Toolkit by its own rules, with its own journal; and stopping it in good order.
 
 What differs, and only where that is safer: rollbacks are played after an interruption and after a probe that failed
-too (the Chaos Toolkit leaves them out then), unless its own strategy is asked for; no activity is begun after a stop;
-programs that still run are ended.
+too (the Chaos Toolkit leaves them out then), unless its own strategy is asked for; guardians play those that are
+programs or requests when this process is killed; no activity is begun after a stop; programs that still run are ended.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mainstay.chaos.operations.recording import Recorder
 from mainstay.chaos.operations.toolkit_check import Taken, calling, diagnosis, sourced
 from mainstay.chaos.operations.watch import Outside
 from mainstay.chaos.spec import AbortWhen
-from mainstay.chaos.state import HALTED, LIFTED, halted
+from mainstay.chaos.state import HALTED, LIFTED, guard_name, halted
 from mainstay.chaos.toolkit import (
     Activity,
     ToolkitExperiment,
@@ -38,13 +38,17 @@ from mainstay.chaos.toolkit import (
     values_of,
 )
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotAllowed
+from mainstay.kernel.faults import Undo
 from mainstay.kernel.finding import InvalidFiles, errors_of
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.ports import World
-from mainstay.kernel.probing import CallAsk
+from mainstay.kernel.probing import CallAsk, HttpAsk, ProcessAsk
 
 STRATEGIES = ("default", "before-method-only", "after-method-only", "during-method-only", "continuously", "skip")
 ROLLBACKS = ("safe", "default", "always", "never", "deviated")
+_PROMISED = 86_400.0
+"""Seconds after which guardians play rollbacks of a run that still goes on: a method may take long."""
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +125,15 @@ class _Play:
             try:
                 self._configure()
                 self.journal["experiment"]["title"] = self._values.of(self.journal["experiment"].get("title", ""))
-                self._play()
             except _Stopped:
                 self.journal["status"] = "interrupted"
-            self._roll_back()
+            with self._promised():
+                try:
+                    if self.journal["status"] is None:
+                        self._play()
+                except _Stopped:
+                    self.journal["status"] = "interrupted"
+                self._roll_back()
         self._world.prober().give_up()
         self.journal["end"] = self._world.clock.now().isoformat()
         self.journal["duration"] = self._world.clock.monotonic() - began
@@ -212,6 +221,32 @@ class _Play:
                 end = self._world.clock.now()
                 one.update(status="aborted", end=end.isoformat(),
                            duration=(end - datetime.fromisoformat(one["start"])).total_seconds())
+
+    @contextmanager
+    def _promised(self) -> Iterator[None]:
+        """Rollbacks under guard: whoever kills this process does not keep them from being played."""
+        # Guardians do the last first, and rollbacks are in the order in which they are to be played.
+        undos = [undo for one in reversed(self._experiment.rollbacks) if (undo := self._undo(self._meant(one)))]
+        if not undos or self._options.dry or self._options.rollbacks == "never":
+            yield
+            return
+        with self._world.injector().guard(guard_name(self._book.run)) as guarded:
+            kept = guarded.promise(f"rollbacks of {self._experiment.title}", undos, _PROMISED)
+            yield
+            kept()
+
+    def _undo(self, activity: Activity) -> Undo | None:
+        """A rollback as an act that any process can do; None for functions, and for what holds a secret."""
+        ask = ask_of(activity, replace(self._values, secrets={}))
+        match ask:
+            case ProcessAsk() if "${" not in " ".join(ask.command):
+                return Undo("call", {"argv": list(ask.command), "cwd": os.path.abspath(ask.folder or "."),
+                                     "seconds": ask.seconds})
+            case HttpAsk() if "${" not in f"{ask.url}{dict(ask.headers)}{ask.body}":
+                return Undo("http", {"method": ask.method, "url": ask.url, "body": ask.body,
+                                     "headers": dict(ask.headers)})
+            case _:
+                return None
 
     def _roll_back(self) -> None:
         strategy, journal = self._options.rollbacks, self.journal

@@ -301,8 +301,8 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     hooks = Hooks(metrics, problems, feed, _recorded(world), _link, raw, lambda front: slack_routes(front, world_of))
     app = build_app(operations_of_all(), world_of, settings,
                     (*pages(latest, lambda asked: seen(asked).alerts, on_call_table), *monitoring_pages(latest, seen),
-                     *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages(), *runbook_pages(), *remedy_pages(), *chaos_pages(),
-                     *toil_pages()), hooks)
+                     *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages(), *runbook_pages(), *remedy_pages(),
+                     *chaos_pages(), *toil_pages()), hooks)
     begun = world.clock.now()
 
     def answering(url: str) -> None:
