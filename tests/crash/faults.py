@@ -1,8 +1,8 @@
 """Kills at drawn instants over every fault kind and mechanism of this host, and what it took until nothing was left.
 
 Used by the test in its short form; run by hand, `python tests/crash/faults.py [INSTANTS] [SEED]` (with `tests` and
-`src` on PYTHONPATH) prints the matrix of its long form, with `--network` (root) that of faults of networks, in a network
-of its own.
+`src` on PYTHONPATH) prints the matrix of its long form, with `--network` (root) that of faults of networks, in a
+network of its own.
 """
 
 from __future__ import annotations
