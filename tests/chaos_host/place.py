@@ -101,8 +101,10 @@ class Place:
 
 
 def _workload(folder: Path, start: Sequence[str]) -> Workload:
-    return Workload("victim", Position(str(folder / "catalog.yaml")), pid=At(file="victim.json", key="pid"),
-                    start=tuple(start), folder="disk", experiments=True)
+    record = "victim.json"
+    return Workload("victim", Position(str(folder / "catalog.yaml")), pid=At(file=record, key="pid"),
+                    address=At(file=record, key="address") if "echo" in start else At(), start=tuple(start),
+                    folder="disk", experiments=True)
 
 
 def order_in(folder: Path, kind: str, start: Sequence[str], seconds: float = 30.0, **settings: Any) -> Order:
@@ -144,23 +146,44 @@ def _files(place: Place, _running: list[Process]) -> Any:
 
 
 def _holders(place: Place, _running: list[Process]) -> Any:
-    """Guardians may be on their way out; what holds a fault may not be there."""
-    return [pid for pid in place.helpers() if b"faults.holder" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    """Who may hold a fault stands in a record. Who does not was never told to, and ends as soon as it is up."""
+    told = {undo["data"]["pid"] for path in place.state.glob("*/record.jsonl") for line in
+            path.read_bytes().splitlines() if line.endswith(b"}") for undo in json.loads(line)["data"].get("undos", ())
+            if undo["act"] == "end-holder"}
+    return sorted(told & set(place.helpers()))
 
+
+def _rules(_place: Place, _running: list[Process]) -> Any:
+    """What decides on packets; looked at only in a network of our own, where nobody else tries something."""
+    if OWN_NETWORK not in os.environ:
+        return None
+    return [subprocess.run(argv, capture_output=True, text=True, check=False).stdout for argv in (
+        ["nft", "--stateless", "list", "ruleset"], ["tc", "qdisc", "show"], ["ip", "-brief", "link"])]
+
+
+OWN_NETWORK = "MAINSTAY_TEST_NETWORK"
+"""Set where this process, and all that it starts, has a network of its own."""
 
 LOOKS: dict[str, Callable[[Place, list[Process]], Any]] = {
-    "victims": _states, "groups": _groups, "mounts": _mounts, "files": _files, "holders": _holders}
+    "victims": _states, "groups": _groups, "mounts": _mounts, "files": _files, "rules": _rules,
+    "holders": _holders}
 """What is looked at, by name. Mechanisms that change something else add a look at it."""
 
 NEEDS = {"cpu-throttle": "busy", "disk-slow": "writer", "io-error": "writer", "disk-full": "writer"}
 """What a victim has to do, so that a fault of that kind can be seen."""
 
 
+def needs_mount(kind: str, mechanism: str) -> bool:
+    """Whether it can be tried only on a disk of its own, which only root can make."""
+    return kind == "disk-full" and mechanism != "ptrace"
+
+
 def place_for(folder: Path, kind: str, mechanism: str, *, here: bool = True) -> Place:
     """A place in which that fault can be put in and be seen."""
-    disk = kind == "disk-full" and mechanism != "ptrace"
+    disk = needs_mount(kind, mechanism)
     # On a disk of its own what is free is counted, so nobody else writes there.
-    return Place(folder, "idle" if disk else NEEDS.get(kind, "idle"), disk=disk, here=here)
+    usual = "echo" if kind_named(kind).group == "network" else "idle"
+    return Place(folder, "idle" if disk else NEEDS.get(kind, usual), disk=disk, here=here)
 
 
 SETTINGS: Mapping[str, dict[str, Any]] = {
@@ -170,6 +193,12 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     "memory-limit": {"size": "256MiB"},
     "disk-slow": {"latency": "30ms"},
     "io-error": {"error": "EIO"},
+    "network-latency": {"latency": "20ms"},
+    "packet-loss": {"loss": "20%"},
+    "packet-duplication": {"rate": "20%"},
+    "packet-corruption": {"rate": "20%"},
+    "packet-reordering": {"rate": "20%"},
+    "bandwidth-limit": {"rate": "1MB/s"},
     "clock-skew": {"offset": "1h"},
     "clock-drift": {"speed": 3},
 }

@@ -147,10 +147,9 @@ def test_a_process_that_wants_more_memory_than_its_limit_is_killed_and_started_w
             assert "killed for wanting more" in injection.proof().note
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a filesystem of its own needs root")
 @pytest.mark.parametrize("place", [{"disk": True}], indirect=True)
 def test_a_full_disk_refuses_what_the_workload_writes_and_leaves_what_was_asked(place):
-    if os.geteuid():
-        pytest.skip("mounting a filesystem of its own needs root")
     with guarded(place, disk_faults.DiskFull()) as faults:
         faults.inject(place.order("disk-full"))
         with pytest.raises(OSError, match="No space left"):
@@ -261,3 +260,23 @@ def test_what_mainstay_runs_under_is_never_hit(place):
                     place.workload, pid=At(str(pid)))))
 
 
+
+
+@pytest.mark.parametrize("place", [{"what": "writer"}], indirect=True)
+def test_what_needs_a_tracer_or_a_stop_is_refused_for_a_process_that_is_traced(place):
+    able(disk_faults.FileCalls(), "disk-slow")
+    with HostInjector(place.state).guard("run") as faults:
+        slow = faults.inject(place.order("disk-slow", latency=0.01))
+        for kind in ("io-error", "process-pause", "clock-skew"):
+            with pytest.raises(InvalidInput, match="is traced by process"):
+                faults.inject(place.order(kind))
+        faults.inject(place.order("cpu-stress"))
+        slow.remove()
+        assert faults.inject(place.order("process-pause")).proof().in_effect
+
+
+def test_a_process_that_somebody_stopped_is_not_paused(place):
+    os.kill(place.victim.pid, 19)
+    _until(lambda: stat_of(place.victim.pid).state == "T")
+    with pytest.raises(InvalidInput, match="stands still already"):
+        HostInjector(place.state).means(place.order("process-pause"))

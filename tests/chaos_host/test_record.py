@@ -100,3 +100,15 @@ def test_what_was_undone_before_it_was_in_is_still_to_be_undone(tmp_path):
     assert record.read().faults()[0].open == []
     record.append("applied", {"fault": "f1"})
     assert [step.name for step in record.read().faults()[0].open] == ["f1.1", "f1.0"]
+
+
+def test_the_oldest_runs_that_are_over_are_forgotten_and_never_one_that_left_something(tmp_path):
+    state = tmp_path / "state"
+    for number in range(6):
+        record = wal.begin(state, f"r{number}")
+        if number != 1:
+            record.append("end", {})
+        os.utime(record.path.parent, (number, number))
+        record.close()
+    wal.prune(state, keep=2)
+    assert [folder.name for folder in wal.records(state)] == ["r1", "r4", "r5"]

@@ -1,14 +1,18 @@
 """A process for faults to be put into. Arguments: where its pid goes, what it does, a folder.
 
-It writes `{"pid": …, "ticks": …}` where told. `idle` sleeps, `busy` computes, `writer` appends to a file in the folder
-every few milliseconds and says in `log` beside it how long each call took, or with which error it failed.
+It writes `{"pid": …, "ticks": …}` where told. `idle` sleeps, `busy` computes, `echo` sends back what comes to the `port`
+that it writes there too, and `writer` writes a file in the folder every few milliseconds. All but `busy` note the time in
+`.log` beside it, and a writer how long each call took, or with which error it failed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,13 +20,18 @@ from pathlib import Path
 def main() -> None:
     record, what, folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    said = {"pid": os.getpid(), "ticks": ticks}
+    if what == "echo":
+        server = socket.create_server(("127.0.0.1", 0))
+        said["port"] = server.getsockname()[1]
+        threading.Thread(target=_echo, args=(server,), daemon=True).start()
     beside = record.with_suffix(".new")
-    beside.write_text(json.dumps({"pid": os.getpid(), "ticks": ticks}))
+    beside.write_text(json.dumps(said))
     os.replace(beside, record)
     until = time.monotonic() + 120  # whatever becomes of the test, it ends
     with open(record.with_suffix(".log"), "a", buffering=1) as log:
         while time.monotonic() < until:
-            if what == "idle":
+            if what in ("idle", "echo"):
                 time.sleep(0.005)
             elif what == "busy":
                 sum(range(1000))
@@ -31,6 +40,18 @@ def main() -> None:
                 time.sleep(0.005)
             if what != "busy":
                 log.write(f"{time.monotonic():.4f} {time.time():.3f}\n")
+
+
+def _echo(server: socket.socket) -> None:
+    while True:
+        connection, _ = server.accept()
+        threading.Thread(target=_answer, args=(connection,), daemon=True).start()
+
+
+def _answer(connection: socket.socket) -> None:
+    with connection, contextlib.suppress(ConnectionError):
+        while part := connection.recv(4096):
+            connection.sendall(part)
 
 
 def _write(folder: Path, log) -> None:

@@ -1,7 +1,8 @@
 """Kills at drawn instants over every fault kind and mechanism of this host, and what it took until nothing was left.
 
 Used by the test in its short form; run by hand, `python tests/crash/faults.py [INSTANTS] [SEED]` (with `tests` and
-`src` on PYTHONPATH) prints the matrix of its long form.
+`src` on PYTHONPATH) prints the matrix of its long form, with `--network` (root) that of faults of networks, in a network
+of its own.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chaos_host.place import Place, groups_left, place_for
+from chaos_host.place import OWN_NETWORK, Place, groups_left, needs_mount, place_for
 from crash.faulter import PHASES
 from mainstay.adapters.faults import wal
 from mainstay.adapters.faults.injector import HostInjector, mechanisms
@@ -115,9 +116,11 @@ def faulter() -> Iterator[Faulter]:
 
 
 def abilities() -> list[Ability]:
-    """What can be put into a host here; faults of networks have kills of their own, in a network of their own."""
+    """What can be put into this host; in a network of our own, what can be put into that."""
+    groups = ("network",) if OWN_NETWORK in os.environ else ("resource", "process", "state")
     return [one for way in mechanisms() for one in way.abilities()
-            if one.state != "unavailable" and kind_named(one.kind).group in ("resource", "process", "state")]
+            if one.state != "unavailable" and kind_named(one.kind).group in groups
+            and not (os.geteuid() and needs_mount(one.kind, one.mechanism))]
 
 
 def named(ability: Ability) -> str:
@@ -281,10 +284,17 @@ def matrix(kills: list[Kill]) -> Iterator[str]:
 
 
 def main() -> None:
+    if "--network" in sys.argv and OWN_NETWORK not in os.environ:
+        os.environ[OWN_NETWORK] = "1"
+        os.execvp("unshare", ["unshare", "--net", "--", sys.executable, *sys.argv])
+    if OWN_NETWORK in os.environ:
+        sys.argv.remove("--network")
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     count, seed = int(sys.argv[1]) if sys.argv[1:] else 220, int(sys.argv[2]) if sys.argv[2:] else 1
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mainstay-kills-") as folder:
-        kills = every(count, seed, Path(folder))
+        # Rules of one network are everybody's, so there one kill comes after the other.
+        kills = every(count, seed, Path(folder), workers=1 if OWN_NETWORK in os.environ else 3)
     for line in matrix(kills):
         print(line)
     for kill in kills:

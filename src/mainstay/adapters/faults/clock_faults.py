@@ -16,7 +16,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mainstay.adapters.faults.disk_faults import may_trace, traced_by
+from mainstay.adapters.faults.disk_faults import may_trace, traced_by, untraced
 from mainstay.adapters.faults.held import Holder, end_all, hold
 from mainstay.adapters.faults.injected import held, number
 from mainstay.adapters.faults.process_faults import back_again, end, starting
@@ -62,6 +62,7 @@ class Clock:
                 raise InvalidInput(f"{order.kind}: the clock of a running process cannot be changed, and the Workload "
                                    f"{one.workload.name} does not say how it is started",
                                    "add start: [program, argument …] to it")
+        untraced(targets)
         what = f"{number(order, 'offset'):+g} s ahead" if order.kind == "clock-skew" else \
             f"at {number(order, 'speed'):g} times the speed"
         return Means("ptrace", Healing.GUARDIAN, (

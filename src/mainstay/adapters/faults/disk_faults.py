@@ -22,6 +22,8 @@ _SHARED = ("/", "/usr", "/etc", "/var", "/var/log", "/var/lib", "/home", "/root"
            "/boot")
 """Folders that everything on a host needs: a filesystem that holds one of them is never filled."""
 _CAP_SYS_PTRACE = 19
+_HELD = 0.8
+"""The share of an ordered delay that has to be seen: looks are some milliseconds apart on a crowded host."""
 _PROVEN_BY = _MIB
 """Bytes beyond what is left free that must not be there any more."""
 
@@ -155,6 +157,7 @@ class FileCalls:
         if order.kind == "disk-full" and (number(order, "left") or not shared_with(folder_of(order))):
             return None  # a filesystem of its own is filled, which is the real thing
         folder, targets = folder_of(order), chosen(order)
+        untraced(targets)
         return Means("ptrace", Healing.KERNEL,
                      (f"let the calls of process {named(targets)} on files below {folder} {_does(order)}",
                       "every other call of theirs takes some 0.1 ms longer meanwhile"))
@@ -191,18 +194,62 @@ def _does(order: Order) -> str:
 
 
 def _traced(tracer: Holder, targets: list[Target], delay: float) -> Measured:
-    """Whether the kernel says that they are traced, and calls were hit: waits a moment for the first."""
+    """Whether the kernel says that they are traced, and calls were hit: waits a moment for the first.
+
+    How long a call is held up is seen from here, by the kernel's word on their threads, not asked of the tracer.
+    """
     what, unit = (f"time of a call of {named(targets)}", "s") if delay else \
         (f"failed calls of {named(targets)}", "calls")
     until = time.monotonic() + 0.5
     while not tracer.told()[1] and tracer.alive and time.monotonic() < until:
         time.sleep(0.01)
-    _, hit, slowed, _ = tracer.told()
+    hit = tracer.told()[1]
     if not all(traced_by(one.process.pid) == tracer.process.pid for one in targets if alive(one.process)):
         return Measured(what, False, None, delay or None, unit, "they are not traced")
     if not hit:
         return Measured(what, False, None, delay or None, unit, "they made no call on the folder yet")
-    return Measured(what, True, slowed / hit if delay else hit, delay or None, unit)
+    if not delay:
+        return Measured(what, True, hit, None, unit, "counted by the tracer")
+    seen = _standing_for([one.process.pid for one in targets], delay)
+    return Measured(what, seen >= _HELD * delay, round(seen, 4), delay, unit)
+
+
+def _standing_for(pids: list[int], enough: float) -> float:
+    """The longest time that one of their threads was seen to stand in one and the same stop of the tracer."""
+    longest, began, until = 0.0, dict[tuple[int, str, str], float](), time.monotonic() + 0.5 + 3 * enough
+    while longest < enough and time.monotonic() < until:
+        seen = {(pid, thread, turns) for pid in pids for thread, turns in _in_a_stop(pid)}
+        now = time.monotonic()
+        began = {one: began.get(one, now) for one in seen}
+        longest = max([longest, *(now - since for since in began.values())])
+        time.sleep(0.001)
+    return longest
+
+
+def _in_a_stop(pid: int) -> list[tuple[str, str]]:
+    """Threads that a tracer holds, and how often each was switched out before: another stop is another number."""
+    out = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            lines = Path(f"/proc/{pid}/task/{thread}/status").read_text(encoding="utf-8").splitlines()
+            if any(line.startswith("State:\tt") for line in lines):
+                out.append((thread, " ".join(line for line in lines if "ctxt_switches" in line)))
+    except OSError:
+        return []
+    return out
+
+
+def untraced(targets: list[Target]) -> None:
+    """A process has one tracer.
+
+    Raises:
+        InvalidInput: one of them is traced already.
+    """
+    for one in targets:
+        tracer = traced_by(one.process.pid)
+        if tracer:
+            raise InvalidInput(f"process {one.process.pid} of {one.workload.name} is traced by process {tracer}",
+                               "wait until that is over: pauses, and faults by ptrace, cannot be on it meanwhile")
 
 
 def traced_by(pid: int) -> int:

@@ -83,18 +83,10 @@ class Holder:
         """Whether it holds."""
         return alive(self.process)
 
-    def end(self, patience: float = 0.3) -> None:
-        """Let it go; again is fine."""
-        if self._child.poll() is None:
-            assert self._child.stdin is not None
-            assert self._child.stdout is not None
-            with contextlib.suppress(BrokenPipeError):
-                self._child.stdin.close()
-            try:
-                self._child.wait(patience)
-            except subprocess.TimeoutExpired:
-                self._child.kill()
-                self._child.wait()
+    def end(self) -> None:
+        """Kill it; again is fine. It holds nothing that needs a farewell, and an abort has no time for one."""
+        self._child.kill()
+        self._child.wait()
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
@@ -119,15 +111,15 @@ class Holder:
 
 
 def hold(holders: Sequence[Holder], intend: Callable[[Sequence[Undo]], None]) -> None:
-    """Let them all go, with what ends them on the disk before.
+    """Let them all go, with what ends them on the disk before, and not before the kernel ends them with us.
 
     Raises:
         InvalidInput: one could not; all are ended.
     """
     try:
-        intend([one.undo for one in holders])
         for one in holders:
             one.ready()
+        intend([one.undo for one in holders])
         for one in holders:
             one.go()
     except BaseException:

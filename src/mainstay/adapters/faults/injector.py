@@ -121,6 +121,7 @@ class HostInjector:
             StoreUnavailable: its record cannot be written, or no guardian comes up: nothing was touched.
         """
         record = wal.begin(self._state, re.sub(r"[^A-Za-z0-9._-]", "-", run))
+        wal.prune(self._state)
         guarded = HostGuarded(self, record, manual=manual)
         try:
             guarded.start()

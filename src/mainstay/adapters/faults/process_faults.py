@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mainstay.adapters.faults.disk_faults import may_trace
+from mainstay.adapters.faults.disk_faults import may_trace, untraced
 from mainstay.adapters.faults.held import Holder, hold
 from mainstay.adapters.faults.injected import Injected, held, word
 from mainstay.adapters.faults.processes import Process, alive, gone, send, stat_of
@@ -305,11 +305,13 @@ def _goes(process: Process) -> bool:
 
 def _running(order: Order) -> list[Target]:
     targets = chosen(order)
+    # While it is traced for something else, nobody could tell who holds it.
+    untraced(targets)
     for one in targets:
         stat = stat_of(one.process.pid)
-        if stat is not None and stat.state in "Tt":
+        if stat is not None and stat.state == "T":
             raise InvalidInput(f"process {one.process.pid} of {one.workload.name} stands still already",
-                               "somebody stopped or traces it; send it SIGCONT first")
+                               "somebody stopped it; send it SIGCONT first")
     return targets
 
 

@@ -234,7 +234,7 @@ ACTS: dict[str, Act] = {
     "leave-group": cgroups.leave_group,
     "start-again": restarting.start_again,
 }
-"""Every act. A further one is one more line; each stands in `docs/reference` with its arguments."""
+"""Every act. A further one is one more line; what it is told stands in its docstring."""
 
 SURVIVES_THE_BOOT = frozenset({"remove-file", "remove-folder", "write-file", "http", "call", "start-again",
                                "scale-back"})

@@ -358,6 +358,15 @@ def begin(state: Path, run: str) -> Wal:
     return wal
 
 
+def prune(state: Path, keep: int = 200) -> None:
+    """Forget the oldest runs that are over, but for the newest so many; what is left behind is never forgotten."""
+    over = [folder for folder in records(state) if read(folder / "record.jsonl").ended]
+    for folder in over[:max(0, len(over) - keep)]:
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+
+
 def records(state: Path) -> list[Path]:
     """The folders of the runs whose records are kept, the oldest first.
 
