@@ -67,7 +67,8 @@ class Connection:
             side.transport.abort()
             return
         self.number = self.place.opened(self)
-        side.transport.pause_reading()
+        # Asyncio of Python 3.11.2 begins to read after this, whatever was said here; so it is paused just after that.
+        self.loop.call_soon(side.transport.pause_reading)
         greeting = Greeting(self)
         self.up.insert(greeting)
         self._arriving = True

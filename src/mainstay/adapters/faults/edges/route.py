@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
-
 from mainstay.adapters.faults.places import Address, address_of, text_at
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 from mainstay.kernel.faults import Undo
@@ -52,6 +50,8 @@ def lead_back(call: Call, workload: Workload, direct: Address) -> None:
 
 
 def _send(call: Call, workload: Workload, url: str, body: str, secrets: dict[str, str]) -> None:
+    import httpx  # noqa: PLC0415  (a lazy start: a tenth of a second that listing mechanisms need not cost)
+
     try:
         answer = httpx.request(call.method, url, content=body.encode(), headers={**call.headers, **secrets},
                                timeout=_SECONDS, trust_env=False)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from dataclasses import dataclass
-
-import httpx
+from typing import NamedTuple
 
 from mainstay.adapters.faults.edges.taking_back import remove_toxic
 from mainstay.adapters.faults.packets import sockets
@@ -42,7 +42,7 @@ class StandingProxy:
         answer = _ask("POST", self.api, f"/proxies/{self.name}/toxics", {
             "type": toxic.type, "name": toxic.name, "stream": toxic.stream, "toxicity": toxic.toxicity,
             "attributes": dict(toxic.attributes)})
-        if answer.status_code >= 300:
+        if answer.status >= 300:
             raise NotAllowed(f"the proxy at {self.api.shown} does not take the toxic {toxic.type}: {answer.text:.200}",
                              "run Mainstay's own proxy there")
 
@@ -86,7 +86,7 @@ def at(listen: Address) -> StandingProxy | None:
 def _proxy(api: Address, listen: Address) -> StandingProxy | None:
     try:
         answer = _ask("GET", api, "/proxies")
-        known = answer.json() if answer.status_code == 200 else {}
+        known = json.loads(answer.text) if answer.status == 200 else {}
     except (SourceUnavailable, ValueError):
         return None
     for name, one in known.items() if isinstance(known, dict) else ():
@@ -99,8 +99,16 @@ def _proxy(api: Address, listen: Address) -> StandingProxy | None:
     return None
 
 
-def _ask(method: str, api: Address, path: str, content: object = None) -> httpx.Response:
+class _Answer(NamedTuple):
+    status: int
+    text: str
+
+
+def _ask(method: str, api: Address, path: str, content: object = None) -> _Answer:
+    import httpx  # noqa: PLC0415  (a lazy start: a tenth of a second that listing mechanisms need not cost)
+
     try:
-        return httpx.request(method, f"http://{api.shown}{path}", json=content, timeout=_SECONDS, trust_env=False)
+        said = httpx.request(method, f"http://{api.shown}{path}", json=content, timeout=_SECONDS, trust_env=False)
+        return _Answer(said.status_code, said.text)
     except httpx.HTTPError as problem:
         raise SourceUnavailable(f"the proxy's API at {api.shown} does not answer: {problem}", "") from problem
