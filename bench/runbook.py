@@ -2,8 +2,9 @@
 
     python bench/runbook.py [STEPS]
 
-Prints milliseconds a step, by the clock and of the processor (which a busy machine stretches less), for: the bare program (subprocess.run), below the keeper, a run whose acts do nothing (facts
-and locks alone) on SQLite, and a whole run on SQLite; then how long it takes to fold a run of that length.
+Prints milliseconds a step, by the clock and of the processor (which a busy machine stretches less), for: the bare
+program (subprocess.run), below the keeper, a run whose acts do nothing (facts and locks alone) on SQLite, and a whole
+run on SQLite; then how long it takes to fold a run of that length.
 """
 
 from __future__ import annotations
