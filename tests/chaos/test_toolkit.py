@@ -102,7 +102,7 @@ def test_a_dry_run_does_nothing(tmp_path: Path):
 
 def test_the_steady_state_can_be_looked_at_during_the_method(tmp_path: Path):
     journal = _journal(tmp_path, "--hypothesis", "continuously", code=1, method=[
-        _program("take away", "rm", "file"), _program("wait", "sleep", "0.6"), _program("put back", "touch", "file")])
+        _program("take away", "rm", "file"), _program("wait", "sleep", "2.2"), _program("put back", "touch", "file")])
     assert journal["steady_states"]["during"]
     assert journal["steady_states"]["after"]["steady_state_met"] is True
 

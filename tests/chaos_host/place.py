@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ MIB = 2**20
 class Place:
     """Made by a test, in its own folder; `close` takes all of it away."""
 
-    def __init__(self, folder: Path, what: str = "idle", *, disk: bool = False) -> None:
+    def __init__(self, folder: Path, what: str = "idle", *, disk: bool = False, here: bool = True) -> None:
+        """With `here`, what this process starts counts as of this place."""
         self.folder, self.what = folder, what
         self.state = folder / "state"
         self.disk = folder / "disk"
@@ -38,10 +39,12 @@ class Place:
         if disk:
             _mount(self.disk)
         self.sign = f"{SIGN}={folder}"
-        os.environ[SIGN] = str(folder)
+        if here:
+            os.environ[SIGN] = str(folder)
         self.record = folder / "victim.json"
         self.start = (sys.executable, "-I", "-S", VICTIM, str(self.record), what, str(self.disk))
-        self.children = [subprocess.Popen(self.start, start_new_session=True)]
+        self.children = [subprocess.Popen(self.start, start_new_session=True,
+                                          env={**os.environ, SIGN: str(folder)})]
         self.victim = self.now()
 
     def now(self) -> Process:
@@ -59,12 +62,10 @@ class Place:
 
     @property
     def workload(self) -> Workload:
-        return Workload("victim", Position(str(self.folder / "catalog.yaml")), pid=At(file="victim.json", key="pid"),
-                        start=self.start, folder="disk", experiments=True)
+        return _workload(self.folder, self.start)
 
     def order(self, kind: str, seconds: float = 30.0, **settings: Any) -> Order:
-        given = SETTINGS.get(kind, {}) | settings
-        return Order(kind, self.workload, settings=kind_named(kind).settings(given), seconds=seconds)
+        return order_in(self.folder, kind, self.start, seconds, **settings)
 
     def log(self, since: float = 0.0) -> list[str]:
         return self.record.with_suffix(".log").read_text().splitlines()
@@ -97,6 +98,17 @@ class Place:
             child.wait()
         if self._mounted:
             ctypes.CDLL(None).umount2(os.fsencode(self.disk), 2)
+
+
+def _workload(folder: Path, start: Sequence[str]) -> Workload:
+    return Workload("victim", Position(str(folder / "catalog.yaml")), pid=At(file="victim.json", key="pid"),
+                    start=tuple(start), folder="disk", experiments=True)
+
+
+def order_in(folder: Path, kind: str, start: Sequence[str], seconds: float = 30.0, **settings: Any) -> Order:
+    """A fault of that kind for the victim of the place in that folder."""
+    given = SETTINGS.get(kind, {}) | settings
+    return Order(kind, _workload(folder, start), settings=kind_named(kind).settings(given), seconds=seconds)
 
 
 def _mount(where: Path) -> None:
@@ -139,6 +151,15 @@ def _holders(place: Place, _running: list[Process]) -> Any:
 LOOKS: dict[str, Callable[[Place, list[Process]], Any]] = {
     "victims": _states, "groups": _groups, "mounts": _mounts, "files": _files, "holders": _holders}
 """What is looked at, by name. Mechanisms that change something else add a look at it."""
+
+NEEDS = {"cpu-throttle": "busy", "disk-slow": "writer", "io-error": "writer", "disk-full": "writer"}
+"""What a victim has to do, so that a fault of that kind can be seen."""
+
+
+def place_for(folder: Path, kind: str, mechanism: str, *, here: bool = True) -> Place:
+    """A place in which that fault can be put in and be seen."""
+    return Place(folder, NEEDS.get(kind, "idle"), disk=kind == "disk-full" and mechanism != "ptrace", here=here)
+
 
 SETTINGS: Mapping[str, dict[str, Any]] = {
     "cpu-stress": {"load": "20%", "cpus": 1},

@@ -69,7 +69,7 @@ def test_the_demonstration_serves_its_page_and_ends_when_told(tmp_path: Path, ho
         assert url is not None, "".join(said)
         with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
             assert "web-availability" in client.get("/").text
-            assert "mainstay_slo_sli_ratio{" in _waited(client, "/metrics")
+            assert "mainstay_slo_sli_ratio{" in _waited(client, "/metrics", "mainstay_slo_sli_ratio{")
     finally:
         process.send_signal(signal.SIGTERM if how == "terminate" else signal.SIGINT)
         try:
@@ -84,14 +84,12 @@ def test_the_demonstration_serves_its_page_and_ends_when_told(tmp_path: Path, ho
     assert _alive(run) == []
 
 
-def _waited(client: httpx.Client, path: str) -> str:
+def _waited(client: httpx.Client, path: str, wanted: str) -> str:
+    """The page's text, as soon as it holds what is wanted, or after half a minute."""
     until = time.monotonic() + 30
-    while time.monotonic() < until:
-        text = client.get(path).text
-        if text:
-            return text
+    while wanted not in (text := client.get(path).text) and time.monotonic() < until:
         time.sleep(0.2)
-    return ""
+    return text
 
 
 def test_a_demonstration_of_no_length_is_refused(tmp_path: Path) -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
 import socket
-import struct
-import sys
 import threading
+import time
 
-from mainstay.adapters.faults.packets.namespaces import own_network
+from mainstay.adapters.faults.packets.namespaces import loopback_up, own_network
 
 
 def main() -> None:
-    if "--here" not in sys.argv:
-        own_network()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-            fcntl.ioctl(one, 0x8914, struct.pack("16sh", b"lo", 1))
+    own_network()
+    loopback_up()
     servers = [socket.create_server(("127.0.0.1", 0), backlog=512) for _ in range(2)]
     port = servers[0].getsockname()[1]
     datagrams = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
@@ -45,7 +41,10 @@ def _connections(server: socket.socket) -> None:
 def _echo(connection: socket.socket) -> None:
     try:
         while data := connection.recv(1 << 16):
-            connection.sendall(data)
+            if data.startswith(b"send "):  # so many bytes in one direction, instead of an echo
+                connection.sendall(b"x" * int(data.split()[1]))
+            else:
+                connection.sendall(data)
     except OSError:
         pass
     finally:
@@ -55,7 +54,9 @@ def _echo(connection: socket.socket) -> None:
 def _datagrams(server: socket.socket) -> None:
     while True:
         data, sender = server.recvfrom(1 << 16)
-        server.sendto(data, sender)
+        if data.startswith(b"n"):
+            data = b"%s %d" % (data, time.time_ns())
+        server.sendto(data, sender)  # an error here ends the thread, and the tests with it: nobody is told of a drop
 
 
 if __name__ == "__main__":

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 from mainstay.adapters.faults.packets.namespaces import elsewhere, enter
+
+_TIMESTAMPS = 35  # SO_TIMESTAMPNS: when the kernel got a datagram
 
 
 def round_trips(host: str, port: int, count: int, udp: bool = False, timeout: float = 0.5,
@@ -37,10 +42,14 @@ def round_trips(host: str, port: int, count: int, udp: bool = False, timeout: fl
     return found
 
 
-def flood(host: str, port: int, count: int, wait: float = 0.5) -> dict[str, float]:
-    """Datagrams to an echo, without waiting for each: how many came back, in what order, how often, how late."""
+def flood(host: str, port: int, count: int, wait: float = 0.5) -> dict[str, Any]:
+    """Datagrams to an echo, without waiting for each: how many came back, in what order, how often, how late.
+
+    An answer's delay is from when the server sent it until this kernel got it, so that no busy reader adds to it.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        one.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
         one.connect((host, port))
         one.settimeout(wait)
         came: list[int] = []
@@ -49,32 +58,33 @@ def flood(host: str, port: int, count: int, wait: float = 0.5) -> dict[str, floa
         def listen() -> None:
             while True:
                 try:
-                    data = one.recv(64)
+                    data, notes, _, _ = one.recvmsg(64, 64)
                 except TimeoutError:
                     return
-                number, began = data.split()
+                _, number, sent = data.split()
+                seconds, rest = struct.unpack("qq", notes[0][2])
                 came.append(int(number))
-                delays.append(time.monotonic() - float(began))
+                delays.append((seconds * 10**9 + rest - int(sent)) / 1e9)
 
         listener = threading.Thread(target=listen)
         listener.start()
         for number in range(count):
-            one.send(f"{number} {time.monotonic()!r}".encode())
+            one.send(b"n %d" % number)
             time.sleep(0.0002)
         listener.join()
-    overtaken = sum(later < earlier for earlier, later in zip(came, came[1:], strict=False))
-    return {"came": len(came), "different": len(set(came)), "overtaken": overtaken, "delays": sorted(delays)}  # type: ignore[dict-item]
+    overtaken = sum(later < earlier for earlier, later in itertools.pairwise(came))
+    return {"came": len(came), "different": len(set(came)), "overtaken": overtaken, "delays": sorted(delays)}
 
 
 def transfer(host: str, port: int, size: int) -> dict[str, float]:
-    """Bytes a second of an echo of so many bytes."""
+    """Bytes a second of a download of so many bytes, from the first that came."""
     with socket.create_connection((host, port)) as one:
-        threading.Thread(target=lambda: one.sendall(b"x" * size), daemon=True).start()
-        began, left, first = time.perf_counter(), size, 0.0
+        one.sendall(b"send %d" % size)
+        left = size - (first := len(one.recv(1 << 16)))
+        began = time.perf_counter()
         while left:
             left -= len(one.recv(1 << 16))
-            first = first or time.perf_counter()
-        return {"rate": size / (time.perf_counter() - began)}
+        return {"rate": (size - first) / (time.perf_counter() - began)}
 
 
 def connections(host: str, port: int, count: int, timeout: float = 0.3) -> dict[str, int]:
@@ -107,6 +117,11 @@ def bystander(host: str, port: int, count: int) -> dict[str, float]:
             wrong += one.recv(8) != b"%08d" % number
             longest = max(longest, time.perf_counter() - began)
         return {"operations": count, "wrong": wrong, "longest": longest}
+
+
+def put_rules(rules: str) -> None:
+    """Somebody else's rules."""
+    subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
 
 
 def state() -> dict[str, str]:

@@ -32,6 +32,7 @@ from mainstay.toil.operations.logging import (
 )
 from mainstay.toil.operations.publishing import Counter, DigestRequest, MetricsRequest, digest, export_metrics
 from mainstay.toil.operations.reporting import ReportRequest, TrendRequest, report, trend
+from mainstay.toil.operations.rows import EntriesRequest, WithdrawRequest, entries, withdraw
 from mainstay.toil.spec import ToilPolicy
 from toil.ledgers import NOW, TODAY, facts, weeks_of, work, world
 
@@ -96,6 +97,50 @@ def test_a_discarded_timer_logs_nothing():
     stop(made, StopRequest(discard=True))
     assert facts(made, "toil.logged") == []
     start(made, StartRequest("y"))
+
+
+# -- the rows, and taking one back
+
+
+def test_rows_open_a_figure_by_type_category_and_task():
+    made = world([work(1, 2.0, description="Restart api workers"), work(2, description="restarted api worker 3"),
+                  work(3, 3.0, category="access", description="Grant access"), work(40)])
+    found = entries(made, EntriesRequest(category="deployment"))
+    assert (found.matching, found.hours) == (2, 3.0)
+    assert [row.number for row in found.rows] == [1, 2]
+    assert entries(made, EntriesRequest(task="Restart api workers")).matching == 2
+    assert entries(made, EntriesRequest(top=1)).rows[0].hours == 2.0
+
+
+def test_rows_name_people_only_to_those_who_may_see_them():
+    made = world([work(1), work(2, engineer="ben")], actor="ana", scopes=READ, policy=POLICY)
+    assert {row.engineer for row in entries(made, EntriesRequest()).rows} == {"ana", "everyone else"}
+    with pytest.raises(NotAllowed):
+        entries(made, EntriesRequest(engineer="ben"))
+
+
+def test_a_withdrawn_row_counts_no_longer_and_is_withdrawn_once():
+    made = world([work(1, 2.0), work(2)], actor="ana")
+    assert withdraw(made, WithdrawRequest(1, "logged twice")).new
+    assert not withdraw(made, WithdrawRequest(1, "logged twice")).new
+    assert report(made, ReportRequest()).summary.total_toil_hours == 1.0
+    assert [fact.data["why"] for fact in facts(made, "toil.withdrawn")] == ["logged twice"]
+    with pytest.raises(NotFound, match="no row 99"):
+        withdraw(made, WithdrawRequest(99, "x"))
+
+
+def test_the_row_of_somebody_else_is_withdrawn_by_leads_alone():
+    made = world([work(1, engineer="ben")], actor="ana", scopes=READ, policy=POLICY)
+    with pytest.raises(NotAllowed, match="somebody else"):
+        withdraw(made, WithdrawRequest(1, "wrong"))
+    assert withdraw(replace(made, actor="mia"), WithdrawRequest(1, "wrong")).new
+
+
+def test_the_counter_never_falls_when_work_is_withdrawn():
+    made = world([work(1, 2.0), work(2)], actor="ana")
+    withdraw(made, WithdrawRequest(1, "logged twice"))
+    lines = export_metrics(made, MetricsRequest()).text.splitlines()
+    assert [line.split(" ")[-1] for line in lines if not line.startswith("#")] == ["3.0", "2.0"]
 
 
 # -- import

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -61,6 +62,15 @@ def test_a_log_with_holes_says_how_far_the_share_is_open():
     assert (found.logged_days, found.working_days, found.ratio) == (1, 5, 0.2)
     assert (found.low, found.high) == (pytest.approx(0.1), pytest.approx(0.9))
     assert found.patchy
+
+
+def test_a_holiday_is_no_day_that_should_have_been_logged():
+    monday = date(2026, 11, 16)
+    entries = [work(day=monday + ahead * DAY) for ahead in (0, 2, 3, 4)]
+    stretch = Stretch(monday, monday + 6 * DAY)
+    assert coverage_of(tally(entries, stretch), RULES).working_days == 5
+    found = coverage_of(tally(entries, stretch), replace(RULES, holidays=frozenset({monday + DAY, monday + 3 * DAY})))
+    assert (found.working_days, found.logged_days, found.ratio, found.low) == (3, 3, 1.0, None)
 
 
 def test_whole_weeks_leave_nothing_open_and_weekends_are_no_working_days():

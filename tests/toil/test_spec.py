@@ -23,8 +23,10 @@ def loaded(folder: Path, spec: str, *more: str):
 def test_a_whole_policy_is_read(tmp_path):
     policy, findings = loaded(tmp_path, "  line: 40\n  hourly_cost: 120\n  working_day: 7h30m\n"
                               "  teams: [{name: a, members: [ana, ben]}]\n  leads: [mia]\n  efforts: {Deploy: 24}\n"
-                              "  services: [{from: 2026-01-01, count: 40}]\n  name_engineers: true\n")
+                              "  services: [{from: 2026-01-01, count: 40}]\n  name_engineers: true\n"
+                              "  holidays: [2026-12-25]\n")
     assert findings == []
+    assert policy.rules.holidays == {date(2026, 12, 25)}
     assert (policy.line, policy.hourly_cost, policy.working_day, policy.name_engineers) == (0.4, 120, 7.5, True)
     assert (policy.team_of, policy.leads) == ({"ana": "a", "ben": "a"}, ("mia",))
     assert (policy.efforts, policy.services) == ({"Deploy": 24}, {date(2026, 1, 1): 40})
@@ -37,7 +39,7 @@ def test_without_a_policy_the_line_is_half(tmp_path):
 
 
 @pytest.mark.parametrize(("spec", "found"), [
-    ("  line: 0\n", [("invalid-value", 5)]),
+    ("  line: 0\n", [("invalid-value", 5)]), ("  holidays: [christmas]\n", [("invalid-value", 5)]),
     ("  line: 140\n", [("invalid-value", 5)]),
     ("  working_day: 30h\n", [("out-of-range", 5)]),
     ("  teams: [{name: a, members: [ana]}, {name: b, members: [ana]}]\n", [("two-teams", 5)]),

@@ -3,6 +3,7 @@
 Declares: a toil policy: the line, the cost of an hour, the working day, teams, leads.
 Measures: hours by type, category, engineer, team and week; interrupts; how completely work is logged.
 Decides:  state against the line, which wordings are one task, what to automate and when, changes of level.
-Records:  work logged, timers, imports, corrections of the grouping.
-Offers:   log, start, stop, import, report, candidates, group, roi, trend, decide, export-metrics, digest.
+Records:  work logged and withdrawn, timers, imports, corrections of the grouping.
+Offers:   log, start, stop, import, entries, withdraw, report, candidates, group, roi, trend, decide,
+          export-metrics, digest.
 """

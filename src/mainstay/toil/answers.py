@@ -131,6 +131,51 @@ class Logged:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the ledger.
+
+    Args:
+        number: what `toil withdraw` takes.
+        via: how it came in: `by hand`, `timer`, `import`, `page`, `incident`, `runbook`.
+    """
+
+    number: int
+    day: date
+    hours: float
+    type: str
+    category: str
+    engineer: str
+    team: str
+    description: str
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of the ledger, the newest first.
+
+    Args:
+        matching: how many there are; `rows` holds the first so many of them.
+        hours: of all that match.
+    """
+
+    first: date
+    last: date
+    matching: int
+    hours: float
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A row that no longer counts; it stays in the journal, with why. `new` is False when it was withdrawn before."""
+
+    number: int
+    why: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Timed:
     """A timer that runs."""
 

@@ -10,9 +10,9 @@ from typing import Any
 from mainstay.kernel.journal import Fact, NewFact
 from mainstay.toil.entry import Entry, Rejected, read_entry
 
-LOGGED, STARTED, STOPPED, GROUPED, IMPORTED = (
-    "toil.logged", "toil.started", "toil.stopped", "toil.grouped", "toil.imported")
-KINDS = (LOGGED, STARTED, STOPPED, GROUPED)
+LOGGED, STARTED, STOPPED, GROUPED, IMPORTED, WITHDRAWN = (
+    "toil.logged", "toil.started", "toil.stopped", "toil.grouped", "toil.imported", "toil.withdrawn")
+KINDS = (LOGGED, STARTED, STOPPED, GROUPED, WITHDRAWN)
 """What the ledger is folded from."""
 
 PAGE_HOURS = 0.25
@@ -57,20 +57,41 @@ class Running:
     fields: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A row of the ledger: the work, and how it came in: `by hand`, or as `logged_fact` says."""
+
+    entry: Entry
+    via: str
+
+
 @dataclass(slots=True)
 class Book:
     """What the facts come to.
 
     Args:
+        rows: the work that counts, by the number of its fact.
+        gone: work that was withdrawn, or whose ticket was written anew.
         running: the timer of each engineer who has one.
         task_of: wordings that people put into a task.
         unreadable: facts that are no work, such as from a newer version; they are counted and said.
     """
 
-    entries: list[Entry] = field(default_factory=list)
+    rows: dict[int, Kept] = field(default_factory=dict)
+    gone: list[Entry] = field(default_factory=list)
     running: dict[str, Running] = field(default_factory=dict)
     task_of: dict[str, str] = field(default_factory=dict)
     unreadable: int = 0
+
+    def take_out(self, number: int) -> None:
+        """The row of that number no longer counts; nothing where it did not."""
+        if (row := self.rows.pop(number, None)) is not None:
+            self.gone.append(row.entry)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The work that counts."""
+        return [row.entry for row in self.rows.values()]
 
 
 def fold(facts: Iterable[Fact], team_of: Mapping[str, str] | None = None) -> Book:
@@ -80,7 +101,7 @@ def fold(facts: Iterable[Fact], team_of: Mapping[str, str] | None = None) -> Boo
         team_of: the team of an engineer whose work was logged without one.
     """
     book, teams = Book(), team_of or {}
-    tickets: dict[str, Entry] = {}
+    tickets: dict[str, int] = {}
     for fact in facts:
         match fact.kind:
             case "toil.logged":
@@ -92,9 +113,11 @@ def fold(facts: Iterable[Fact], team_of: Mapping[str, str] | None = None) -> Boo
                 if not entry.team and entry.engineer in teams:
                     entry = _in_team(entry, teams[entry.engineer])
                 if ticket := fact.data.get("ticket"):
-                    tickets[str(ticket)] = entry
-                else:
-                    book.entries.append(entry)
+                    book.take_out(tickets.get(str(ticket), 0))
+                    tickets[str(ticket)] = fact.seq
+                book.rows[fact.seq] = Kept(entry, str(fact.data.get("via", "by hand")))
+            case "toil.withdrawn":
+                book.take_out(int(fact.data["entry"]))
             case "toil.started":
                 book.running[fact.subject] = Running(fact.seq, fact.subject, fact.at, fact.data)
             case "toil.stopped":
@@ -105,7 +128,6 @@ def fold(facts: Iterable[Fact], team_of: Mapping[str, str] | None = None) -> Boo
                 for wording in fact.data.get("wordings", ()):
                     task = str(fact.data.get("task", ""))
                     book.task_of[wording] = task or wording
-    book.entries += tickets.values()
     return book
 
 

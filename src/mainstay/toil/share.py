@@ -49,8 +49,8 @@ class Coverage:
     """How completely work was logged.
 
     Args:
-        working_days: Mondays to Fridays of everybody who logs, from each one's first entry to the end; holidays are not
-            known, so they count as not logged.
+        working_days: Mondays to Fridays of everybody who logs, from each one's first entry to the end, without the
+            policy's holidays.
         low, high: the share of toil if nothing, or all, of what was not logged was toil; a day not logged counts as one
             working day. None where all days are logged.
     """
@@ -70,11 +70,16 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a team holds its work against."""
+    """What a team holds its work against.
+
+    Args:
+        holidays: days on which nobody is expected to work; who does all the same has logged a day more.
+    """
 
     line: float = LINE
     hourly_cost: float = COST
     working_day: float = WORKING_DAY
+    holidays: frozenset[date] = frozenset()
 
 
 def state_of(share: float | None, line: float) -> State:
@@ -133,8 +138,11 @@ def _by_week(tally: Tally, rules: Rules) -> list[Slice]:
 def coverage_of(tally: Tally, rules: Rules) -> Coverage:
     """How completely the stretch is logged, and how far that leaves the share open."""
     covered = tally.covered()
-    working = sum(_weekdays(date.fromordinal(min(days)), covered.last) for days in tally.logged.values())
-    logged = sum(1 for days in tally.logged.values() for day in days if (day - 1) % 7 < 5)  # ordinal 1 is a Monday
+    free = {day.toordinal() for day in rules.holidays if day.weekday() < 5 and day <= covered.last}
+    working = sum(_weekdays(date.fromordinal(min(days)), covered.last) - sum(day >= min(days) for day in free)
+                  for days in tally.logged.values())
+    logged = sum(1 for days in tally.logged.values() for day in days
+                 if (day - 1) % 7 < 5 and day not in free)  # ordinal 1 is a Monday
     toil, hours = fsum(amount.hours for _, amount in tally.toil()), tally.hours
     missing = max(working - logged, 0) * rules.working_day
     low = high = None

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from mainstay.kernel.catalog import Catalog, Form, Grammar
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, Position
-from mainstay.kernel.metadata import read_metadata
+from mainstay.kernel.metadata import parse_date, read_metadata
 from mainstay.kernel.reader import Reader
 from mainstay.stats.budget import share_of_percent
 from mainstay.toil.automation import COST
@@ -26,6 +26,7 @@ class ToilPolicy:
         leads: who may see the figures of single people.
         efforts: hours to automate a task, where they were estimated.
         services: how many services there were, by the day from which it held.
+        holidays: days on which nobody is expected to work.
         name_engineers: whether the metrics name people; everybody who may read metrics then sees everybody's hours.
     """
 
@@ -39,11 +40,12 @@ class ToilPolicy:
     efforts: Mapping[str, float] = field(default_factory=dict)
     services: Mapping[date, float] = field(default_factory=dict)
     name_engineers: bool = False
+    holidays: frozenset[date] = frozenset()
 
     @property
     def rules(self) -> Rules:
         """The part that figures are worked out with."""
-        return Rules(self.line, self.hourly_cost, self.working_day)
+        return Rules(self.line, self.hourly_cost, self.working_day, self.holidays)
 
 
 DEFAULT = ToilPolicy("default", Position(""))
@@ -68,7 +70,7 @@ def read_policy(reader: Reader) -> Iterator[ToilPolicy]:
     policy = ToilPolicy(
         meta.name, meta.origin, LINE if line is None else line, COST if cost is None else cost,
         WORKING_DAY if day is None else _hours(spec, day), _teams(spec), spec.texts("leads"), _efforts(spec),
-        _services(spec), spec.flag("name_engineers"))
+        _services(spec), spec.flag("name_engineers"), _holidays(spec))
     spec.done()
     if meta.name and len(spec.findings) == before:
         yield policy
@@ -121,6 +123,16 @@ def _services(spec: Reader) -> dict[date, float]:
         if since is not None and count is not None:
             out[since.date()] = count
     return out
+
+
+def _holidays(spec: Reader) -> frozenset[date]:
+    out = set()
+    for text in spec.texts("holidays"):
+        try:
+            out.add(parse_date(text))
+        except InvalidInput as error:
+            spec.report("invalid-value", f"{spec.path}.holidays: {error.message}", error.way_out, "holidays")
+    return frozenset(out)
 
 
 def check(catalog: Catalog) -> Iterator[Finding]:

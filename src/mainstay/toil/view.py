@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time
+from urllib.parse import urlencode
 
 from mainstay.kernel.quantity import format_duration
 from mainstay.kernel.view import (
@@ -33,13 +34,16 @@ from mainstay.toil.answers import (
     Metrics,
     Origin,
     Report,
+    Rows,
     Timed,
     TrendAnswer,
+    Withdrawn,
     Worth,
 )
 from mainstay.toil.automation import Decision
 from mainstay.toil.candidates import Candidate, week_name
 from mainstay.toil.entry import Read
+from mainstay.toil.privacy import TEAMS_OF_ONE
 from mainstay.toil.share import Slice, Summary
 from mainstay.toil.tickets import Place, Resolution, TicketReading
 from mainstay.toil.trend import Scaling, Trend
@@ -136,22 +140,26 @@ def group_table(group: Group) -> Table:
     rows = group.rows if group.by == "week" else group.rows[:MOST_ROWS]
     more = f", the first {MOST_ROWS} of {len(group.rows)}; --json has all" if len(rows) < len(group.rows) else ""
     title = f"By {group.by}{more}"
+
+    def named(one: Slice) -> Cell:
+        name = week_name(datetime.fromisoformat(one.name).date()) if group.by == "week" else one.name
+        # People and teams that were put together, and weeks, are no rows of one name.
+        one_team = group.by == "team" and one.name not in (TEAMS_OF_ONE, "no team")
+        leads_on = one_team or group.by in ("category", "type")
+        return Cell(name, link=f"toil/entries?{urlencode({group.by: one.name})}" if leads_on else "")
+
     if group.by == "category":
         return table(title, ("category", "toil>", "interrupts>", "cost>"), [
-            (one.name, hours_words(one.toil_hours), f"{one.interrupts:,}", f"{one.cost:,.0f}")
+            (named(one), hours_words(one.toil_hours), f"{one.interrupts:,}", f"{one.cost:,.0f}")
             for one in rows], empty="no toil is logged")
     if group.by == "type":
         total = sum(one.hours for one in group.rows)
         return table(title, ("type", "hours>", "share>"), [
-            (one.name, hours_words(one.hours), Cell(share_words(one.hours / total), bar=one.hours / total))
+            (named(one), hours_words(one.hours), Cell(share_words(one.hours / total), bar=one.hours / total))
             for one in rows])
     return table(title, (group.by, "share>", "state", "toil>", "of>", "interrupts>"), [
-        (_named(one, week=group.by == "week"), Cell(share_words(one.share), bar=one.share), state_cell(one.state),
+        (named(one), Cell(share_words(one.share), bar=one.share), state_cell(one.state),
          hours_words(one.toil_hours), hours_words(one.hours), f"{one.interrupts:,}") for one in rows])
-
-
-def _named(one: Slice, *, week: bool = False) -> str:
-    return week_name(datetime.fromisoformat(one.name).date()) if week else one.name
 
 
 def weeks_chart(trend: Trend, line: float) -> Chart:
@@ -309,7 +317,26 @@ def logged_view(found: Logged) -> View:
     what = f"{length} of {found.type} ({found.category}) by {found.engineer} on {found.day}"
     head = f"Logged: {what}. {found.description}" if found.new else \
         f"In the ledger already: {what}. {found.description}"
-    return View("Logged", (Text(head, "good" if found.new else "plain"), Next(("mainstay toil report",))))
+    return View("Logged", (Text(head, "good" if found.new else "plain"),
+                           Next(("mainstay toil report", f"mainstay toil withdraw {found.seq} 'why it is wrong'"))))
+
+
+def rows_view(found: Rows) -> View:
+    """The rows, the newest first, with what they add up to."""
+    more = f", the newest {len(found.rows)} of them below" if found.matching > len(found.rows) else ""
+    head = f"{found.first} to {found.last} · {many_entries(found.matching)}, {hours_words(found.hours)}{more}"
+    rows = [(str(one.number), one.day.isoformat(), format_duration(one.hours * 3600), one.type, one.category,
+             one.engineer, one.description, one.via) for one in found.rows]
+    return View("Entries", (Text(head, "quiet"), table(
+        "", ("no>", "day", "time>", "type", "category", "engineer", "description", "came in"), rows,
+        empty="no row fits; mainstay toil log 30m 'What was done' adds one"),
+        Next(("mainstay toil withdraw NUMBER 'why it is wrong'",))))
+
+
+def withdrawn_view(found: Withdrawn) -> View:
+    """That the row no longer counts."""
+    said = "no longer counts" if found.new else "was withdrawn before"
+    return View("Withdrawn", (Text(f"Row {found.number} {said}: {found.why}", "good" if found.new else "plain"),))
 
 
 def timed_view(found: Timed) -> View:

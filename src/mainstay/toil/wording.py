@@ -13,8 +13,8 @@ def share_words(ratio: float | None) -> str:
 
 
 def hours_words(hours: float) -> str:
-    """`12.5 h`."""
-    return f"{hours:,.1f} h" if abs(hours) < 100 else f"{hours:,.0f} h"
+    """`12.5 h`; a quarter of an hour is `0.25 h`."""
+    return f"{hours:.2f} h" if 0 < abs(hours) < 1 else f"{hours:,.1f} h" if abs(hours) < 100 else f"{hours:,.0f} h"
 
 
 def months_words(months: float | None) -> str:

@@ -134,13 +134,23 @@ def files(data: dict[str, Any], told: Told) -> None:
     from mainstay.adapters.faults import tracing  # noqa: PLC0415  (a lazy start: only this one traces)
 
     trouble = tracing.Trouble(data["folder"], data["delay"], data["error"], data["rate"], data["seed"])
-    calls = tracing.Calls(trouble, told)
-    _say("on", {"threads": calls.take([process_of(one) for one in data["processes"]])})
-    calls.serve(_over)
+    tracer = tracing.Tracer(tracing.Calls(trouble, told))
+    _say("on", {"threads": tracer.take([process_of(one) for one in data["processes"]])})
+    tracer.serve(_over)
+
+
+def clock(data: dict[str, Any], told: Told) -> None:
+    """Give processes, which are about to become a program, another time of day."""
+    from mainstay.adapters.faults import timing, tracing  # noqa: PLC0415  (a lazy start: only this one traces)
+
+    tracer = tracing.Tracer(timing.Clocks(data["offset"], data["speed"], told))
+    options = tracing.CLONES | tracing.CHILDREN | tracing.PROGRAMS
+    _say("on", {"threads": tracer.take([process_of(one) for one in data["processes"]], options)})
+    tracer.serve(_over)
 
 
 MODES: dict[str, Callable[[dict[str, Any], Told], None]] = {
-    "burn": burn, "hog": hog, "fill": fill, "pause": pause, "files": files}
+    "burn": burn, "hog": hog, "fill": fill, "pause": pause, "files": files, "clock": clock}
 
 
 def main() -> None:

@@ -11,14 +11,14 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mainstay.adapters.faults import guardian, wal
 from mainstay.adapters.faults.healing import heal, heal_what_was_left
 from mainstay.adapters.faults.processes import gone, now
-from mainstay.adapters.faults.restarting import bury
+from mainstay.adapters.faults.restarting import bury, keep
 from mainstay.adapters.faults.undo import NotUndone
 from mainstay.kernel.errors import Conflict, MainstayError, NotAllowed
 from mainstay.kernel.faults import (
@@ -45,6 +45,7 @@ def mechanisms() -> tuple[Mechanism, ...]:
         cpu_faults,
         disk_faults,
         memory_faults,
+        network,
         process_faults,
     )
     from mainstay.adapters.faults.network import network_mechanisms  # noqa: PLC0415  (a lazy start)
@@ -53,7 +54,7 @@ def mechanisms() -> tuple[Mechanism, ...]:
             memory_faults.MemoryStress(), memory_faults.MemoryLimit(),
             disk_faults.DiskFull(), disk_faults.FileCalls(), process_faults.ProcessKill(),
             process_faults.ProcessPause(), process_faults.ProcessStop(), process_faults.ProcessRestart(),
-            clock_faults.Clock())
+            clock_faults.Clock(), *network.network_mechanisms())
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
@@ -196,12 +197,7 @@ class HostGuarded:
                              "allow that, and run `mainstay chaos recover` afterwards if it was")
         if self._over.is_set():
             raise Conflict("the run is over; nothing is put in any more")
-        return self._by_hand(self._put_in, way, means, order)
-
-    def _by_hand(self, act: Callable[[Mechanism, Means, Order], GuardedInjection], way: Mechanism, means: Means,
-                 order: Order) -> GuardedInjection:
-        future: Future[GuardedInjection] = self._hands.submit(act, way, means, order)
-        return future.result()
+        return self._hands.submit(self._put_in, way, means, order).result()
 
     def _put_in(self, way: Mechanism, means: Means, order: Order) -> GuardedInjection:
         self._count += 1
@@ -254,8 +250,10 @@ class HostGuarded:
             self._watch.join()
         guardian.wake(self._wal.read())
         for child in self._guardians:
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 child.wait(0.0 if problems else _READY)
+            except subprocess.TimeoutExpired:
+                keep(child)  # it goes on trying
         bury()
         self._wal.close()
         if problems:

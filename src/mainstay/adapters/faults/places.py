@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from mainstay.adapters.faults.processes import Process, every, found
+from mainstay.adapters.faults.processes import Process
+from mainstay.adapters.faults.restarting import who_runs
+from mainstay.adapters.faults.targets import where
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.workload import At, Workload
 
@@ -102,62 +103,19 @@ def address(text: str) -> Address:
     return Address(str(number), int(port))
 
 
-def processes_of(workload: Workload) -> tuple[Process, ...]:
-    """The processes that it is, as it declares them; none when it declares none.
+def processes_of(*workloads: Workload) -> tuple[Process, ...]:
+    """Their processes, as they declare them; none when they declare none.
 
     Raises:
-        InvalidInput: it declares one that does not run, or words that no process carries.
+        InvalidInput: one declares processes of which none runs.
     """
-    if workload.pid.said:
-        return (_by_pid(workload),)
-    if workload.unit:
-        return (_by_unit(workload),)
-    if workload.match:
-        return _by_words(workload)
-    return ()
-
-
-def _by_pid(workload: Workload) -> Process:
-    at = workload.pid
-    ticks: object = None
-    if at.value:
-        text = at.value
-    else:
-        fields = _fields(at, workload.home, "pid")
-        text = fields if isinstance(fields, str) else str(fields[at.key or "pid"])
-        ticks = None if isinstance(fields, str) else fields.get("ticks")
-    process = found(int(text)) if text.isdigit() else None
-    if process is None or (ticks is not None and int(str(ticks)) != process.ticks):
-        raise InvalidInput(f"{workload.name} does not run: process {text} has ended", "start it first")
-    return process
-
-
-def _by_unit(workload: Workload) -> Process:
-    try:
-        said = subprocess.run(["systemctl", "show", "--property=MainPID", "--value", workload.unit],
-                              capture_output=True, text=True, check=False, timeout=10).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise InvalidInput(f"systemd does not say which process {workload.unit} is: {problem}", "") from problem
-    process = found(int(said)) if said.isdigit() and said != "0" else None
-    if process is None:
-        raise InvalidInput(f"the unit {workload.unit} of {workload.name} does not run",
-                           f"systemctl start {workload.unit}")
-    return process
-
-
-def _by_words(workload: Workload) -> tuple[Process, ...]:
-    hits = []
-    for pid in every():
-        try:
-            line = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:  # it ended meanwhile
+    out: list[Process] = []
+    for workload in workloads:
+        how = where(workload)
+        if not how:
             continue
-        ahead = iter(line)
-        if all(any(word in given for given in ahead) for word in workload.match):
-            process = found(pid)
-            if process is not None:
-                hits.append(process)
-    if not hits:
-        raise InvalidInput(f"no process of {workload.name} runs",
-                           "none's command line holds " + " ".join(workload.match))
-    return tuple(hits)
+        running = who_runs(how)
+        if not running:
+            raise InvalidInput(f"no process of {workload.name} runs", f"looked for {how}")
+        out += running
+    return tuple(dict.fromkeys(out))

@@ -197,7 +197,7 @@ class ProcessRestart:
             count = len(who_runs(where(one.workload)))
             data = starting(one, count)
             end(one.process)
-            start_anew(data, {}, intend)
+            start_anew(data, intend)
         return sudden.injected(means, anew=True)
 
 
@@ -232,14 +232,13 @@ def end(process: Process) -> None:
         raise InvalidInput(f"process {process.pid} does not end", "it waits in the kernel; look at its disk or mount")
 
 
-def start_anew(data: Mapping[str, Any], preload: Mapping[str, str], intend: Callable[[Sequence[Undo]], None],
-               undo: Callable[[Process], Undo] | None = None) -> Process:
-    """Start a workload's process, with what becomes of it on the disk before it runs."""
+def start_anew(data: Mapping[str, Any], intend: Callable[[Sequence[Undo]], None]) -> Process:
+    """Start a workload's process, with who it is on the disk before it runs."""
 
     def before(process: Process) -> None:
-        intend([undo(process) if undo else Undo("start-again", {**data, "started": process.data})])
+        intend([Undo("start-again", {**data, "started": process.data})])
 
-    return start(data, Path(os.devnull), preload, before)
+    return start(data, Path(os.devnull), before)
 
 
 class ProcessPause:
@@ -293,7 +292,15 @@ class ProcessStop:
         intend([Undo("signal", {**one.process.data, "signal": "CONT"}) for one in targets])
         for one in targets:
             send(one.process, signal.SIGSTOP)
+        until = time.monotonic() + _ENDING
+        while time.monotonic() < until and any(_goes(one.process) for one in targets):
+            time.sleep(0.002)  # a process that waits in the kernel stops when it comes out of it
         return Injected(means, lambda: _standing(targets), lambda: {"processes": count, "processes_hit": len(targets)})
+
+
+def _goes(process: Process) -> bool:
+    stat = stat_of(process.pid)
+    return stat is not None and stat.state not in "TtZX"
 
 
 def _running(order: Order) -> list[Target]:

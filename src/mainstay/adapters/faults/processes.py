@@ -104,7 +104,7 @@ def handle(process: Process) -> Iterator[int | None]:
         yield None
         return
     except OSError as problem:
-        if problem.errno == errno.EINVAL:  # a pid of a thread, so not of the process that we mean
+        if problem.errno in (errno.EINVAL, errno.ENOENT):  # a thread's, so not that of the process that we mean
             yield None
             return
         raise
@@ -143,6 +143,9 @@ def gone(process: Process, seconds: float) -> bool:
 
 def session_members(leader: Process) -> list[Process]:
     """The living processes of the session that it opened, itself among them."""
+    now_there = stat_of(leader.pid)
+    if now_there is not None and now_there.ticks != leader.ticks:
+        return []  # a pid is free again only when the session of that name has no member any more
     members = []
     for pid in every():
         stat = stat_of(pid)

@@ -28,7 +28,7 @@ from mainstay.adapters.faults.processes import (
 )
 from mainstay.kernel.errors import MainstayError
 
-_WAITING = """
+WAITING = """
 import os, signal, sys
 for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGPIPE):
     signal.signal(number, signal.SIG_DFL)
@@ -107,7 +107,7 @@ def start_again(data: Mapping[str, Any], notes: Notes, step: str) -> None:
         _await(data)
         return
     log = notes.folder / f"{step}.log"
-    process = start(data, log, {}, lambda process: notes.note(step, process.data))
+    process = start(data, log, lambda process: notes.note(step, process.data))
     if not alive(process):
         raise NotStarted(f"{' '.join(data['argv'])} ended at once", f"see {log}")
 
@@ -128,13 +128,11 @@ def _await(data: Mapping[str, Any]) -> None:
         time.sleep(0.02)
 
 
-def start(data: Mapping[str, Any], log_file: Path, preload: Mapping[str, str],
-          before: Callable[[Process], None]) -> Process:
+def start(data: Mapping[str, Any], log_file: Path, before: Callable[[Process], None]) -> Process:
     """A new process of a workload, in a session of its own.
 
     Args:
         data: as for `start_again`.
-        preload: variables for it.
         before: is told who it will be before it is more than a waiting shell of itself.
     Raises:
         NotStarted: nothing can be started.
@@ -144,13 +142,13 @@ def start(data: Mapping[str, Any], log_file: Path, preload: Mapping[str, str],
         rights = {"user": data["uid"], "group": data["gid"], "extra_groups": []} if data["uid"] else {}
     log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        child = subprocess.Popen([sys.executable, "-I", "-S", "-c", _WAITING, str(data.get("nice", 0)),
+        child = subprocess.Popen([sys.executable, "-I", "-S", "-c", WAITING, str(data.get("nice", 0)),
                                   str(data.get("oom", 0)), *data["argv"]], cwd=data["cwd"],
                                  stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-                                 env={**os.environ, **preload}, **rights)
+                                 **rights)
     finally:
         os.close(log)
-    _CHILDREN.append(child)
+    keep(child)
     process = found(child.pid)
     assert child.stdin is not None
     if process is None:
@@ -165,6 +163,11 @@ def start(data: Mapping[str, Any], log_file: Path, preload: Mapping[str, str],
 
 _CHILDREN: list[subprocess.Popen[bytes]] = []
 """Ours until they end: kept, so that they are buried by whoever started them, and outlive it otherwise."""
+
+
+def keep(child: subprocess.Popen[bytes]) -> None:
+    """It goes on without us; should it end before us, `bury` takes note."""
+    _CHILDREN.append(child)
 
 
 def bury() -> None:

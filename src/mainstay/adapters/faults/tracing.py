@@ -9,6 +9,7 @@ Source: ptrace(2); the numbers are those of <linux/ptrace.h> and the kernel's ta
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import heapq
@@ -19,14 +20,18 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from mainstay.adapters.faults.processes import Process, alive
 
-_SEIZE, _INTERRUPT, _SYSCALL, _LISTEN, _DETACH, _POKEUSER, _INFO = 0x4206, 0x4207, 24, 0x4208, 17, 6, 0x420E
-_GOOD, _CLONES = 0x1, 0x8
-_EVENT_STOP = 128
+_SEIZE, _INTERRUPT, _SYSCALL, _LISTEN, _POKEUSER, _INFO = 0x4206, 0x4207, 24, 0x4208, 6, 0x420E
+_GETREGS = 12
+_GOOD = 0x1
+CLONES, CHILDREN, PROGRAMS = 0x8, 0x6, 0x10
+"""What is traced further: threads that are started, processes that are, and those that become another program."""
+_EVENT_STOP, _EVENT_EXEC = 128, 4
 _WALL = 0x40000000
-_RAX, _ORIG_RAX = 10 * 8, 15 * 8
+_RAX, _ORIG_RAX, _RSP, _REGISTERS = 10 * 8, 15 * 8, 19 * 8, 27 * 8
 _X86_64 = 0xC000003E
 _INFO_SIZE = 88
 
@@ -126,28 +131,37 @@ class Trouble:
     seed: int = 0
 
 
-class Calls:
-    """Makes trouble for the calls of processes on files below a folder, until this process ends."""
+class Watcher(Protocol):
+    """Who is asked about each call of traced threads."""
 
-    def __init__(self, trouble: Trouble, tell: Callable[[int, int, float], None]) -> None:
-        """`tell` is told after each call on the folder: how many there were, how many were hit, their added seconds."""
-        self._trouble, self._tell = trouble, tell
-        self._draw = random.Random(trouble.seed)  # noqa: S311  (a draw that can be had again, no secret)
+    def entered(self, tid: int, number: int, args: tuple[int, ...]) -> float:
+        """The thread is about to make a call; how many seconds it is to wait before."""
+        ...
+
+    def left(self, tid: int, result: int) -> None:
+        """It comes back from one."""
+        ...
+
+    def became(self, tid: int) -> None:
+        """It is another program now, of which nothing has run yet."""
+        ...
+
+    def waited(self, tid: int, seconds: float, /) -> None:
+        """It has waited so long, and makes the call now."""
+        ...
+
+
+class Tracer:
+    """Stops traced threads at each of their calls, until this process ends."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
         self._waiting: list[tuple[float, int, float]] = []
-        self._seen = self._hit = 0
-        self._slowed = 0.0
-        self._pids: dict[int, int] = {}
 
-    def take(self, processes: list[Process]) -> int:
+    def take(self, processes: list[Process], options: int = CLONES) -> int:
         """Begin with them; how many threads."""
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
-        count = 0
-        for process in processes:
-            def begin(tid: int, pid: int = process.pid) -> None:
-                self._pids[tid] = pid
-                _ptrace(_INTERRUPT, tid)
-            count += seize(process, _GOOD | _CLONES, begin)
-        return count
+        return sum(seize(process, _GOOD | options, lambda tid: _ptrace(_INTERRUPT, tid)) for process in processes)
 
     def serve(self, over: Callable[[], bool]) -> None:
         """Until `over`, or all have ended. Returns with nobody held back; ending then lets go of them."""
@@ -166,53 +180,83 @@ class Calls:
 
     def _release(self) -> None:
         _, tid, since = heapq.heappop(self._waiting)
-        self._slowed += time.monotonic() - since
-        self._tell(self._seen, self._hit, self._slowed)
-        self._on(tid)
+        self._watcher.waited(tid, time.monotonic() - since)
+        _on(tid)
 
     def _next(self) -> bool:
         tid, status = os.waitpid(-1, _WALL | os.WNOHANG)
         if not tid:
             return False
         if not os.WIFSTOPPED(status):
-            self._pids.pop(tid, None)
             return True
         number, event = os.WSTOPSIG(status), status >> 16
         if number == signal.SIGTRAP | 0x80:
             if not self._held_back(tid):
-                self._on(tid)
+                _on(tid)
         elif event == _EVENT_STOP and number in (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
-            self._on(tid, request=_LISTEN)  # somebody stopped it: it stays stopped
+            _on(tid, request=_LISTEN)  # somebody stopped it: it stays stopped
         else:
-            self._on(tid, 0 if event else number)
+            if event == _EVENT_EXEC:
+                self._watcher.became(tid)
+            _on(tid, 0 if event else number)
         return True
-
-    def _on(self, tid: int, number: int = 0, request: int = _SYSCALL) -> None:
-        try:
-            _ptrace(request, tid, 0, number)
-        except ProcessLookupError:
-            self._pids.pop(tid, None)
 
     def _held_back(self, tid: int) -> bool:
         """Look at a call; whether it is to wait."""
-        call = _entry(tid)
-        if call is None or not self._concerns(tid, *call):
+        call = _call(tid)
+        if call is None:
             return False
+        if isinstance(call, int):
+            self._watcher.left(tid, call)
+            return False
+        seconds = self._watcher.entered(tid, *call)
+        if seconds:
+            now = time.monotonic()
+            heapq.heappush(self._waiting, (now + seconds, tid, now))
+        return seconds > 0
+
+
+def _on(tid: int, number: int = 0, request: int = _SYSCALL) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        _ptrace(request, tid, 0, number)
+
+
+class Calls:
+    """Makes trouble for the calls of processes on files below a folder."""
+
+    def __init__(self, trouble: Trouble, tell: Callable[[int, int, float], None]) -> None:
+        """`tell` is told after each call on the folder: how many there were, how many were hit, their added seconds."""
+        self._trouble, self._tell = trouble, tell
+        self._draw = random.Random(trouble.seed)  # noqa: S311  (a draw that can be had again, no secret)
+        self._seen = self._hit = 0
+        self._slowed = 0.0
+
+    def entered(self, tid: int, number: int, args: tuple[int, ...]) -> float:
+        """Hit the calls on the folder."""
+        if not self._concerns(tid, number, args):
+            return 0.0
         self._seen += 1
         hit = self._draw.random() < self._trouble.rate
         self._hit += hit
         self._tell(self._seen, self._hit, self._slowed)
         if not hit:
-            return False
+            return 0.0
         if self._trouble.error:
             # The answer first: killed between the two, the call is made as ever. A call of number -1 is not made.
-            _ptrace(_POKEUSER, tid, _RAX, -self._trouble.error)
+            answer(tid, -self._trouble.error)
             _ptrace(_POKEUSER, tid, _ORIG_RAX, -1)
-        if self._trouble.delay:
-            now = time.monotonic()
-            heapq.heappush(self._waiting, (now + self._trouble.delay, tid, now))
-            return True
-        return False
+        return self._trouble.delay
+
+    def left(self, tid: int, result: int) -> None:
+        """Nothing more to do."""
+
+    def became(self, tid: int) -> None:
+        """Another program may be hit as well."""
+
+    def waited(self, _tid: int, seconds: float) -> None:
+        """Counted when it was."""
+        self._slowed += seconds
+        self._tell(self._seen, self._hit, self._slowed)
 
     def _concerns(self, tid: int, number: int, args: tuple[int, ...]) -> bool:
         writes_only = self._trouble.error in (errno.ENOSPC, errno.EROFS)
@@ -233,16 +277,32 @@ def _makes(number: int, args: tuple[int, ...]) -> bool:
     return number in _CREATES or (number in _OPENS and bool(args[_OPENS[number]] & os.O_CREAT))
 
 
-def _entry(tid: int) -> tuple[int, tuple[int, ...]] | None:
-    """Number and arguments of the call that the thread is about to make; None when it comes back from one."""
+def _call(tid: int) -> tuple[int, tuple[int, ...]] | int | None:
+    """Number and arguments of the call that the thread is to make, or the result of the one it comes back from."""
     buffer = ctypes.create_string_buffer(_INFO_SIZE)
     if _libc.ptrace(_INFO, tid, _INFO_SIZE, ctypes.addressof(buffer)) <= 0:
         return None
     kind, arch = struct.unpack_from("=B3xI", buffer)
-    if kind != 1 or arch != _X86_64:
+    if arch != _X86_64 or kind not in (1, 2):
         return None
+    if kind == 2:  # PTRACE_SYSCALL_INFO_EXIT
+        result: int = struct.unpack_from("=q", buffer, 24)[0]
+        return result
     number, *args = struct.unpack_from("=7Q", buffer, 24)
     return number, tuple(args)
+
+
+def answer(tid: int, result: int) -> None:
+    """What the call that the thread is in will have returned."""
+    _ptrace(_POKEUSER, tid, _RAX, result)
+
+
+def stack_of(tid: int) -> int:
+    """Where its stack is."""
+    buffer = ctypes.create_string_buffer(_REGISTERS)
+    if _libc.ptrace(_GETREGS, tid, 0, ctypes.addressof(buffer)) == -1:
+        raise OSError(ctypes.get_errno(), "no registers")
+    return int(struct.unpack_from("=Q", buffer, _RSP)[0])
 
 
 def _named(tid: int, address: int, folder: int | None) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mainstay.adapters.faults import cgroups, restarting
+from mainstay.adapters.faults.cluster.scaling_back import scale_back
 from mainstay.adapters.faults.edges.taking_back import remove_toxic
 from mainstay.adapters.faults.processes import alive, gone, process_of, send, session_members
 from mainstay.kernel.errors import MainstayError
@@ -216,10 +217,11 @@ ACTS: dict[str, Act] = {
     "argv": _argv,
     "http": _http,
     "remove-toxic": remove_toxic,
+    "scale-back": scale_back,
     "leave-group": cgroups.leave_group,
     "start-again": restarting.start_again,
 }
 """Every act. A further one is one more line; each stands in `docs/reference` with its arguments."""
 
-SURVIVES_THE_BOOT = frozenset({"remove-file", "remove-folder", "write-file", "http", "start-again"})
+SURVIVES_THE_BOOT = frozenset({"scale-back", "remove-file", "remove-folder", "write-file", "http", "start-again"})
 """Acts on what is still there after the host was started anew; everything else the boot itself took out."""

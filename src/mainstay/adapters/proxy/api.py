@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 from mainstay import __version__
 from mainstay.adapters.proxy import address
+from mainstay.adapters.proxy.door import Door
 from mainstay.adapters.proxy.listener import AnyListener, bind
 from mainstay.adapters.proxy.messages import REASONS, Framing, Head, Kind
 from mainstay.adapters.proxy.metrics import exposition
@@ -118,7 +119,8 @@ class Api:
     def __init__(self, room: Room, *, anywhere: bool = False) -> None:
         self.room, self.anywhere = room, anywhere
         self.address = ""
-        self._server: asyncio.Server | None = None
+        self.over = False
+        self._door: Door | None = None
         self._calls: set[Call] = set()
 
     async def start(self, listen: str) -> None:
@@ -133,12 +135,13 @@ class Api:
                                "listen on 127.0.0.1, or say that it may be anywhere; it has no password")
         sock = await bind(listen, udp=False)
         self.address = address.shown(*sock.getsockname()[:2])
-        self._server = await asyncio.get_running_loop().create_server(lambda: Call(self, self._calls), sock=sock)
+        self._door = Door(sock, lambda: Call(self, self._calls))
 
     def stop(self) -> None:
         """Listen no more, and end all calls."""
-        if self._server is not None:
-            self._server.close()
+        self.over = True
+        if self._door is not None:
+            self._door.shut()
         for call in list(self._calls):
             call.end()
 
@@ -304,6 +307,10 @@ class Call(asyncio.Protocol):
         """From asyncio."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        if self._api.over:  # it stopped between accepting and this
+            self._over = True
+            transport.abort()
+            return
         self._calls.add(self)
         self._rest()
 
@@ -366,9 +373,9 @@ class Call(asyncio.Protocol):
     def _write(self, head: Head, answer: Answer) -> None:
         if self._over:
             return
-        self._send(answer, keep=head.keeps_alive())
+        self._send(answer, keep=head.keeps_alive(), bodiless=head.method == "HEAD")
 
-    def _send(self, answer: Answer, *, keep: bool) -> None:
+    def _send(self, answer: Answer, *, keep: bool, bodiless: bool = False) -> None:
         if isinstance(answer.content, str):
             kind, body = "text/plain; version=0.0.4; charset=utf-8", answer.content.encode()
         else:
@@ -379,7 +386,7 @@ class Call(asyncio.Protocol):
             body = b""
         else:
             lines += [f"content-type: {kind}", f"content-length: {len(body)}"]
-        self._transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        self._transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if bodiless else body))
         if not keep:
             self._over = True
             self._transport.close()

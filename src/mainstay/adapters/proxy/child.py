@@ -55,7 +55,9 @@ class ProxyProcess:
         Raises:
             InvalidInput, SourceUnavailable: it cannot.
         """
-        self._child = subprocess.Popen(self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # A session of its own: Ctrl-C is for the runner, which still wants to take its faults away in order.
+        self._child = subprocess.Popen(self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       start_new_session=True)
         assert self._child.stdout is not None
         ready, _, _ = select.select([self._child.stdout], [], [], _LONGEST_START)
         said = self._child.stdout.readline() if ready else b""

@@ -22,6 +22,7 @@ class Place(Protocol):
     key: tuple[object, ...]
     upstream: tuple[str, int]
     toxics: dict[str, Active]
+    serving: bool
 
     def opened(self, connection: Connection) -> int:
         """A connection came; its number."""
@@ -60,8 +61,12 @@ class Connection:
         if side is self.server:
             self._taken()
             return
-        self.number = self.place.opened(self)
         assert side.transport is not None
+        if not self.place.serving:  # the proxy was closed between accepting and this
+            self._over = self._told = True
+            side.transport.abort()
+            return
+        self.number = self.place.opened(self)
         side.transport.pause_reading()
         greeting = Greeting(self)
         self.up.insert(greeting)

@@ -93,11 +93,16 @@ class Conversation:
     def retire(self) -> None:
         """The toxic was taken away: what was begun is brought to an end, nothing new is begun."""
         self.retiring = True
+        for exchange in self.pending:
+            exchange.chosen = False
+        self.requests.flush()
+        self.responses.flush()
         self.retire_if_done()
 
     def retire_if_done(self) -> None:
         """Take both stages out when nothing is left to do."""
-        if not self.retiring or self.pending or self.requests.busy or self.responses.busy:
+        if not self.retiring or self.requests.busy or self.responses.busy or \
+                any(exchange.answer is not None for exchange in self.pending):
             return
         for stage in (self.requests, self.responses):
             rest = stage.restart()
@@ -122,6 +127,19 @@ class Half(Line):
         """The body that is collected to be made wrong."""
         self.head: Head | None = None
         self.waiting: asyncio.TimerHandle | None = None
+        self._batch: list[bytes] | None = None
+        """What one read gave, to be written at once."""
+
+    def push(self, data: bytes) -> None:
+        """Bytes come; what of them can go on goes on in one piece."""
+        self._batch = []
+        self.read(data)
+        self._send()
+        self._batch = None
+
+    def read(self, data: bytes) -> None:
+        """Bytes of messages."""
+        raise NotImplementedError
 
     @property
     def upstream(self) -> bool:
@@ -160,6 +178,7 @@ class Half(Line):
 
     def flush(self) -> None:
         """Everything that is held goes on now."""
+        self._send()
         super().leave()
 
     def dispose(self) -> None:
@@ -221,8 +240,19 @@ class Half(Line):
 
     def put(self, item: bytes | End, delay: float) -> None:
         """Pass on, in order; no bytes are no piece."""
-        if item != b"":
-            super().put(item, delay)
+        if item == b"":
+            return
+        if self._batch is not None and not delay and not isinstance(item, End):
+            self._batch.append(item)
+            return
+        self._send()
+        super().put(item, delay)
+
+    def _send(self) -> None:
+        if self._batch:
+            data = self._batch[0] if len(self._batch) == 1 else b"".join(self._batch)
+            self._batch = []
+            super().put(data, 0)
 
 
 class Requests(Half):
@@ -233,7 +263,7 @@ class Requests(Half):
         """Requests are only looked at, unless the toxic works on them."""
         return self.upstream
 
-    def push(self, data: bytes) -> None:
+    def read(self, data: bytes) -> None:
         """Bytes of requests."""
         talk = self.talk
         if not talk.joined:
@@ -313,7 +343,7 @@ class Responses(Half):
         self.current = None
         return super().restart()
 
-    def push(self, data: bytes) -> None:
+    def read(self, data: bytes) -> None:
         """Bytes of responses."""
         talk = self.talk
         if not talk.joined:

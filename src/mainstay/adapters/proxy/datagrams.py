@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from random import Random
-from typing import Protocol
+from typing import Protocol, cast
 
 from mainstay.adapters.proxy import draw
 from mainstay.adapters.proxy.flow import Active
@@ -113,6 +114,7 @@ class Client(asyncio.DatagramProtocol):
         self.last = self.loop.time()
         self._drawn: dict[str, float] = {}
         self._ways: dict[str, Way] = {}
+        self._sock: socket.socket
         self._early: list[bytes] = []
         """Datagrams that came before the socket was there."""
         for active in list(place.toxics.values()):
@@ -151,8 +153,7 @@ class Client(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """From asyncio: the socket is there."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast(asyncio.DatagramTransport, transport)  # it is one, but no subclass before Python 3.12
         early, self._early = self._early, []
         for data in early:
             self._through("upstream", data)
@@ -173,7 +174,7 @@ class Client(asyncio.DatagramProtocol):
         """Whether nothing was heard for so long that it is forgotten."""
         return self.loop.time() - self.last > _IDLE
 
-    def close(self) -> None:
+    def drop(self) -> None:
         """Forget it."""
         self._task.cancel()
         if self.transport is not None:
@@ -182,13 +183,16 @@ class Client(asyncio.DatagramProtocol):
 
     async def _open(self) -> None:
         family, address = self.place.upstream_address
-        sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            sock = self._sock = socket.socket(family, socket.SOCK_DGRAM)
+        except OSError:
+            return  # no more room for sockets; its datagrams are lost, as on any network
         try:
             sock.setblocking(False)
             sock.connect(address)
         except OSError:
             sock.close()
-            return  # no route now; the next datagrams are lost, as on any network
+            return  # no route
         await self.loop.create_datagram_endpoint(lambda: self, sock=sock)
 
     def _through(self, stream: str, data: bytes) -> None:
@@ -212,7 +216,10 @@ class Client(asyncio.DatagramProtocol):
         if self.transport is None or self.transport.is_closing():
             return
         self.place.delivered(stream, len(data))
-        if stream == "upstream":
-            self.transport.sendto(data)
-        else:
+        if stream == "downstream":
             self.place.answered(self, data)
+        elif data:
+            self.transport.sendto(data)
+        else:  # asyncio sends no empty datagrams
+            with suppress(OSError):  # lost, as datagrams may be
+                self._sock.send(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from typing import Generic, TypeVar
@@ -13,11 +14,14 @@ from mainstay.adapters.proxy import address
 from mainstay.adapters.proxy.connection import Connection
 from mainstay.adapters.proxy.counts import Statistics, ToxicCount
 from mainstay.adapters.proxy.datagrams import Address, Client
+from mainstay.adapters.proxy.door import Door
 from mainstay.adapters.proxy.flow import Active, Buffer
 from mainstay.adapters.proxy.toxic import Proxy, Toxic
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound
 
 _BACKLOG = 1024
+_RECEIVED = 4 * 1024 * 1024
+"""Bytes of datagrams that the system is asked to keep for us; it may keep fewer."""
 _SWEEP = 15.0
 """Seconds between looks for clients that went away."""
 _One = TypeVar("_One", Connection, Client)
@@ -49,10 +53,14 @@ async def bind(written: str, *, udp: bool) -> socket.socket:
         InvalidInput: it is no address, or the port is taken or not ours to have.
     """
     family, where = await resolve(written, "listen", udp=udp)
-    sock = socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
+    # The protocol is named because asyncio turns Nagle's waiting off only on sockets that name it.
+    sock = socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM,
+                         socket.IPPROTO_UDP if udp else socket.IPPROTO_TCP)
     try:
         sock.setblocking(False)
-        if not udp:
+        if udp:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED)
+        else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -84,6 +92,7 @@ class Listener(Generic[_One]):
         self.counts: dict[str, ToxicCount] = {}
         self.here: set[_One] = set()
         self.connections = self.victims = self.failed = 0
+        self.serving = False
         self.bytes = {"upstream": 0, "downstream": 0}
         self.received = {"upstream": 0, "downstream": 0}
         self._order = count()
@@ -176,6 +185,17 @@ class Listener(Generic[_One]):
         """Listen no more and end all that is here."""
         raise NotImplementedError
 
+    def turn(self, upstream: str, resolved: Resolved) -> None:
+        """Pass on to there from now on; who is here is cut, as toxiproxy does."""
+        self.proxy = replace(self.proxy, upstream=upstream)
+        self.upstream, self.upstream_address = address.parse(upstream, "upstream"), resolved
+        self.clear()
+
+    def clear(self) -> None:
+        """End all that is here."""
+        for one in list(self.here):
+            one.drop()
+
     def named(self, sock: socket.socket) -> None:
         """The real address is known."""
         self.proxy = replace(self.proxy, listen=address.shown(*sock.getsockname()[:2]), enabled=True)
@@ -184,20 +204,21 @@ class Listener(Generic[_One]):
 class TcpListener(Listener[Connection]):
     """A proxy for connections."""
 
-    _server: asyncio.Server | None = None
+    _door: Door | None = None
 
     async def start(self, sock: socket.socket) -> None:
         """Serve on that socket."""
-        self._server = await self.loop.create_server(lambda: Connection(self).client, sock=sock, backlog=_BACKLOG)
+        self.serving = True
+        self._door = Door(sock, lambda: Connection(self).client)
         self.named(sock)
 
     def stop(self) -> None:
         """Listen no more and end all connections."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for one in list(self.here):
-            one.drop()
+        self.serving = False
+        if self._door is not None:
+            self._door.shut()
+            self._door = None
+        self.clear()
         self.proxy = replace(self.proxy, enabled=False)
 
     def closed(self, one: Connection, *, served: bool) -> None:
@@ -225,6 +246,7 @@ class UdpListener(Listener[Client], asyncio.DatagramProtocol):
 
     _transport: asyncio.DatagramTransport | None = None
     _sweeper: asyncio.TimerHandle | None = None
+    _sock: socket.socket
 
     def __init__(self, proxy: Proxy, key: tuple[object, ...], buffer: Buffer) -> None:
         super().__init__(proxy, key, buffer)
@@ -233,6 +255,7 @@ class UdpListener(Listener[Client], asyncio.DatagramProtocol):
     async def start(self, sock: socket.socket) -> None:
         """Serve on that socket."""
         self._transport, _ = await self.loop.create_datagram_endpoint(lambda: self, sock=sock)
+        self._sock = sock
         self._sweeper = self.loop.call_later(_SWEEP, self._sweep)
         self.named(sock)
 
@@ -243,8 +266,7 @@ class UdpListener(Listener[Client], asyncio.DatagramProtocol):
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
-        for one in list(self.here):
-            one.close()
+        self.clear()
         self.proxy = replace(self.proxy, enabled=False)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
@@ -263,8 +285,13 @@ class UdpListener(Listener[Client], asyncio.DatagramProtocol):
 
     def answered(self, client: Client, data: bytes) -> None:
         """The upstream has something for a client."""
-        if self._transport is not None:
+        if self._transport is None:
+            return
+        if data:
             self._transport.sendto(data, client.address)
+        else:  # asyncio sends no empty datagrams
+            with suppress(OSError):  # lost, as datagrams may be
+                self._sock.sendto(data, client.address)
 
     def closed(self, one: Client, *, served: bool) -> None:  # noqa: ARG002  (a datagram is never refused)
         """A client is forgotten."""
@@ -278,7 +305,7 @@ class UdpListener(Listener[Client], asyncio.DatagramProtocol):
     def _sweep(self) -> None:
         for one in list(self.here):
             if one.idle():
-                one.close()
+                one.drop()
         self._sweeper = self.loop.call_later(_SWEEP, self._sweep)
 
 

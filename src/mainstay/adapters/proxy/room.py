@@ -70,13 +70,14 @@ class Room:
             if wanted == now:
                 return here
             resolved = await resolve(wanted.upstream, "upstream", udp=now.udp)
-            moves = wanted.listen != now.listen
-            sock = await bind(wanted.listen, udp=now.udp) if wanted.enabled and moves else None
-            here.stop()
-            here.proxy = replace(wanted, enabled=False)
-            here.upstream, here.upstream_address = parse(wanted.upstream, "upstream"), resolved
-            if wanted.enabled:
-                await here.start(sock or await bind(wanted.listen, udp=now.udp))
+            starts = wanted.enabled and (wanted.listen != now.listen or not now.enabled)
+            sock = await bind(wanted.listen, udp=now.udp) if starts else None
+            if sock is not None or not wanted.enabled:
+                here.stop()
+                here.proxy = replace(here.proxy, listen=wanted.listen)
+            here.turn(wanted.upstream, resolved)
+            if sock is not None:
+                await here.start(sock)
             return here
 
     async def close(self, name: str) -> None:
@@ -134,7 +135,11 @@ class Room:
             for one in self.proxies.values():
                 one.stop()
             self.proxies.clear()
-        await asyncio.sleep(0)  # closed sockets are told so in the loop's next round
+        # Whoever was just being let in, or connected, is still to be told.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            await asyncio.wait(left, timeout=1)
+        await asyncio.sleep(0)
 
     def _is_there(self, proxy: Proxy) -> bool:
         """Whether it is there with these addresses. A free port that was asked for is any port that it got."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -182,7 +183,13 @@ class ProxyServer:
         if not self._thread.is_alive():
             question.close()
             raise SourceUnavailable("the proxies do not run", "ask them inside their `with`")
-        return asyncio.run_coroutine_threadsafe(question, self._loop).result(_LONGEST)
+        asked = asyncio.run_coroutine_threadsafe(question, self._loop)
+        try:
+            return asked.result(_LONGEST)
+        except concurrent.futures.TimeoutError as error:
+            asked.cancel()
+            raise SourceUnavailable(f"the proxies did not answer within {_LONGEST:g} s",
+                                    "the machine may be overloaded; try again") from error
 
 
 def serve(listen: str, config: Path | None, stop: threading.Event, *, told: Callable[[str], None] | None = None,

@@ -10,8 +10,8 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from types import FrameType
 from typing import Any
@@ -20,7 +20,7 @@ from mainstay.chaos.kinds import kind_named
 from mainstay.chaos.lifecycle import Stage, Status
 from mainstay.chaos.operations.asking import ask, time_of
 from mainstay.chaos.operations.hands import Hands, Task, ThreadHands
-from mainstay.chaos.operations.planning import Options, Prepared, Step, prepare
+from mainstay.chaos.operations.planning import Options, Prepared, Step, prepare, touched
 from mainstay.chaos.operations.recording import Recorder
 from mainstay.chaos.operations.watch import Asking, Outside, Seen, Stop, Watch
 from mainstay.chaos.spec import Experiment, Widen
@@ -76,6 +76,7 @@ class _In:
     injection: Injection | None = None
     proven: bool = False
     proof: Task[Measured] | None = None
+    victims: Mapping[str, float] = field(default_factory=dict)
     proof_due: float = 0.0
     doubts: int = 0
     removing: Task[None] | None = None
@@ -93,11 +94,12 @@ class _Course:
         self._inflight: Task[Injection] | None = None
         self._watch = Watch(world, hands, prepared.probes, self._experiment.hypothesis.every)
         self._locks: tuple[Lock, ...] = ()
+        self._renewing: Task[tuple[Lock, ...]] | None = None
         self._stop: Stop | None = None
         self._signal = ""
         self._reaction: float | None = None
         self._renewed = self._began = world.clock.monotonic()
-        self._left = ""
+        self._left = self._said = ""
         self._counted = [0, 0]
         self._guarded: Guarded | None = None
 
@@ -144,8 +146,7 @@ class _Course:
         return self._book.run
 
     def _lock(self) -> None:
-        names = dict.fromkeys((self._prepared.target.name, *(
-            order.workload.name for step in self._prepared.steps for order in step.orders)))
+        names = dict.fromkeys((self._prepared.target.name, *(one.name for one in touched(self._prepared.steps))))
         try:
             self._locks = take(self._world.journal, list(names), f"experiment {self.now.id}",
                                self._world.clock.now(), _LOCK)
@@ -163,6 +164,11 @@ class _Course:
             found = Verdict(Status.FAILED, (f"something may be left behind: {self._left}", *found.reasons))
         self._record("ended", {"status": str(found.status), "reasons": list(found.reasons),
                                "reaction": self._reaction})
+        self._book.explain()
+        # A renewal on its way would take the locks again after they were freed.
+        renewing = self._renewing
+        if renewing is not None:
+            self._wait_for(lambda: renewing.done, _RENEW)
         self._book.durable()
         free(self._world.journal, self._locks, self._world.clock.now())
         return self.now
@@ -224,15 +230,18 @@ class _Course:
         for one in self._faults:
             if self._sudden(one) or one.injection is None or self._stop is not None:
                 continue
-            one.proof, one.proof_due = None, 0.0
-            doubts = one.doubts
-            self._go_on(_PROVE_WITHIN, until=lambda one=one: one.proof is None and one.proof_due > 0)  # type: ignore[misc]
-            if one.doubts > doubts:
-                self._unproven(one, "it was gone before it was to end: " + one.problem, None)
+            # A measurement may miss what is there; two in a row are believed, and stop the run in `_prove_again`.
+            for _ in range(2):
+                one.proof, one.proof_due = None, 0.0
+                self._go_on(_PROVE_WITHIN, until=lambda one=one: one.proof is None and one.proof_due > 0)  # type: ignore[misc]
+                if not one.doubts:
+                    break
         for one in self._faults:
             if one.injection is None or self._stop is not None:
                 continue
-            _, few = radius_broken(self._victims(one), one.order.share)
+            task = self._hands.begin(lambda one=one: self._count(one))  # type: ignore[misc]
+            self._go_on(_PROVE_WITHIN, until=lambda task=task: task.done)  # type: ignore[misc]
+            _, few = radius_broken(one.victims, one.order.share)
             if few:
                 self._unproven(one, few, None)
 
@@ -280,7 +289,7 @@ class _Course:
         injection = one.injection
         assert injection is not None, "it was put in"
         while self._stop is None and self._watch.now() < give_up:
-            task = self._hands.begin(injection.proof)
+            task = self._hands.begin(lambda: self._look_at(one))
             if not self._await(task, give_up - self._watch.now()):
                 break
             error = task.error
@@ -342,6 +351,7 @@ class _Course:
     def _look(self) -> None:
         for seen in self._watch.look(self.now.stage):
             self._sampled(seen)
+            self._tell()
         if self.now.stage == Stage.DURING:
             self._prove_again()
         if self._signal:
@@ -354,14 +364,19 @@ class _Course:
     def _keep(self) -> None:
         """The lock is prolonged."""
         now = self._watch.now()
-        if now - self._renewed >= _RENEW and self._locks:
-            self._renewed = now
-            try:
-                self._locks = take(self._world.journal, [lock.target for lock in self._locks],
-                                   f"experiment {self.now.id}", self._world.clock.now(), _LOCK)
-            except Locked as error:
+        if self._renewing is not None and self._renewing.done:
+            task, self._renewing = self._renewing, None
+            if isinstance(task.error, Locked):
                 self._locks = ()
-                self._halt("lock", error.message)
+                self._halt("lock", task.error.message)
+            elif task.error is None:
+                self._locks = task.result()
+        elif self._renewing is None and now - self._renewed >= _RENEW and self._locks:
+            # In a thread: the store may be busy for longer than an abort may wait.
+            self._renewed = now
+            targets, holder = [lock.target for lock in self._locks], f"experiment {self.now.id}"
+            self._renewing = self._hands.begin(
+                lambda: take(self._world.journal, targets, holder, self._world.clock.now(), _LOCK))
 
     def _sampled(self, seen: Seen) -> None:
         asking, answer = seen.asking, seen.answer
@@ -382,7 +397,7 @@ class _Course:
             if not one.proven or one.injection is None or self._sudden(one):
                 continue
             if one.proof is None and now >= one.proof_due:
-                one.proof = self._hands.begin(one.injection.proof)
+                one.proof = self._hands.begin(lambda one=one: self._look_at(one))  # type: ignore[misc]
             if one.proof is not None and one.proof.done:
                 task, one.proof, one.proof_due = one.proof, None, now + _PROVE_AGAIN
                 why = task.error.message if isinstance(task.error, MainstayError) else \
@@ -390,15 +405,22 @@ class _Course:
                 one.doubts, one.problem = (one.doubts + 1, why) if why else (0, "")
                 if one.doubts > 1:
                     self._unproven(one, "it did not stay: " + why, None)
-                many, _ = radius_broken(self._victims(one), one.order.share)
+                many, _ = radius_broken(one.victims, one.order.share)
                 if many and self._stop is None:
                     self._halt("radius", f"{one.order.kind} hits more than it may: {many}")
 
-    def _victims(self, one: _In) -> Mapping[str, float]:
-        try:
-            return one.injection.victims() if one.injection is not None else {}
-        except MainstayError:
-            return {}  # who was hit is counted where it can be; that it cannot be is no reason to stop
+    def _look_at(self, one: _In) -> Measured:
+        """Whether it is there, and who was hit; both may take a while, or for ever."""
+        assert one.injection is not None, "it was put in"
+        self._count(one)
+        return one.injection.proof()
+
+    @staticmethod
+    def _count(one: _In) -> None:
+        assert one.injection is not None, "it was put in"
+        # Who was hit is counted where it can be; that it cannot be is no reason to stop.
+        with suppress(MainstayError):
+            one.victims = dict(one.injection.victims()) or one.victims
 
     def _breach(self, asking: Asking | None, text: str) -> None:
         name = asking.probe.name if asking is not None else ""
@@ -458,7 +480,7 @@ class _Course:
         give_up = self._watch.now() + _PROVE_WITHIN
         record = self.now.fault(one.id)
         while self._watch.now() < give_up:
-            task = self._hands.begin(one.injection.proof)
+            task = self._hands.begin(lambda: self._look_at(one))
             self._wait_for(lambda task=task: task.done, give_up - self._watch.now())  # type: ignore[misc]
             if not task.done:
                 why = why or "whether it is gone could not be measured in time"
@@ -495,7 +517,7 @@ class _Course:
 
     def _gone(self, one: _In, measured: Measured | None, why: str) -> None:
         proof = asdict(measured) if measured is not None else None
-        victims = dict(self._victims(one))
+        victims = dict(one.victims)
         if why:
             self._record("stuck", {"fault": one.id, "why": why, "proof": proof, "victims": victims})
             self._halt("stuck", f"{one.order.kind} on {one.order.workload.name} is not out: {why}")
@@ -536,7 +558,14 @@ class _Course:
         self._book.record(event, data)
 
     def _say(self, stage: str, text: str) -> None:
-        self._world.progress(f"{self.now.id} {stage}: {text}")
+        self._said = f"{self.now.id} {stage}: {text}"
+        self._world.progress(self._said)
+
+    def _tell(self) -> None:
+        """What is done, and what the probes answered last."""
+        answers = [f"{one.probe.name} " + ("not yet" if one.last is None else f"{one.last.seconds * 1000:.0f} ms"
+                                           if one.last.ok else one.last.why) for one in self._watch.askings]
+        self._world.progress(" · ".join((self._said, *answers)))
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -60,7 +60,7 @@ class Imports:
 
 
 def import_(world: World, request: ImportRequest) -> Imports:
-    """Take experiments of other tools: what can be run, what is missing for it, what could not be said."""
+    """Take experiments of other tools: what runs here, what is missing, what cannot be said."""
     found: list[Imported] = []
     for file in request.files:
         for document in documents_of(file):

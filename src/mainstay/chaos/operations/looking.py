@@ -194,7 +194,7 @@ class Reported:
 
 
 def report(world: World, request: ReportRequest) -> Reported:
-    """Show what a run did and proved: figures before, during and after, every proof, the picture."""
+    """Show what a run did and proved: every figure, both proofs of each fault, the picture."""
     run = run_named(world, request.run)
     declared = world.catalog.find(Experiment, run.experiment)
     return Reported(run, figures(run), declared.rollback if declared is not None else ())
@@ -236,7 +236,7 @@ class Examined:
 
 
 def doctor(world: World, request: DoctorRequest) -> Examined:
-    """Say which faults are real, emulated or unavailable on this host, and what would make them available."""
+    """Say which faults are real, emulated or unavailable on this host, and what would help."""
     known = [kind.name for kind in KINDS]
     if request.kind and request.kind not in known:
         raise InvalidInput(f'there is no fault "{request.kind}"{did_you_mean(request.kind, known)}',

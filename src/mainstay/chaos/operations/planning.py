@@ -199,7 +199,7 @@ def _forbidden(world: World, experiment: Experiment, steps: Sequence[Step], serv
                + (f": {switch.data.get('why')}" if switch.data.get("why") else "") + "; mainstay chaos abort --lift")
     if closed := closed_until(experiment.hours, now, timedelta(seconds=experiment.seconds)):
         yield closed
-    for workload in {order.workload.name: order.workload for step in steps for order in step.orders}.values():
+    for workload in touched(steps):
         if not workload.experiments:
             yield f"{workload.name} is not open to experiments; write experiments: true in its Workload"
         lock = held(world.journal, workload.name, now)
@@ -208,6 +208,12 @@ def _forbidden(world: World, experiment: Experiment, steps: Sequence[Step], serv
     if experiment.abort_when.incident:
         for name in open_incidents(world.journal.facts(FactQuery(kinds=("incident.",))), services):
             yield f"{name} is open on {', '.join(services)}; an experiment would get in the way of those who mend it"
+
+
+def touched(steps: Sequence[Step]) -> tuple[Workload, ...]:
+    """Every workload that a fault is put into, its replicas too, each once."""
+    found = [one for step in steps for order in step.orders for one in (order.workload, *order.replicas)]
+    return tuple({one.name: one for one in found}.values())
 
 
 def _unreal(faults: Sequence[PlannedFault], manual: bool) -> Iterator[str]:

@@ -62,6 +62,19 @@ class Recorder:
         self.run = after(self.run, fact)
         self._pending.append(self._world.journal.submit(Batch([fact])))
 
+    def explain(self) -> None:
+        """What the budget lost meanwhile can be explained by this experiment, as `mainstay record experiment` does."""
+        applied = [fault for fault in self.run.faults if fault.applied is not None]
+        if not applied or not self.run.service:
+            return
+        kinds = ", ".join(dict.fromkeys(f"{fault.kind} on {fault.workload}" for fault in applied))
+        first = min(fault.applied for fault in applied if fault.applied is not None)
+        self._pending.append(self._world.journal.submit(Batch([NewFact(
+            "experiment.recorded", self.run.id, first, {
+                "service": self.run.service, "text": f"{self.run.experiment}: {kinds}",
+                "until": self._world.clock.now().isoformat()},
+            key=f"experiment:{self.run.id}", actor=self._world.actor)])))
+
     def sampled(self, row: list[Any]) -> None:
         """One more answer, recorded with others every few seconds."""
         self._samples.append(row)

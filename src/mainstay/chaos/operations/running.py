@@ -110,7 +110,7 @@ class Ran:
 
 
 def run(world: World, request: RunRequest) -> Ran:
-    """Run an experiment: prove the steady state, put faults in, watch, take them out, prove it again."""
+    """Run an experiment: prove the steady state, put faults in, watch, take them out, prove."""
     if is_file(request.experiment):
         from mainstay.chaos.operations import toolkit_run  # noqa: PLC0415  (a lazy start: native runs need none of it)
         from mainstay.chaos.operations.toolkit_check import taken  # noqa: PLC0415  (a lazy start)

@@ -48,7 +48,7 @@ _LOOK = 0.05
 
 
 def abort(world: World, request: AbortRequest) -> Stopped:
-    """Stop a run, or all: faults are out within a quarter of a second, by the process that put them in."""
+    """Stop a run, or all of them, so that their faults are out within a quarter of a second."""
     if sum((bool(request.run), request.all, request.lift)) != 1:
         raise InvalidInput("say what to stop", "mainstay chaos abort EXP-3, or --all, or --lift")
     now, wait = world.clock.now(), parse_duration(request.wait).total_seconds()

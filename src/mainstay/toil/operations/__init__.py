@@ -4,7 +4,8 @@ from __future__ import annotations
 
 VERBS: dict[str, tuple[str, str]] = {
     "log": ("logging", "LOG"), "start": ("logging", "START"), "stop": ("logging", "STOP"),
-    "import": ("importing", "IMPORT"), "report": ("reporting", "REPORT"), "candidates": ("deciding", "CANDIDATES"),
+    "import": ("importing", "IMPORT"), "entries": ("rows", "ENTRIES"),
+    "withdraw": ("rows", "WITHDRAW"), "report": ("reporting", "REPORT"), "candidates": ("deciding", "CANDIDATES"),
     "group": ("logging", "GROUP"), "roi": ("deciding", "ROI"), "trend": ("reporting", "TREND"),
     "decide": ("deciding", "DECIDE"), "export-metrics": ("publishing", "EXPORT_METRICS"),
     "digest": ("publishing", "DIGEST")}

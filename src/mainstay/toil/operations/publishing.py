@@ -37,8 +37,9 @@ def export_metrics(world: World, request: MetricsRequest) -> Metrics:
     """Print the hours of the ledger as a Prometheus counter, as the server has it."""
     policy = policy_of(world.catalog)
     who = viewer(world.actor, world.scopes, policy.leads, everyone=request.everyone)
-    found = tally(book_of(world).entries, WHOLE)
-    return Metrics(metrics_text(found, lambda _: policy.name_engineers or who.everyone))
+    book = book_of(world)
+    kept, gone = tally(book.entries, WHOLE), tally(book.gone, WHOLE)
+    return Metrics(metrics_text(kept, gone, lambda _: policy.name_engineers or who.everyone))
 
 
 class Counter:

@@ -1,14 +1,13 @@
 """Faults on the way to a dependency: three ways for a proxy to stand there, and nobody else goes through it.
 
-The workload calls it already (`listen`), is told to by a call of its catalog (`route`), or the kernel leads what the
-workload's processes open elsewhere (a rule of nftables that ends with the process that holds it).
+The workload calls it already (`listen`), is told to by a call of its catalog (`route`), or, when its catalog declares
+neither, the kernel leads what its processes open elsewhere: a rule of nftables that ends with the process holding it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from functools import partial
 from mainstay.adapters.faults.edges import proof, route, standing
 from mainstay.adapters.faults.edges.proof import Asker, Edge, OneShot
 from mainstay.adapters.faults.edges.toxics import HTTP, KINDS, OF_DEPENDENCIES, toxics
+from mainstay.adapters.faults.naming import token
 from mainstay.adapters.faults.packets import sockets
 from mainstay.adapters.faults.packets.child import Held
 from mainstay.adapters.faults.packets.choosing import family_of
@@ -237,8 +237,8 @@ class ByListening:
             own = OwnProxy(order, listen.shown, direct, intend)
             edge = Edge(order, OneShot(), listen, OneShot(), direct, _path(order))
             return EdgeFault(means, edge, None, [own.end], own.counts, None)
-        tag = secrets.token_hex(3)
-        ones = [replace(one, name=f"mainstay-{tag}-{at}") for at, one in enumerate(toxics(order))]
+        tag = token()
+        ones = [replace(one, name=f"{tag}-{at}") for at, one in enumerate(toxics(order))]
         intend([Undo("remove-toxic", there.undo(one)) for one in ones])
         for one in ones:
             there.add(one)
@@ -308,14 +308,17 @@ class ByLeading:
                           "a kernel with nftables and NFQUEUE" if lacks else PERMISSION)
 
     def means(self, order: Order) -> Means | None:
-        """How; None when this host cannot, or the workload's processes are not known.
+        """How; None when this host cannot, the workload's processes are not known, or its catalog says another way.
 
         Raises:
             InvalidInput: a process does not run, or nothing says where the dependency is.
         """
         if not _wanted(order) or forbidden() or any(rehearsed()[one] for one in ("lead", "queue", "abort")):
             return None
-        processes = processes_of(order.workload)
+        declared = order.workload.dependency(order.dependency)
+        if declared.listen or declared.route is not None:
+            return None
+        processes = processes_of(order.workload, *order.replicas)
         if not processes or network_of(order.workload):
             return None
         direct = _direct(order)
@@ -334,14 +337,14 @@ class ByLeading:
             raise NotAllowed(f"connections of {order.workload.name} cannot be led elsewhere here",
                              "`mainstay chaos doctor` says why")
         direct = _direct(order)
-        pids = tuple(one.pid for one in processes_of(order.workload))
+        pids = tuple(one.pid for one in processes_of(order.workload, *order.replicas))
         way = Asker()
         with contextlib.ExitStack() as stack:
             stack.callback(way.end)
             own = OwnProxy(order, _LOOPBACK if direct.family == socket.AF_INET else "[::1]:0", direct, intend)
             stack.callback(own.end)
             lead = Lead((*pids, way.pid), own.address.port, (os.getpid(),))
-            held = Held(Task("mainstay-" + secrets.token_hex(4), (Place(direct.family, TCP, direct.host, direct.port),),
+            held = Held(Task(token(), (Place(direct.family, TCP, direct.host, direct.port),),
                              lead=lead, seed=order.seed, seconds=order.seconds, abort=True), intend)
             stack.pop_all()
         edge = Edge(order, way, direct, OneShot(), direct, _path(order))

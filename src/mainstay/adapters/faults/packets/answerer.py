@@ -6,7 +6,7 @@ import socket
 import struct
 from collections.abc import Collection
 
-from mainstay.adapters.faults.packets.names import answer
+from mainstay.adapters.faults.packets.name_answers import answer
 
 
 class Answerer:

@@ -24,7 +24,7 @@ from mainstay.adapters.faults.packets.choosing import Chooser
 from mainstay.adapters.faults.packets.namespaces import enter
 from mainstay.adapters.faults.packets.netlink import Refused
 from mainstay.adapters.faults.packets.rules import rules
-from mainstay.adapters.faults.packets.task import QUEUE, RESET, Task, read
+from mainstay.adapters.faults.packets.task import DROP, QUEUE, RESET, Task, read
 from mainstay.adapters.faults.packets.waiting_room import Direction, WaitingRoom
 
 _TRIES = 20
@@ -78,12 +78,15 @@ class Holder:
         return dict(self._room.counts) if self._room is not None else {}
 
     def end(self) -> None:
-        """Take the rules out, then let go of what waits: what comes later is not held up any more."""
+        """Take the rules out, then let go of what waits, then take out the rest: so nothing is lost."""
+        for table in self._tables:
+            table.pass_everything()
+        if self._room is not None:
+            self._room.empty()
         for table in self._tables:
             table.remove()
             table.close()
         if self._room is not None:
-            self._room.empty()
             self._room.close()
         if self._answerer is not None:
             self._answerer.close()
@@ -95,7 +98,8 @@ class Holder:
             first = random.randrange(10_000, 60_000)  # noqa: S311  (any free one)
             queues = (first, first + 1)
             directions = [Direction(queue, way.impairment) for queue, way in
-                          zip(queues, (task.incoming, task.outgoing), strict=True) if way.act == QUEUE]
+                          zip(queues, (task.incoming, task.outgoing), strict=True)
+                          if way.act == QUEUE or (way.act == DROP and way.impairment.loss)]
             if self._chooser is not None:
                 directions = [Direction(queues[1], decide=self._chooser.mark)]
             if not directions:

@@ -8,6 +8,9 @@ from random import Random
 LIMIT = 1000
 """Packets that may wait for a limited rate; more are dropped at the tail, as `tc netem` does by default."""
 
+CREDIT = 0.02
+"""Seconds of a limited rate that may be made up for: a program wakes late now and then, and senders wait for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Impairment:
@@ -83,7 +86,9 @@ class Fates:
         if what.rate is not None:
             if waiting >= LIMIT:
                 return LOST
-            self._free = max(self._free, now) + length / what.rate
-            due += self._free - now
+            if now - self._free > CREDIT:
+                self._free = now
+            self._free += length / what.rate
+            due += max(0.0, self._free - now)
         return Fate(due, bool(what.duplication) and draw() < what.duplication,
                     draw() if what.corruption and draw() < what.corruption else None)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 
+from mainstay.adapters.faults.naming import token
 from mainstay.adapters.faults.packets import child, proof
 from mainstay.adapters.faults.packets.impairment import Impairment
 from mainstay.adapters.faults.packets.listening import places_at
@@ -20,8 +20,11 @@ from mainstay.kernel.workload import Workload
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "network-latency": ("queue",), "packet-loss": ("queue",), "packet-duplication": ("queue", "raw"),
     "packet-corruption": ("queue",), "packet-reordering": ("queue",), "bandwidth-limit": ("queue",),
-    "network-partition": ("drop",), "connection-reset": ("reset", "abort")}
+    "network-partition": ("drop", "queue"), "connection-reset": ("reset", "abort")}
 """By kind, what of the rehearsal has to have worked."""
+
+_RULES = ("network-partition", "connection-reset")
+"""Kinds that rules alone do, but for the datagrams that a workload sends: those are dropped from a queue."""
 
 _QUEUED = "nfqueue"
 _RULED = "nftables"
@@ -76,7 +79,7 @@ class Packets:
         if not inside and forbidden():
             return None
         places = places_at(address_of(order.workload), inside, order.workload.name)
-        queued = "queue" in _NEEDS[order.kind]
+        queued = order.kind not in _RULES
         where = ", ".join(sorted({f"{'TCP' if one.protocol == 6 else 'UDP'} port {one.port} of "
                                   f"{one.host or 'every address'}" for one in places}))
         does = [f"a table of nftables of its own takes the packets of {where}", _SAYS[order.kind]]
@@ -99,7 +102,7 @@ class Packets:
         target = proof.Target(order, where, inside, order.workload.health if order.workload.health[:1] == "/" else "/")
         before = proof.usual(target)
         incoming, outgoing = _ways(order)
-        task = Task("mainstay-" + secrets.token_hex(4), places_at(where, inside, order.workload.name), inside,
+        task = Task(token(), places_at(where, inside, order.workload.name), inside,
                     incoming, outgoing, share=order.share, seed=order.seed, seconds=order.seconds,
                     abort=order.kind == "connection-reset")
         return HeldPackets(means, target, before, child.Held(task, intend))
@@ -141,7 +144,7 @@ def network_of(workload: Workload) -> int:
 
 
 def _ability(kind: str, needs: Sequence[str], may: str) -> Ability:
-    name = _QUEUED if "queue" in needs else _RULED
+    name = _RULED if kind in _RULES else _QUEUED
     lacks = [rehearsed()[need] for need in needs if rehearsed()[need]]
     if lacks:
         return Ability(kind, name, "unavailable", Healing.KERNEL, "; ".join(dict.fromkeys(lacks)),
@@ -179,7 +182,8 @@ def _ways(order: Order) -> tuple[Way, Way]:
             return Way(RESET), Way()
         case _:
             direction = settings.get("direction", "both")
-            return Way(DROP if direction in ("both", "in") else ""), Way(DROP if direction in ("both", "out") else "")
+            return (Way(DROP) if direction in ("both", "in") else Way(),
+                    Way(DROP, Impairment(loss=1.0)) if direction in ("both", "out") else Way())
 
 
 _SAYS = {

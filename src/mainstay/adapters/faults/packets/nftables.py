@@ -35,7 +35,7 @@ IN, OUT = 1, 3
 TCP, UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
 
 _SUBSYSTEM, _COMPATIBLE = 10 << 8, 11 << 8
-_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE = 0, 2, 3, 6
+_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE, _DELETE_RULE = 0, 2, 3, 6, 8
 _BEGIN, _END = 0x10, 0x11
 _OWNER = 2
 _REGISTER = 8  # the first of 32 bits; the others follow
@@ -43,7 +43,8 @@ _VERDICT_REGISTER = 0
 _DROP, _ACCEPT = 0, 1
 _EQUAL, _UNEQUAL, _LESS = 0, 1, 2
 _NETWORK, _TRANSPORT = 1, 2
-_META_MARK, _META_PROTOCOL = 3, 16
+_META_MARK, _META_IN, _META_OUT, _META_PROTOCOL = 3, 4, 5, 16
+_LOOPBACK = 1  # the number of lo, in every network
 _BYPASS = 1
 
 
@@ -88,6 +89,22 @@ def mark_is(mark: int, *, unlike: bool = False) -> tuple[bytes, ...]:
     return (_expression("meta", number(2, _META_MARK), number(1, _REGISTER)),
             _expression("cmp", number(1, _REGISTER), number(2, _UNEQUAL if unlike else _EQUAL),
                         _value(struct.pack("=I", mark))))
+
+
+def comes_by_loopback(*, unlike: bool = False) -> tuple[bytes, ...]:
+    """The packet came in from this host itself, or did not."""
+    return _device(_META_IN, unlike=unlike)
+
+
+def leaves_by_loopback() -> tuple[bytes, ...]:
+    """The packet is for this host itself."""
+    return _device(_META_OUT, unlike=False)
+
+
+def _device(key: int, *, unlike: bool) -> tuple[bytes, ...]:
+    return (_expression("meta", number(2, key), number(1, _REGISTER)),
+            _expression("cmp", number(1, _REGISTER), number(2, _UNEQUAL if unlike else _EQUAL),
+                        _value(struct.pack("=I", _LOOPBACK))))
 
 
 def _load(base: int, offset: int, length: int, register: int = _REGISTER) -> bytes:
@@ -200,6 +217,10 @@ class OwnTable:
         body += [(_NEW_RULE, CREATE | APPEND, title + name(2, one.chain) + nested(4, *one.expressions))
                  for one in rules]
         self._send(body)
+
+    def pass_everything(self) -> None:
+        """Take the rules out and leave the chains: what waits in queues would be dropped with those."""
+        self._send([(_DELETE_RULE, 0, name(1, self.title))])
 
     def remove(self) -> None:
         """Remove the table; the rules are no longer there when this returns."""

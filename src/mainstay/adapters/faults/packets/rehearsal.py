@@ -5,11 +5,9 @@ One line of JSON: for each ability what stands in its way, empty when nothing do
 
 from __future__ import annotations
 
-import fcntl
 import json
 import select
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable
@@ -17,10 +15,9 @@ from collections.abc import Callable
 from mainstay.adapters.faults.packets import nftables as nft
 from mainstay.adapters.faults.packets import sockets
 from mainstay.adapters.faults.packets.impairment import Impairment
-from mainstay.adapters.faults.packets.namespaces import own_network
+from mainstay.adapters.faults.packets.namespaces import loopback_up, own_network
 from mainstay.adapters.faults.packets.task import QUEUE, RESET, Lead, Place, Task, Way
 
-_UP = 0x8914, 0x1  # SIOCSIFFLAGS, IFF_UP
 _LATE = 0.02
 _HOST = "127.0.0.1"
 
@@ -29,7 +26,7 @@ def main() -> int:
     """Try everything."""
     try:
         own_network()
-        _loopback_up()
+        loopback_up()
     except OSError as error:
         why = f"no network of its own: {error.strerror or error}"
         found = dict.fromkeys(_TRIALS, why)
@@ -44,11 +41,6 @@ def _tried(trial: Callable[[], str]) -> str:
         return trial()
     except OSError as error:
         return error.strerror or str(error)
-
-
-def _loopback_up() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        fcntl.ioctl(one, _UP[0], struct.pack("16sh", b"lo", _UP[1]))
 
 
 def _with_rules(task: Task, queues: tuple[int, int], port: int = 0) -> nft.OwnTable:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mainstay.adapters.faults.packets import nftables as nft
-from mainstay.adapters.faults.packets.task import DROP, RESET, Place, Task, Way
+from mainstay.adapters.faults.packets.task import DROP, QUEUE, RESET, Place, Task, Way
 from mainstay.adapters.faults.packets.waiting_room import COPY_MARK
 
 LEAD_MARK = 0x6D73746C
@@ -27,14 +29,27 @@ def rules(task: Task, family: int, queues: tuple[int, int], *, native: bool,
         return _leading(task, places, queues[1], native=native, port=port)
     found: list[nft.Rule] = []
     for place in places:
-        if task.incoming.act and (task.incoming.act != RESET or place.protocol == nft.TCP):
-            found.append(nft.Rule("incoming", _met(place, task, source=False)
-                                  + _done(task.incoming, queues[0], native=native)))
+        found += _incoming(place, task, queues[0], native=native)
         if task.outgoing.act:
+            # Who sends a datagram is told when a rule drops it, and not when it is dropped from a queue.
+            way = Way(QUEUE) if task.outgoing.act == DROP and place.protocol == nft.UDP else task.outgoing
             found.append(nft.Rule("outgoing", nft.mark_is(COPY_MARK, unlike=True) + _met(place, task, source=True)
-                                  + _done(task.outgoing, queues[1], native=native)))
+                                  + _done(way, queues[1], native=native)))
     chains = [one for one in (_INCOMING, _OUTGOING) if any(rule.chain == one.name for rule in found)]
     return chains, found
+
+
+def _incoming(place: Place, task: Task, queue: int, *, native: bool) -> Iterator[nft.Rule]:
+    act = task.incoming.act
+    if not act or (act == RESET and place.protocol != nft.TCP):
+        return
+    met, done = _met(place, task, source=False), _done(task.incoming, queue, native=native)
+    if act != QUEUE:
+        yield nft.Rule("incoming", met + done)
+        return
+    # What this host sends itself waits where it is sent, so that its sender knows it still waits and sends no second.
+    yield nft.Rule("incoming", nft.comes_by_loopback(unlike=True) + met + done)
+    yield nft.Rule("outgoing", nft.leaves_by_loopback() + met + done)
 
 
 def _leading(task: Task, places: list[Place], queue: int, *, native: bool,

@@ -30,7 +30,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What happens to the packets of one direction; an empty `act` leaves them alone."""
+    """What happens to the packets of one direction; an empty `act` leaves them alone.
+
+    Args:
+        impairment: of a queue; of `drop`, the one that datagrams going out get: who sends one would be told else.
+    """
 
     act: str = ""
     impairment: Impairment = field(default_factory=Impairment)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from mainstay.adapters.faults.naming import token
 from mainstay.adapters.faults.packets import child
 from mainstay.adapters.faults.packets.mechanism import PERMISSION, forbidden, network_of, rehearsed
 from mainstay.adapters.faults.packets.nftables import TCP, UDP
@@ -44,7 +44,7 @@ class Names:
         """
         if order.kind != _KIND or any(rehearsed()[one] for one in _NEEDS):
             return None
-        processes = processes_of(order.workload)
+        processes = processes_of(order.workload, *order.replicas)
         if not processes or (forbidden() and not network_of(order.workload)):
             return None
         who = ", ".join(str(one.pid) for one in processes)
@@ -63,7 +63,7 @@ class Names:
         means = self.means(order)
         if means is None:
             raise NotAllowed("names cannot be taken away here", "`mainstay chaos doctor` says why")
-        processes = processes_of(order.workload)
+        processes = processes_of(order.workload, *order.replicas)
         probe = _Probe(network_of(order.workload), _server(processes[0].pid))
         try:
             before = probe.ask()
@@ -71,7 +71,7 @@ class Names:
                         error=str(order.settings.get("error", "NXDOMAIN")))
             places = tuple(Place(family, protocol, "", _PORT) for family in (socket.AF_INET, socket.AF_INET6)
                            for protocol in (TCP, UDP))
-            held = child.Held(Task("mainstay-" + secrets.token_hex(4), places, probe.inside, lead=lead,
+            held = child.Held(Task(token(), places, probe.inside, lead=lead,
                                    share=order.share, seed=order.seed, seconds=order.seconds), intend)
         except BaseException:
             probe.end()
