@@ -19,7 +19,7 @@ from typing import Any
 from mainstay.chaos.kinds import kind_named
 from mainstay.chaos.lifecycle import Stage, Status
 from mainstay.chaos.operations.asking import ask, time_of
-from mainstay.chaos.operations.hands import Hands, Task, ThreadHands
+from mainstay.chaos.operations.hands import Hands, Task, ThreadHands, numbers_first
 from mainstay.chaos.operations.planning import Options, Prepared, Step, prepare, touched
 from mainstay.chaos.operations.recording import Recorder
 from mainstay.chaos.operations.watch import Asking, Outside, Seen, Stop, Watch
@@ -64,6 +64,7 @@ def execute(world: World, experiment: Experiment, options: Options = Options(), 
     if prepared.plan.refusals:
         raise NotAllowed(f"{experiment.name} is not started: " + "; ".join(prepared.plan.refusals),
                          "mainstay chaos plan shows what it would do")
+    numbers_first()
     return _Course(world, prepared, options, hands or ThreadHands()).run(seen)
 
 

@@ -3,6 +3,7 @@ clock that is only told to move, so that an hour is played in a moment."""
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
@@ -57,6 +58,14 @@ class Hands(Protocol):
     def wait(self, seconds: float) -> None:
         """Return after so many seconds at the latest, earlier when some work ended."""
         ...
+
+
+def numbers_first() -> None:
+    """Numpy, when somebody imported it, is really loaded: a command loads it on first use, and of several threads two
+    could be the first at once."""
+    numbers = sys.modules.get("numpy")
+    if numbers is not None:
+        _ = numbers.ndarray
 
 
 _NAP = 0.05

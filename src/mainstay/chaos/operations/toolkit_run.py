@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,7 +22,7 @@ from mainstay import __version__
 from mainstay.chaos.hypothesis import Probe
 from mainstay.chaos.lifecycle import Status
 from mainstay.chaos.operations.asking import judged
-from mainstay.chaos.operations.hands import Hands, Task, ThreadHands
+from mainstay.chaos.operations.hands import Hands, Task, ThreadHands, numbers_first
 from mainstay.chaos.operations.recording import Recorder
 from mainstay.chaos.operations.toolkit_check import Taken, calling, diagnosis, sourced
 from mainstay.chaos.operations.watch import Outside
@@ -79,9 +78,8 @@ def run(world: World, found: Taken, options: Options, hands: Hands | None = None
         raise InvalidFiles(tuple(sourced(wrong, found.lines)))
     if (called := calls(experiment)) and not options.calls and not options.dry:
         raise NotAllowed(calling(called), "allow that with --allow-python")
-    if called and (numbers := sys.modules.get("numpy")) is not None:
-        # A command loads numpy when it is first used; of functions in threads, two could be the first at once.
-        _ = numbers.ndarray
+    if called:
+        numbers_first()
     switch = halted(world.journal.facts(FactQuery(kinds=(HALTED, LIFTED))))
     if switch is not None:
         raise NotAllowed(f"{switch.actor} has stopped all experiments", "mainstay chaos abort --lift")
