@@ -48,10 +48,8 @@ def mechanisms() -> tuple[Mechanism, ...]:
         network,
         process_faults,
     )
-    from mainstay.adapters.faults.network import network_mechanisms  # noqa: PLC0415  (a lazy start)
 
-    return (*network_mechanisms(), cpu_faults.CpuStress(), cpu_faults.CpuThrottle(),
-            memory_faults.MemoryStress(), memory_faults.MemoryLimit(),
+    return (cpu_faults.CpuStress(), cpu_faults.CpuThrottle(), memory_faults.MemoryStress(), memory_faults.MemoryLimit(),
             disk_faults.DiskFull(), disk_faults.FileCalls(), process_faults.ProcessKill(),
             process_faults.ProcessPause(), process_faults.ProcessStop(), process_faults.ProcessRestart(),
             clock_faults.Clock(), *network.network_mechanisms())
