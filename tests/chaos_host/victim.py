@@ -1,8 +1,8 @@
 """A process for faults to be put into. Arguments: where its pid goes, what it does, a folder.
 
-It writes `{"pid": …, "ticks": …}` where told. `idle` sleeps, `busy` computes, `echo` sends back what comes to the `port`
-that it writes there too, and `writer` writes a file in the folder every few milliseconds. All but `busy` note the time in
-`.log` beside it, and a writer how long each call took, or with which error it failed.
+It writes `{"pid": …, "ticks": …}` where told. `idle` sleeps, `busy` computes, `echo` sends back what comes to the
+`port` that it writes there too, and `writer` writes a file in the folder every few milliseconds. All but `busy` note
+the time in `.log` beside it, and a writer how long each call took, or with which error it failed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Kills at drawn instants over every fault kind and mechanism of this host, and what it took until nothing was left.
 
 Used by the test in its short form; run by hand, `python tests/crash/faults.py [INSTANTS] [SEED]` (with `tests` and
-`src` on PYTHONPATH) prints the matrix of its long form, with `--network` (root) that of faults of networks, in a network
-of its own.
+`src` on PYTHONPATH) prints the matrix of its long form, with `--network` (root) that of faults of networks, in a
+network of its own.
 """
 
 from __future__ import annotations
@@ -76,7 +76,6 @@ class Faulter:
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         env={**os.environ, "PYTHONPATH": path})
         self._turn = threading.Lock()
-        self.lines: queue.Queue[dict[str, int]] = queue.Queue()
         self.complaints: list[str] = []
         self._pids: queue.Queue[int] = queue.Queue()
         for pipe in (self._read, self._listen):
@@ -84,11 +83,7 @@ class Faulter:
 
     def _read(self) -> None:
         for line in self._server.stdout:
-            said = json.loads(line)
-            if "pid" in said:
-                self._pids.put(said["pid"])
-            else:
-                self.lines.put(said["lines"])
+            self._pids.put(json.loads(line)["pid"])
 
     def _listen(self) -> None:
         self.complaints += list(self._server.stderr)
@@ -140,7 +135,8 @@ def calibrate(server: Faulter, ability: Ability, folder: Path) -> dict[str, int]
     place = place_for(folder, ability.kind, ability.mechanism, here=False)
     try:
         assert _ended(server.start(job_of(place, kill)), 30)
-        return server.lines.get(timeout=5)
+        lines: dict[str, int] = json.loads((place.folder / "lines.json").read_text())
+        return lines
     finally:
         place.close()
 
@@ -260,12 +256,11 @@ def _ended(pid: int, seconds: float) -> bool:
 
 def every(count: int, seed: int, folder: Path, workers: int = 3) -> list[Kill]:
     """The kills, done."""
-    with faulter() as server:
-        lines = {named(one): calibrate(server, one, folder / f"calibrate-{place}")
-                 for place, one in enumerate(abilities())}
-        kills = drawn(lines, count, seed)
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(lambda one: do(server, one[1], folder / str(one[0]), seed + one[0]), enumerate(kills)))
+    with faulter() as server, ThreadPoolExecutor(workers) as pool:
+        able = abilities()
+        counted = pool.map(lambda one: calibrate(server, one, folder / named(one).replace(" ", "-")), able)
+        kills = drawn({named(one): lines for one, lines in zip(able, counted, strict=True)}, count, seed)
+        return list(pool.map(lambda one: do(server, one[1], folder / str(one[0]), seed + one[0]), enumerate(kills)))
 
 
 def matrix(kills: list[Kill]) -> Iterator[str]:
