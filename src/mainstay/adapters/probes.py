@@ -21,15 +21,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from mainstay.adapters.faults.places import said_address
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import InvalidInput, MainstayError
 from mainstay.kernel.objective import DataSource, PrometheusDetails
 from mainstay.kernel.ports import Clock
 from mainstay.kernel.probing import Ask, CallAsk, Heard, HttpAsk, ProcessAsk, QueryAsk, TcpAsk
-from mainstay.kernel.workload import At, Workload
 
 _MOST_BYTES = 1024 * 1024
 """Of an answer that are read; a probe that says more says too much."""
@@ -126,7 +125,7 @@ def _http(question: HttpAsk, began: float) -> dict[str, Any]:
 
     url = question.url
     if question.workload is not None and not url.startswith(("http://", "https://")):
-        url = f"http://{address_of(question.workload)}{url if url.startswith('/') else '/' + url}"
+        url = f"http://{said_address(question.workload)}{url if url.startswith('/') else '/' + url}"
     try:
         with httpx.Client(verify=question.verify if url.startswith("https") else False, trust_env=False,
                           timeout=question.seconds) as client, \
@@ -161,7 +160,7 @@ def _body(body: bytes, kind: str, encoding: str) -> Any:
 
 
 def _tcp(question: TcpAsk) -> bool:
-    address = question.address or (address_of(question.workload) if question.workload is not None else "")
+    address = question.address or (said_address(question.workload) if question.workload is not None else "")
     host, _, port = address.rpartition(":")
     if not port.isdigit():
         raise InvalidInput(f'"{address}" is no address', "write host:port")
@@ -170,38 +169,6 @@ def _tcp(question: TcpAsk) -> bool:
     except OSError:
         return False
     return True
-
-
-def address_of(workload: Workload) -> str:
-    """Where the workload listens now, `host:port`.
-
-    Raises:
-        InvalidInput: its file is not there, or does not say it.
-    """
-    at = workload.address
-    if at.value:
-        return at.value
-    found = _field(at, workload)
-    if not found:
-        raise InvalidInput(f"{workload.name}: {at.file} does not say its {at.key}", "start it, or mend its Workload")
-    return found
-
-
-def _field(at: At, workload: Workload) -> str:
-    path = Path(workload.home, at.file)
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise InvalidInput(f"{workload.name}: {path} cannot be read: {error.strerror}", "start it first") from None
-    if not text.startswith("{"):
-        return text
-    try:
-        fields = json.loads(text)
-    except ValueError:
-        raise InvalidInput(f"{workload.name}: {path} is half written", "ask again") from None
-    if at.key == "address" and "address" not in fields and "port" in fields:
-        return f"127.0.0.1:{fields['port']}"
-    return str(fields.get(at.key, ""))
 
 
 # -- programs and functions ---------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mainstay.adapters.faults.processes import Process
 from mainstay.adapters.faults.restarting import who_runs
-from mainstay.adapters.faults.targets import where
+from mainstay.adapters.faults.targets import in_words, where
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.workload import At, Workload
 
@@ -72,17 +72,26 @@ def address_of(workload: Workload) -> Address:
     Raises:
         InvalidInput: nothing says, or what is said is no address.
     """
+    return address(said_address(workload))
+
+
+def said_address(workload: Workload) -> str:
+    """Where it listens, as it stands there now.
+
+    Raises:
+        InvalidInput: nothing says.
+    """
     if not workload.address.said:
         raise InvalidInput(f"nothing says where {workload.name} listens",
                            f"write address: in the Workload {workload.name}")
     at = workload.address
     if at.value:
-        return address(at.value)
+        return at.value
     fields = _fields(at, workload.home, "address")
     if isinstance(fields, str):
-        return address(fields)
-    said = str(fields.get(at.key or "address", fields.get("port", "")))
-    return address(said)
+        return fields
+    key = at.key or "address"
+    return str(fields[key]) if key in fields else f"{_LOCAL}:{fields['port']}"
 
 
 def address(text: str) -> Address:
@@ -116,6 +125,6 @@ def processes_of(*workloads: Workload) -> tuple[Process, ...]:
             continue
         running = who_runs(how)
         if not running:
-            raise InvalidInput(f"no process of {workload.name} runs", f"looked for {how}")
+            raise InvalidInput(f"no process of {workload.name} runs", f"looked for {in_words(workload)}")
         out += running
     return tuple(dict.fromkeys(out))

@@ -36,6 +36,15 @@ def where(workload: Workload) -> dict[str, Any]:
     return {}
 
 
+def in_words(workload: Workload) -> str:
+    """How its processes are looked for, for people."""
+    if workload.match:
+        return f"a command line with {' '.join(workload.match)}"
+    if workload.unit:
+        return f"the unit {workload.unit}"
+    return f"the process in {workload.pid.file}" if workload.pid.file else f"process {workload.pid.value}"
+
+
 def population(order: Order) -> list[Target]:
     """Every process that the order could hit.
 
@@ -54,7 +63,7 @@ def population(order: Order) -> list[Target]:
         out += [Target(process, workload) for process in who_runs(how)]
     out = list({one.process: one for one in out}.values())
     if not out:
-        raise InvalidInput(f"no process of {order.workload.name} runs", f"looked for {where(order.workload)}")
+        raise InvalidInput(f"no process of {order.workload.name} runs", "looked for " + in_words(order.workload))
     mine = ourselves()
     for one in out:
         if one.process.pid in mine or _guards(one.process):

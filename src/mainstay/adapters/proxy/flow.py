@@ -7,6 +7,7 @@ timer. Back-pressure is by pausing the reader while the writer, or a stage that 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import struct
 from collections import deque
@@ -221,7 +222,13 @@ class Flow:
             return
         self.ended = how
         if how is End.EOF and self.sink.transport is not None and self.sink.transport.can_write_eof():
-            self.sink.transport.write_eof()
+            try:
+                self.sink.transport.write_eof()
+            except OSError as error:
+                # The other side reset the connection a moment ago: it is over in both directions, and asyncio says so
+                # next. Anything else is a mistake of ours.
+                if error.errno != errno.ENOTCONN:
+                    raise
         self.owner.arrived(self)
 
     def brake(self) -> None:
