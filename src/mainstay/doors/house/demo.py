@@ -82,7 +82,9 @@ def demo(world: World, request: DemoRequest) -> Demonstration:
             until = f"; ends after {request.length}" if length else "; Ctrl-C ends it"
             sys.stderr.write(f"first budgets after {took:.1f} s · the page: {url}{until}\n"
                              f"break something: PYTHONPATH={shop.parent} {sys.executable} -m shop knob --run {run} api "
-                             "error_rate=0.05\n")
+                             "error_rate=0.05\n"
+                             f"prove something: {sys.executable} -m mainstay chaos run cache-in-trouble "
+                             f"-c {run}/catalog --store sqlite:///{run}/mainstay.db\n")
             sys.stderr.flush()
             if length is not None:
                 timer.append(threading.Timer(length.total_seconds(), server.stop))
