@@ -122,7 +122,11 @@ class Application:
 
 def follow(world: World) -> int:
     """Follow the facts that were not followed yet; how many were."""
-    from mainstay.reactions import react  # noqa: PLC0415  (a lazy start: reading needs no reactions)
+    from mainstay.followed import anything_to_follow  # noqa: PLC0415  (a lazy start: reading needs no reactions)
+
+    if not anything_to_follow(world.journal):
+        return 0
+    from mainstay.reactions import react  # noqa: PLC0415  (a lazy start: it loads every word it wires)
 
     return react(world)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from mainstay.followed import REACTED, followed_through
 from mainstay.incident.engine import MakeSilence, Note
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import desk_of
@@ -200,8 +201,7 @@ def react(world: World) -> int:
 
 
 def _follow(world: World) -> int:
-    last = next(iter(world.journal.facts(FactQuery(kinds=("house.reacted",), newest_first=True, limit=1))), None)
-    after = int(last.data["through"]) if last is not None else 0
+    after = followed_through(world.journal)
     by_kind = {reaction.when: reaction for reaction in REACTIONS}
     followed = 0
     through = after
@@ -209,6 +209,6 @@ def _follow(world: World) -> int:
         by_kind[fact.kind].then(world, fact)
         followed, through = followed + 1, fact.seq
     if through > after:
-        world.journal.commit(Batch([NewFact("house.reacted", "reactions", world.clock.now(), {"through": through},
-                                            key=f"house.reacted:{through}")]))
+        world.journal.commit(Batch([NewFact(REACTED, "reactions", world.clock.now(), {"through": through},
+                                            key=f"{REACTED}:{through}")]))
     return followed

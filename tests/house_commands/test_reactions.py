@@ -11,6 +11,7 @@ from mainstay.adapters.clock import FakeClock, SystemClock
 from mainstay.adapters.memory import MemoryJournal
 from mainstay.adapters.store import open_store
 from mainstay.app import grammar
+from mainstay.followed import KINDS
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import desk_of
 from mainstay.kernel.catalog import load
@@ -124,3 +125,7 @@ def test_following_a_fact_twice_makes_nothing_twice(tmp_path: Path) -> None:
                 reaction.then(world, fact)
     state = desk_of(world).state
     assert (len(state.silences), len(state.alerts), state.counts["incident"]) == (1, 1, 1)
+
+
+def test_what_is_followed_is_known_without_loading_the_table():
+    assert sorted(KINDS) == sorted({reaction.when for reaction in REACTIONS})
