@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.memory import MemoryActuator, MemoryJournal
 from mainstay.kernel import locks
 from mainstay.kernel.actuation import Act, Actuator, Command, Ending, Flag, Outcome, Prepared, Watch
 from mainstay.kernel.errors import Conflict
-from mainstay.kernel.journal import FactQuery
+from mainstay.kernel.journal import Batch, Fact, FactQuery
 from mainstay.runbook.operations.desk import Order, Overtaken, answer, approve, begin, cancel, runs_of, take_back
 from mainstay.runbook.operations.driving import LEASE, Driver
-from runbook.books import acts, as_, catalog, drive, fails, kinds, ordered, run, states, steps, undos, world
+from runbook.books import T0, acts, as_, catalog, drive, fails, kinds, ordered, run, states, steps, undos, world
 
 
 def test_steps_run_in_their_order():
@@ -291,6 +294,44 @@ def test_a_driver_that_was_paused_adds_nothing_to_a_run_that_another_took_over()
     assert isinstance(journal, MemoryJournal)
     assert [fact.data["n"] for fact in journal.facts(FactQuery(subject=one.id))] == \
         list(range(runs_of(made).run(one.id).seen))
+
+
+class Pausing:
+    """A journal in whose process nothing goes on for a while after a step was said to begin."""
+
+    def __init__(self, journal: MemoryJournal, meanwhile: Callable[[], None]) -> None:
+        self._journal, self._meanwhile = journal, meanwhile
+        self.paused = False
+
+    def commit(self, batch: Batch) -> tuple[Fact, ...]:
+        facts = self._journal.commit(batch)
+        if not self.paused and any(fact.kind == "runbook.step-started" for fact in facts):
+            self.paused = True
+            self._meanwhile()
+        return facts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+
+def test_a_driver_that_was_paused_before_the_act_does_not_do_it_after_another_took_over():
+    clock = FakeClock(T0)
+    memory = MemoryJournal(clock)
+
+    def meanwhile() -> None:
+        clock.sleep(LEASE.total_seconds() + 1)
+        other = world(steps("a"), made.actuator(), journal=memory, clock=clock)
+        assert drive(other, "RB-1", "w2").state == "waiting"
+
+    made = world(steps("a"), MemoryActuator(), journal=Pausing(memory, meanwhile), clock=clock)  # type: ignore[arg-type]
+    one = ordered(made)
+    driven = Driver(made, one.id, "w1").drive()
+    assert "was paused" in driven.held_by
+    assert acts(made) == []
+    assert states(runs_of(made).run(one.id)) == {"a": "unknown"}
+    answer(made, one.id, "again")
+    assert drive(made, one.id, "w3").state == "succeeded"
+    assert acts(made) == ["do a"]
 
 
 def test_an_order_of_the_same_key_is_one_run():

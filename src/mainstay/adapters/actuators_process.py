@@ -197,16 +197,16 @@ class _Streams:
         self._watch = watch
         self._out, self._errors = process.stdout.fileno(), process.stderr.fileno()
         self._open = {self._out, self._errors}
+        # Readable once the keeper has ended, so that its end is seen at once.
+        self._end = os.pidfd_open(process.pid)
         # Signs of several bytes may come in pieces; what is no UTF-8 is shown as such.
         self._decoders = {one: codecs.getincrementaldecoder("utf-8")("replace") for one in self._open}
         self.answer, self.complaint = "", ""
 
     def read(self, seconds: float) -> bool:
-        """Take what has come within that time; whether anything had."""
-        if not self._open:
-            time.sleep(min(seconds, _POLL))
-            return False
-        ready, _, _ = select.select(list(self._open), [], [], seconds)
+        """Take what has come within that time, or before the keeper's end; whether anything had."""
+        ready, _, _ = select.select([*self._open, self._end], [], [], seconds)
+        ready = [one for one in ready if one != self._end]
         for one in ready:
             data = os.read(one, 65_536)
             text = self._decoders[one].decode(data, final=not data)
@@ -219,6 +219,7 @@ class _Streams:
         """Take what is still there; what a child left running may write later is not waited for."""
         while self._open and self.read(0):
             pass
+        os.close(self._end)
 
     def _take(self, one: int, text: str) -> None:
         if not text:

@@ -135,8 +135,9 @@ class Driver:
             try:
                 self._do(run, move, seen)
             except Overtaken:
-                # Somebody approved, answered or cancelled, or took the run over: the next look shows it.
-                continue
+                # Somebody approved, answered or cancelled: the next look shows it. Or took the run over: then the lock
+                # is theirs, which is asked for at once.
+                self._renewed = float("-inf")
 
     def _hold(self, length: timedelta) -> None:
         now, journal = self._world.clock.now(), self._world.journal
@@ -153,6 +154,14 @@ class Driver:
     def _renew(self) -> None:
         if self._world.clock.monotonic() - self._renewed >= RENEW:
             self._hold(LEASE)
+
+    def _check_held(self) -> None:
+        """Raises Locked where this process was paused for so long that another may have taken the run over."""
+        now = self._world.clock.now()
+        lock = locks.held(self._world.journal, f"run {self._name}", now)
+        if lock is None or lock.holder != self._worker:
+            raise Locked(f"{self._worker} was paused, and {lock.holder if lock else 'nobody'} drives {self._name}",
+                         "nothing was done")
 
     def _let_go(self) -> None:
         run, now = self._runs.run(self._name), self._world.clock.now()
@@ -272,6 +281,7 @@ class Driver:
 
     def _carry_out(self, step: Step, act: Act, mask: Mask, *, undoing: bool = False) -> tuple[Outcome, int]:
         """The act's outcome, with all its output written down by then; how many characters were left out."""
+        self._check_held()
         watch = Watching(step.timeout.total_seconds(), self._world.clock)
         kept = left_out = 0
         box: list[Outcome] = []
