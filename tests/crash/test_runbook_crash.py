@@ -106,7 +106,7 @@ def test_a_kill_at_any_boundary_repeats_no_step_silently_and_loses_none(teller: 
     boundaries = int((tmp_path / "calm" / "passed").read_text())
     assert boundaries >= 100
     asked = unknown = points = 0
-    for kill in range(1, boundaries + 1, 1 if FULL else 5):
+    for kill in range(1, boundaries + 1, 1 if FULL else 7):
         found = told(teller, tmp_path / f"kill{kill}", (kill,))
         check(found, 1)
         points, asked = points + 1, asked + len(found.asked)

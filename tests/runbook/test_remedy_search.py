@@ -106,7 +106,7 @@ def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("sabotage", "invariant"), [
-    (_no_counting_of_crashes, "attempts"), (_verified_at_once, "verified"), (_forgotten, "nothing is forgotten")])
+    (_no_counting_of_crashes, "attempts"), (_verified_at_once, "verified"), (_forgotten, "nothing is lost")])
 def test_the_search_finds_the_old_defects(sabotage: Callable[[pytest.MonkeyPatch], None], invariant: str,
                                           monkeypatch: pytest.MonkeyPatch) -> None:
     scope = Scope((_rule(attempts=1, stop_after=9),), 1, 6)

@@ -215,18 +215,18 @@ def _watched(world: World, rules: Rules, facts: list[NewFact]) -> World:
     return world
 
 
-def _nothing_is_forgotten(world: World, rules: Rules) -> None:
+def _nothing_is_lost(world: World, rules: Rules) -> None:
     """Whoever has trouble is being seen to, or somebody was told; and nothing waits for ever."""
     for name, rule in rules.items():
         for place, outside in enumerate(world.outside):
             case = world.state.case_of(name, f"t{place + 1}")
             if outside.firing and case is None:
-                raise Broken("nothing is forgotten", f"t{place + 1} has trouble and {name} has no case of it")
+                raise Broken("nothing is lost", f"t{place + 1} has trouble and {name} has no case of it")
             if case is not None and case.phase is Phase.LEFT and not world.seen[name, place].told:
-                raise Broken("nothing is forgotten", f"{name} leaves t{place + 1} and nobody was told")
+                raise Broken("nothing is lost", f"{name} leaves t{place + 1} and nobody was told")
             if case is not None and case.phase is Phase.WAITING and (case.ready is None or case.ready > world.now
                                                                     + max(rule.limits.wait, rule.limits.cool_down)):
-                raise Broken("nothing is forgotten", f"{name} waits on t{place + 1} without an end")
+                raise Broken("nothing is lost", f"{name} waits on t{place + 1} without an end")
 
 
 # -- what can happen ----------------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ class Search:
                 for name, move in self.moves(world):
                     try:
                         after = move(world)
-                        _nothing_is_forgotten(after, self.rules)
+                        _nothing_is_lost(after, self.rules)
                     except Broken as broken:
                         path = (*_path(paths, here), name)
                         return Proof(scope.targets, scope.depth, len(paths), self.steps, False,
@@ -414,5 +414,5 @@ def walk(scope: Scope, choices: Iterable[int]) -> World:
         moves = list(one.moves(world))
         _, move = moves[choice % len(moves)]
         world = move(world)
-        _nothing_is_forgotten(world, one.rules)
+        _nothing_is_lost(world, one.rules)
     return world

@@ -151,4 +151,4 @@ def proof_view(found: Proven) -> View:
         return View("Proof", (looked, Text("◐ Nothing broke, but not everything was looked at.", "warn")))
     return View("Proof", (looked, Text(
         "✓ Nothing breaks: concurrency, one run a target, attempts, share of the fleet, locks, cool-down, flapping, "
-        "stop after failures, proof of health, and nothing is forgotten.", "good")))
+        "stop after failures, proof of health, and nothing is lost.", "good")))
