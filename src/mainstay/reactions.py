@@ -195,9 +195,12 @@ _following = threading.Lock()
 
 
 def react(world: World) -> int:
-    """Follow every fact that was not followed yet; how many were."""
+    """Follow every fact that was not followed yet, and what follows from those in turn; how many were."""
+    followed = 0
     with _following:
-        return _follow(world)
+        while more := _follow(world):
+            followed += more
+    return followed
 
 
 def _follow(world: World) -> int:

@@ -58,7 +58,8 @@ def _fields(at: At, home: str, what: str) -> str | dict[str, object]:
     try:
         fields = json.loads(text)
     except ValueError as problem:
-        raise InvalidInput(f"{what} stands in {path}, which is not JSON: {problem}", "") from problem
+        raise InvalidInput(f"{what} stands in {path}, which is half written, or no JSON: {problem}",
+                           "ask again; a file that stays so is to be corrected") from problem
     key = at.key or what
     if key not in fields and not (what == "address" and "port" in fields):
         raise InvalidInput(f"{path} has no field {key}", "it has: " + ", ".join(sorted(fields)))

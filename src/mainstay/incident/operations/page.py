@@ -21,6 +21,8 @@ from mainstay.kernel.wording import many
 _LOOK_EVERY = 0.5
 """Seconds between two looks at whether the page was acknowledged."""
 
+_TELLS_WITHIN = timedelta(seconds=5)
+
 
 @dataclass(frozen=True)
 class PageRequest:
@@ -71,11 +73,19 @@ def page(world: World, request: PageRequest) -> Tried:
     for channel in asked:
         if channel in channels:
             outbox.send(channel, f"page-{os.getpid()}")
+    _until_told(world, incident, asked)
     acknowledged = _wait(world, desk, incident, patience)
     one = desk.state.incidents[incident]
     return Tried(incident, request.person, bool(world.responders.reach(request.person)),
                      _ways(world, incident, asked), acknowledged[0] if acknowledged else "",
                      (acknowledged[1] - one.opened).total_seconds() if acknowledged else None, bool(patience))
+
+
+def _until_told(world: World, incident: str, asked: tuple[str, ...]) -> None:
+    """A server on the same store may have taken the page first; it is given a moment to say how it went."""
+    until = world.clock.now() + _TELLS_WITHIN
+    while not set(asked) <= _told(world, incident).keys() and world.clock.now() < until:
+        world.clock.sleep(_LOOK_EVERY)
 
 
 def _wait(world: World, desk: Desk, incident: str, patience: timedelta) -> tuple[str, datetime] | None:
@@ -98,10 +108,14 @@ _ARRIVED = {"page.sent": True, "page.failed": False, "page.dropped": None}
 """Kind of fact → whether the page arrived; one that was acknowledged before it was sent was not sent any more."""
 
 
+def _told(world: World, incident: str) -> dict[str, tuple[bool | None, str]]:
+    facts = world.journal.facts(FactQuery(kinds=("page.",), subject=incident))
+    return {str(fact.data["channel"]): (_ARRIVED[fact.kind], str(fact.data.get("why", ""))) for fact in facts
+            if fact.kind in _ARRIVED}
+
+
 def _ways(world: World, incident: str, asked: tuple[str, ...]) -> tuple[Way, ...]:
-    facts = list(world.journal.facts(FactQuery(kinds=("page.",), subject=incident)))
-    arrived = {str(fact.data["channel"]): (_ARRIVED[fact.kind], str(fact.data.get("why", ""))) for fact in facts
-               if fact.kind in _ARRIVED}
+    arrived = _told(world, incident)
     return tuple(Way(channel, *arrived.get(channel, (None, "it did not take it yet; the server tries again")))
                  for channel in asked)
 
