@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass
 from random import Random
@@ -114,7 +115,7 @@ class Conversation:
             stage.stays = False
 
 
-class Half(Line):
+class Half(Line, ABC):
     """One of the two stages of a conversation."""
 
     def __init__(self, flow: Flow, active: Active, talk: Conversation) -> None:
@@ -137,9 +138,9 @@ class Half(Line):
         self._send()
         self._batch = None
 
+    @abstractmethod
     def read(self, data: bytes) -> None:
         """Bytes of messages."""
-        raise NotImplementedError
 
     @property
     def upstream(self) -> bool:

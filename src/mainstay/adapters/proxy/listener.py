@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
@@ -75,7 +76,7 @@ async def bind(written: str, *, udp: bool) -> socket.socket:
     return sock
 
 
-class Listener(Generic[_One]):
+class Listener(ABC, Generic[_One]):
     """What a TCP and a UDP proxy have in common.
 
     Args:
@@ -177,13 +178,13 @@ class Listener(Generic[_One]):
 
     # -- its life ------------------------------------------------------------------------------------------------------
 
+    @abstractmethod
     async def start(self, sock: socket.socket) -> None:
         """Serve on that socket."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self) -> None:
         """Listen no more and end all that is here."""
-        raise NotImplementedError
 
     def turn(self, upstream: str, resolved: Resolved) -> None:
         """Pass on to there from now on; who is here is cut, as toxiproxy does."""
