@@ -172,7 +172,9 @@ class Inbox(threading.Thread):
         self._outcomes.update([one.code if isinstance(one, MainstayError) else one.outcome for one in outcomes])
         remaining = iter(outcomes)
         _tell((offer, list(islice(remaining, len(offer.happenings)))) for offer in offers)
-        self._woken()
+        # What only came again gives nobody anything to do: a storm of it must not keep every sender of pages awake.
+        if any(isinstance(one, MainstayError) or one.outcome != "repeated" for one in outcomes):
+            self._woken()
 
 
 def _tell(answers: Iterable[tuple[_Offer, Outcomes | Exception]]) -> None:
