@@ -23,6 +23,7 @@ from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span
+from mainstay.runbook.operations.remedy_desk import rules_of
 from mainstay.runbook.operations.remedying import ESCALATED, alert_began, incident_of, is_over, zone_entered
 from mainstay.runbook.remedy import Remediation
 from mainstay.runbook.remedy_wording import told_of
@@ -118,7 +119,9 @@ def _alert_began(world: World, fact: Fact) -> None:
 
     One that is silenced or inhibited does when it is heard: planned work mends itself.
     """
-    known = desk_of(world).caught_up().alerts.get(fact.subject)
+    if not rules_of(world):
+        return  # in a storm it would be asked for each alert
+    known = desk_of(world).caught_up(fact.seq).alerts.get(fact.subject)
     if known is not None and not known.muted:
         alert_began(world, fact.subject, known.labels, fact.seq)
 

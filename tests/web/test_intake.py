@@ -19,7 +19,7 @@ from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.memory import MemoryJournal
 from mainstay.doors.alertmanager_api import AlertmanagerApi
 from mainstay.doors.front import Front, Hooks, ServerSettings
-from mainstay.doors.guard import AsgiApp
+from mainstay.doors.guard import AsgiApp, ShortWay
 from mainstay.doors.http import build_app
 from mainstay.doors.intake import IntakeDoor
 from mainstay.doors.security import TokenStore
@@ -115,9 +115,10 @@ def served(folder: Path, *, tokens: Path | None = None, capacity: int = 1_000,
     world = World(clock, catalog, journal, nothing, nothing, nothing)
     inbox = Inbox(lambda: desk_of(world), capacity=capacity)
 
-    def raw(front: Front) -> dict[str, AsgiApp]:
+    def raw(front: Front) -> tuple[dict[str, AsgiApp], dict[str, ShortWay]]:
         door = IntakeDoor(front, inbox, lambda: desk_of(world), {"WEB_KEY": "w" * 32, "DB_KEY": "d" * 32})
-        return {**door.routes(), **AlertmanagerApi(front, door, lambda: desk_of(world)).routes()}
+        api = AlertmanagerApi(front, door, lambda: desk_of(world))
+        return {**door.routes(), **api.routes()}, {**door.short_ways(), **api.short_ways()}
 
     settings = ServerSettings(token_file=tokens, time_out=time_out)
     app = build_app((), lambda actor: replace(world, actor=actor), settings, hooks=Hooks(raw=raw))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import stat
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from mainstay.doors import security
 from mainstay.doors.front import Act, Hooks, ServerSettings, is_loopback
 from mainstay.doors.guard import AsgiApp
 from mainstay.doors.security import TokenStore
@@ -21,6 +23,12 @@ THAW = "/api/v1/slo/thaw"
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture(autouse=True)
+def _looked_at_each_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token file is, so that what a test changes holds at once."""
+    monkeypatch.setattr(security, "LOOK_AGAIN", 0.0)
 
 
 @pytest.fixture
@@ -74,6 +82,19 @@ def test_a_token_opens_until_it_is_revoked(store: TokenStore, app: AsgiApp) -> N
     client = Client(app)
     assert client.get(REPORT, headers=bearer(token)).json()["name"] == "ci"
     store.revoke("ci", now=T0)
+    assert client.get(REPORT, headers=bearer(token)).status_code == 401
+
+
+def test_a_token_revoked_elsewhere_is_refused_within_moments(
+        store: TokenStore, app: AsgiApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(security, "LOOK_AGAIN", 0.2)
+    token = store.create("ci", ["read"], now=T0)
+    client = Client(app)
+    assert client.get(REPORT, headers=bearer(token)).status_code == 200, "one made elsewhere opens at once"
+    TokenStore(store._path).revoke("ci", now=T0)
+    began = time.monotonic()
+    while client.get(REPORT, headers=bearer(token)).status_code == 200:
+        assert time.monotonic() - began < 10
     assert client.get(REPORT, headers=bearer(token)).status_code == 401
 
 

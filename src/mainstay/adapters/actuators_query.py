@@ -129,7 +129,7 @@ def _reading(url: str) -> Iterator[_Reading]:
 def _postgres(url: str) -> Iterator[_Reading]:
     if find_spec("psycopg") is None:
         raise MissingExtra("a query of PostgreSQL", "postgres")
-    import psycopg  # noqa: PLC0415  (an extra: absent unless PostgreSQL is used)
+    import psycopg  # noqa: PLC0415  (a lazy start: an extra, absent unless PostgreSQL is used)
 
     try:
         # Beside what the address itself says, such as its search path.

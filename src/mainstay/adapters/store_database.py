@@ -111,7 +111,7 @@ _SQLITE = Dialect(
 
 @cache
 def _postgres() -> Dialect:
-    import psycopg  # noqa: PLC0415  (an extra: absent unless the store is on PostgreSQL)
+    import psycopg  # noqa: PLC0415  (a lazy start: an extra, absent unless the store is on PostgreSQL)
 
     return Dialect(
         # A sequence would give `seq` before the commit: 8 could become visible before 7, and a reader that has seen 8
@@ -427,7 +427,7 @@ def _open_file(path: Path) -> sqlite3.Connection:
 
 
 def _name_in(url: str) -> str:
-    import psycopg  # noqa: PLC0415  (an extra, like below)
+    import psycopg  # noqa: PLC0415  (a lazy start, like below)
 
     try:
         return str(psycopg.conninfo.conninfo_to_dict(url).get("dbname", "postgres"))
@@ -436,7 +436,7 @@ def _name_in(url: str) -> str:
 
 
 def _log_in(url: str) -> Any:
-    import psycopg  # noqa: PLC0415
+    import psycopg  # noqa: PLC0415  (a lazy start)
 
     connection = psycopg.connect(url, autocommit=True, connect_timeout=int(PATIENCE), application_name="mainstay")
     connection.execute("SET synchronous_commit = on")

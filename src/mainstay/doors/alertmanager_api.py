@@ -12,15 +12,15 @@ from typing import Any
 
 import mainstay
 from mainstay.doors.front import Front
-from mainstay.doors.guard import AsgiApp
+from mainstay.doors.guard import Answer, AsgiApp, ShortWay
 from mainstay.doors.intake import (
-    Answer,
     Asked,
     IntakeDoor,
+    Reading,
     one_of,
+    read_posted,
     refuse_alertmanager,
     route,
-    take_posted,
     whole,
 )
 from mainstay.incident.alertmanager import alert_document, group_documents, read_silence, receiver, silence_document
@@ -55,6 +55,13 @@ class AlertmanagerApi:
             "/api/v2/silence/": at(self.silence, "GET", "DELETE"),
             "/api/v2/status": at(self.status, "GET"), "/api/v2/receivers": at(self.receivers, "GET")}
 
+    def short_ways(self) -> dict[str, ShortWay]:
+        """The same for a POST that arrived whole."""
+        return {"/api/v2/alerts": self._door.short(self._posted, refuse_alertmanager)}
+
+    def _posted(self, asked: Asked) -> Reading:
+        return read_posted(self._door, asked, self._front.clock.now())
+
     def _reads(self, asked: Asked) -> None:
         self._front.who_sends(asked.scope).demand("read")
 
@@ -62,11 +69,10 @@ class AlertmanagerApi:
 
     async def alerts(self, asked: Asked) -> Answer:
         """`GET` and `POST /api/v2/alerts`."""
-        now = self._front.clock.now()
         if asked.method == "POST":
-            return await take_posted(self._door, asked, now)
+            return await self._door.by(self._posted)(asked)
         self._reads(asked)
-        query = asked.query()
+        query, now = asked.query(), self._front.clock.now()
 
         def listed() -> Answer:
             state = self._desk().caught_up()

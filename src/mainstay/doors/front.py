@@ -105,8 +105,9 @@ class Hooks:
         problems: why the server is not ready; nothing means it is.
         audit: called for every try to change something; when it raises before the work, the work is not done.
         link: the page of a declared thing, such as `slo/show?name=checkout`; empty when it has none.
-        raw: path → ASGI app, for what senders of other tools' forms send; made once the front is there. A path that
-            ends in a slash stands for those with one more part.
+        raw: path → ASGI app, for what senders of other tools' forms send, and path → short way (`guard.ShortWay`) of
+            those that have one; made once the front is there. A path that ends in a slash stands for those with one
+            more part.
         routes: Litestar handlers that are no operations, made for the Front they are handed.
     """
 
@@ -116,10 +117,12 @@ class Hooks:
     audit: Callable[[Act], None] = lambda act: log.info("%s: %s %s: %s", act.actor, act.operation, act.summary,
                                                          act.outcome)
     link: Callable[[Resource], str] = lambda _: ""
-    raw: Callable[[Front], Mapping[str, Callable[..., Awaitable[None]]]] = lambda _: {}
+    raw: Callable[[Front], tuple[Mapping[str, Callable[..., Awaitable[None]]], Mapping[str, Callable[..., None]]]] = \
+        lambda _: ({}, {})
     routes: Callable[[Any], Sequence[Any]] = lambda _: ()
 
 
+@functools.lru_cache(maxsize=1024)
 @functools.lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's own."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,6 +21,23 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Answer(NamedTuple):
+    """A whole answer; `document` None has no body."""
+
+    status: int
+    document: object = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def body(self) -> bytes:
+        """The document as JSON."""
+        return b"" if self.document is None else msgspec.json.encode(self.document)
+
+
+ShortWay = Callable[[Scope, bytes, Callable[[Answer], None]], None]
+"""Answers a request whose body is there, now or later, on its event loop; never raises. The long way is an ASGI app,
+whose task and messages cost a storm more than what is done for it."""
 
 MAX_QUERY = 8 * 1024
 MAX_PATH = 2 * 1024
@@ -83,10 +100,16 @@ def error_document(error: MainstayError) -> dict[str, Any]:
 
 
 class Guard:
-    """An ASGI app around another; refuses what no route should see and sets the headers every answer carries."""
+    """An ASGI app around another; refuses what no route should see and sets the headers every answer carries.
 
-    def __init__(self, app: AsgiApp, settings: ServerSettings, clock: Clock) -> None:
-        self._app, self._settings = app, settings
+    Args:
+        short_ways: of senders, by path; one that ends in a slash takes one more part.
+    """
+
+    def __init__(self, app: AsgiApp, settings: ServerSettings, clock: Clock,
+                 short_ways: Mapping[str, ShortWay] | None = None) -> None:
+        self._app, self._settings, self._short_ways = app, settings, short_ways or {}
+        self._for_senders = b"".join(b"%s: %s\r\n" % header for header in _added(SENDERS[0], tls=settings.tls))
         self._pace = Pace(settings.per_second, settings.burst, clock)
         self._sends = Pace(settings.sends_per_second, settings.sends_burst, clock)
         self._hosts = {name.lower() for name in (*settings.allowed_hosts, settings.host)}
@@ -100,23 +123,42 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         guarded = _with_headers(scope, send, tls=self._settings.tls)
+        headers = dict(scope["headers"])
         try:
-            self._check_size(scope)
-            headers = dict(scope["headers"])
-            host = self._check_host(scope)
-            self._check_origin(scope, headers, host)
-            pace = self._sends if scope["path"].startswith(SENDERS) else self._pace
-            wait = 0.0 if scope["path"] == "/healthz" else pace.wait((scope.get("client") or ("",))[0])
-            if wait:
-                await _refuse_pace(guarded, wait)
+            if (refused := self._refused(scope, headers)) is not None:
+                await send_answer(guarded, refused)
                 return
             if b"content-length" in headers or b"transfer-encoding" in headers:
                 receive = await _whole_body(headers, receive)
         except MainstayError as error:
-            status = error.status if isinstance(error, TooLarge) else error.http_status
-            await answer_json(guarded, status, error_document(error), ((b"connection", b"close"),))
+            await send_answer(guarded, _turned_away(error))
             return
         await self._app(scope, receive, guarded)
+
+    def short_way(self, scope: Scope) -> ShortWay | None:
+        """How a request whose body arrived with its head may be answered, or None: by the app."""
+        path: str = scope["path"]
+        way = self._short_ways.get(path) or self._short_ways.get(path[:path.rfind("/") + 1])
+        if way is None or scope["method"] != "POST":
+            return None
+        try:
+            refused = self._refused(scope, dict(scope["headers"]))
+        except MainstayError as error:
+            refused = _turned_away(error)
+        return way if refused is None else lambda _scope, _body, answer: answer(refused)
+
+    def head_of(self, answer: Answer, length: int) -> bytes:
+        """The header lines of a sender's answer, with the empty line that ends them."""
+        own = b"".join([b"%s: %s\r\n" % header for header in answer.headers])
+        return b"content-type: application/json\r\ncontent-length: %d\r\n%s%s\r\n" % (length, own, self._for_senders)
+
+    def _refused(self, scope: Scope, headers: dict[bytes, bytes]) -> Answer | None:
+        """What a client that asks too fast is told. Raises for a request that is refused whoever sends it."""
+        self._check_size(scope)
+        self._check_origin(scope, headers, self._check_host(scope))
+        pace = self._sends if scope["path"].startswith(SENDERS) else self._pace
+        wait = 0.0 if scope["path"] == "/healthz" else pace.wait((scope.get("client") or ("",))[0])
+        return _too_fast(wait) if wait else None
 
     @staticmethod
     def _check_size(scope: Scope) -> None:
@@ -154,20 +196,24 @@ class Guard:
 
 
 def _with_headers(scope: Scope, send: Send, *, tls: bool) -> Send:
-    kept = scope["path"].startswith("/static/")
-    extra = list(_FOR_SENDERS if scope["path"].startswith(SENDERS) else _ALWAYS)
-    if tls:
-        extra.append((b"strict-transport-security", b"max-age=31536000"))
+    added = _added(scope["path"], tls=tls)
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [*message.get("headers", ()), *extra]
-            if not kept:
-                headers.append((b"cache-control", b"no-store"))
-            message = {**message, "headers": headers}
+            message = {**message, "headers": [*message.get("headers", ()), *added]}
         await send(message)
 
     return sending
+
+
+def _added(path: str, *, tls: bool) -> list[tuple[bytes, bytes]]:
+    """The headers that an answer at that path gets besides its own."""
+    added = list(_FOR_SENDERS if path.startswith(SENDERS) else _ALWAYS)
+    if tls:
+        added.append((b"strict-transport-security", b"max-age=31536000"))
+    if not path.startswith("/static/"):
+        added.append((b"cache-control", b"no-store"))
+    return added
 
 
 async def _whole_body(headers: dict[bytes, bytes], receive: Receive) -> Receive:
@@ -224,16 +270,21 @@ class _Within:
             raise TooSlow(f"the body did not arrive within {self._seconds:g} s", "send it again") from None
 
 
-async def _refuse_pace(send: Send, wait: float) -> None:
+def _too_fast(wait: float) -> Answer:
     seconds = math.ceil(wait)
-    told = {"error": {"code": "too-many-requests", "message": "this client asks too fast",
-                      "way_out": f"ask again in {seconds} s"}}
-    await answer_json(send, 429, told, ((b"retry-after", str(seconds).encode()),))
+    return Answer(429, {"error": {"code": "too-many-requests", "message": "this client asks too fast",
+                                  "way_out": f"ask again in {seconds} s"}},
+                  ((b"retry-after", str(seconds).encode()),))
 
 
-async def answer_json(send: Send, status: int, document: object, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-    """A whole JSON answer."""
-    body = msgspec.json.encode(document)
-    await send({"type": "http.response.start", "status": status, "headers": [
-        (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]})
+def _turned_away(error: MainstayError) -> Answer:
+    status = error.status if isinstance(error, TooLarge) else error.http_status
+    return Answer(status, error_document(error), ((b"connection", b"close"),))
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    """A whole answer as ASGI's messages."""
+    body = answer.body()
+    await send({"type": "http.response.start", "status": answer.status, "headers": [
+        (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *answer.headers]})
     await send({"type": "http.response.body", "body": body})

@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import uvicorn
@@ -17,12 +17,12 @@ from litestar import Litestar, MediaType, Request, Response, route
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from mainstay.doors.as_json import encode
 from mainstay.doors.calendar_feed import calendar_route
 from mainstay.doors.front import Front, Hooks, ServerSettings
-from mainstay.doors.guard import AsgiApp, Guard, Receive, Scope, Send, error_document
+from mainstay.doors.guard import Answer, AsgiApp, Guard, Receive, Scope, Send, error_document
 from mainstay.doors.inputs import from_json, from_query, read_request
 from mainstay.doors.names import PREFIX, READING, api_path
 from mainstay.doors.openapi import describe
@@ -74,7 +74,7 @@ class OurMistake(MainstayError):
 
 
 def build_app(operations: Sequence[Operation[Any, Any]], world: Callable[[str], World], settings: ServerSettings,
-              pages: Sequence[Page] = (), hooks: Hooks | None = None) -> AsgiApp:
+              pages: Sequence[Page] = (), hooks: Hooks | None = None) -> Guard:
     """The whole server as an ASGI app.
 
     Args:
@@ -95,7 +95,7 @@ def build_app(operations: Sequence[Operation[Any, Any]], world: Callable[[str], 
 
     app = Litestar(handlers, openapi_config=None, logging_config=None, on_shutdown=[front.close],
                    exception_handlers={Exception: refused})
-    raw = front.hooks.raw(front)
+    raw, short_ways = front.hooks.raw(front)
 
     async def split(scope: Scope, receive: Receive, send: Send) -> None:
         """Raw routes past Litestar: its router fails on the parameters of raw routes, and a storm can spare it."""
@@ -103,7 +103,7 @@ def build_app(operations: Sequence[Operation[Any, Any]], world: Callable[[str], 
         rest: Any = app  # Litestar narrows ASGI's plain mappings
         await (raw.get(path) or raw.get(path[:path.rfind("/") + 1]) or rest)(scope, receive, send)
 
-    return Guard(split, settings, front.clock)
+    return Guard(split, settings, front.clock, short_ways)
 
 
 def answer_error(error: MainstayError) -> Response[bytes]:
@@ -202,26 +202,41 @@ def _service_routes(front: Front) -> list[HTTPRouteHandler]:
 # -- running it ----------------------------------------------------------------------------------------------------
 
 
-class _PatientProtocol(HttpToolsProtocol):
-    """Closes a connection whose request head is too slow or too long; uvicorn alone would wait and gather for ever."""
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, and more patient and quicker.
 
+    It closes a connection whose request head is too slow or too long; uvicorn alone would wait and gather for ever.
+    And a request that arrived whole in one piece goes the short way where the guard knows one.
+    """
+
+    _head_open = True
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _receiving = False
+    _arriving: RequestResponseCycle | None = None
 
     def data_received(self, data: bytes) -> None:
+        self._receiving = True
         super().data_received(data)
-        if self._head_timer is not None:
+        self._receiving = False
+        if self._arriving is not None:
+            cycle, self._arriving = self._arriving, None
+            if not self.transport.is_closing():
+                self._begin(cycle)
+        if self._head_open:  # nearly every head comes in one piece, and needs no timer
+            if self._head_timer is None:
+                self._head_timer = self.loop.call_later(HEAD_TIME_OUT, self.transport.close)
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD:
                 self.transport.close()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect_head()
+        self._head_timer = self.loop.call_later(HEAD_TIME_OUT, self.transport.close)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._expect_head()
+        self._head_open, self._head_bytes = True, 0
 
     def on_headers_complete(self) -> None:
         self._head_came()
@@ -231,15 +246,43 @@ class _PatientProtocol(HttpToolsProtocol):
         self._head_came()
         super().connection_lost(exc)
 
-    def _expect_head(self) -> None:
-        self._head_came()
-        self._head_bytes = 0
-        self._head_timer = self.loop.call_later(HEAD_TIME_OUT, self.transport.close)
-
     def _head_came(self) -> None:
+        self._head_open = False
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    # -- the short way ---------------------------------------------------------------------------------------------
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # What uvicorn calls when a head is complete. One of a burst comes when the request before it is answered, and
+        # one in excess has another app: both go the long way.
+        if self._receiving and app is self.app and not cycle.waiting_for_100_continue:
+            self._arriving = cycle
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _begin(self, cycle: RequestResponseCycle) -> None:
+        guard, scope = self.app, cast("Scope", cycle.scope)
+        way = guard.short_way(scope) if isinstance(guard, Guard) and not cycle.more_body else None
+        if way is None:
+            super()._start_asgi_task(cycle, self.app)
+        else:
+            way(scope, bytes(cycle.body), lambda answer: self._answer(cycle, guard, answer))
+
+    def _answer(self, cycle: RequestResponseCycle, guard: Guard, answer: Answer) -> None:
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        body = answer.body()
+        last = not cycle.keep_alive or (b"connection", b"close") in answer.headers
+        lines = [STATUS_LINE[answer.status], *(b"%s: %s\r\n" % header for header in cycle.default_headers)]
+        if not cycle.keep_alive:
+            lines.append(b"connection: close\r\n")
+        self.transport.write(b"".join([*lines, guard.head_of(answer, len(body)), body]))
+        cycle.response_started = cycle.response_complete = True
+        if last:
+            self.transport.close()
+        cycle.on_response()
 
 
 class Server(uvicorn.Server):
@@ -248,7 +291,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: AsgiApp, settings: ServerSettings, feed: Feed | None = None,
                  started: Callable[[str], None] = lambda _: None) -> None:
         super().__init__(uvicorn.Config(
-            app, loop="uvloop", http=_PatientProtocol, ws="none", lifespan="on", access_log=False, log_level="warning",
+            app, loop="uvloop", http=_Protocol, ws="none", lifespan="on", access_log=False, log_level="warning",
             # A client must not be able to say whose address it has, nor be told what software this is.
             proxy_headers=False, server_header=False, timeout_keep_alive=15, timeout_graceful_shutdown=GRACE,
             limit_concurrency=1024,

@@ -1,7 +1,8 @@
 """Where senders send: Alertmanager's API v2 and webhook, PagerDuty's Events v2, Grafana, any JSON, heartbeats.
 
-These are raw ASGI routes: a storm comes through here. Whatever is answered with 200 or 202 is durable; what cannot be
-taken now is answered with 429 or 503 and when to come back, and what cannot be taken at all with 400 and why.
+A storm comes through here, so what is only read and handed to the inbox has a short way as well (`guard.ShortWay`).
+Whatever is answered with 200 or 202 is durable; what cannot be taken now is answered with 429 or 503 and when to come
+back, and what cannot be taken at all with 400 and why.
 
 A sender shows a token with the scope write, as `Authorization: Bearer` or as the password of Basic; PagerDuty's senders
 show their routing key. As long as no token was ever made, this machine itself may send without one.
@@ -15,14 +16,13 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-import msgspec
-
 from mainstay.doors.front import Front
-from mainstay.doors.guard import AsgiApp, Receive, Scope, Send, TooLarge, error_document
+from mainstay.doors.guard import Answer, AsgiApp, Receive, Scope, Send, ShortWay, TooLarge, error_document, send_answer
 from mainstay.doors.security import Caller, NotKnown
 from mainstay.incident import pagerduty
 from mainstay.incident.alertmanager import read_alerts, read_webhook
@@ -72,15 +72,15 @@ class Asked(NamedTuple):
         return parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=200)
 
 
-class Answer(NamedTuple):
-    """A whole answer; `document` None has no body."""
+class Reading(NamedTuple):
+    """What a request says has happened, and how it is answered once that is durable."""
 
-    status: int
-    document: object = None
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    happenings: Sequence[Happening]
+    answer: Callable[[Outcomes], Answer]
 
 
 Handler = Callable[[Asked], Awaitable[Answer]]
+Reader = Callable[[Asked], Reading]
 Refusal = Callable[[MainstayError], Answer]
 
 
@@ -92,16 +92,21 @@ def route(handle: Handler, refusal: Refusal, methods: Sequence[str]) -> AsgiApp:
             if scope["method"] not in methods:
                 raise OtherMethod(f"nothing answers {scope['method']} here", "use " + " or ".join(methods))
             answer = await handle(Asked(scope, await _body(receive)))
-        except MainstayError as error:
-            answer = refusal(error)
-        except Exception as error:  # our own mistake: the log has it whole, the sender its number
-            number = secrets.token_hex(4)
-            log.error("error %s at %s %s", number, scope["method"], scope["path"], exc_info=error)
-            answer = refusal(MainstayError(f"this is Mainstay's own mistake, number {number}",
-                                           "the server's log has it under that number; send it again"))
-        await _send(send, answer)
+        except Exception as error:
+            answer = refusal(_as_ours(error, scope))
+        await send_answer(send, answer)
 
     return app
+
+
+def _as_ours(error: Exception, scope: Scope) -> MainstayError:
+    """What a sender is told; of our own mistakes the log has all, the sender a number."""
+    if isinstance(error, MainstayError):
+        return error
+    number = secrets.token_hex(4)
+    log.error("error %s at %s %s", number, scope["method"], scope["path"], exc_info=error)
+    return MainstayError(f"this is Mainstay's own mistake, number {number}",
+                         "the server's log has it under that number; send it again")
 
 
 async def _body(receive: Receive) -> bytes:
@@ -111,13 +116,6 @@ async def _body(receive: Receive) -> bytes:
         parts.append(message.get("body", b""))
         if not message.get("more_body", False):
             return b"".join(parts)
-
-
-async def _send(send: Send, answer: Answer) -> None:
-    body = b"" if answer.document is None else msgspec.json.encode(answer.document)
-    await send({"type": "http.response.start", "status": answer.status, "headers": [
-        (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *answer.headers]})
-    await send({"type": "http.response.body", "body": body})
 
 
 def _retry(error: MainstayError) -> tuple[tuple[bytes, bytes], ...]:
@@ -154,23 +152,51 @@ def _status(error: MainstayError) -> int:
     return error.status if isinstance(error, TooLarge) else error.http_status
 
 
-class _Waiting:
-    """Requests that wait for the inbox, each with a future of its event loop: woken once for all that were decided."""
+class _Ticket:
+    """A request that waits for the inbox. Told once on its event loop: what came of it, or that it took too long."""
 
-    def told(self, answers: Sequence[tuple[asyncio.Future[Outcomes], Outcomes | Exception]]) -> None:
-        for loop, some in groupby(answers, lambda answer: answer[0].get_loop()):
+    __slots__ = ("_tell", "_timer", "loop")
+
+    def __init__(self, tell: Callable[[Outcomes | Exception], None], time_out: float) -> None:
+        self.loop, self._tell = asyncio.get_running_loop(), tell
+        # A plain timer: asyncio's own way to wait for so long costs as much as reading the alert.
+        self._timer = self.loop.call_later(time_out, self._give_up, time_out)
+
+    def settle(self, outcome: Outcomes | Exception) -> None:
+        """Tell; nothing happens where it was told before."""
+        if not self._timer.cancelled():
+            self._timer.cancel()
+            self._tell(outcome)
+
+    def _give_up(self, time_out: float) -> None:
+        self.settle(_too_late(time_out))
+
+
+class _Waiting:
+    """Requests that wait for the inbox: their event loop is woken once for all that were decided together."""
+
+    def told(self, answers: Sequence[tuple[_Ticket, Outcomes | Exception]]) -> None:
+        for loop, some in groupby(answers, lambda answer: answer[0].loop):
             with suppress(RuntimeError):  # the loop is closed: the server stopped, and nobody waits any more
                 loop.call_soon_threadsafe(_settle, list(some))
 
 
-def _settle(answers: Sequence[tuple[asyncio.Future[Outcomes], Outcomes | Exception]]) -> None:
-    for future, answer in answers:
-        if future.done():
-            continue  # given up
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+def _settle(answers: Sequence[tuple[_Ticket, Outcomes | Exception]]) -> None:
+    for ticket, answer in answers:
+        ticket.settle(answer)
+
+
+def _too_late(time_out: float) -> StoreUnavailable:
+    return StoreUnavailable(f"not recorded within {time_out:g} s",
+                            "send it again; it may have been recorded, which does no harm")
+
+
+def _taken(outcomes: Outcomes) -> Outcomes:
+    """The outcomes, or the first refusal among them raised; what it refused was not taken."""
+    for outcome in outcomes:
+        if isinstance(outcome, MainstayError):
+            raise outcome
+    return outcomes
 
 
 _BUILT_IN = ("alertmanager", "grafana")
@@ -188,11 +214,46 @@ class IntakeDoor:
     def routes(self) -> dict[str, AsgiApp]:
         """Path → app; one that ends in a slash takes one more part."""
         return {
-            "/api/v1/intake/": route(self.webhook, refuse, ("POST",)),
-            "/api/v1/heartbeat/": route(self.heartbeat, refuse, ("GET", "HEAD", "POST", "PUT")),
-            "/v2/enqueue": route(self.enqueue, refuse_pagerduty, ("POST",)),
+            "/api/v1/intake/": route(self.by(self.webhook), refuse, ("POST",)),
+            "/api/v1/heartbeat/": route(self.by(self.heartbeat), refuse, ("GET", "HEAD", "POST", "PUT")),
+            "/v2/enqueue": route(self.by(self.enqueue), refuse_pagerduty, ("POST",)),
             "/v2/change/enqueue": route(self.change, refuse_pagerduty, ("POST",)),
         }
+
+    def short_ways(self) -> dict[str, ShortWay]:
+        """The same for a POST that arrived whole."""
+        return {"/api/v1/intake/": self.short(self.webhook, refuse),
+                "/api/v1/heartbeat/": self.short(self.heartbeat, refuse),
+                "/v2/enqueue": self.short(self.enqueue, refuse_pagerduty)}
+
+    def by(self, read: Reader) -> Handler:
+        """A handler that hands in what is read, and answers when it is durable."""
+
+        async def handle(asked: Asked) -> Answer:
+            reading = read(asked)
+            return reading.answer(await self.take(reading.happenings))
+
+        return handle
+
+    def short(self, read: Reader, refusal: Refusal) -> ShortWay:
+        """The same without a task that waits."""
+
+        def go(scope: Scope, body: bytes, answer: Callable[[Answer], None]) -> None:
+            def told(outcomes: Outcomes | Exception) -> None:
+                try:
+                    if isinstance(outcomes, Exception):
+                        raise outcomes
+                    answer(reading.answer(_taken(outcomes)))
+                except Exception as error:
+                    answer(refusal(_as_ours(error, scope)))
+
+            try:
+                reading = read(Asked(scope, body))
+                self._hand_in(reading.happenings, told)
+            except Exception as error:
+                answer(refusal(_as_ours(error, scope)))
+
+        return go
 
     # -- who sends -------------------------------------------------------------------------------------------------
 
@@ -230,7 +291,7 @@ class IntakeDoor:
 
     # -- handlers --------------------------------------------------------------------------------------------------
 
-    async def webhook(self, asked: Asked) -> Answer:
+    def webhook(self, asked: Asked) -> Reading:
         """`/api/v1/intake/NAME`: a payload of whatever form that name stands for."""
         self.sends(asked)
         intake = self._catalog().find(Intake, asked.name)
@@ -243,7 +304,7 @@ class IntakeDoor:
             received = _READERS[asked.name](asked.body, Sender(asked.name), now)
         else:
             received = self._read(intake, asked.body)
-        return _accepted(await self.take(received.events), received.notes)
+        return Reading(received.events, lambda outcomes: _accepted(outcomes, received.notes))
 
     def _read(self, intake: Intake, body: bytes) -> Received:
         sender, now = Sender(intake.name, intake.service, intake.severity), self._front.clock.now()
@@ -256,27 +317,26 @@ class IntakeDoor:
             case known:
                 return _READERS[known](body, sender, now)
 
-    async def heartbeat(self, asked: Asked) -> Answer:
+    def heartbeat(self, asked: Asked) -> Reading:
         """`/api/v1/heartbeat/NAME`: a sender is alive."""
         self.sends(asked)
         heartbeats = self._desk().plan.heartbeats
         if asked.name not in heartbeats:
             raise NotFound(f'no heartbeat is named "{asked.name}"{did_you_mean(asked.name, heartbeats)}',
                            "declare it in the catalog: kind: Heartbeat")
-        await self.take([Beat(asked.name)])
         one = heartbeats[asked.name]
-        return Answer(202, {"heartbeat": asked.name, "expected_within_seconds":
-                            (one.every + one.grace).total_seconds()})
+        return Reading([Beat(asked.name)], lambda _: Answer(202, {
+            "heartbeat": asked.name, "expected_within_seconds": (one.every + one.grace).total_seconds()}))
 
-    async def enqueue(self, asked: Asked) -> Answer:
+    def enqueue(self, asked: Asked) -> Reading:
         """`/v2/enqueue`: an event in PagerDuty's form."""
         _check_event_size(asked.body)
         event = pagerduty.read_event(asked.body)
         sender = self._keyed(event.routing_key, asked)
         key = event.dedup_key or secrets.token_hex(16)
         happening, notes = pagerduty.happening(event, key, sender, self._front.clock.now())
-        await self.take([happening])
-        return Answer(202, {"status": "success", "message": "; ".join(("Event processed", *notes)), "dedup_key": key})
+        return Reading([happening], lambda _: Answer(202, {
+            "status": "success", "message": "; ".join(("Event processed", *notes)), "dedup_key": key}))
 
     async def change(self, asked: Asked) -> Answer:
         """`/v2/change/enqueue`: a change, recorded as what lost budget and incidents can be explained by."""
@@ -297,33 +357,31 @@ class IntakeDoor:
             Full: too much waits.
             MainstayError: the first refusal there was; what it refused was not taken.
         """
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Outcomes] = loop.create_future()
-        self._inbox.hand_in(happenings, self._waiting, answer)
-        # A plain timer: asyncio's own way to wait for so long costs as much as reading the alert.
-        timer = loop.call_later(self._front.settings.time_out, self._give_up, answer)
+        answer: asyncio.Future[Outcomes] = asyncio.get_running_loop().create_future()
+
+        def told(outcomes: Outcomes | Exception) -> None:
+            if answer.done():
+                return  # whoever waited was cancelled
+            if isinstance(outcomes, Exception):
+                answer.set_exception(outcomes)
+            else:
+                answer.set_result(outcomes)
+
+        self._hand_in(happenings, told)
+        return _taken(await answer)
+
+    def _hand_in(self, happenings: Sequence[Happening], tell: Callable[[Outcomes | Exception], None]) -> None:
+        ticket = _Ticket(tell, self._front.settings.time_out)
         try:
-            outcomes = await answer
-        finally:
-            timer.cancel()
-        for outcome in outcomes:
-            if isinstance(outcome, MainstayError):
-                raise outcome
-        return outcomes
+            self._inbox.hand_in(happenings, self._waiting, ticket)
+        except MainstayError as error:
+            ticket.settle(error)
 
     async def _durable(self, answer: Awaitable[Any]) -> Any:
         try:
             return await asyncio.wait_for(answer, self._front.settings.time_out)
         except TimeoutError:
-            raise self._too_late() from None
-
-    def _give_up(self, answer: asyncio.Future[Outcomes]) -> None:
-        if not answer.done():
-            answer.set_exception(self._too_late())
-
-    def _too_late(self) -> StoreUnavailable:
-        return StoreUnavailable(f"not recorded within {self._front.settings.time_out:g} s",
-                                "send it again; it may have been recorded, which does no harm")
+            raise _too_late(self._front.settings.time_out) from None
 
 
 def _check_event_size(body: bytes) -> None:
@@ -338,13 +396,16 @@ def _accepted(outcomes: Outcomes, notes: Sequence[str]) -> Answer:
                         "notes": list(notes)})
 
 
-async def take_posted(door: IntakeDoor, asked: Asked, now: Any) -> Answer:
+_NOTHING_TO_SAY = Answer(200)
+
+
+def read_posted(door: IntakeDoor, asked: Asked, now: datetime) -> Reading:
     """`POST /api/v2/alerts`: Alertmanager answers 200 with nothing in it; what is worth saying stands in a header."""
     door.sends(asked)
     received = read_alerts(asked.body, Sender("prometheus"), now)
-    await door.take(received.events)
-    told = "; ".join(received.notes).encode("ascii", "replace")
-    return Answer(200, None, ((b"x-mainstay-note", told),) if told else ())
+    told = " ".join("; ".join(received.notes).split()).encode("ascii", "replace")
+    answer = Answer(200, None, ((b"x-mainstay-note", told),)) if told else _NOTHING_TO_SAY
+    return Reading(received.events, lambda _: answer)
 
 
 def one_of(query: Sequence[tuple[str, str]], name: str, default: str) -> str:

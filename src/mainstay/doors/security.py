@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,9 @@ SESSION_LENGTH = timedelta(hours=12)
 """A working day; whoever is on call the next night logs in again."""
 
 COOKIE = "mainstay_session"
+LOOK_AGAIN = 0.05
+"""Seconds for which the token file is taken to be as it was: a token that another process revoked may hold so long."""
+
 MAX_SESSIONS = 10_000
 MAX_CLIENTS = 10_000
 
@@ -98,6 +102,7 @@ class TokenStore:
         self._path = path
         self._seen: tuple[int, int, int] | None = None
         self._records: dict[str, TokenRecord] = {}
+        self._look_again = 0.0
 
     def create(self, name: str, scopes: Sequence[str], *, now: datetime, expires: datetime | None = None) -> str:
         """A new token; the only time it can be read.
@@ -135,22 +140,33 @@ class TokenStore:
         """The record of a token that holds, or None. Takes the same time however much of the secret is right."""
         prefix, _, rest = token.partition("_")
         identity, _, secret = rest.partition("_")
-        record = self._load().get(identity)
+        record = self._known().get(identity) or self._load().get(identity)  # one that was made just now opens at once
         right = hmac.compare_digest(_sha256(secret), record.sha256 if record else _sha256(""))
         return record if prefix == "mst" and record and right and record.holds(now) else None
 
     def still_holds(self, identity: str, *, now: datetime) -> bool:
         """Whether the token of that id was neither revoked nor has expired since it was checked."""
-        record = self._load().get(identity)
+        record = self._known().get(identity)
         return record is not None and record.holds(now)
 
     def ever_used(self) -> bool:
         """Whether a token was ever made; revoking the last one must not open the server again."""
-        return bool(self._load())
+        return bool(self._known())
 
     def records(self) -> tuple[TokenRecord, ...]:
         """Every token ever made, oldest first."""
-        return tuple(sorted(self._load().values(), key=lambda record: record.created))
+        return tuple(sorted(self._known().values(), key=lambda record: record.created))
+
+    def _known(self) -> dict[str, TokenRecord]:
+        """What the file says, looked at no more than twenty times a second.
+
+        A look at each request of a storm would cost it a system call, and in Python with that the turn of its thread.
+        """
+        now = time.monotonic()
+        if now >= self._look_again:
+            self._load()
+            self._look_again = now + LOOK_AGAIN
+        return self._records
 
     def _load(self) -> dict[str, TokenRecord]:
         try:
@@ -182,6 +198,7 @@ class TokenStore:
                 file.flush()
                 os.fsync(file.fileno())
             fresh.rename(self._path)
+        self._look_again = 0.0
 
 
 # -- sessions and form tokens --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
     ringer     rings timers when they are due, follows what other processes recorded, sweeps once a minute
     checkpoint writes down where things stand, so that a restart need not fold all that ever happened
     delivery   sends pages: a thread a channel and a lane an address, so that a slow one delays nobody else's
+    tidier     looks for unreachable circles of objects, which stops everything else, while nothing comes in
 
 All of them only do what the journal says is to be done, so any of them may be killed at any moment, and a second server
 on the same store shares the work.
@@ -11,9 +12,11 @@ on the same store shares the work.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
@@ -38,6 +41,12 @@ to fold beside those that a checkpoint waits for."""
 
 AFTER_TROUBLE = 2.0
 """Seconds to wait when the store did not answer."""
+
+LOOK_FOR_CALM = 10.0
+"""Seconds without anything that came in after which it is calm enough to tidy up."""
+
+UNTIDY = timedelta(hours=1)
+"""How long a storm may put that off: circles are few, and take a few megabytes an hour."""
 
 _AT_ONCE = 500
 """Timers that are rung in one commit."""
@@ -108,6 +117,7 @@ class Engine:
         self.inbox = Inbox(self.desk, self._woken)
         self._ringer = Worker("mainstay-ringer", self._ring)
         self._writer = Worker("mainstay-checkpoint", self._write_down)
+        self._tidier = Worker("mainstay-tidier", _Tidying(lambda: sum(self.inbox.outcomes.values())).look)
         self._delivery = Delivery(self._outbox, tuple(self._channels(world())), self._worker, poll=LONGEST_SLEEP)
 
     def desk(self) -> Desk:
@@ -117,23 +127,27 @@ class Engine:
     @property
     def problems(self) -> tuple[str, ...]:
         """What does not work at the moment."""
-        return tuple(filter(None, (self._ringer.problem, self._writer.problem, *self._delivery.problems)))
+        return tuple(filter(None, (*(one.problem for one in self._workers), *self._delivery.problems)))
+
+    @property
+    def _workers(self) -> tuple[Worker, ...]:
+        return self._ringer, self._writer, self._tidier
 
     def start(self) -> None:
         """Begin: what was due while nothing ran is done at once."""
         self._since = self._swept = self._world().clock.now()
         self.inbox.start()
-        self._ringer.start()
-        self._writer.start()
+        for worker in self._workers:
+            worker.start()
         self._delivery.start()
 
     def end(self) -> None:
         """Take in what waits, finish the round under way, write down where things stand."""
         self.inbox.end()
         if self._ringer.is_alive():
-            for worker in (self._ringer, self._writer):
+            for worker in self._workers:
                 worker.end()
-            for worker in (self._ringer, self._writer):
+            for worker in self._workers:
                 worker.join(timeout=15)
             self._delivery.end()
         if self._since is not None:
@@ -179,3 +193,30 @@ class Engine:
     def _outbox(self) -> Outbox:
         world = self._world()
         return Outbox(world.journal, world.clock, desk_of(world), world.responders, self._channels(world))
+
+
+class _Tidying:
+    """Python's full collections at a time of our own. With 30,000 alerts in memory one stops every thread for a third
+    of a second, and Python would choose the middle of a storm for it; the small ones it goes on doing as it likes.
+
+    Args:
+        taken: how much came in so far.
+    """
+
+    def __init__(self, taken: Callable[[], int]) -> None:
+        self._taken, self._seen = taken, 0
+        young, middle, self._full = gc.get_threshold()
+        gc.set_threshold(young, middle, _NEVER)
+        self._last = time.monotonic()
+
+    def look(self) -> float:
+        """Collect when it is calm, or has not been for too long; seconds until the next look."""
+        seen, self._seen = self._seen, self._taken()
+        due = gc.get_count()[2] > self._full and seen == self._seen
+        if due or time.monotonic() - self._last > UNTIDY.total_seconds():
+            gc.collect()
+            self._last = time.monotonic()
+        return LOOK_FOR_CALM
+
+
+_NEVER = 2**31 - 1

@@ -17,7 +17,7 @@ from mainstay.adapters.notifiers import TerminalNotifier, WebhookNotifier
 from mainstay.app import MAINSTAY, declared_anew, grammar
 from mainstay.doors.alertmanager_api import AlertmanagerApi
 from mainstay.doors.front import Act, Front, Hooks, ServerSettings
-from mainstay.doors.guard import AsgiApp
+from mainstay.doors.guard import AsgiApp, ShortWay
 from mainstay.doors.house.crew import Crew
 from mainstay.doors.house.engine import Engine, engine_metrics
 from mainstay.doors.house.remedying import Remedying
@@ -288,9 +288,10 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
             metrics_text(clockwork.latest.objectives) + alerts_text(clockwork.seen.alerts)
         return budgets + engine_metrics(engine) + remedying.metrics() + work.text(clockwork.world)
 
-    def raw(front: Front) -> dict[str, AsgiApp]:
+    def raw(front: Front) -> tuple[dict[str, AsgiApp], dict[str, ShortWay]]:
         door = IntakeDoor(front, engine.inbox, engine.desk, os.environ)
-        return {**door.routes(), **AlertmanagerApi(front, door, engine.desk).routes()}
+        api = AlertmanagerApi(front, door, engine.desk)
+        return {**door.routes(), **api.routes()}, {**door.short_ways(), **api.short_ways()}
 
     def problems() -> tuple[str, ...]:
         return tuple(filter(None, (clockwork.problem, *engine.problems, *(one.problem for one in beside[1:]))))

@@ -61,9 +61,14 @@ class Desk:
             self._state.inhibit(plan.routing.inhibitions)
             self._draft = self._state.draft()
 
-    def caught_up(self) -> State:
-        """What is going on, with what others recorded up to now."""
-        self.catch_up()
+    def caught_up(self, through: int | None = None) -> State:
+        """What is going on, with what others recorded up to now.
+
+        Args:
+            through: the number of a fact that is enough to be known.
+        """
+        if through is None or through > self._seq:
+            self.catch_up()
         return self._state
 
     def catch_up(self) -> None:
