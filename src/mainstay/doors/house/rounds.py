@@ -80,7 +80,9 @@ class Rounds:
     def _follow(self, world: World, head: int) -> None:
         changed: dict[str, None] = {}
         opened: list[str] = []
-        for fact in world.journal.facts(FactQuery(kinds=WATCHED, after=self._seen or 0)):
+        # While no page is open, nobody hears of a storm's every alert.
+        kinds = WATCHED if self._feed.listeners else ("incident.opened",)
+        for fact in world.journal.facts(FactQuery(kinds=kinds, after=self._seen or 0)):
             word = fact.kind.partition(".")[0]
             changed |= dict.fromkeys(("chaos", fact.subject, word) if word in _EXPERIMENTS else
                                      ("incident", fact.subject if word == "incident" else word))
