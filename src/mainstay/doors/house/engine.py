@@ -12,14 +12,13 @@ on the same store shares the work.
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+from mainstay.doors.house.tidying import Tidying
 from mainstay.incident.engine import Sweep
 from mainstay.incident.operations.delivery import Delivery
 from mainstay.incident.operations.desk import Desk, desk_of
@@ -41,12 +40,6 @@ to fold beside those that a checkpoint waits for."""
 
 AFTER_TROUBLE = 2.0
 """Seconds to wait when the store did not answer."""
-
-LOOK_FOR_CALM = 10.0
-"""Seconds without anything that came in after which it is calm enough to tidy up."""
-
-UNTIDY = timedelta(hours=1)
-"""How long a storm may put that off: circles are few, and take a few megabytes an hour."""
 
 _AT_ONCE = 500
 """Timers that are rung in one commit."""
@@ -117,7 +110,8 @@ class Engine:
         self.inbox = Inbox(self.desk, self._woken)
         self._ringer = Worker("mainstay-ringer", self._ring)
         self._writer = Worker("mainstay-checkpoint", self._write_down)
-        self._tidier = Worker("mainstay-tidier", _Tidying(lambda: sum(self.inbox.outcomes.values())).look)
+        self._tidying: Tidying | None = None
+        self._tidier = Worker("mainstay-tidier", self._tidy)
         self._delivery = Delivery(self._outbox, tuple(self._channels(world())), self._worker, poll=LONGEST_SLEEP)
 
     def desk(self) -> Desk:
@@ -137,6 +131,7 @@ class Engine:
         """Begin: what was due while nothing ran is done at once."""
         self._since = self._swept = self._world().clock.now()
         self.inbox.start()
+        self._tidying = Tidying(lambda: sum(self.inbox.outcomes.values()))
         for worker in self._workers:
             worker.start()
         self._delivery.start()
@@ -150,6 +145,8 @@ class Engine:
             for worker in self._workers:
                 worker.join(timeout=15)
             self._delivery.end()
+        if self._tidying is not None:
+            self._tidying.end()
         if self._since is not None:
             try:
                 self.desk().do(Sweep())
@@ -183,6 +180,10 @@ class Engine:
         self.desk().write_down()
         return WRITE_DOWN_EVERY
 
+    def _tidy(self) -> float:
+        assert self._tidying is not None, "begun by `start`"
+        return self._tidying.look()
+
     def _channels(self, world: World) -> Mapping[str, Notifier]:
         """What can be sent to under the catalog in force; opened anew when that changes."""
         with self._opening:
@@ -193,30 +194,3 @@ class Engine:
     def _outbox(self) -> Outbox:
         world = self._world()
         return Outbox(world.journal, world.clock, desk_of(world), world.responders, self._channels(world))
-
-
-class _Tidying:
-    """Python's full collections at a time of our own. With 30,000 alerts in memory one stops every thread for a third
-    of a second, and Python would choose the middle of a storm for it; the small ones it goes on doing as it likes.
-
-    Args:
-        taken: how much came in so far.
-    """
-
-    def __init__(self, taken: Callable[[], int]) -> None:
-        self._taken, self._seen = taken, 0
-        young, middle, self._full = gc.get_threshold()
-        gc.set_threshold(young, middle, _NEVER)
-        self._last = time.monotonic()
-
-    def look(self) -> float:
-        """Collect when it is calm, or has not been for too long; seconds until the next look."""
-        seen, self._seen = self._seen, self._taken()
-        due = gc.get_count()[2] > self._full and seen == self._seen
-        if due or time.monotonic() - self._last > UNTIDY.total_seconds():
-            gc.collect()
-            self._last = time.monotonic()
-        return LOOK_FOR_CALM
-
-
-_NEVER = 2**31 - 1
