@@ -7,8 +7,8 @@ say the same of any line. A test holds them to it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from operator import itemgetter, length_hint
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import length_hint
 from typing import Annotated, Literal
 
 import msgspec
@@ -44,7 +44,6 @@ _DATE, _STAMP, _HOURS, _MINUTES = (_FIELDS.index(name) for name in (
     "date", "timestamp", "duration_hours", "duration_minutes"))
 _CELL = slice(_MINUTES + 1, _FIELDS.index("key"))
 assert set(_FIELDS[_CELL]) == set(Cell._fields)
-_FIRST = itemgetter(0)
 _MOST_SAME = 50_000
 
 
@@ -91,19 +90,18 @@ class _Quick:
         self.days = _Days()
         self._same: dict[float, float] = {}
         self._slots = _Slots(adding)
-        self._decoder = msgspec.json.Decoder(_Line)
+        self._object: Callable[[str], _Line] = msgspec.json.Decoder(_Line).decode
 
-    def add(self, text: str, lines: Sequence[str]) -> list[int]:
-        """Add the plain ones of the text's lines; the places of the others, empty ones among them."""
-        taken = self._all_at_once(text, lines)
+    def add(self, lines: Sequence[str]) -> list[int]:
+        """Add the plain ones of the lines; the places of the others, empty ones among them."""
         left: Iterator[str] | Iterator[_Line]
         objects: Iterator[_Line]
-        if taken is None:
+        try:
+            # One after the other would need a seventh more time: the processor likes to do one thing many times over.
+            left = objects = iter(list(map(self._object, lines)))
+        except (msgspec.MsgspecError, RecursionError):
             left = each = iter(lines)
-            # No generator: it would be over after the first line that raises.
-            objects = map(self._object, each)
-        else:
-            left = objects = iter(taken)
+            objects = map(self._object, each)  # no generator: it would be over after the first line that raises
         odd: list[int] = []
         while True:
             try:
@@ -112,22 +110,6 @@ class _Quick:
                 odd.append(len(lines) - length_hint(left) - 1)
             else:
                 return odd
-
-    def _object(self, line: str) -> _Line:
-        return self._decoder.decode(line)
-
-    def _all_at_once(self, text: str, lines: Sequence[str]) -> list[_Line] | None:
-        """The object of each line; None where some line is not just one object, or not a plain one."""
-        try:
-            if set(map(_FIRST, lines)) != {"{"}:
-                return None
-            taken = self._decoder.decode_lines(text)
-        except (IndexError, msgspec.MsgspecError, RecursionError):
-            return None
-        # To the decoder an end of line is a space like any other, so that an object may go over two lines and a line
-        # hold two. But an object that it takes holds no other and no bare end of line in a text: each line's brace
-        # begins an object. With as many objects as lines, no line holds a second one.
-        return taken if len(taken) == len(lines) else None
 
     def _add(self, lines: Iterable[_Line]) -> None:
         """Add lines until one is not plain: that one is taken, and raises."""
@@ -177,11 +159,8 @@ def scan(pieces: Iterable[str], source: str, stretch: Stretch, part: Part = EVER
     """
     adding, sorting = Adding(stretch, part), Sorting(source)
     quick, plain, before = _Quick(adding), 0, 0
-    for text in _whole_lines(pieces):
-        lines = text.split("\n")
-        if not lines[-1]:
-            lines.pop()
-        odd = quick.add(text, lines)
+    for lines in _lines(pieces):
+        odd = quick.add(lines)
         plain += len(lines) - len(odd)
         for place in odd:
             _read_slowly(lines[place], before + place + 1, sorting)
@@ -194,18 +173,18 @@ def scan(pieces: Iterable[str], source: str, stretch: Stretch, part: Part = EVER
     return adding.tally(), Read(read.lines + plain, read.parsed + plain, read.rejected, read.samples, source)
 
 
-def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
-    """The same text, cut behind ends of lines only."""
-    rest: list[str] = []
+def _lines(pieces: Iterable[str]) -> Iterator[list[str]]:
+    """The text's lines, many at a time."""
+    begun: list[str] = []
     for piece in pieces:
-        end = piece.rfind("\n") + 1
-        if not end:
-            rest.append(piece)
-            continue
-        yield "".join((*rest, piece[:end]))
-        rest = [piece[end:]]
-    if last := "".join(rest):
-        yield last
+        lines = piece.split("\n")
+        if len(lines) > 1:
+            lines[0] = "".join((*begun, lines[0]))
+            begun = [lines.pop()]
+            yield lines
+        else:
+            begun.append(piece)
+    yield ["".join(begun)]
 
 
 def _read_slowly(line: str, number: int, sorting: Sorting) -> None:
