@@ -47,6 +47,9 @@ def test_the_ways_to_write_a_line(fields, hours, day):
     ({"duration_hours": "soon"}, 'duration_hours "soon" is not a number'),
     ({"duration_hours": True}, "is not a number"),
     ({"duration_hours": float("nan")}, "is not above zero"),
+    ({"duration_hours": float("inf")}, "duration_hours inf is more than 24 h in one line"),
+    ({"duration_hours": 10**400}, "duration_hours inf is more than 24 h in one line"),
+    ({"duration_hours": -10**400}, "duration_hours -inf is not above zero"),
     ({"duration_minutes": 5}, "duration_hours and duration_minutes are both given"),
     ({"duration_hours": None}, "duration_hours or duration_minutes is missing"),
     ({"date": "03/04/2026"}, 'date "03/04/2026" could mean two days'),
@@ -55,6 +58,7 @@ def test_the_ways_to_write_a_line(fields, hours, day):
     ({"date": "1999-12-31"}, "is not between 2000 and 2099"),
     ({"date": None}, "date or timestamp is missing"),
     ({"date": None, "timestamp": -5}, "is not a time in seconds since 1970"),
+    ({"date": None, "timestamp": 10**400}, "is not a time in seconds since 1970"),
     ({"type": "fun"}, 'type "fun" is none of toil, engineering'),
     ({"type": ""}, "type is missing"),
     ({"automatable": "maybe"}, 'automatable "maybe" is neither true nor false'),
@@ -75,9 +79,13 @@ def test_mixed_date_formats_are_counted_and_shown():
     assert [one.line for one in read.samples] == [2, 3, 5]
 
 
+MINUTES = {name: value for name, value in LINE.items() if name != "duration_hours"}
 ODD = st.sampled_from(["", "{", "[1]", "null", '"x"', "{}{}", json.dumps(LINE) * 2, json.dumps(LINE | {"x": 1}),
                        json.dumps(LINE | {"type": "Toil"}), json.dumps(LINE | {"engineer": " ana "}),
-                       json.dumps(LINE | {"duration_hours": -1}), json.dumps(LINE | {"date": "03/04/2026"}),
+                       json.dumps(LINE | {"duration_hours": -1}), json.dumps(LINE | {"duration_hours": 24.5}),
+                       json.dumps(MINUTES | {"duration_minutes": 45}), json.dumps(MINUTES | {"duration_minutes": 1441}),
+                       json.dumps(MINUTES | {"duration_minutes": 5e-324}), json.dumps(LINE | {"duration_minutes": 3}),
+                       json.dumps(MINUTES), json.dumps(LINE | {"date": "03/04/2026"}),
                        json.dumps(LINE | {"date": "", "timestamp": 1795651200}),
                        json.dumps(LINE | {"date": "2025-01-01"}),
                        json.dumps(LINE | {"date": "2025-01-01", "type": "fun"}),
@@ -89,6 +97,9 @@ FINE = st.builds(
 
 @given(st.lists(st.one_of(FINE, ODD), max_size=30), st.integers(1, 200))
 @example(["{}{}", json.dumps(LINE)], 7)
+@example([json.dumps(LINE) * 2, "", ""], 200)
+@example(['{"date": "2026-11-27",', '"duration_hours": 1, "type": "toil"}' + json.dumps(LINE), ""], 200)
+@example(['{"date": "2026-11-27",', '{"duration_hours": 1, "type": "toil"}}'], 200)
 def test_the_quick_reader_says_the_same_as_the_plain_one(lines, size):
     text = "\n".join(lines)
     plain = read_json_lines(text.split("\n"), "log")

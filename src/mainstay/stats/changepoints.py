@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 
 from mainstay.stats.dice import Dice
 
@@ -46,8 +47,12 @@ def divergence(values: Sequence[float]) -> list[float]:
 
 def _divergence(distances: Sequence[Sequence[float]], order: Sequence[int]) -> list[float]:
     count = len(order)
-    sums = [sum(distances[one][other] for other in order) for one in order]
     out = [0.0] * count
+    if count < 4:
+        return out
+    arrange = itemgetter(*order)
+    rows = [arrange(distances[one]) for one in order]
+    sums = list(map(sum, rows))
     between, left, right = 0.0, 0.0, sum(sums) / 2
     for position in range(count):
         if 2 <= position <= count - 2:
@@ -55,8 +60,7 @@ def _divergence(distances: Sequence[Sequence[float]], order: Sequence[int]) -> l
             apart = between / (position * rest)
             inside = left / (position * (position - 1)) + right / (rest * (rest - 1))
             out[position] = 2 * position * rest / count * (apart - inside)
-        row = distances[order[position]]
-        before = sum(map(row.__getitem__, order[:position]))
+        before = sum(rows[position][:position])
         after = sums[position] - before
         between += after - before
         left += before

@@ -141,11 +141,19 @@ def _hours(fields: Mapping[str, Any]) -> float:
     try:
         if isinstance(raw, bool):
             raise ValueError
-        number = float(raw)
+        number = _number(raw)
     except (TypeError, ValueError):
         raise Rejected(f'{given[0]} "{raw}" is not a number') from None
     hours = number if given[0] == "duration_hours" else number / 60
     return checked_hours(hours, given[0], f"{number:g}")
+
+
+def _number(raw: Any) -> float:
+    """As float() reads it; a whole number of hundreds of digits, which JSON may hold, is infinite."""
+    try:
+        return float(raw)
+    except OverflowError:
+        return math.inf if raw > 0 else -math.inf
 
 
 def checked_hours(hours: float, name: str, shown: str) -> float:
@@ -154,7 +162,7 @@ def checked_hours(hours: float, name: str, shown: str) -> float:
     Raises:
         Rejected: not above zero, or beyond LONGEST.
     """
-    if not math.isfinite(hours) or hours <= 0:
+    if math.isnan(hours) or hours <= 0:
         raise Rejected(f"{name} {shown} is not above zero")
     if hours > LONGEST:
         raise Rejected(f"{name} {shown} is more than {LONGEST:g} h in one line")
@@ -167,9 +175,10 @@ def _day(fields: Mapping[str, Any]) -> date:
         raise Rejected("date or timestamp is missing")
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         # Seconds since 1970, as time.time() gives them.
-        if not math.isfinite(raw) or not 0 < raw < 4_102_444_800:
-            raise Rejected(f"timestamp {raw:g} is not a time in seconds since 1970")
-        return (_EPOCH + timedelta(seconds=raw)).date()
+        seconds = _number(raw)
+        if math.isnan(seconds) or not 0 < seconds < 4_102_444_800:
+            raise Rejected(f"timestamp {seconds:g} is not a time in seconds since 1970")
+        return (_EPOCH + timedelta(seconds=seconds)).date()
     return parse_day(str(raw).strip())
 
 

@@ -6,64 +6,149 @@ say the same of any line. A test holds them to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import length_hint
+from typing import Annotated, Literal
 
 import msgspec
 
 from mainstay.toil.entry import LONGEST, NO_CATEGORY, NO_ONE, Read, Rejected, Sorting, parse_day, read_json_lines
-from mainstay.toil.tally import EVERYTHING, Adding, Cell, Part, Slot, Stretch, Tally
+from mainstay.toil.tally import EVERYTHING, Adding, Cell, Hours, Part, Stretch, Tally
 
 
-class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A line as most logs write it; first what a cell tells apart, in the order of a cell."""
+class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+    """A line as most logs write it, in an order close to theirs: the decoder looks for the next field first.
 
-    type: Literal["toil", "engineering", "incident", "meeting", "oncall"]
-    category: str = ""
+    What a cell tells apart stands together, so that one slice of a line says where it goes.
+    """
+
+    date: str | None = None
+    timestamp: str | None = None
+    duration_hours: Annotated[float, msgspec.Meta(gt=0, le=LONGEST)] | None = None
+    duration_minutes: Annotated[float, msgspec.Meta(gt=0, le=LONGEST * 60)] | None = None
     engineer: str = ""
     team: str = ""
+    type: Literal["toil", "engineering", "incident", "meeting", "oncall"]
+    category: str = ""
     description: str = ""
     automatable: bool = False
     automated: bool = False
     interrupt: bool = False
     estimated: bool = False
-    date: str | None = None
-    timestamp: str | None = None
-    duration_hours: float | None = None
-    duration_minutes: float | None = None
     key: str = ""
 
 
-_CELL = len(Cell._fields)
-_DATE, _STAMP, _HOURS, _MINUTES = range(_CELL, _CELL + 4)
+_FIELDS = _Line.__struct_fields__
+_DATE, _STAMP, _HOURS, _MINUTES = (_FIELDS.index(name) for name in (
+    "date", "timestamp", "duration_hours", "duration_minutes"))
+_CELL = slice(_MINUTES + 1, _FIELDS.index("key"))
+assert set(_FIELDS[_CELL]) == set(Cell._fields)
+_MOST_SAME = 50_000
+
+
+class _Odd(Exception):
+    """A line that the quick way leaves to `read_entry`."""
+
+
+class _Days(dict[str | None, tuple[int, int]]):
+    """A day and its week's Monday as ordinals, worked out once for each way in which a day is written."""
+
+    def __missing__(self, said: str | None) -> tuple[int, int]:
+        if not said:
+            raise _Odd
+        try:
+            day = parse_day(said.strip())
+        except Rejected:
+            raise _Odd from None
+        found = self[said] = day.toordinal(), day.toordinal() - day.weekday()
+        return found
+
+
+class _Slots(dict[tuple[object, ...], tuple[Hours, defaultdict[int, Hours], set[int]]]):
+    """Where each kind of line goes; plain tuples, which Python takes apart faster than those with names."""
+
+    def __init__(self, adding: Adding) -> None:
+        super().__init__()
+        self._adding = adding
+
+    def __missing__(self, raw: tuple[object, ...]) -> tuple[Hours, defaultdict[int, Hours], set[int]]:
+        said = dict(zip(_FIELDS[_CELL], raw, strict=True))
+        cell = Cell._make(said[name] for name in Cell._fields)
+        slot = self._adding.slot(cell._replace(
+            category=cell.category.strip() or NO_CATEGORY, engineer=cell.engineer.strip() or NO_ONE,
+            team=cell.team.strip(), description=cell.description.strip()))
+        found = self[raw] = slot.hours, slot.by_week, slot.days
+        return found
 
 
 class _Quick:
-    """What a scan keeps: where each kind of line goes, and the day and week of each date, both worked out once."""
+    """Adds plain lines."""
 
     def __init__(self, adding: Adding) -> None:
         self.adding = adding
-        self.slots: dict[tuple[object, ...], Slot] = {}
-        self.days: dict[str | None, tuple[int, int]] = {}
+        self.days = _Days()
+        self._same: dict[float, float] = {}
+        self._slots = _Slots(adding)
+        self._object: Callable[[str], _Line] = msgspec.json.Decoder(_Line).decode
 
-    def slot(self, raw: tuple[object, ...]) -> Slot:
-        """Where such a line goes, its names trimmed and filled in."""
-        cell = Cell._make(raw)
-        found = self.slots[raw] = self.adding.slot(cell._replace(
-            category=cell.category.strip() or NO_CATEGORY, engineer=cell.engineer.strip() or NO_ONE,
-            team=cell.team.strip(), description=cell.description.strip()))
-        return found
-
-    def day(self, said: str | None) -> tuple[int, int] | None:
-        """A day and its week's Monday as ordinals; None where it is not plain."""
+    def add(self, lines: Sequence[str]) -> list[int]:
+        """Add the plain ones of the lines; the places of the others, empty ones among them."""
+        left: Iterator[str] | Iterator[_Line]
+        objects: Iterator[_Line]
         try:
-            day = parse_day(said.strip()) if said else None
-        except Rejected:
-            return None
-        if day is None:
-            return None
-        found = self.days[said] = day.toordinal(), day.toordinal() - day.weekday()
-        return found
+            # One after the other would need a seventh more time: the processor likes to do one thing many times over.
+            left = objects = iter(list(map(self._object, lines)))
+        except (msgspec.MsgspecError, RecursionError):
+            left = each = iter(lines)
+            objects = map(self._object, each)  # no generator: it would be over after the first line that raises
+        odd: list[int] = []
+        while True:
+            try:
+                self._add(objects)
+            except (_Odd, msgspec.MsgspecError, RecursionError):
+                odd.append(len(lines) - length_hint(left) - 1)
+            else:
+                return odd
+
+    def _add(self, lines: Iterable[_Line]) -> None:
+        """Add lines until one is not plain: that one is taken, and raises."""
+        adding, days, slots = self.adding, self.days, self._slots
+        first, last = adding.first, adding.last
+        # Names of the module cost a look-up each, which a million lines feel.
+        at_date, at_stamp, at_hours, at_minutes, of_cell = _DATE, _STAMP, _HOURS, _MINUTES, _CELL
+        before: object = adding  # no line says this of its day
+        # People log in steps of minutes: one object for each number of hours takes less memory than one for each line,
+        # and is summed faster.
+        same = self._same
+        if len(same) > _MOST_SAME:
+            same.clear()
+        ordinal = week = 0
+        inside = False
+        for line in map(msgspec.structs.astuple, lines):
+            hours = line[at_hours]
+            if hours is None or line[at_minutes] is not None:
+                hours = _of_minutes(hours, line[at_minutes])
+            said = line[at_date] or line[at_stamp]
+            if said != before:  # a log is mostly written day by day
+                ordinal, week = days[said]
+                inside = first <= ordinal <= last
+                before = said
+            if not inside:
+                adding.outside += 1
+                continue
+            hours = same.setdefault(hours, hours)
+            own, by_week, logged = slots[line[of_cell]]
+            own.append(hours)
+            by_week[week].append(hours)
+            logged.add(ordinal)
+
+
+def _of_minutes(hours: float | None, minutes: float | None) -> float:
+    """Minutes as hours, where only they are given."""
+    if hours is not None or minutes is None or not minutes / 60 > 0:  # the least numbers of all are nothing in hours
+        raise _Odd
+    return minutes / 60
 
 
 def scan(pieces: Iterable[str], source: str, stretch: Stretch, part: Part = EVERYTHING) -> tuple[Tally, Read]:
@@ -72,99 +157,40 @@ def scan(pieces: Iterable[str], source: str, stretch: Stretch, part: Part = EVER
     Args:
         pieces: the log's text, cut anywhere.
     """
-    quick, sorting, decoder = _Quick(Adding(stretch, part)), Sorting(source), msgspec.json.Decoder(_Line)
-    decoded, number = 0, 1
-    for chunk in _whole_lines(pieces):
-        count = chunk.count("\n")
-        try:
-            taken = decoder.decode_lines(chunk)
-        except (msgspec.MsgspecError, RecursionError):
-            taken = None
-        done = 0
-        # Two objects on one line are not two lines: only as many as there are lines can have been one a line.
-        if taken is not None and len(taken) == count + (not chunk.endswith("\n")):
-            done = _add(taken, quick)
-        decoded += done
-        if taken is None or done < len(taken):
-            # Something in it is no plain line: what was added of it is kept, and the rest is read line by line.
-            filled = [(at, line) for at, line in enumerate(chunk.split("\n"), number) if line.strip()]
-            decoded += _one_by_one(filled[done:], decoder, quick, sorting)
-        number += count
+    adding, sorting = Adding(stretch, part), Sorting(source)
+    quick, plain, before = _Quick(adding), 0, 0
+    for lines in _lines(pieces):
+        odd = quick.add(lines)
+        plain += len(lines) - len(odd)
+        for place in odd:
+            _read_slowly(lines[place], before + place + 1, sorting)
+        before += len(lines)
     for ordinal, _ in quick.days.values():
-        quick.adding.saw(ordinal)
+        adding.saw(ordinal)
     for one in sorting.entries:
-        quick.adding.add(one)
+        adding.add(one)
     read = sorting.result()
-    return quick.adding.tally(), Read(read.lines + decoded, read.parsed + decoded, read.rejected, read.samples, source)
+    return adding.tally(), Read(read.lines + plain, read.parsed + plain, read.rejected, read.samples, source)
 
 
-def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
-    """The same text, cut behind ends of lines only."""
-    rest: list[str] = []
+def _lines(pieces: Iterable[str]) -> Iterator[list[str]]:
+    """The text's lines, many at a time."""
+    begun: list[str] = []
     for piece in pieces:
-        end = piece.rfind("\n") + 1
-        if not end:
-            rest.append(piece)
-            continue
-        yield "".join((*rest, piece[:end])) if rest else piece[:end]
-        rest = [piece[end:]] if end < len(piece) else []
-    if last := "".join(rest):
-        yield last
-
-
-def _one_by_one(lines: Sequence[tuple[int, str]], decoder: msgspec.json.Decoder[_Line], quick: _Quick,
-                sorting: Sorting) -> int:
-    """Add each line, the odd ones as `read_entry` reads them; how many went the quick way."""
-    decoded = 0
-    for number, line in lines:
-        try:
-            plain = _add([decoder.decode(line)], quick) == 1
-        except (msgspec.MsgspecError, RecursionError):
-            plain = False
-        if plain:
-            decoded += 1
-            continue
-        slow = read_json_lines([line], sorting.source)
-        if slow.entries:
-            sorting.take(slow.entries[0])
+        lines = piece.split("\n")
+        if len(lines) > 1:
+            lines[0] = "".join((*begun, lines[0]))
+            begun = [lines.pop()]
+            yield lines
         else:
-            for one in slow.result().samples:
-                sorting.reject(number, one.why, one.text)
-    return decoded
+            begun.append(piece)
+    yield ["".join(begun)]
 
 
-def _add(lines: Sequence[_Line], quick: _Quick) -> int:
-    """Add lines up until one is not plain; how many were."""
-    days, slots, astuple = quick.days, quick.slots, msgspec.structs.astuple
-    first, last, outside = quick.adding.first, quick.adding.last, 0
-    # Names of the module cost a look-up each, which a million lines feel.
-    at_date, at_stamp, at_hours, at_minutes, width, longest = _DATE, _STAMP, _HOURS, _MINUTES, _CELL, LONGEST
-    place = 0
-    for place, one in enumerate(lines):  # noqa: B007  (the place where it stopped)
-        line = astuple(one)
-        hours = line[at_hours]
-        if hours is None or line[at_minutes] is not None:
-            if hours is not None or line[at_minutes] is None:
-                break
-            hours = line[at_minutes] / 60
-        if not 0 < hours <= longest:
-            break
-        said = line[at_date] or line[at_stamp]
-        day = days.get(said)
-        if day is None and (day := quick.day(said)) is None:
-            break
-        ordinal, week = day
-        if ordinal < first or ordinal > last:
-            outside += 1
-            continue
-        raw = line[:width]
-        own, of_type, of_task, logged = slots.get(raw) or quick.slot(raw)
-        own.append(hours)
-        of_type[week].append(hours)
-        if of_task is not None:
-            of_task[week].append(hours)
-        logged.add(ordinal)
-    else:
-        place = len(lines)
-    quick.adding.outside += outside
-    return place
+def _read_slowly(line: str, number: int, sorting: Sorting) -> None:
+    """Take or reject a line as `read_entry` reads it; an empty one is no line."""
+    slow = read_json_lines([line], sorting.source)
+    if slow.entries:
+        sorting.take(slow.entries[0])
+    for one in slow.result().samples:
+        sorting.reject(number, one.why, one.text)

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import chain
 from math import fsum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from mainstay.kernel.errors import NoData
 from mainstay.toil.entry import TOIL, Entry, check_days
@@ -130,6 +131,28 @@ def wording_of(category: str, description: str) -> str:
 Hours = list[float]
 
 
+class _Kind(NamedTuple):
+    """What the weeks are told apart by; `wording` is None where it is no toil, whose tasks nobody asks about."""
+
+    type: str
+    interrupt: bool
+    wording: str | None
+    automatable: bool
+    automated: bool
+
+
+_Name = TypeVar("_Name")
+_Parts = defaultdict[_Name, defaultdict[int, list[Hours]]]
+
+
+class Slot(NamedTuple):
+    """Where the hours of a cell go: its own, those of its kind by week, its person's days."""
+
+    hours: Hours
+    by_week: defaultdict[int, Hours]
+    days: set[int]
+
+
 class Adding:
     """Gathers work until it is summed: at the end and exactly rounded, so that the order of lines changes no figure."""
 
@@ -138,10 +161,9 @@ class Adding:
         self.first, self.last = stretch.first.toordinal(), stretch.last.toordinal()
         self.outside = 0
         self._cells: dict[Cell, Slot] = {}
-        self._types: dict[tuple[str, bool], defaultdict[int, Hours]] = {}
-        self._tasks: dict[tuple[str, bool, bool], defaultdict[int, Hours]] = {}
+        self._kinds: dict[_Kind, defaultdict[int, Hours]] = {}
         self._days: defaultdict[str, set[int]] = defaultdict(set)
-        self._unasked = Slot([], defaultdict(list), None, set())
+        self._unasked = Slot([], defaultdict(list), set())
         self._lowest, self._highest = date.max.toordinal(), 0
 
     def saw(self, ordinal: int) -> None:
@@ -154,13 +176,12 @@ class Adding:
             return self._unasked
         slot = self._cells.get(cell)
         if slot is None:
-            task = None
+            kind = _Kind(cell.type, cell.interrupt, None, automatable=False, automated=False)
             if cell.type == TOIL:
-                task = self._tasks.setdefault((wording_of(cell.category, cell.description), cell.automatable,
-                                               cell.automated), defaultdict(list))
-            slot = self._cells[cell] = Slot(
-                [], self._types.setdefault((cell.type, cell.interrupt), defaultdict(list)),
-                task, self._days[cell.engineer])
+                kind = _Kind(cell.type, cell.interrupt, wording_of(cell.category, cell.description), cell.automatable,
+                             cell.automated)
+            slot = self._cells[cell] = Slot([], self._kinds.setdefault(kind, defaultdict(list)),
+                                            self._days[cell.engineer])
         return slot
 
     def add(self, one: Entry) -> None:
@@ -172,33 +193,29 @@ class Adding:
             return
         slot = self.slot(Cell(one.type, one.category, one.engineer, one.team, one.description, one.automatable,
                               one.automated, one.interrupt, one.estimated))
-        week = ordinal - one.day.weekday()
         slot.hours.append(one.hours)
-        slot.of_type[week].append(one.hours)
-        if slot.of_task is not None:
-            slot.of_task[week].append(one.hours)
+        slot.by_week[ordinal - one.day.weekday()].append(one.hours)
         slot.days.add(ordinal)
 
     def tally(self) -> Tally:
         """What it all comes to."""
         seen = self._highest > 0
+        # By what is asked for first, then by week: sums further on add up in this order.
+        types: _Parts[tuple[str, bool]] = defaultdict(lambda: defaultdict(list))
+        tasks: _Parts[tuple[str, bool, bool]] = defaultdict(lambda: defaultdict(list))
+        for kind, by_week in self._kinds.items():
+            for week, hours in by_week.items():
+                types[kind.type, kind.interrupt][week].append(hours)
+                if kind.wording is not None:
+                    tasks[kind.wording, kind.automatable, kind.automated][week].append(hours)
         return Tally(
             self.stretch, {cell: Amount(len(slot.hours), fsum(slot.hours)) for cell, slot in self._cells.items()},
-            {WeekOfType(week, kind, interrupt): Amount(len(hours), fsum(hours))
-             for (kind, interrupt), by_week in self._types.items() for week, hours in by_week.items()},
-            {WeekOfTask(week, *task): fsum(hours)
-             for task, by_week in self._tasks.items() for week, hours in by_week.items()},
+            {WeekOfType(week, *of_type): Amount(sum(map(len, parts)), fsum(chain.from_iterable(parts)))
+             for of_type, weeks in types.items() for week, parts in weeks.items()},
+            {WeekOfTask(week, *task): fsum(chain.from_iterable(parts))
+             for task, weeks in tasks.items() for week, parts in weeks.items()},
             {who: days for who, days in self._days.items() if days}, self.outside,
             date.fromordinal(self._lowest) if seen else None, date.fromordinal(self._highest) if seen else None)
-
-
-class Slot(NamedTuple):
-    """Where the hours of a cell go: its own, those of its type and (of toil) its task by week, its person's days."""
-
-    hours: Hours
-    of_type: defaultdict[int, Hours]
-    of_task: defaultdict[int, Hours] | None
-    days: set[int]
 
 
 def stretch_of(days: int, today: date) -> Stretch:

@@ -71,7 +71,7 @@ def _wordings(found: Found, grouping: Grouping) -> tuple[Wordings, ...]:
 
 
 CANDIDATES = Operation(
-    "toil", "candidates", CandidatesRequest, candidates_, candidates_view, exit_codes=_CODES,
+    "toil", "candidates", CandidatesRequest, candidates_, candidates_view, numbers=False, exit_codes=_CODES,
     examples=("mainstay toil candidates", "mainstay toil candidates --top 3 --effort 24 --complexity simple",
               "mainstay toil candidates --wordings --days 365", "mainstay toil candidates --logs work.jsonl --json"))
 
@@ -153,13 +153,13 @@ def _measured(world: World, request: RoiRequest) -> tuple[Candidate, int]:
 
 
 ROI = Operation(
-    "toil", "roi", RoiRequest, roi, worth_view, exit_codes=_CODES,
+    "toil", "roi", RoiRequest, roi, worth_view, numbers=False, exit_codes=_CODES,
     examples=("mainstay toil roi 'Manual deployments' --frequency 50 --duration 0.5 --effort 40",
               "mainstay toil roi 'Deploy checkout by hand'",
               "mainstay toil roi 'Deploy checkout by hand' --effort 24 --upkeep 1 --complexity simple --json"))
 
 DECIDE = Operation(
-    "toil", "decide", DecideRequest, decide, decided_view, exit_codes=_CODES,
+    "toil", "decide", DecideRequest, decide, decided_view, numbers=False, exit_codes=_CODES,
     examples=("mainstay toil decide 'Fail over the database' --frequency 2 --duration 1 --effort 60 --error-prone",
               "mainstay toil decide 'Deploy checkout by hand' --blocks-other-work",
               "mainstay toil decide 'Rotate certificates' --frequency 4 --duration 0.75 --effort 40 --json"))

@@ -60,7 +60,7 @@ class Counter:
 
 
 EXPORT_METRICS = Operation(
-    "toil", "export-metrics", MetricsRequest, export_metrics, metrics_view,
+    "toil", "export-metrics", MetricsRequest, export_metrics, metrics_view, numbers=False,
     exit_codes=((0, "printed"), (2, "not allowed to name people")),
     examples=("mainstay toil export-metrics", "mainstay toil export-metrics > toil.prom"))
 
@@ -110,7 +110,7 @@ def _monday(text: str, today: date) -> date:
 
 
 DIGEST = Operation(
-    "toil", "digest", DigestRequest, digest, digest_view,
+    "toil", "digest", DigestRequest, digest, digest_view, numbers=False,
     exit_codes=((0, "written"), (2, "the input cannot be used"), (3, "no work is logged in that week")),
     examples=("mainstay toil digest", "mainstay toil digest --week 2026-W47 --html > week.html",
               "mainstay toil digest --team platform --json"))

@@ -57,7 +57,7 @@ def _automated(found: Found) -> tuple[Automated, ...]:
 
 
 REPORT = Operation(
-    "toil", "report", ReportRequest, report, report_view,
+    "toil", "report", ReportRequest, report, report_view, numbers=False,
     exit_code=lambda found: int(found.summary.state == "violated"),
     exit_codes=((0, "toil is below the line"), (1, "toil is at the line or above"), (2, "the input cannot be used"),
                 (3, "no work is logged in these days")),
@@ -111,7 +111,7 @@ def _services(request: TrendRequest, found: Found) -> Mapping[date, float]:
 
 
 TREND = Operation(
-    "toil", "trend", TrendRequest, trend, trend_view,
+    "toil", "trend", TrendRequest, trend, trend_view, numbers=False,
     exit_codes=((0, "answered"), (2, "the input cannot be used"), (3, "no work is logged in these days")),
     examples=("mainstay toil trend", "mainstay toil trend --team platform --days 180 --json",
               "mainstay toil trend --services 2026-01-01=40 --services 2026-06-01=55 --at-services 80"))

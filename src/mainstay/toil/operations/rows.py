@@ -72,7 +72,7 @@ def _tasks(work: list[Entry], corrections: dict[str, str]) -> dict[str, str]:
 
 
 ENTRIES = Operation(
-    "toil", "entries", EntriesRequest, entries, rows_view, catalog="named",
+    "toil", "entries", EntriesRequest, entries, rows_view, numbers=False, catalog="named",
     exit_codes=((0, "answered"), (2, "the input cannot be used")),
     examples=("mainstay toil entries", "mainstay toil entries --type toil --category deployment --days 90",
               "mainstay toil entries --task 'Restart api workers' --json"))
