@@ -9,7 +9,7 @@ import importlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any, Literal, Protocol, assert_never
@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, assert_never
 from mainstay.kernel.actuation import Actuator
 from mainstay.kernel.alert_history import AlertHistory, AlertPlace
 from mainstay.kernel.catalog import Catalog, Grammar
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.faults import Injector, Relayed, Relaying
 from mainstay.kernel.finding import Finding, InvalidFiles, errors_of

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import groupby
 from operator import attrgetter
@@ -25,6 +24,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, MissingExtra, StoreUnavailable
 
 Payload = TypeVar("Payload")

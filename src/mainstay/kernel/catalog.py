@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document, Node, read_documents
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.finding import Finding, Position, Severity, did_you_mean

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, timedelta
 from math import fsum
 from typing import NamedTuple
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NoData
 from mainstay.toil.entry import TOIL, Entry, check_days
 

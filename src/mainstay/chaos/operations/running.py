@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from mainstay.chaos.lifecycle import Status
@@ -13,6 +12,7 @@ from mainstay.chaos.operations.formats import is_file
 from mainstay.chaos.operations.planning import Options, Plan, prepare
 from mainstay.chaos.state import Run
 from mainstay.chaos.view import by_hand, figures, picture, run_blocks, settings_words, share_words
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.operation import CatalogUse, Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import format_duration, parse_duration

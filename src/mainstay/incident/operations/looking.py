@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainstay.incident.engine import ROLES
@@ -14,6 +13,7 @@ from mainstay.incident.state import Alert, Incident, State
 from mainstay.incident.statuspage import unpublished
 from mainstay.incident.timeline import Line, timeline
 from mainstay.incident.view import holder, incidents_table, severity_cell, timeline_of
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import FactQuery

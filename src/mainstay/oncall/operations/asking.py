@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
