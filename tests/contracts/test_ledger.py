@@ -7,7 +7,6 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -109,8 +108,8 @@ def test_writing_nothing_is_nothing(opened: Opened) -> None:
 def test_only_a_day_that_changed_gets_a_new_revision(store_url: str) -> None:
     def revisions() -> list[tuple[int, int]]:
         with store._database.reading() as connection:
-            rows = connection.execute(sa.text("SELECT revision, recorded_at FROM ledger_days ORDER BY day")).all()
-        return [(row.revision, row.recorded_at // 1_000_000 - int(NOON.timestamp())) for row in rows]
+            rows = connection.rows("SELECT revision, recorded_at FROM ledger_days ORDER BY day")
+        return [(revision, recorded_at // 1_000_000 - int(NOON.timestamp())) for revision, recorded_at in rows]
 
     with open_store(store_url, SystemClock()) as store:
         store.ledger.write({"a": full(T0, 2 * SLOTS)}, NOON)
@@ -150,9 +149,8 @@ def test_day_sums_follow_a_correction(opened: Opened) -> None:
 def test_day_sums_read_no_slots(store_url: str) -> None:
     with open_store(store_url, SystemClock()) as store:
         store.ledger.write({"a": full(T0, SLOTS)}, NOON)
-        emptied = store._database.write(
-            lambda connection, _: [connection.exec_driver_sql("DELETE FROM ledger_slots").rowcount], None)
-        assert emptied == 1
+        store._database.write(lambda connection, _: [connection.run("DELETE FROM ledger_slots")], None)
+        assert store.ledger.read(["a"], Span(T0, T0 + DAY))["a"].total.sum() == 0
         assert store.ledger.day_sums(["a"], Span(T0, T0 + DAY))["a"].total.tolist() == [10.0 * SLOTS]
 
 
@@ -184,7 +182,7 @@ def test_a_durable_ledger_answers_as_the_one_in_memory(
     keys, span = ["a", "b"], Span(T0 - 2 * DAY, T0 + 3 * DAY)
     with open_store(store_url, SystemClock()) as store:
         store._database.write(lambda connection, _: [
-            [connection.exec_driver_sql(f"DELETE FROM {table}").rowcount
+            [connection.run(f"DELETE FROM {table}")
              for table in ("ledger_days", "ledger_slots", "ledger_series")]], None)
         for key, offset, values in writes:
             series = slots(T0 + offset * SLOT_LENGTH, [(value or 0.0) / 2 for value in values], values)

@@ -12,10 +12,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from mainstay.adapters.clock import SystemClock
 from mainstay.adapters.store import Store, open_store
+from mainstay.adapters.store_database import Connection
 from mainstay.kernel.errors import InvalidInput, MissingExtra, StoreUnavailable
 from mainstay.kernel.journal import Batch, Claim, StaleClaim
 
@@ -27,11 +27,11 @@ def held_open(store: Store) -> Iterator[Future[None]]:
     """The store's process is in the middle of a write for as long as the block runs."""
     begun, go_on = threading.Event(), threading.Event()
 
-    def dawdle(connection: sa.Connection, _: Sequence[None]) -> list[None]:
-        connection.exec_driver_sql("DELETE FROM timers WHERE key = 'nothing'")
+    def dawdle(connection: Connection, _: Sequence[None]) -> list[None]:
+        connection.run("DELETE FROM timers WHERE key = 'nothing'")
         begun.set()
         go_on.wait(30)
-        connection.exec_driver_sql("DELETE FROM timers WHERE key = 'nothing'")
+        connection.run("DELETE FROM timers WHERE key = 'nothing'")
         return [None]
 
     write = store._database.submit(dawdle, None)
@@ -75,8 +75,8 @@ def test_a_producer_that_outruns_the_disk_is_held_up_and_loses_nothing(
 
 
 def test_a_job_that_breaks_the_transaction_does_not_break_its_neighbours(store_url: str) -> None:
-    def broken(connection: sa.Connection, _: Sequence[None]) -> list[None]:
-        connection.exec_driver_sql("INSERT INTO timers (key) VALUES (NULL)")
+    def broken(connection: Connection, _: Sequence[None]) -> list[None]:
+        connection.run("INSERT INTO timers (key) VALUES (NULL)")
         return [None]
 
     with open_store(store_url, SystemClock()) as store:
@@ -101,8 +101,8 @@ def test_a_batch_cancelled_before_its_turn_is_not_recorded(store_url: str) -> No
 def test_a_store_of_a_newer_schema_is_refused_with_the_way_out(store_url: str, tmp_path: Path) -> None:
     with open_store(store_url, SystemClock()) as store:
         store.journal.commit(Batch(facts=[fact()]))
-        store._database.write(lambda connection, _: [connection.exec_driver_sql(
-            "UPDATE mainstay_schema SET version = 99").rowcount], None)
+        store._database.write(lambda connection, _: [connection.run(
+            "UPDATE mainstay_schema SET version = 99")], None)
     with pytest.raises(StoreUnavailable, match="99") as refused:
         open_store(store_url, SystemClock())
     assert "upgrade" in refused.value.way_out
@@ -153,8 +153,8 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_and_nothing_of_the_batch_is_recorded(tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path}/small.db", SystemClock()) as store:
         store.journal.commit(Batch(facts=[fact("before")]))
-        store._database.write(lambda connection, _: [connection.exec_driver_sql(
-            "PRAGMA max_page_count = 40").scalar_one()], None)
+        store._database.write(lambda connection, _: [connection.value(
+            "PRAGMA max_page_count = 40")], None)
         with pytest.raises(StoreUnavailable, match="full") as refused:
             store.journal.commit(Batch(facts=[fact("big", text="x" * 10_000) for _ in range(100)]))
         assert "free space" in refused.value.way_out
@@ -231,8 +231,8 @@ def test_takers_wait_for_no_other_taker(request: pytest.FixtureRequest) -> None:
         one.journal.commit(Batch(set_timers=[timer("a"), timer("b", T0 + SECOND)]))
         held, release = threading.Event(), threading.Event()
 
-        def hold(connection: sa.Connection, _: Sequence[None]) -> list[None]:
-            connection.exec_driver_sql("SELECT key FROM timers WHERE key = 'a' FOR UPDATE")
+        def hold(connection: Connection, _: Sequence[None]) -> list[None]:
+            connection.run("SELECT key FROM timers WHERE key = 'a' FOR UPDATE")
             held.set()
             release.wait(10)
             return [None]
@@ -254,8 +254,8 @@ def test_a_claim_waits_for_whoever_is_just_taking_the_timer_over(request: pytest
         lost, = slow.journal.take_timers(T0, "slow", lease=SECOND)
         held, release = threading.Event(), threading.Event()
 
-        def take_over(connection: sa.Connection, _: Sequence[None]) -> list[None]:
-            connection.exec_driver_sql("UPDATE timers SET fence = nextval('fences') WHERE key = 't'")
+        def take_over(connection: Connection, _: Sequence[None]) -> list[None]:
+            connection.run("UPDATE timers SET fence = nextval('fences') WHERE key = 't'")
             held.set()
             release.wait(10)
             return [None]

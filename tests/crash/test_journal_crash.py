@@ -161,14 +161,14 @@ def _wait_for_orphans(postgres: Postgres) -> None:
 
 def test_sqlite_is_told_to_sync_every_commit(tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path}/store.db", SystemClock()) as store:
-        modes = store._database.write(lambda connection, _: [[connection.exec_driver_sql(
-            f"PRAGMA {name}").scalar_one() for name in ("journal_mode", "synchronous")]], None)
+        modes = store._database.write(lambda connection, _: [[connection.value(
+            f"PRAGMA {name}") for name in ("journal_mode", "synchronous")]], None)
     assert modes == ["wal", 2]  # 2 is FULL
 
 
 @pytest.mark.server("postgresql")
 def test_postgres_is_told_to_sync_every_commit(postgres: Postgres) -> None:
     with open_store(postgres.fresh_url(), SystemClock()) as store:
-        modes = store._database.write(lambda connection, _: [[connection.exec_driver_sql(
-            f"SHOW {name}").scalar_one() for name in ("fsync", "synchronous_commit")]], None)
+        modes = store._database.write(lambda connection, _: [[connection.value(
+            f"SHOW {name}") for name in ("fsync", "synchronous_commit")]], None)
     assert modes == ["on", "on"]

@@ -10,7 +10,7 @@ import pytest
 
 from mainstay.app import MAINSTAY, WordEntry
 
-_HEAVY = ("numpy._core", "yaml.nodes", "duckdb", "sqlalchemy", "psycopg", "httpx", "litestar", "uvicorn", "jinja2",
+_HEAVY = ("numpy._core", "yaml.nodes", "duckdb", "sqlite3", "psycopg", "httpx", "litestar", "uvicorn", "jinja2",
           "cyclopts", "rich", "promql_parser", "grafana_foundation_sdk")
 _WEB_SERVER = {"httpx", "litestar", "uvicorn", "jinja2", "rich"}
 MAY_LOAD = {"serve": _WEB_SERVER, "demo": _WEB_SERVER}
@@ -39,7 +39,7 @@ def test_the_help_of_a_command_loads_nothing_heavy(entry: WordEntry):
 
 
 def test_checking_a_catalog_loads_no_web_server_and_no_parser_of_others(tmp_path):
-    heavy = ("duckdb", "sqlalchemy", "httpx", "litestar", "uvicorn", "jinja2", "cyclopts", "rich")
+    heavy = ("duckdb", "sqlite3", "httpx", "litestar", "uvicorn", "jinja2", "cyclopts", "rich")
     code = ("import atexit, sys; from mainstay.__main__ import main; "
             f"atexit.register(lambda: print([m for m in {heavy} if m in sys.modules], file=sys.stderr)); main()")
     done = subprocess.run([sys.executable, "-c", code, "check", "-c", str(tmp_path)], text=True, capture_output=True,

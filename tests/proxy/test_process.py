@@ -78,7 +78,7 @@ def test_the_process_starts_within_a_few_bare_starts_of_python():
 
 
 def test_nothing_heavy_is_loaded():
-    heavy = ("httpx", "http.client", "email", "numpy", "yaml", "msgspec", "sqlalchemy", "multiprocessing")
+    heavy = ("httpx", "http.client", "email", "numpy", "yaml", "msgspec", "sqlite3", "multiprocessing")
     code = f"import sys, mainstay.adapters.proxy.__main__; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
 

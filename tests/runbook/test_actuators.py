@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import psycopg
 import pytest
 
 from mainstay.adapters.actuators import HostActuator
@@ -170,16 +171,12 @@ def test_a_database_that_is_not_there_is_said(tmp_path: Path):
 @pytest.mark.parametrize("statement", [
     "CREATE TABLE t (x int)", "INSERT INTO kept VALUES (1)", "SELECT 1; COMMIT; INSERT INTO kept VALUES (1)"])
 def test_postgresql_is_only_read(postgres: Postgres, statement: str):
-    import sqlalchemy as sa
-
     url = postgres.fresh_url()
-    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
-    with engine.begin() as connection:
-        connection.exec_driver_sql("CREATE TABLE kept (x int)")
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE kept (x int)")
     assert done(Sql(url, statement)).ending is Ending.FAILED
     found = done(Sql(url, "SELECT count(*) AS n FROM kept WHERE x = :x", {"x": 1}))
     assert (found.ending, found.error, found.output) == (Ending.SUCCEEDED, "", '[{"n": 0}]')
-    engine.dispose()
 
 
 # -- flags ---------------------------------------------------------------------------------------------------------

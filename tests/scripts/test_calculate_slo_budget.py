@@ -190,5 +190,5 @@ def test_nothing_outside_the_standard_library_is_loaded() -> None:
              "except SystemExit: pass\n"
              "print({name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names, file=sys.stderr)")
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-    heavy = ("numpy", "yaml", "msgspec", "httpx", "sqlalchemy", "duckdb")
+    heavy = ("numpy", "yaml", "msgspec", "httpx", "sqlite3", "duckdb")
     assert [name for name in heavy if f"'{name}'" in done.stderr] == []

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import operator
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import sqlalchemy as sa
-
 from mainstay.adapters.prometheus_api import PrometheusApi, settings_of
+from mainstay.adapters.store_database import percent_named
 from mainstay.kernel.actuation import Ending, Metric, Outcome, Sql, Watch
 from mainstay.kernel.catalog import Catalog
-from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.dataclass import dataclass
+from mainstay.kernel.errors import InvalidInput, MissingExtra
 from mainstay.kernel.objective import DataSource, PrometheusDetails
 from mainstay.kernel.ports import Clock
 
@@ -72,17 +73,15 @@ def ask_sql(act: Sql, watch: Watch) -> Outcome:
     Raises:
         InvalidInput: the database is none that can be asked.
     """
-    with _reading(act.database) as connection:
-        cancel = _canceller(connection)
-        timer = threading.Timer(max(watch.left(), 0.001), cancel)
+    with _reading(act.database) as asked:
+        timer = threading.Timer(max(watch.left(), 0.001), asked.stop)
         timer.start()
         try:
-            found = connection.execute(sa.text(act.statement), dict(act.parameters))
-            rows = [dict(row._mapping) for row in found.fetchmany(act.rows)] if found.returns_rows else []
-        except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
-            said = str(getattr(error, "orig", error)).strip().splitlines()[0]
-            over = watch.over()
-            return Outcome(over or Ending.FAILED, error=f"the database says: {said}")
+            found = asked.ask(act.statement, dict(act.parameters))
+            names = [column[0] for column in found.description or ()]
+            rows = [dict(zip(names, row, strict=True)) for row in found.fetchmany(act.rows)] if names else []
+        except asked.faults as error:
+            return Outcome(watch.over() or Ending.FAILED, error=f"the database says: {_first_line(error)}")
         finally:
             timer.cancel()
     for row in rows:
@@ -95,40 +94,60 @@ def _cell(value: Any) -> str:
     return text if len(text) <= _WIDEST else text[:_WIDEST - 1] + "…"
 
 
-@contextlib.contextmanager
-def _reading(url: str) -> Iterator[sa.Connection]:
-    """A connection on which nothing can be changed."""
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A connection on which nothing can be changed.
+
+    Args:
+        ask: runs one statement with its `:name` parameters; what it gives is a cursor of the driver.
+        stop: ends the statement under way, from another thread.
+        faults: what the driver raises.
+    """
+
+    ask: Callable[[str, dict[str, Any]], Any]
+    stop: Callable[[], None]
+    faults: type[Exception]
+
+
+@contextmanager
+def _reading(url: str) -> Iterator[_Reading]:
     if url.startswith("sqlite:///"):
         path = Path(url.removeprefix("sqlite:///"))
         if not path.is_file():
             raise InvalidInput(f"there is no database {path}", "name an SQLite file")
-        engine = sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(
-            f"file:{quote(str(path))}?mode=ro", uri=True, check_same_thread=False), poolclass=sa.pool.NullPool)
-        first = "PRAGMA query_only = ON"
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)) as file:
+            file.execute("PRAGMA query_only = ON")
+            yield _Reading(file.execute, file.interrupt, sqlite3.Error)
     elif url.startswith("postgresql://"):
-        address = sa.engine.make_url(url.replace("postgresql://", "postgresql+psycopg://", 1))
-        # Beside what the address itself says, such as its search path.
-        said = address.query.get("options", ())
-        options = " ".join([*((said,) if isinstance(said, str) else said), "-c default_transaction_read_only=on"])
-        engine = sa.create_engine(address.difference_update_query(["options"]), connect_args={"options": options},
-                                  poolclass=sa.pool.NullPool)
-        first = "SET TRANSACTION READ ONLY"
+        with _postgres(url) as server:
+            yield server
     else:
         raise InvalidInput("this is no database that can be asked", "write sqlite:///FILE or postgresql://…")
+
+
+@contextmanager
+def _postgres(url: str) -> Iterator[_Reading]:
+    if find_spec("psycopg") is None:
+        raise MissingExtra("a query of PostgreSQL", "postgres")
+    import psycopg  # noqa: PLC0415  (an extra: absent unless PostgreSQL is used)
+
     try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(first)
-            yield connection
-    except sa.exc.OperationalError as error:
-        raise InvalidInput(f"the database cannot be reached: {str(error.orig).strip().splitlines()[0]}",
+        # Beside what the address itself says, such as its search path.
+        said = psycopg.conninfo.conninfo_to_dict(url).get("options") or ""
+        server = psycopg.connect(url, options=f"{said} -c default_transaction_read_only=on".lstrip())
+    except psycopg.Error as error:
+        raise InvalidInput(f"the database cannot be reached: {_first_line(error)}",
                            "check its address and rights") from error
-    finally:
-        engine.dispose()
+
+    def ask(statement: str, values: dict[str, Any]) -> Any:
+        # `prepare`: only one statement can be prepared, so none can hide behind the first and end the transaction.
+        asked = percent_named(statement, tuple(values)) if values else statement
+        return server.execute(asked, values or None, prepare=True)
+
+    with closing(server):
+        server.execute("SET TRANSACTION READ ONLY")
+        yield _Reading(ask, server.cancel, psycopg.Error)
 
 
-def _canceller(connection: sa.Connection) -> Callable[[], None]:
-    """Ends the statement under way, from another thread."""
-    raw = connection.connection.dbapi_connection
-    stop: Callable[[], None] | None = getattr(raw, "interrupt", None) or getattr(raw, "cancel", None)
-    assert stop is not None, "both drivers have one"
-    return stop
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -12,14 +12,12 @@ from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import merge
-from itertools import islice
+from itertools import islice, starmap
 from types import TracebackType
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
 from mainstay.adapters.record import already_recorded, check_names, data_of, micros_of, moment_of, text_of, utc_of
-from mainstay.adapters.store_database import Database, open_database
+from mainstay.adapters.store_database import Connection, Database, Row, open_database
 from mainstay.adapters.store_ledger import SqlLedger
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import (
@@ -43,7 +41,7 @@ PAGE = 2_000
 """Facts read at a time; between pages no transaction is open, so a slow reader holds nothing up."""
 
 _MANY = 5_000
-"""Values in one IN list at most; SQLite takes 32,766 and PostgreSQL 65,535."""
+"""Keys in one statement at most."""
 
 
 class Store:
@@ -211,33 +209,30 @@ def _held(claims: Sequence[Claim | Retry], fences: Mapping[str, int]) -> bool:
 # -- the SQL ------------------------------------------------------------------------------------------------------
 
 
-def _many(statement: str) -> sa.TextClause:
-    return sa.text(statement).bindparams(sa.bindparam("keys", expanding=True))
-
-
 _FACT = "seq, kind, subject, at, data, key, actor, recorded_at"
-_HEAD = sa.text("SELECT coalesce(max(seq), 0) FROM facts")
-_KNOWN = _many(f"SELECT {_FACT} FROM facts WHERE key IN :keys AND key <> ''")
-_DROP_TIMER = sa.text("DELETE FROM timers WHERE key = :key")
-_SET_TIMER = sa.text(
+_FACT_COLUMNS = (*_FACT.split(", "), "word")
+_HEAD = "SELECT coalesce(max(seq), 0) FROM facts"
+_KNOWN = f"SELECT {_FACT} FROM facts WHERE key <> '' AND key "
+_DROP_TIMER = "DELETE FROM timers WHERE key = :key"
+_SET_TIMER = (
     "INSERT INTO timers (key, due, kind, subject, data, ready, fence, worker)"
     " VALUES (:key, :due, :kind, :subject, :data, :ready, 0, '')"
     " ON CONFLICT (key) DO UPDATE SET due = excluded.due, kind = excluded.kind, subject = excluded.subject,"
     " data = excluded.data, ready = excluded.ready, fence = 0, worker = ''")
-_ADD_MESSAGE = sa.text(
+_ADD_MESSAGE = (
     "INSERT INTO messages (key, channel, data, not_before, ready, attempts, fence, worker)"
     " VALUES (:key, :channel, :data, :not_before, :ready, 0, 0, '') ON CONFLICT (key) DO NOTHING")
-_SENT = sa.text("UPDATE messages SET ready = NULL, fence = 0 WHERE key = :key")
-_PUT_BACK = sa.text("UPDATE messages SET not_before = :not_before, ready = :not_before, fence = 0, worker = ''"
-                    " WHERE key = :key")
+_SENT = "UPDATE messages SET ready = NULL, fence = 0 WHERE key = :key"
+_PUT_BACK = ("UPDATE messages SET not_before = :not_before, ready = :not_before, fence = 0, worker = ''"
+             " WHERE key = :key")
 # The longest ready come first, not the longest due: a timer whose workers all died went to the back of the line with
 # its last lease, so one that kills its worker cannot hold up all others.
 _DUE_TIMERS = "SELECT key, due, kind, subject, data FROM timers WHERE ready <= :now"
 _DUE_MESSAGES = "SELECT key, channel, data, not_before, attempts FROM messages WHERE ready <= :now"
-_HOLD_TIMERS = _many("UPDATE timers SET ready = :until, fence = :fence, worker = :worker WHERE key IN :keys")
-_HOLD_MESSAGES = _many("UPDATE messages SET ready = :until, fence = :fence, worker = :worker, attempts = attempts + 1"
-                       " WHERE key IN :keys")
-_NEXT_DUE = sa.text("SELECT min(ready) FROM timers")
+_HOLD_TIMERS = "UPDATE timers SET ready = :until, fence = :fence, worker = :worker WHERE key "
+_HOLD_MESSAGES = ("UPDATE messages SET ready = :until, fence = :fence, worker = :worker, attempts = attempts + 1"
+                  " WHERE key ")
+_NEXT_DUE = "SELECT min(ready) FROM timers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,14 +254,15 @@ class SqlJournal:
         self._clock = clock
         self._let_go = let_go
         dialect = database.dialect
-        self._fences_of = {table: _many(f"SELECT key, fence FROM {table} WHERE key IN :keys"
-                                        + dialect.lock_rows) for table in ("timers", "messages")}
-        # Past SQLAlchemy's named parameters: they cost as much again as the insert itself (bench/journal.py).
-        self._add_fact = f"INSERT INTO facts ({_FACT}, word) VALUES ({', '.join([dialect.mark] * 9)})"
+        among = dialect.among("keys")
+        self._known = _KNOWN + among
+        self._fences_of = {table: f"SELECT key, fence FROM {table} WHERE key {among}{dialect.lock_rows}"
+                           for table in ("timers", "messages")}
+        self._hold_timers, self._hold_messages = _HOLD_TIMERS + among, _HOLD_MESSAGES + among
         in_order = f" ORDER BY ready, key LIMIT :limit{dialect.skip_locked}"
-        self._due_timers = sa.text(_DUE_TIMERS + in_order)
-        self._due_messages = sa.text(_DUE_MESSAGES + in_order)
-        self._due_in_channel = sa.text(_DUE_MESSAGES + " AND channel = :channel" + in_order)
+        self._due_timers = _DUE_TIMERS + in_order
+        self._due_messages = _DUE_MESSAGES + in_order
+        self._due_in_channel = _DUE_MESSAGES + " AND channel = :channel" + in_order
 
     def commit(self, batch: Batch) -> tuple[Fact, ...]:
         """Make the batch durable; the recorded facts in its order, earlier ones for known keys.
@@ -287,17 +283,16 @@ class SqlJournal:
         """
         return self._database.submit(self._commit, _prepared(batch))
 
-    def _commit(self, connection: sa.Connection, run: Sequence[_Prepared]) -> list[_Answer]:
+    def _commit(self, connection: Connection, run: Sequence[_Prepared]) -> list[_Answer]:
         batches = [prepared.batch for prepared in run]
-        known = {row.key: _recorded(*row) for row in _in_parts(
-            connection, _KNOWN, {fact.key for batch in batches for fact in batch.facts if fact.key})}
+        known = {fact.key: fact for fact in starmap(_recorded, _in_parts(
+            connection, self._known, {fact.key for batch in batches for fact in batch.facts if fact.key}))}
         timer_fences = self._fences(connection, "timers", {claim.key for b in batches for claim in b.timers_done})
         message_fences = self._fences(connection, "messages", {key for b in batches for key in _settled_messages(b)})
-        plan = _Plan(connection.execute(_HEAD).scalar_one(), self._clock.now(), known, timer_fences,
-                     message_fences)
+        plan = _Plan(connection.value(_HEAD), self._clock.now(), known, timer_fences, message_fences)
         answers = [plan.add(prepared) for prepared in run]
         if plan.facts:
-            connection.exec_driver_sql(self._add_fact, plan.facts)
+            connection.insert("facts", _FACT_COLUMNS, plan.facts)
         for statement, rows in (
                 (_DROP_TIMER, [{"key": key} for key, row in plan.timers.items() if row is None]),
                 (_SET_TIMER, [row for row in plan.timers.values() if row is not None]),
@@ -305,11 +300,11 @@ class SqlJournal:
                 (_SENT, plan.sent),
                 (_PUT_BACK, plan.put_back)):
             if rows:
-                connection.execute(statement, rows)
+                connection.run_each(statement, rows)
         return answers
 
-    def _fences(self, connection: sa.Connection, table: str, keys: set[str]) -> dict[str, int]:
-        return {row.key: row.fence for row in _in_parts(connection, self._fences_of[table], keys)}
+    def _fences(self, connection: Connection, table: str, keys: set[str]) -> dict[str, int]:
+        return dict(_in_parts(connection, self._fences_of[table], keys))
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -330,17 +325,18 @@ class SqlJournal:
         while low < high:
             statement, values = _select(query, low, high, size)
             with self._database.reading() as connection:
-                rows = connection.execute(statement, values).all()
+                rows = connection.rows(statement, values)
             for row in rows:
                 yield _recorded(*row)
             if len(rows) < size:
                 return
-            low, high = (low, rows[-1].seq - 1) if query.newest_first else (rows[-1].seq, high)
+            last = rows[-1][0]
+            low, high = (low, last - 1) if query.newest_first else (last, high)
 
     def head(self) -> int:
         """The greatest `seq` recorded, 0 for an empty journal."""
         with self._database.reading() as connection:
-            return int(connection.execute(_HEAD).scalar_one())
+            return int(connection.value(_HEAD))
 
     # -- work ------------------------------------------------------------------------------------------------------
 
@@ -350,13 +346,13 @@ class SqlJournal:
         take = _Take(micros_of(now), micros_of(now + lease), worker, limit)
         return self._database.write(self._take_timers, take, ordered=False)
 
-    def _take_timers(self, connection: sa.Connection, takes: Sequence[_Take]) -> list[list[Timer]]:
+    def _take_timers(self, connection: Connection, takes: Sequence[_Take]) -> list[list[Timer]]:
         answers = []
         for take in takes:
-            rows = connection.execute(self._due_timers, {"now": take.now, "limit": take.limit}).all()
-            fence = self._hold(connection, _HOLD_TIMERS, take, [row.key for row in rows])
-            timers = [Timer(row.key, moment_of(row.due), row.kind, row.subject, data_of(row.data), fence)
-                      for row in rows]
+            rows = connection.rows(self._due_timers, {"now": take.now, "limit": take.limit})
+            fence = self._hold(connection, self._hold_timers, take, [key for key, *_ in rows])
+            timers = [Timer(key, moment_of(due), kind, subject, data_of(data), fence)
+                      for key, due, kind, subject, data in rows]
             answers.append(sorted(timers, key=lambda timer: (timer.due, timer.key)))
         return answers
 
@@ -366,37 +362,37 @@ class SqlJournal:
         take = _Take(micros_of(now), micros_of(now + lease), worker, limit, channel)
         return self._database.write(self._take_messages, take, ordered=False)
 
-    def _take_messages(self, connection: sa.Connection, takes: Sequence[_Take]) -> list[list[Message]]:
+    def _take_messages(self, connection: Connection, takes: Sequence[_Take]) -> list[list[Message]]:
         answers = []
         for take in takes:
             values: dict[str, Any] = {"now": take.now, "limit": take.limit}
             if take.channel is None:
-                rows = connection.execute(self._due_messages, values).all()
+                rows = connection.rows(self._due_messages, values)
             else:
-                rows = connection.execute(self._due_in_channel, {**values, "channel": take.channel}).all()
-            fence = self._hold(connection, _HOLD_MESSAGES, take, [row.key for row in rows])
-            messages = [Message(row.key, row.channel, data_of(row.data), moment_of(row.not_before), row.attempts + 1,
-                                fence) for row in rows]
+                rows = connection.rows(self._due_in_channel, {**values, "channel": take.channel})
+            fence = self._hold(connection, self._hold_messages, take, [key for key, *_ in rows])
+            messages = [Message(key, channel, data_of(data), moment_of(not_before), attempts + 1, fence)
+                        for key, channel, data, not_before, attempts in rows]
             answers.append(sorted(messages, key=lambda message: (message.not_before, message.key)))
         return answers
 
-    def _hold(self, connection: sa.Connection, statement: sa.TextClause, take: _Take, keys: Sequence[str]) -> int:
+    def _hold(self, connection: Connection, statement: str, take: _Take, keys: Sequence[str]) -> int:
         if not keys:
             return 0
         # One number for all that is taken at once: fences must grow per key, and nobody takes a key twice at once.
-        fence = 0
-        for step in self._database.dialect.next_fence:
-            result = connection.exec_driver_sql(step)
-            fence = result.scalar_one() if result.returns_rows else fence
+        *steps, give = connection.dialect.next_fence
+        for step in steps:
+            connection.run(step)
+        fence = int(connection.value(give))
         for start in range(0, len(keys), _MANY):
-            connection.execute(statement, {"until": take.until, "fence": fence, "worker": take.worker,
-                                           "keys": keys[start:start + _MANY]})
+            connection.run(statement, {"until": take.until, "fence": fence, "worker": take.worker,
+                                       "keys": connection.dialect.each(keys[start:start + _MANY])})
         return fence
 
     def next_due(self) -> datetime | None:
         """When `take_timers` can next give one: the earliest due, for a taken timer the end of its lease."""
         with self._database.reading() as connection:
-            ready = connection.execute(_NEXT_DUE).scalar_one()
+            ready = connection.value(_NEXT_DUE)
         return None if ready is None else moment_of(ready)
 
     def close(self) -> None:
@@ -404,13 +400,13 @@ class SqlJournal:
         self._let_go()
 
 
-def _in_parts(connection: sa.Connection, statement: sa.TextClause, keys: set[str]) -> Iterator[Any]:
+def _in_parts(connection: Connection, statement: str, keys: set[str]) -> Iterator[Row]:
     ordered = sorted(keys)  # the same order in every process, so that row locks make no circle
     for start in range(0, len(ordered), _MANY):
-        yield from connection.execute(statement, {"keys": ordered[start:start + _MANY]})
+        yield from connection.rows(statement, {"keys": connection.dialect.each(ordered[start:start + _MANY])})
 
 
-def _select(query: FactQuery, low: int, high: int, size: int) -> tuple[sa.TextClause, dict[str, Any]]:
+def _select(query: FactQuery, low: int, high: int, size: int) -> tuple[str, dict[str, Any]]:
     where = ["seq > :low", "seq <= :high"]
     values: dict[str, Any] = {"low": low, "high": high, "size": size}
     if query.subject is not None:
@@ -433,5 +429,4 @@ def _select(query: FactQuery, low: int, high: int, size: int) -> tuple[sa.TextCl
     if kinds:
         where.append(f"({' OR '.join(kinds)})")
     order = "DESC" if query.newest_first else "ASC"
-    return sa.text(f"SELECT {_FACT} FROM facts WHERE {' AND '.join(where)} "
-                   f"ORDER BY seq {order} LIMIT :size"), values
+    return f"SELECT {_FACT} FROM facts WHERE {' AND '.join(where)} ORDER BY seq {order} LIMIT :size", values

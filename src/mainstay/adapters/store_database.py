@@ -1,35 +1,38 @@
 """The database below journal and ledger: opened, brought to the newest schema, and written to by one thread.
 
-SQLite and PostgreSQL speak the same SQL here but for what `Dialect` says. Everything that writes is a job of the one
-writer thread: it takes all jobs that wait, runs them in one transaction, and answers each when the commit is durable.
-So a hundred callers share one fsync, and nobody is told "recorded" before the disk has it.
+SQLite and PostgreSQL speak the same SQL here but for what `Dialect` says; their drivers are spoken to directly
+(decision 0027). Everything that writes is a job of the one writer thread: it takes all jobs that wait, runs them in
+one transaction, and answers each when the commit is durable. So a hundred callers share one fsync, and nobody is told
+"recorded" before the disk has it.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from importlib.util import find_spec
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
-from sqlalchemy import exc
-
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, MissingExtra, StoreUnavailable
 
 Payload = TypeVar("Payload")
 Answer = TypeVar("Answer")
-Handler = Callable[[sa.Connection, Sequence[Payload]], Sequence[Answer | MainstayError]]
+Row = tuple[Any, ...]
+Values = Mapping[str, Any]
+Handler = Callable[["Connection", Sequence[Payload]], Sequence[Answer | MainstayError]]
 """Does several jobs of one sort at once, inside the writer's transaction: one answer, or one refusal, a job.
 A refused job must have changed nothing."""
 
@@ -45,13 +48,16 @@ PATIENCE = 15.0
 ABANDONED = 5.0
 """Seconds after which PostgreSQL takes the write lock back from a process that was stopped while it held it."""
 
+READERS = 15
+"""Threads that may read at once, so that a server's rush cannot use up what PostgreSQL has."""
+
 _WRITE_LOCK = 0x6D61696E73746179
 """PostgreSQL's number of our advisory lock: "mainstay" in ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Where the two databases differ.
+    """Where the two databases and their drivers differ.
 
     Args:
         begin: statements that open a write transaction which reads and extends `seq`: nobody else is in one.
@@ -59,8 +65,13 @@ class Dialect:
         lock_rows: ends a SELECT whose rows must stay as read until the commit.
         skip_locked: the same, but leaves out rows that another transaction holds.
         next_fence: statements whose last gives a number greater than every fence given before.
-        mark: a parameter in the driver's own SQL.
         words: the types of the schema.
+        tables: a query for the names of the tables.
+        among: what follows a column that must be one of the values of a parameter, given by `each`.
+        each: values as a parameter for `among`.
+        named: a statement with `:name` parameters as the driver wants it.
+        insert: the quickest way into a table of these columns for many rows.
+        faults: what the driver raises; the second are those that say that the database itself is in trouble.
     """
 
     begin: tuple[str, ...]
@@ -68,28 +79,66 @@ class Dialect:
     lock_rows: str
     skip_locked: str
     next_fence: tuple[str, ...]
-    mark: str
     words: dict[str, str]
+    tables: str
+    among: Callable[[str], str]
+    each: Callable[[Sequence[Any]], Any]
+    named: Callable[[str], str]
+    insert: Callable[[Any, str, Sequence[str], Sequence[Row]], None]
+    faults: tuple[type[Exception], tuple[type[Exception], ...]]
+
+
+def _insert_each(connection: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", rows)
+
+
+def _copy(connection: Any, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 _SQLITE = Dialect(
     # IMMEDIATE takes the one write lock at once; a deferred transaction would fail when it upgrades after a read.
     begin=("BEGIN IMMEDIATE",), begin_unordered=("BEGIN IMMEDIATE",), lock_rows="", skip_locked="",
-    next_fence=("UPDATE fences SET last = last + 1", "SELECT last FROM fences"), mark="?",
+    next_fence=("UPDATE fences SET last = last + 1", "SELECT last FROM fences"),
     words={"name": "TEXT", "serial": "INTEGER", "bytes": "BLOB", "real": "REAL", "clustered": "WITHOUT ROWID",
-           "fences": "CREATE TABLE fences (last INTEGER NOT NULL); INSERT INTO fences VALUES (0)"})
+           "fences": "CREATE TABLE fences (last INTEGER NOT NULL); INSERT INTO fences VALUES (0)"},
+    tables="SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'",
+    among=lambda name: f"IN (SELECT value FROM json_each(:{name}))", each=json.dumps, named=str, insert=_insert_each,
+    faults=(sqlite3.Error, (sqlite3.OperationalError, sqlite3.InterfaceError)))
 
-_POSTGRES = Dialect(
-    # A sequence would give `seq` before the commit: 8 could become visible before 7, and a reader that has seen 8
-    # and asks `after=8` would never get 7. So whoever writes facts first takes this lock, kept until the commit, and
-    # continues from the greatest seq there is: order of seq is order of commit, without gaps. A counter row would
-    # order writers just as well, but leaves a dead row a commit and gives the same waiting. The lock comes before
-    # any row lock, and those who only take timers (no seq) wait for nobody, so there is no circle to wait in.
-    begin=(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})",), begin_unordered=(),
-    lock_rows=" FOR UPDATE", skip_locked=" FOR UPDATE SKIP LOCKED",
-    next_fence=("SELECT nextval('fences')",), mark="%s",
-    words={"name": 'TEXT COLLATE "C"', "serial": "BIGINT", "bytes": "BYTEA", "real": "DOUBLE PRECISION",
-           "clustered": "", "fences": "CREATE SEQUENCE fences"})
+
+@cache
+def _postgres() -> Dialect:
+    import psycopg  # noqa: PLC0415  (an extra: absent unless the store is on PostgreSQL)
+
+    return Dialect(
+        # A sequence would give `seq` before the commit: 8 could become visible before 7, and a reader that has seen 8
+        # and asks `after=8` would never get 7. So whoever writes facts first takes this lock, kept until the commit,
+        # and continues from the greatest seq there is: order of seq is order of commit, without gaps. A counter row
+        # would order writers just as well, but leaves a dead row a commit and gives the same waiting. The lock comes
+        # before any row lock, and those who only take timers (no seq) wait for nobody: there is no circle to wait in.
+        begin=("BEGIN", f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})"), begin_unordered=("BEGIN",),
+        lock_rows=" FOR UPDATE", skip_locked=" FOR UPDATE SKIP LOCKED",
+        next_fence=("SELECT nextval('fences')",),
+        words={"name": 'TEXT COLLATE "C"', "serial": "BIGINT", "bytes": "BYTEA", "real": "DOUBLE PRECISION",
+               "clustered": "", "fences": "CREATE SEQUENCE fences"},
+        tables="SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
+        among=lambda name: f"= ANY(:{name})", each=list, named=percent_named, insert=_copy,
+        faults=(psycopg.Error, (psycopg.OperationalError, psycopg.InterfaceError)))
+
+
+@cache
+def percent_named(statement: str, names: tuple[str, ...] = ()) -> str:
+    """A statement with parameters written `:name` as psycopg wants it.
+
+    Args:
+        names: the parameters; without them, every `:word` is one, but for a cast `::word`.
+    """
+    word = "|".join(map(re.escape, names)) or "[a-z][a-z_0-9]*"
+    return re.sub(rf"(?<![:\w]):({word})\b", r"%(\1)s", statement.replace("%", "%%"))
+
 
 # One script a version; a released one is never edited, a new one is added behind it. Plain steps forward: two dialects
 # and a handful of tables need no alembic yet, and a step can be read here whole.
@@ -125,10 +174,84 @@ CREATE TABLE ledger_slots (
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    handler: Callable[[sa.Connection, Sequence[Any]], Sequence[Any]]
+    handler: Callable[[Connection, Sequence[Any]], Sequence[Any]]
     payload: Any
     ordered: bool
     future: Future[Any]
+
+
+class Connection:
+    """A connection of either driver, lent to one thread at a time. Parameters are written `:name`."""
+
+    def __init__(self, driver: Any, dialect: Dialect) -> None:
+        self.driver = driver  # `Any`: both drivers have the methods below, and share no type that says so
+        self.dialect = dialect
+
+    def rows(self, statement: str, values: Values | None = None) -> list[Row]:
+        """What a query finds."""
+        found: list[Row] = self._execute(statement, values).fetchall()
+        return found
+
+    def value(self, statement: str, values: Values | None = None) -> Any:
+        """The one value of the one row that a query finds."""
+        (value,), = self.rows(statement, values)
+        return value
+
+    def run(self, statement: str, values: Values | None = None) -> None:
+        """Run a statement that finds nothing."""
+        self._execute(statement, values)
+
+    def run_each(self, statement: str, rows: Sequence[Values]) -> None:
+        """Run a statement with each of these values."""
+        self.driver.cursor().executemany(self.dialect.named(statement), rows)
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Add rows to a table, the quickest way that a driver has."""
+        self.dialect.insert(self.driver, table, columns, rows)
+
+    def _execute(self, statement: str, values: Values | None) -> Any:
+        if values is None:
+            return self.driver.execute(statement)
+        return self.driver.execute(self.dialect.named(statement), values)
+
+
+class _Connections:
+    """Connections that rest while nobody needs them. Both drivers begin no transaction unless told to.
+
+    Args:
+        connect: opens another.
+        lives: whether one that rested can still be used.
+    """
+
+    def __init__(self, dialect: Dialect, connect: Callable[[], Any], lives: Callable[[Any], bool]) -> None:
+        self.dialect = dialect
+        self._connect, self._lives = connect, lives
+        self._resting: deque[Any] = deque()
+
+    @contextmanager
+    def lent(self) -> Iterator[Connection]:
+        """A connection for the block; closed, and with it what it had begun, when the block fails."""
+        driver = self._rested() or self._connect()
+        try:
+            yield Connection(driver, self.dialect)
+        except BaseException:
+            driver.close()
+            raise
+        self._resting.append(driver)
+
+    def _rested(self) -> Any:
+        with suppress(IndexError):  # none rests, or another thread was quicker
+            while True:
+                driver = self._resting.pop()
+                if self._lives(driver):
+                    return driver
+                driver.close()
+        return None
+
+    def close(self) -> None:
+        """Close those that rest."""
+        while self._resting:
+            self._resting.pop().close()
 
 
 class Database:
@@ -138,10 +261,11 @@ class Database:
         where: how messages name the database; holds no password.
     """
 
-    def __init__(self, engine: sa.Engine, dialect: Dialect, where: str) -> None:
-        self.dialect = dialect
-        self._engine = engine
+    def __init__(self, connections: _Connections, where: str) -> None:
+        self.dialect = connections.dialect
+        self._connections = connections
         self._where = where
+        self._readers = threading.BoundedSemaphore(READERS)
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -150,13 +274,17 @@ class Database:
         self._thread.start()
 
     @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
+    def reading(self) -> Iterator[Connection]:
         """A connection to read with. Raises StoreUnavailable, also for what goes wrong inside the block."""
+        if not self._readers.acquire(timeout=PATIENCE):
+            raise StoreUnavailable(f"{self._where} is being read by too many at once", "try again")
         try:
-            with self._engine.connect() as connection:
+            with self._connections.lent() as connection:
                 yield connection
-        except exc.SQLAlchemyError as error:
+        except self.dialect.faults[0] as error:
             raise unavailable(error, self._where) from error
+        finally:
+            self._readers.release()
 
     def submit(self, handler: Handler[Payload, Answer], payload: Payload, *, ordered: bool = True) -> Future[Answer]:
         """Have the writer do a job; the future is done when it is durable, or raises and nothing of it is.
@@ -187,7 +315,7 @@ class Database:
             self._closing = True
             self._changed.notify_all()
         self._thread.join()
-        self._engine.dispose()
+        self._connections.close()
 
     # -- on the writer thread --------------------------------------------------------------------------------------
 
@@ -206,7 +334,7 @@ class Database:
     def _settle(self, group: Sequence[_Job]) -> None:
         try:
             answers = self._transact(group)
-        except (exc.OperationalError, exc.InterfaceError) as error:
+        except self.dialect.faults[1] as error:
             # The database itself is in trouble; to try each job alone would only wait out the same trouble n times.
             for job in group:
                 job.future.set_exception(unavailable(error, self._where))
@@ -216,7 +344,7 @@ class Database:
                 for job in group:
                     self._settle([job])
                 return
-            foreign = isinstance(error, exc.SQLAlchemyError)
+            foreign = isinstance(error, self.dialect.faults[0])
             group[0].future.set_exception(unavailable(error, self._where) if foreign else error)
         else:
             for job, answer in zip(group, answers, strict=True):
@@ -227,13 +355,13 @@ class Database:
 
     def _transact(self, group: Sequence[_Job]) -> list[Any]:
         answers: list[Any] = []
-        with self._engine.connect() as connection:
+        with self._connections.lent() as connection:
             ordered = any(job.ordered for job in group)
             for statement in self.dialect.begin if ordered else self.dialect.begin_unordered:
-                connection.exec_driver_sql(statement)
+                connection.run(statement)
             for handler, jobs in groupby(group, key=attrgetter("handler")):
                 answers += handler(connection, [job.payload for job in jobs])
-            connection.commit()
+            connection.run("COMMIT")
         return answers
 
 
@@ -248,32 +376,29 @@ def open_database(url: str) -> Database:
         MissingExtra: PostgreSQL's driver is not installed.
         StoreUnavailable: it cannot be opened, or was written by a newer Mainstay.
     """
-    try:
-        parsed = sa.make_url(url)
-    except exc.ArgumentError:
-        raise _not_a_store(url) from None
-    match parsed.get_backend_name():
-        case "sqlite" if parsed.database not in (None, "", ":memory:"):
-            path = Path(parsed.database or "")
+    scheme, _, rest = url.partition("://")
+    match scheme:
+        case "sqlite" if rest.startswith("/") and rest not in ("/", "/:memory:"):
+            path = Path(rest[1:])
             where = f"the store {path}"
             _create_file(path, where)
-            engine, dialect = _sqlite_engine(path), _SQLITE
+            connections = _Connections(_SQLITE, lambda: _open_file(path), lambda _: True)
         case "postgresql" | "postgres":
             if find_spec("psycopg") is None:
                 raise MissingExtra("a store on PostgreSQL", "postgres")
-            where = f"the store {parsed.database or 'postgres'} on PostgreSQL"
-            engine, dialect = _postgres_engine(parsed), _POSTGRES
+            where = f"the store {_name_in(url)} on PostgreSQL"
+            connections = _Connections(_postgres(), lambda: _log_in(url), _answers)
         case _:
             raise _not_a_store(url)
     try:
-        _bring_up_to_date(engine, dialect, where)
-    except exc.SQLAlchemyError as error:
-        engine.dispose()
+        _bring_up_to_date(connections, where)
+    except connections.dialect.faults[0] as error:
+        connections.close()
         raise unavailable(error, where) from error
     except StoreUnavailable:
-        engine.dispose()
+        connections.close()
         raise
-    return Database(engine, dialect, where)
+    return Database(connections, where)
 
 
 def _not_a_store(url: str) -> InvalidInput:
@@ -294,38 +419,48 @@ def _create_file(path: Path, where: str) -> None:
                                "choose a folder that you may write to") from error
 
 
-def _sqlite_engine(path: Path) -> sa.Engine:
+def _open_file(path: Path) -> sqlite3.Connection:
     # `isolation_level=None`: Python's driver begins no transactions of its own, we say BEGIN IMMEDIATE.
-    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)),
-                              connect_args={"isolation_level": None, "timeout": PATIENCE})
-
-    def set_up(connection: sqlite3.Connection, _: object) -> None:
-        connection.execute("PRAGMA synchronous=FULL")  # fsync at every commit; NORMAL loses the last ones with power
-
-    sa.event.listen(engine, "connect", set_up)
-    return engine
+    connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous=FULL")  # fsync at every commit; NORMAL loses the last ones with power
+    return connection
 
 
-def _postgres_engine(url: sa.URL) -> sa.Engine:
-    # `pre_ping`: after a restart of the server the first statement finds a new connection instead of an error.
-    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True,
-                              connect_args={"connect_timeout": int(PATIENCE), "application_name": "mainstay"})
+def _name_in(url: str) -> str:
+    import psycopg  # noqa: PLC0415  (an extra, like below)
 
-    def set_up(connection: Any, _: object) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SET synchronous_commit = on")
-            cursor.execute(f"SET lock_timeout = {PATIENCE * 1000:.0f}")  # both in milliseconds
-            cursor.execute(f"SET idle_in_transaction_session_timeout = {ABANDONED * 1000:.0f}")
-        connection.commit()
-
-    sa.event.listen(engine, "connect", set_up)
-    return engine
+    try:
+        return str(psycopg.conninfo.conninfo_to_dict(url).get("dbname", "postgres"))
+    except psycopg.ProgrammingError:
+        raise _not_a_store(url) from None
 
 
-def _prepare_file(connection: sa.Connection, where: str) -> None:
-    tables = sa.inspect(connection).get_table_names()
-    if tables and "mainstay_schema" not in tables:
-        raise StoreUnavailable(f"{where} belongs to another program (it has a table {tables[0]})", "name another file")
+def _log_in(url: str) -> Any:
+    import psycopg  # noqa: PLC0415
+
+    connection = psycopg.connect(url, autocommit=True, connect_timeout=int(PATIENCE), application_name="mainstay")
+    connection.execute("SET synchronous_commit = on")
+    connection.execute(f"SET lock_timeout = {PATIENCE * 1000:.0f}")  # both in milliseconds
+    connection.execute(f"SET idle_in_transaction_session_timeout = {ABANDONED * 1000:.0f}")
+    # A statement is planned for the values it is asked with: a plan made while a table was empty reads all of it later.
+    connection.execute("SET plan_cache_mode = force_custom_plan")
+    return connection
+
+
+def _answers(connection: Any) -> bool:
+    # After a restart of the server the first statement finds a new connection instead of an error.
+    try:
+        connection.execute("SELECT 1")
+    except _postgres().faults[0]:
+        return False
+    return True
+
+
+def _prepare_file(connection: Connection, where: str) -> None:
+    tables = _tables(connection)
+    if tables and _SCHEMA not in tables:
+        raise StoreUnavailable(f"{where} belongs to another program (it has a table {min(tables)})",
+                               "name another file")
     give_up = time.monotonic() + PATIENCE
     while (mode := _write_ahead(connection)) == "busy" and time.monotonic() < give_up:
         time.sleep(0.02)
@@ -334,50 +469,54 @@ def _prepare_file(connection: sa.Connection, where: str) -> None:
                                "put it on a local disk, not on a network share, and end what holds it open")
 
 
-def _write_ahead(connection: sa.Connection) -> str:
+def _write_ahead(connection: Connection) -> str:
     # Of several processes that open a new file at once one sets the mode; SQLite tells the others "busy" without
     # waiting as it does for a transaction.
     try:
-        return str(connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar_one())
-    except exc.OperationalError as error:
-        if getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+        return str(connection.value("PRAGMA journal_mode=WAL"))
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname.startswith("SQLITE_BUSY"):
             return "busy"
         raise
 
 
-def _bring_up_to_date(engine: sa.Engine, dialect: Dialect, where: str) -> None:
-    with engine.connect() as connection:
-        if dialect is _SQLITE:
+_SCHEMA = "mainstay_schema"
+
+
+def _tables(connection: Connection) -> set[str]:
+    return {name for name, in connection.rows(connection.dialect.tables)}
+
+
+def _bring_up_to_date(connections: _Connections, where: str) -> None:
+    with connections.lent() as connection:
+        if connections.dialect is _SQLITE:
             _prepare_file(connection, where)
         version = _version(connection)
         if version < len(STEPS):
-            connection.rollback()
-            for statement in dialect.begin:
-                connection.exec_driver_sql(statement)
+            for statement in connections.dialect.begin:
+                connection.run(statement)
             version = _version(connection)  # another process may have been first
-            _take_steps(connection, dialect, version)
-            connection.commit()
+            _take_steps(connection, version)
+            connection.run("COMMIT")
     if version > len(STEPS):
         raise StoreUnavailable(f"{where} has schema {version}; this Mainstay knows schemas up to {len(STEPS)}",
                                "upgrade Mainstay to the version that wrote it, or name another store")
 
 
-def _version(connection: sa.Connection) -> int:
-    if not sa.inspect(connection).has_table("mainstay_schema"):
-        return 0
-    return int(connection.exec_driver_sql("SELECT version FROM mainstay_schema").scalar_one())
+def _version(connection: Connection) -> int:
+    return int(connection.value(f"SELECT version FROM {_SCHEMA}")) if _SCHEMA in _tables(connection) else 0
 
 
-def _take_steps(connection: sa.Connection, dialect: Dialect, version: int) -> None:
+def _take_steps(connection: Connection, version: int) -> None:
     if version >= len(STEPS):
         return
     if version == 0:
-        connection.exec_driver_sql("CREATE TABLE mainstay_schema (version INTEGER NOT NULL)")
-        connection.exec_driver_sql("INSERT INTO mainstay_schema VALUES (0)")
+        connection.run(f"CREATE TABLE {_SCHEMA} (version INTEGER NOT NULL)")
+        connection.run(f"INSERT INTO {_SCHEMA} VALUES (0)")
     for step in STEPS[version:]:
-        for statement in step.format_map(dialect.words).split(";"):
-            connection.exec_driver_sql(statement)
-    connection.execute(sa.text("UPDATE mainstay_schema SET version = :version"), {"version": len(STEPS)})
+        for statement in step.format_map(connection.dialect.words).split(";"):
+            connection.run(statement)
+    connection.run(f"UPDATE {_SCHEMA} SET version = {len(STEPS)}")
 
 
 # -- errors -------------------------------------------------------------------------------------------------------
@@ -407,20 +546,17 @@ _POSTGRES_WAYS_OUT = {
 
 def unavailable(error: BaseException, where: str) -> StoreUnavailable:
     """The foreign error as ours: what happened to the store, and what to do about it."""
-    original = getattr(error, "orig", None) or error
-    reason = (str(original).strip() or type(original).__name__).splitlines()[0]
-    if isinstance(original, sqlite3.Error):
-        name = getattr(original, "sqlite_errorname", "")
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if isinstance(error, sqlite3.Error):
+        name = getattr(error, "sqlite_errorname", "")
         for prefix, (what, way_out) in _SQLITE_WAYS_OUT.items():
             if name.startswith(prefix):
                 return StoreUnavailable(f"{where}: {what} ({reason})", way_out)
         return StoreUnavailable(f"{where} cannot be used: {reason}", "check the file and its folder")
-    state = getattr(original, "sqlstate", None) or ""
+    state = getattr(error, "sqlstate", None) or ""
     for prefix, (what, way_out) in _POSTGRES_WAYS_OUT.items():
         if state.startswith(prefix):
             return StoreUnavailable(f"{where}: {what} ({reason})", way_out)
-    if isinstance(error, exc.TimeoutError):
-        return StoreUnavailable(f"{where} is being read by too many at once", "try again")
     # Before the login succeeded the server gives no code, only its words.
     if "does not exist" in reason:
         return StoreUnavailable(f"{where}: there is no such database or user ({reason})", "create it: createdb NAME")

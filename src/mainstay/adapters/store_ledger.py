@@ -13,10 +13,9 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import sqlalchemy as sa
 
 from mainstay.adapters.record import micros_of
-from mainstay.adapters.store_database import Database
+from mainstay.adapters.store_database import Connection, Database, Row
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.ports import DaySums
 from mainstay.kernel.quantity import SLOT, Span
@@ -30,7 +29,7 @@ _DAYS_AT_ONCE = 2_000
 """Days merged at a time; 2,000 of them unpacked take 10 MB."""
 
 _MANY = 5_000
-"""Values in one IN list at most."""
+"""Keys in one statement at most."""
 
 # How a column is kept, by its code: the narrowest that holds every value exactly.
 _WIDTHS: tuple[tuple[str, float], ...] = (("", 0), ("<u1", 2**8 - 1), ("<u2", 2**16 - 1), ("<u4", 2**32 - 1))
@@ -94,28 +93,24 @@ def unpack(packed: Sequence[bytes]) -> _Days:
 # -- the SQL ------------------------------------------------------------------------------------------------------
 
 
-def _many(statement: str, name: str) -> sa.TextClause:
-    return sa.text(statement).bindparams(sa.bindparam(name, expanding=True))
-
-
-_NUMBERS = _many("SELECT key, series FROM ledger_series WHERE key IN :keys", "keys")
-_LAST_NUMBER = sa.text("SELECT coalesce(max(series), 0) FROM ledger_series")
-_ADD_KEY = sa.text("INSERT INTO ledger_series (key, series) VALUES (:key, :series)")
-_SLOTS = _many("SELECT series, day, slots FROM ledger_slots"
-               " WHERE series IN :series AND day >= :first AND day < :last", "series")
-_SUMS = _many("SELECT series, day, bad, total, known FROM ledger_days"
-              " WHERE series IN :series AND day >= :first AND day < :last ORDER BY series, day", "series")
-_ENDS = _many("SELECT s.series, s.day, s.slots FROM ledger_slots s JOIN"
-              " (SELECT series, min(day) AS lowest, max(day) AS highest FROM ledger_days WHERE series IN :series"
-              " GROUP BY series) e ON s.series = e.series AND s.day IN (e.lowest, e.highest)"
-              " ORDER BY s.series, s.day", "series")
-_PUT_SUMS = sa.text(
+# Read with `{among}` for "one of these", which each database says in its own words.
+_NUMBERS = "SELECT key, series FROM ledger_series WHERE key {among}"
+_LAST_NUMBER = "SELECT coalesce(max(series), 0) FROM ledger_series"
+_ADD_KEY = "INSERT INTO ledger_series (key, series) VALUES (:key, :series)"
+_SLOTS = "SELECT series, day, slots FROM ledger_slots WHERE series {among} AND day >= :first AND day < :last"
+_SUMS = ("SELECT series, day, bad, total, known FROM ledger_days"
+         " WHERE series {among} AND day >= :first AND day < :last ORDER BY series, day")
+_ENDS = ("SELECT s.series, s.day, s.slots FROM ledger_slots s JOIN"
+         " (SELECT series, min(day) AS lowest, max(day) AS highest FROM ledger_days WHERE series {among}"
+         " GROUP BY series) e ON s.series = e.series AND s.day IN (e.lowest, e.highest)"
+         " ORDER BY s.series, s.day")
+_PUT_SUMS = (
     "INSERT INTO ledger_days (series, day, bad, total, known, revision, recorded_at)"
     " VALUES (:series, :day, :bad, :total, :known, 1, :recorded_at) ON CONFLICT (series, day) DO UPDATE SET"
     " bad = excluded.bad, total = excluded.total, known = excluded.known, revision = ledger_days.revision + 1,"
     " recorded_at = excluded.recorded_at")
-_PUT_SLOTS = sa.text("INSERT INTO ledger_slots (series, day, slots) VALUES (:series, :day, :slots)"
-                     " ON CONFLICT (series, day) DO UPDATE SET slots = excluded.slots")
+_PUT_SLOTS = ("INSERT INTO ledger_slots (series, day, slots) VALUES (:series, :day, :slots)"
+              " ON CONFLICT (series, day) DO UPDATE SET slots = excluded.slots")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +151,7 @@ class SqlLedger:
             return {}
         return self._database.write(self._write, _Entries(entries, micros_of(recorded_at)))
 
-    def _write(self, connection: sa.Connection, calls: Sequence[_Entries]) -> list[dict[str, int]]:
+    def _write(self, connection: Connection, calls: Sequence[_Entries]) -> list[dict[str, int]]:
         answers = []
         for call in calls:
             changed = dict.fromkeys(call.series, 0)
@@ -205,14 +200,13 @@ class SqlLedger:
         """From the first to behind the last known slot, for the keys that have any."""
         with self._database.reading() as connection:
             numbers = _numbers(connection, keys)
-            rows = [row for part in _parts(sorted(numbers.values()))
-                    for row in connection.execute(_ENDS, {"series": part}).all()]
-        known = unpack([row.slots for row in rows]).known
+            rows = list(_among(connection, _ENDS, sorted(numbers.values())))
+        known = unpack([packed for _, _, packed in rows]).known
         ends: dict[int, tuple[int, int]] = {}
-        for row, slots in zip(rows, known, strict=True):
+        for (series, day, _), slots in zip(rows, known, strict=True):
             places = np.flatnonzero(slots)
-            first = ends.get(row.series, (row.day * DAY + int(places[0]) * SLOT, 0))[0]
-            ends[row.series] = (first, row.day * DAY + (int(places[-1]) + 1) * SLOT)
+            first = ends.get(series, (day * DAY + int(places[0]) * SLOT, 0))[0]
+            ends[series] = (first, day * DAY + (int(places[-1]) + 1) * SLOT)
         return {key: Span(datetime.fromtimestamp(ends[number][0], UTC), datetime.fromtimestamp(ends[number][1], UTC))
                 for key, number in numbers.items() if number in ends}
 
@@ -226,29 +220,25 @@ def _whole(span: Span, step: int) -> tuple[int, int]:
     return micros_of(span.start) // micros * step, -(-micros_of(span.end) // micros) * step
 
 
-def _parts(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (values[start:start + _MANY] for start in range(0, len(values), _MANY))
+def _among(connection: Connection, statement: str, values: Sequence[Any], **more: int) -> Iterator[Row]:
+    """What the statement finds for these values, asked for in parts."""
+    asked = statement.format(among=connection.dialect.among("values"))
+    for start in range(0, len(values), _MANY):
+        yield from connection.rows(asked, {"values": connection.dialect.each(values[start:start + _MANY]), **more})
 
 
-def _numbers(connection: sa.Connection, keys: Sequence[str], *, add: bool = False) -> dict[str, int]:
-    numbers: dict[str, int] = {}
-    for part in _parts(keys):
-        numbers.update((row.key, row.series) for row in connection.execute(_NUMBERS, {"keys": list(part)}))
+def _numbers(connection: Connection, keys: Sequence[str], *, add: bool = False) -> dict[str, int]:
+    numbers: dict[str, int] = dict(_among(connection, _NUMBERS, keys))
     unknown = [key for key in keys if key not in numbers] if add else []
     if unknown:
-        last = connection.execute(_LAST_NUMBER).scalar_one()
+        last = connection.value(_LAST_NUMBER)
         numbers.update((key, last + 1 + index) for index, key in enumerate(unknown))
-        connection.execute(_ADD_KEY, [{"key": key, "series": numbers[key]} for key in unknown])
+        connection.run_each(_ADD_KEY, [{"key": key, "series": numbers[key]} for key in unknown])
     return numbers
 
 
-def _ranged(connection: sa.Connection, statement: sa.TextClause, numbers: Iterable[int], first: int, last: int,
-            ) -> Iterator[Any]:
-    for part in _parts(sorted(numbers)):
-        found = connection.execute(statement, {"series": part, "first": first, "last": last})
-        # In packs: a row at a time costs a report over 1,000 objectives a tenth of its time.
-        while rows := found.fetchmany(_MANY):
-            yield from rows
+def _ranged(connection: Connection, statement: str, numbers: Iterable[int], first: int, last: int) -> Iterator[Row]:
+    return _among(connection, statement, sorted(numbers), first=first, last=last)
 
 
 def _chunks(entries: Mapping[str, Series], numbers: Mapping[str, int]) -> Iterator[_Chunk]:
@@ -273,7 +263,7 @@ def _chunk(rows: Sequence[tuple[str, int, FloatArray, FloatArray, BoolArray]], n
                   _Days(np.stack(bad), np.stack(total), np.stack(known)))
 
 
-def _merge(connection: sa.Connection, chunk: _Chunk, recorded_at: int) -> list[int]:
+def _merge(connection: Connection, chunk: _Chunk, recorded_at: int) -> list[int]:
     """Lay the given days over the recorded ones; how many slots changed, by row."""
     place = {key: index for index, key in enumerate(zip(chunk.numbers, chunk.day, strict=True))}
     shape = chunk.given.known.shape
@@ -294,8 +284,8 @@ def _merge(connection: sa.Connection, chunk: _Chunk, recorded_at: int) -> list[i
         names = [{"series": chunk.numbers[row], "day": chunk.day[row]} for row in rows]
         sums = zip(bad[rows].sum(1).tolist(), total[rows].sum(1).tolist(),
                    np.count_nonzero(known[rows], axis=1).tolist(), strict=True)
-        connection.execute(_PUT_SUMS, [{**name, "bad": b, "total": t, "known": k, "recorded_at": recorded_at}
-                                       for name, (b, t, k) in zip(names, sums, strict=True)])
-        connection.execute(_PUT_SLOTS, [{**name, "slots": slots} for name, slots in zip(
+        connection.run_each(_PUT_SUMS, [{**name, "bad": b, "total": t, "known": k, "recorded_at": recorded_at}
+                                        for name, (b, t, k) in zip(names, sums, strict=True)])
+        connection.run_each(_PUT_SLOTS, [{**name, "slots": slots} for name, slots in zip(
             names, pack(bad[rows], total[rows], known[rows]), strict=True)])
     return [int(count) for count in counts]
