@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +38,29 @@ def test_the_help_of_a_command_loads_nothing_heavy(entry: WordEntry):
     done = subprocess.run([sys.executable, "-c", _PROBE, json.dumps(verbs), json.dumps(_HEAVY)], text=True,
                           capture_output=True, check=True, timeout=60)
     assert set(json.loads(done.stdout)) <= MAY_LOAD.get(entry.name, set())
+
+
+_EXPERIMENT = {"version": "1.0.0", "title": "t", "description": "t", "rollbacks": [], "method": [{
+    "type": "action", "name": "hello", "provider": {"type": "process", "path": "echo", "arguments": ["hello"]}}]}
+_SPARED = ("numpy._core", "yaml.nodes", "dis", "_hashlib", "_lzma", "socket", "httpx", "cyclopts", "duckdb", "psycopg",
+           "mainstay.doors.cli_help", "mainstay.chaos.operations.engine", "mainstay.slo.spec", "mainstay.reactions",
+           "mainstay.adapters.faults.places")
+"""What a look at an experiment of programs needs none of; `dis` is there when `inspect` was run, `_lzma` with `lzma`."""
+
+
+@pytest.mark.parametrize(("verb", "more"), [
+    ("check", ("sqlite3", "msgspec", "logging", "mainstay.adapters.store")), ("run", ("mainstay.adapters.faults.injector",))])
+def test_an_experiment_of_the_chaos_toolkit_loads_nothing_that_it_does_not_use(verb: str, more: tuple[str, ...],
+                                                                               tmp_path: Path):
+    (tmp_path / "one.json").write_text(json.dumps(_EXPERIMENT))
+    # A run is recorded, and what encodes the record looks into `inspect`.
+    spared = (*(name for name in _SPARED if verb == "check" or name != "dis"), *more)
+    code = ("import atexit, sys; from mainstay.__main__ import main; "
+            f"atexit.register(lambda: print([m for m in {spared} if m in sys.modules], file=sys.stderr)); main()")
+    done = subprocess.run([sys.executable, "-c", code, "chaos", verb, "one.json"], text=True, capture_output=True,
+                          check=False, timeout=60, cwd=tmp_path,
+                          env={**os.environ, "MAINSTAY_STORE": f"sqlite:///{tmp_path}/mainstay.db"})
+    assert (done.returncode, done.stderr) == (0, "[]\n"), done.stdout
 
 
 def test_checking_a_catalog_loads_no_web_server_and_no_parser_of_others(tmp_path):

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from mainstay.chaos.lifecycle import Status
-from mainstay.chaos.operations.engine import execute
 from mainstay.chaos.operations.finding import experiment_named
 from mainstay.chaos.operations.formats import is_file
 from mainstay.chaos.operations.planning import Options, Plan, prepare
@@ -122,6 +121,8 @@ def run(world: World, request: RunRequest) -> Ran:
     world, experiment = experiment_named(world, request.experiment)
     if request.dry_run:
         return Ran(plan=prepare(world, experiment, request.options).plan)
+    from mainstay.chaos.operations.engine import execute  # noqa: PLC0415  (a lazy start: others' need none of it)
+
     return Ran(run=execute(world, experiment, request.options), rollback=experiment.rollback)
 
 
