@@ -160,7 +160,7 @@ def list_view(found: Listed) -> View:
 LIST = Operation(
     "incident", "list", ListRequest, list_incidents, list_view,
     as_json=lambda found: {"generated_at": found.at, "incidents": found.incidents, "gathering": found.gathering},
-    exit_codes=((0, "listed"), (2, "a flag is wrong")),
+    numbers=False, exit_codes=((0, "listed"), (2, "a flag is wrong")),
     examples=("mainstay incident list", "mainstay incident list --last 30d --severity SEV2 --json"))
 
 

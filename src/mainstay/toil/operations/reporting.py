@@ -57,7 +57,7 @@ def _automated(found: Found) -> tuple[Automated, ...]:
 
 
 REPORT = Operation(
-    "toil", "report", ReportRequest, report, report_view,
+    "toil", "report", ReportRequest, report, report_view, numbers=False,
     exit_code=lambda found: int(found.summary.state == "violated"),
     exit_codes=((0, "toil is below the line"), (1, "toil is at the line or above"), (2, "the input cannot be used"),
                 (3, "no work is logged in these days")),
