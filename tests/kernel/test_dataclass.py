@@ -8,7 +8,9 @@ import inspect
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -80,12 +82,14 @@ def test_a_class_does_what_the_one_of_the_standard_library_does(options: dict[st
         theirs.__name__, theirs.__qualname__, theirs.__module__, theirs.__doc__)
 
 
+@pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("arguments", [((), {}), (("a", 1.0, [], "s", "more"), {}), (("a",), {"name": "b"}),
                                        (("a",), {"unknown": 1})], ids=["missing", "too many", "twice", "unknown"])
-def test_a_wrong_call_is_refused_with_the_same_words(arguments: tuple[tuple[Any, ...], dict[str, Any]]):
+def test_a_wrong_call_is_refused_with_the_same_words(arguments: tuple[tuple[Any, ...], dict[str, Any]], first: bool):
     said = []
     for decorator in (dataclass, dataclasses.dataclass):
         cls = made_by(decorator, frozen=True, slots=True)
+        assert first or cls("a").name == "a"
         with pytest.raises(TypeError) as refused:
             cls(*arguments[0], **arguments[1])
         said.append(str(refused.value))
@@ -134,6 +138,31 @@ def test_an_object_pickled_elsewhere_is_taken_by_a_class_that_made_none_yet():
     done = subprocess.run([sys.executable, "-c", program, pickle.dumps(Position("a.yaml", 3)).hex()], text=True,
                           capture_output=True, check=True, timeout=60)
     assert done.stdout == "a.yaml:3:1\n"
+
+
+def test_the_first_objects_may_be_made_by_many_threads_at_once():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            boat, started = made_by(dataclass, frozen=True, slots=True), threading.Barrier(6)
+
+            def make(name: str, boat: Any = boat, started: threading.Barrier = started) -> Any:
+                started.wait()
+                return boat(name, length=2.0)
+
+            with ThreadPoolExecutor(6) as pool:
+                assert [one.name for one in pool.map(make, "abcdef")] == list("abcdef")
+    finally:
+        sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_the_first_object_is_like_every_other(before: int):
+    boat = made_by(dataclass, slots=True)
+    earlier = [boat("x") for _ in range(before)]
+    assert repr(boat("a", crew=["b"])) == "made_by.<locals>.Boat(name='a', length=4.0, crew=['b'])"
+    assert len(earlier) == before
 
 
 def test_lists_that_are_left_out_are_not_shared():

@@ -2,7 +2,7 @@
 
 `dataclasses.dataclass(frozen=True, slots=True)` compiles six methods, a third of a millisecond for one class. A
 command loads up to two hundred classes and makes objects of a quarter of them: that was a third of a small command.
-Here the one method that has to be compiled, `__init__`, is compiled when it is first called; the others are closures.
+Here the one method that has to be compiled, `__init__`, is compiled for the second object; the others are closures.
 What the standard library does with dataclasses it does with these: `fields`, `replace`, `asdict`, `match`, pickling.
 """
 
@@ -35,9 +35,12 @@ def dataclass(*, frozen: bool = False, slots: bool = False, eq: bool = True,
         dataclasses.dataclass(init=False, repr=False, eq=False)(cls)
         # Whoever inherits from it is held to the same.
         cls.__dataclass_params__.frozen = frozen  # type: ignore[attr-defined]
-        methods = _methods(cls, frozen=frozen, slots=slots, eq=eq, order=order)
+        owner: list[type[T]] = []
+        methods = _methods(cls, owner, frozen=frozen, slots=slots, eq=eq, order=order)
         if slots:
-            return _slotted(cls, methods)
+            owner.append(_slotted(cls, methods))
+            return owner[0]
+        owner.append(cls)
         for name, method in methods.items():
             setattr(cls, name, method)
         return cls
@@ -55,11 +58,16 @@ def _slotted(cls: type[T], methods: Mapping[str, Any]) -> type[T]:
     return made
 
 
-def _methods(cls: type, *, frozen: bool, slots: bool, eq: bool, order: bool) -> dict[str, Any]:
-    """Every method that the class does not have of itself."""
+def _methods(cls: type, owner: Sequence[type], *, frozen: bool, slots: bool, eq: bool,
+             order: bool) -> dict[str, Any]:
+    """Every method that the class does not have of itself.
+
+    Args:
+        owner: what they belong to, once it is made.
+    """
     given = vars(cls)
     compared = _values([one.name for one in _fields(cls) if one.compare])
-    found: dict[str, Any] = {"__init__": _init, "__repr__": _repr}
+    found: dict[str, Any] = {"__init__": _starting(owner), "__repr__": _repr}
     if eq:
         found["__eq__"] = _comparison(operator.eq, compared)
         found["__hash__"] = _hash(compared) if frozen else None
@@ -87,11 +95,44 @@ def _fields(cls: type) -> tuple[Field[Any], ...]:
 # -- the methods --------------------------------------------------------------------------------------------------
 
 
-def _init(self: Any, *args: Any, **named: Any) -> None:
-    """In the place of `__init__` until the first object is made; more than one thread may write it, each the same."""
-    cls = next(one for one in type(self).__mro__ if vars(one).get("__init__") is _init)
-    cls.__init__ = written = _written(cls)  # type: ignore[misc]
-    written(self, *args, **named)
+def _starting(owner: Sequence[type]) -> Callable[..., None]:
+    """In the place of `__init__` for the first object: many classes make one, and a loop is sooner done than compiled.
+
+    Of several threads that make the first and the second at once, each does the same.
+    """
+    begun = False
+
+    def init(self: Any, *args: Any, **named: Any) -> None:
+        nonlocal begun
+        cls, = owner
+        # Of a wrong call Python says best what is wrong.
+        values = None if begun else _bound(_fields(cls), args, named)
+        begun = True
+        if values is None:
+            cls.__init__ = written = _written(cls)  # type: ignore[misc]
+            written(self, *args, **named)
+            return
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        if hasattr(cls, "__post_init__"):
+            self.__post_init__()
+    return init
+
+
+def _bound(fields: Sequence[Field[Any]], args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The value of every field, None where the call is wrong."""
+    values = {**named, **{one.name: value for one, value in zip(fields, args, strict=False)}}
+    if len(values) < len(args) + len(named):
+        return None
+    for one in fields:
+        if one.name not in values:
+            if one.default is not MISSING:
+                values[one.name] = one.default
+            elif one.default_factory is not MISSING:
+                values[one.name] = one.default_factory()
+            else:
+                return None
+    return values if len(values) == len(fields) else None
 
 
 def _written(cls: type) -> Callable[..., None]:
