@@ -45,7 +45,7 @@ _EXPERIMENT = {"version": "1.0.0", "title": "t", "description": "t", "rollbacks"
     "type": "action", "name": "hello", "provider": {"type": "process", "path": "echo", "arguments": ["hello"]}}]}
 _SPARED = ("numpy._core", "yaml.nodes", "dis", "_hashlib", "_lzma", "socket", "httpx", "cyclopts", "duckdb", "psycopg",
            "mainstay.doors.cli_help", "mainstay.chaos.operations.engine", "mainstay.slo.spec", "mainstay.reactions",
-           "mainstay.adapters.faults.places")
+           "mainstay.adapters.faults.places", "mainstay.chaos.view", "mainstay.stats.budget")
 """What an experiment of programs needs none of; `dis` is there once `inspect` was run, `_lzma` with `lzma`."""
 
 
