@@ -23,7 +23,7 @@ def dataclass(*, frozen: bool = False, slots: bool = False, eq: bool = True,
               order: bool = False) -> Callable[[type[T]], type[T]]:
     """What `dataclasses.dataclass` makes of a class, with the same meaning of every argument.
 
-    One that inherits from another dataclass is made by that. Until the first object is made, the signature of a class
+    One that inherits from another dataclass is made by that. Until the second object is made, the signature of a class
     is not known to `inspect`.
     """
     def made(cls: type[T]) -> type[T]:
