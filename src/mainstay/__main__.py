@@ -23,7 +23,9 @@ def main() -> None:
         from mainstay.doors.cli import run  # noqa: PLC0415  (a lazy start: after numpy was deferred)
     except KeyboardInterrupt:
         sys.exit(130)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    lazy_start.leave()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

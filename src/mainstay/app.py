@@ -9,14 +9,15 @@ import importlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any, Literal, Protocol, assert_never
 
 from mainstay.kernel.actuation import Actuator
 from mainstay.kernel.alert_history import AlertHistory, AlertPlace
-from mainstay.kernel.catalog import Catalog, Grammar
+from mainstay.kernel.catalog import Catalog, Grammar, gather, understood
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.faults import Injector, Relayed, Relaying
 from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
@@ -172,9 +173,9 @@ def read_catalog(settings: Settings) -> tuple[Catalog, list[Finding]]:
     """The catalog as an operation may see it, with what is worth saying about its files."""
     if settings.catalog_use == "unused" or (settings.catalog_use == "named" and settings.catalog is None):
         return Catalog(), []
-    from mainstay.kernel.catalog import load  # noqa: PLC0415  (a lazy start)
-
-    catalog, findings = load([catalog_folder(settings)], grammar())
+    gathered = gather([catalog_folder(settings)])
+    # Where nothing is declared nobody need understand it; a test holds the grammar to that.
+    catalog, findings = understood(gathered, grammar() if gathered.documents else Grammar(()))
     if settings.catalog_use in ("checked", "named") and errors_of(findings):
         raise InvalidFiles(errors_of(findings))
     return catalog, findings

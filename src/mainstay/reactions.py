@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from mainstay.followed import REACTED, followed_through
@@ -18,6 +17,7 @@ from mainstay.incident.engine import MakeSilence, Note
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.postmortem import keep_measured
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact, NewMessage
 from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.objective import Objective

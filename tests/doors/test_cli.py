@@ -360,3 +360,18 @@ def test_deferred_numpy_is_the_real_one_once_it_is_used():
             "print(before, norm([3, 4]), numpy.arange(3).sum()); lazy_start.load_now()")
     ended = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True, timeout=60)
     assert ended.stdout == "False 5.0 3\n"
+
+
+def test_a_deferred_module_that_many_threads_use_first_is_whole_for_each_of_them():
+    code = ("from mainstay.doors import lazy_start; lazy_start.defer(); import inspect, sys, threading; "
+            "started = threading.Barrier(8); found = []\n"
+            "def first():\n"
+            "    started.wait()\n"
+            "    found.append(inspect.unwrap.__name__)\n"
+            "sys.setswitchinterval(1e-6)\n"
+            "threads = [threading.Thread(target=first) for _ in range(8)]\n"
+            "for one in threads: one.start()\n"
+            "for one in threads: one.join()\n"
+            "print(len(found), set(found), 'dis' in sys.modules)")
+    ended = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("8 {'unwrap'} True\n", "")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from mainstay.adapters.event_recognition import ACCESS_PATTERNS
 from mainstay.adapters.event_sums import LAST_MOMENT, OUT_OF_TIME, SAMPLES, SHOWN, misfit, no_time
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import SLOT
 
 PAD = 64

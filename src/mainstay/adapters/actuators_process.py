@@ -17,11 +17,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from mainstay.adapters import keeper
 from mainstay.kernel.actuation import Command, Ending, Kubernetes, Outcome, Prepared, Python, Systemd, Watch
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "KUBECONFIG",

@@ -9,7 +9,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from mainstay.adapters.prometheus_api import PrometheusApi, settings_of
 from mainstay.adapters.store_database import percent_named
 from mainstay.kernel.actuation import Ending, Metric, Outcome, Sql, Watch
 from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MissingExtra
 from mainstay.kernel.objective import DataSource, PrometheusDetails
 from mainstay.kernel.ports import Clock

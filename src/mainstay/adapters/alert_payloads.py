@@ -13,13 +13,14 @@ import gzip
 import itertools
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 
 import httpx
 import msgspec
 
 from mainstay.kernel.alert_history import Activation, AlertsRead
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 from mainstay.kernel.quantity import Span
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+
+from mainstay.kernel.dataclass import dataclass
 
 
 def _same(text: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from mainstay.adapters.event_files import (
 from mainstay.adapters.event_recognition import ACCESS_GROUPS, ACCESS_PATTERNS, FORMATS, head_lines, recognised
 from mainstay.adapters.event_records import Converted, converted
 from mainstay.adapters.event_sums import misfit
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, NoData
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.ports import Condition, FileSet

@@ -7,7 +7,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Generic, TypeVar
@@ -16,6 +16,7 @@ import numpy as np
 
 from mainstay.adapters.record import all_at_rest, already_recorded, check_names, micros_of, utc_of
 from mainstay.kernel.actuation import Act, Ending, Outcome, Prepared, Watch
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError
 from mainstay.kernel.journal import (
     Batch,

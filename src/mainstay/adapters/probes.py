@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,12 +22,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from mainstay.adapters.faults.places import said_address
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import InvalidInput, MainstayError
 from mainstay.kernel.objective import DataSource, PrometheusDetails
 from mainstay.kernel.ports import Clock
 from mainstay.kernel.probing import Ask, CallAsk, Heard, HttpAsk, ProcessAsk, QueryAsk, TcpAsk
+from mainstay.kernel.workload import Workload
 
 _MOST_BYTES = 1024 * 1024
 """Of an answer that are read; a probe that says more says too much."""
@@ -125,7 +124,7 @@ def _http(question: HttpAsk, began: float) -> dict[str, Any]:
 
     url = question.url
     if question.workload is not None and not url.startswith(("http://", "https://")):
-        url = f"http://{said_address(question.workload)}{url if url.startswith('/') else '/' + url}"
+        url = f"http://{_address_of(question.workload)}{url if url.startswith('/') else '/' + url}"
     try:
         with httpx.Client(verify=question.verify if url.startswith("https") else False, trust_env=False,
                           timeout=question.seconds) as client, \
@@ -160,7 +159,9 @@ def _body(body: bytes, kind: str, encoding: str) -> Any:
 
 
 def _tcp(question: TcpAsk) -> bool:
-    address = question.address or (said_address(question.workload) if question.workload is not None else "")
+    import socket  # noqa: PLC0415  (a lazy start: a probe by a program can spare it)
+
+    address = question.address or (_address_of(question.workload) if question.workload is not None else "")
     host, _, port = address.rpartition(":")
     if not port.isdigit():
         raise InvalidInput(f'"{address}" is no address', "write host:port")
@@ -169,6 +170,12 @@ def _tcp(question: TcpAsk) -> bool:
     except OSError:
         return False
     return True
+
+
+def _address_of(workload: Workload) -> str:
+    from mainstay.adapters.faults.places import said_address  # noqa: PLC0415  (a lazy start, as above)
+
+    return said_address(workload)
 
 
 # -- programs and functions ---------------------------------------------------------------------------------------

@@ -27,7 +27,6 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import assert_never
@@ -45,6 +44,7 @@ from mainstay.adapters.prometheus_api import (
     settings_of,
 )
 from mainstay.adapters.secrets import Secret
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 from mainstay.kernel.objective import PrometheusDetails
 from mainstay.kernel.ports import Clock, CountRequest, EventQuery, GaugeQuery, PromQuery, Reading, Spender

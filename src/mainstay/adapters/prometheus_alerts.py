@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -19,6 +18,7 @@ import numpy as np
 
 from mainstay.adapters.prometheus_api import Answer, PrometheusApi, PrometheusSettings, Refused, TooMuchAsked
 from mainstay.kernel.alert_history import Activation, AlertRule, AlertsRead
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 from mainstay.kernel.ports import Clock
 from mainstay.kernel.quantity import Span

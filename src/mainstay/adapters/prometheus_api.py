@@ -9,13 +9,14 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from email.utils import parsedate_to_datetime
 
 import httpx
 import msgspec
 
 from mainstay.adapters.secrets import Secret
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
 from mainstay.kernel.objective import PrometheusDetails
 from mainstay.kernel.ports import Clock

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 
 

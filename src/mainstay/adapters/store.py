@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import merge
 from itertools import islice, starmap
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from mainstay.adapters.record import already_recorded, check_names, data_of, micros_of, moment_of, text_of, utc_of
 from mainstay.adapters.store_database import Connection, Database, Row, open_database
 from mainstay.adapters.store_ledger import SqlLedger
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import (
     AlreadyRecorded,
     Batch,

@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from itertools import groupby
@@ -26,6 +25,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, MissingExtra, StoreUnavailable
 
 Payload = TypeVar("Payload")

@@ -8,7 +8,6 @@ over the same numbers it is about as small and several times faster to read (`be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 
 from mainstay.adapters.record import micros_of
 from mainstay.adapters.store_database import Connection, Database, Row
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.ports import DaySums
 from mainstay.kernel.quantity import SLOT, Span
 from mainstay.kernel.series import BoolArray, FloatArray, Series

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 from mainstay.chaos.matrix import Answer
+from mainstay.kernel.dataclass import dataclass
 from mainstay.stats.order import quantile
 from mainstay.stats.shares import Interval, wilson
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from mainstay.chaos.matrix import CASCADES, DEGRADED, FAILS_FAST, HANGS, UNAFFECTED, Case, Cell, Interaction, Trouble
 from mainstay.chaos.thresholds import Advice
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import State
 from mainstay.stats.shares import Interval
 

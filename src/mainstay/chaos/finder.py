@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from mainstay.kernel.dataclass import dataclass
 
 Trial = Callable[[dict[str, float]], bool]
 """Puts in the faults with these strengths, once, and says whether the promise was broken."""
@@ -110,7 +112,7 @@ class Found:
     unsure: int = 0
 
 
-def find(suspects: Sequence[Suspect], trial: Trial, belief: Belief = Belief()) -> Found:
+def find(suspects: Sequence[Suspect], trial: Trial, belief: Belief = Belief()) -> Found:  # noqa: B008  (it is frozen)
     """The fewest and weakest of the suspects that still break the promise.
 
     Source: delta debugging is ddmin of Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input",

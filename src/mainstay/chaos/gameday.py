@@ -7,10 +7,11 @@ nothing. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput, NotAllowed
 from mainstay.kernel.finding import Position, did_you_mean
 from mainstay.kernel.journal import Fact

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 from mainstay.chaos.spec import Experiment, Hours
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Position
 from mainstay.kernel.quantity import Span, zone_named
 from mainstay.kernel.wallclock import hours_in, local_of
@@ -118,7 +119,7 @@ def draw(monkey: ChaosMonkey, look: datetime, experiment: str) -> float:
 
 
 def choose(monkey: ChaosMonkey, look: datetime, history: Sequence[Strike],
-           circumstances: Circumstances = Circumstances()) -> tuple[Choice, ...]:
+           circumstances: Circumstances = Circumstances()) -> tuple[Choice, ...]:  # noqa: B008  (it is frozen)
     """What becomes of each experiment at the look; at most one strikes: of those drawn, the one drawn most clearly."""
     closed, why_closed = _closed(monkey, look)
     latest = max((one.at for one in history), default=None)
@@ -171,7 +172,7 @@ def _barred(monkey: ChaosMonkey, one: Candidate, past: tuple[datetime, Sequence[
 
 
 def simulate(monkey: ChaosMonkey, span: Span, history: Sequence[Strike],
-             circumstances: Circumstances = Circumstances()) -> Iterator[Choice]:
+             circumstances: Circumstances = Circumstances()) -> Iterator[Choice]:  # noqa: B008  (it is frozen)
     """Everything that would happen in the span if things stayed as they are: every look at which something was drawn.
 
     Looks at which nothing was drawn, or at which it rests, are left out.

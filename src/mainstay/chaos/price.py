@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainstay.chaos.spec import Hours, Spend
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Fact
 from mainstay.kernel.ports import ServiceStanding, Spending
 from mainstay.kernel.quantity import Span, format_duration, zone_named

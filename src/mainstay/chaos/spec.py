@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 
 from mainstay.chaos.hypothesis import Hypothesis, Probe, Standing
@@ -11,6 +11,7 @@ from mainstay.chaos.kinds import Kind, kind_named
 from mainstay.chaos.probe_forms import read_hypothesis, read_probe, share
 from mainstay.chaos.workloads import GRAMMAR as WORKLOADS
 from mainstay.kernel.catalog import Catalog, Form, Grammar, Reference, Resource
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError
 from mainstay.kernel.faults import Setting
 from mainstay.kernel.finding import Finding, Position, Severity, did_you_mean

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from mainstay.chaos.lifecycle import Stage, Status, next_stage
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Fact, NewFact
 
 KINDS = ("chaos.",)

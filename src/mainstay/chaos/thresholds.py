@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mainstay.chaos.matrix import Answer
+from mainstay.kernel.dataclass import dataclass
 from mainstay.stats.budget import binomial_tail
 from mainstay.stats.order import needed_for_upper, quantile, quantile_interval
 from mainstay.stats.shares import wilson

@@ -10,12 +10,13 @@ import re
 import shlex
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from string import Template
 from typing import Any
 from urllib.parse import urlencode
 
 from mainstay.chaos.hypothesis import Asked, Tolerance, tolerance_of
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document, Node
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, Position, Severity, did_you_mean

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 from mainstay import __version__
 from mainstay.app import MAINSTAY, Application, Settings, WordEntry
-from mainstay.doors import cli_help, commands, lazy_start
+from mainstay.doors import commands, lazy_start
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotFound
 from mainstay.kernel.finding import InvalidFiles, did_you_mean
 from mainstay.kernel.operation import Operation
@@ -119,7 +119,7 @@ def _dispatch(argv: list[str], application: Application) -> int:
         return _say(f"mainstay {__version__}\n")
     if not rest or rest[0] in _HELP:
         _refuse_flags_alone(leading)
-        return _say(cli_help.main_help(application))
+        return _help(lambda texts: texts.main_help(application))
     if rest[0] == "completion":
         return _completion(rest[1:], application, wants_help=wants_help)
     entry = _find_word(rest[0], application)
@@ -130,11 +130,17 @@ def _dispatch(argv: list[str], application: Application) -> int:
         leading += between
         if not rest:
             _refuse_flags_alone(leading)
-            return _say(cli_help.word_help(entry, _offered(entry)))
+            return _help(lambda texts: texts.word_help(entry, _offered(entry)))
         operation, tokens = _find_verb(entry, rest[0]), rest[1:]
     if wants_help:
-        return _say(cli_help.operation_help(operation))
+        return _help(lambda texts: texts.operation_help(operation))
     return _run_operation(operation, [*leading, *tokens], application)
+
+
+def _help(text: Callable[[Any], str]) -> int:
+    from mainstay.doors import cli_help  # noqa: PLC0415  (a lazy start: what works writes no help)
+
+    return _say(text(cli_help))
 
 
 def _before_dashes(tokens: Sequence[str]) -> Sequence[str]:
@@ -176,7 +182,7 @@ def _find_verb(entry: WordEntry, verb: str) -> Operation[Any, Any]:
 
 def _completion(tokens: Sequence[str], application: Application, *, wants_help: bool) -> int:
     if wants_help or not tokens:
-        return _say(cli_help.completion_help())
+        return _help(lambda texts: texts.completion_help())
     if len(tokens) > 1 or tokens[0] not in commands.SHELLS:
         hint = did_you_mean(tokens[0], commands.SHELLS)
         raise InvalidInput(f'completion is not made for "{" ".join(tokens)}"{hint}',
@@ -190,7 +196,6 @@ def _run_operation(operation: Operation[Any, Any], tokens: Sequence[str], applic
     from mainstay.doors import flags  # noqa: PLC0415  (a lazy start: help parses nothing)
 
     request, everywhere = flags.parse(operation, tokens)
-    # The deferred load is not safe with threads (see lazy_start), and an operation may start some.
     if operation.numbers:
         lazy_start.load_now()
     progress = _Progress(sys.stderr)

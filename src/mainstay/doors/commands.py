@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mainstay.app import WordEntry
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.operation import Argument, Operation, arg, arguments
 
 SHELLS = ("bash", "zsh", "fish")

@@ -10,7 +10,7 @@ import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from mainstay.doors.names import name_of
 from mainstay.doors.security import COOKIE, Caller, Gate, NotKnown, TokenStore
 from mainstay.doors.sse import Feed
 from mainstay.kernel.catalog import Resource
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
 from mainstay.kernel.operation import Operation
 from mainstay.kernel.ports import World

@@ -1,12 +1,15 @@
-"""Numpy and PyYAML are loaded when they are first used, so that reading help, or one log, stays light.
+"""Numpy, PyYAML and some of Python's own are loaded when they are first used, so that small commands stay light.
 
 The words' rooms import numpy at their top, as they should; `mainstay slo --help` imports those rooms to know their
 verbs, and would pay 60 ms for numbers nobody asked for. `defer` puts an empty module in a heavy one's place that
 becomes the real one when something looks for an attribute in it.
 
+Python's own are those that others of Python's own import for a case that is rare: `dataclasses` imports `inspect` for
+classes without a docstring, `pathlib` ends in `ipaddress`, `shutil` looks whether there is `lzma`. With `hashlib`,
+which starts OpenSSL, they are a tenth of a command that needs none of them.
+
 `importlib.util.LazyLoader` is meant for this, but before Python 3.13 the import statement itself looks for `__spec__`
-and so loads the module at once. The load here is not safe when two threads ask for it at once (no more than
-LazyLoader's is before 3.12): `load_now` must be called before an operation runs, while there is one thread.
+and so loads the module at once, and before 3.12 it is not safe with threads.
 """
 
 from __future__ import annotations
@@ -15,23 +18,38 @@ import gc
 import importlib.util
 import os
 import sys
+import threading
 import types
 from typing import Any
 
-_HEAVY = ("numpy", "yaml")
+_HEAVY = ("numpy", "yaml", "hashlib", "inspect", "ipaddress", "bz2", "lzma", "locale")
+
+_loading = {name: threading.RLock() for name in _HEAVY}
+"""A lock a module, as the import statement has: one for all would wait for itself across two threads."""
+
+_begun: set[str] = set()
 
 
 class _Deferred(types.ModuleType):
     """A module that is found but not run; the first look at what only running would give runs it."""
 
     def __getattr__(self, name: str) -> Any:
+        with _loading[self.__name__]:
+            # Not while it is being run: what it lacks then it lacks, as any module that imports itself in a circle.
+            if self.__name__ not in _begun:
+                _begun.add(self.__name__)
+                self._run()
+        return types.ModuleType.__getattribute__(self, name)
+
+    def _run(self) -> None:
         spec = self.__spec__
         assert spec is not None, "a deferred module was found"
         assert spec.loader is not None, "a deferred module is no namespace package"
-        self.__class__ = types.ModuleType  # type: ignore[assignment]
-        self.__path__ = spec.submodule_search_locations or []
+        if spec.submodule_search_locations is not None:
+            self.__path__ = spec.submodule_search_locations
         spec.loader.exec_module(self)
-        return getattr(self, name)
+        # Last: until then other threads come here, and wait.
+        self.__class__ = types.ModuleType  # type: ignore[assignment]
 
 
 def defer() -> None:
@@ -44,20 +62,27 @@ def defer() -> None:
             continue
         module = importlib.util.module_from_spec(spec)
         # Without a path, importing one of its submodules looks for it, and so runs the parent first as it must.
-        del module.__path__
+        if spec.submodule_search_locations is not None:
+            del module.__path__
         module.__class__ = _Deferred
         sys.modules[name] = module
 
 
 def load_now() -> None:
-    """Numpy, when somebody imported it, is really loaded; call it before there is a second thread.
-
-    YAML is not: whoever reads a catalog loads it, and that is done before an operation runs.
-    """
+    """Numpy, when somebody imported it, is really loaded: an operation that computes may do so in many threads."""
     module = sys.modules.get("numpy")
     if isinstance(module, _Deferred):
         # Any attribute that only running gives will do; this one exists in every version.
         _ = module.ndarray
         # What was imported so far stays to the end. Looking for cycles in it, as the interpreter does once more when
         # it ends, takes a seventh of a small command. Not later than here: DuckDB wants to be taken apart at the end.
+        gc.freeze()
+
+
+def leave() -> None:
+    """Call it last: what is there stays to the end, and the interpreter need not look for cycles in it once more.
+
+    With DuckDB it must: that says on standard error that it was not taken apart.
+    """
+    if "duckdb" not in sys.modules:
         gc.freeze()

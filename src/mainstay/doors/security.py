@@ -16,13 +16,14 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import get_args
 
 import msgspec
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput, NotAllowed, NotFound, StoreUnavailable
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.operation import Scope

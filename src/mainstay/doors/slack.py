@@ -13,7 +13,7 @@ import hmac
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -30,6 +30,7 @@ from mainstay.doors.security import NotKnown
 from mainstay.incident.engine import Acknowledge, Resolve
 from mainstay.incident.operations.desk import desk_of
 from mainstay.kernel.channels import Channels, SecretAt
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotFound
 from mainstay.kernel.journal import AlreadyRecorded, Batch, NewFact, NewMessage
 from mainstay.kernel.people import Contact

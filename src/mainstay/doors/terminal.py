@@ -11,11 +11,11 @@ import shutil
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import TextIO, assert_never
 
 from mainstay.doors import terminal_chart
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.finding import InvalidFiles
 from mainstay.kernel.quantity import State

@@ -7,9 +7,9 @@ among thousands is still seen. A stretch without values stays empty.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.view import Chart, Line, Mark, Tone
 
 Runs = list[tuple[str, Tone]]

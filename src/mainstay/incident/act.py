@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
@@ -14,6 +14,7 @@ from mainstay.incident.spec import Addressee, EscalationPolicy, Heartbeat, Kind,
 from mainstay.incident.state import State
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.channels import Channels
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Position
 from mainstay.kernel.journal import Batch, Claim, NewFact, NewMessage, NewTimer
 from mainstay.kernel.people import Responders

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from statistics import median
@@ -12,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, NotAllowed
 
 KINDS = ("prevent", "detect", "mitigate")

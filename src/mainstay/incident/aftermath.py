@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, timedelta
 
 from mainstay.incident.act import Act
@@ -23,6 +23,7 @@ from mainstay.incident.lifecycle import Status
 from mainstay.incident.review import ChangedMeanwhile, Review, Stage, due_after, next_stage, section_named
 from mainstay.incident.severity import DEMANDS
 from mainstay.incident.state import Incident
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import Timer

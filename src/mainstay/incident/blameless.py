@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Finding, Position, Severity
 
 _WHO = (r"(?:<people>he|she|they|you|we|i|who|somebody|someone|nobody|no one|everybody|everyone|anyone"

@@ -13,7 +13,6 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -26,6 +25,7 @@ from mainstay.incident.layers import Table
 from mainstay.incident.review import Review
 from mainstay.incident.spec import Inhibition
 from mainstay.incident.state import Alert, Group, Incident, Key, Pager, Silence, State, slim
+from mainstay.kernel.dataclass import dataclass
 
 Part = Mapping[str, Any]
 """Some rows of a table: its name, how many, and keys to drop and rows to set as JSON, compressed, in base 64."""

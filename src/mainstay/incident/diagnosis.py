@@ -6,10 +6,10 @@ Each part is a line of the timeline of its own, with the rows behind it. Pure: `
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainstay.incident.act import Act
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.journal import Fact
 from mainstay.kernel.ports import Probed, ServiceStanding

@@ -8,7 +8,8 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from mainstay.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from mainstay.incident.routing import group_of, route_of, with_service
 from mainstay.incident.severity import Severity, severity_of
 from mainstay.incident.spec import Route
 from mainstay.incident.state import Alert, Incident, Key
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Timer
 
 Outcome = Literal["opened", "joined", "reopened", "repeated", "raised", "muted", "gathering", "recorded", "closed",

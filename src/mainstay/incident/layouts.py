@@ -7,12 +7,12 @@ heading is ever bare.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from mainstay.incident.document import Block, Grid, Heading, Listing, Missing, Prose
 from mainstay.incident.postmortem import PostMortem
 from mainstay.incident.review import Stage
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.ports import Spending

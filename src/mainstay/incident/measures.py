@@ -7,7 +7,7 @@ Kaplan–Meier's, means are all the time waited over how many ended, intervals a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mainstay.incident.severity import Severity
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Fact
 
 SECOND = timedelta(seconds=1)

@@ -6,7 +6,6 @@ Source: PagerDuty/api-schema, `reference/events-v2/openapiv3.json`, and the deve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from mainstay.incident.engine import AcknowledgeAlert, Happening
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.received import BadPayload, Moments, Sender, decode, first_line, kept, parse_time, texts_of
 from mainstay.incident.state import Key
+from mainstay.kernel.dataclass import dataclass
 
 LONGEST_KEY = 255
 LONGEST_SUMMARY = 1_024

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from mainstay.incident.action_items import Item, Progress
@@ -15,6 +15,7 @@ from mainstay.incident.review import OPTIONAL, SECTIONS, Review, Stage, missing
 from mainstay.incident.severity import Severity
 from mainstay.incident.state import Incident
 from mainstay.incident.timeline import Line, line
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import Fact
 from mainstay.kernel.ports import Spending

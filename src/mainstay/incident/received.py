@@ -8,13 +8,13 @@ the answer, because then somebody's clock is wrong. An alert is never refused fo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 import msgspec
 
 from mainstay.incident.intake import AlertEvent
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.quantity import format_duration
 

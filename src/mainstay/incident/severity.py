@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Literal
+
+from mainstay.kernel.dataclass import dataclass
 
 
 class Severity(StrEnum):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from mainstay.incident.engine import Acknowledge, Open, Resolve
 from mainstay.incident.intake import AlertEvent, Opening
 from mainstay.incident.severity import severity_of
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, Position
 from mainstay.kernel.quantity import parse_duration, parse_moment

@@ -7,13 +7,13 @@ the services it concerns, how it stands, and the updates. Pure: the page is text
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import escape
 
 from mainstay.incident.lifecycle import Status
 from mainstay.incident.severity import DEMANDS, Severity
 from mainstay.incident.state import Incident
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Fact
 from mainstay.kernel.quantity import State, format_duration
 from mainstay.kernel.view import SIGNS

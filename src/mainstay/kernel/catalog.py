@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document, Node, read_documents
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.finding import Finding, Position, Severity, did_you_mean
@@ -155,11 +156,26 @@ def find_files(root: Path) -> list[Path]:
     return found
 
 
-def load(paths: Sequence[str | os.PathLike[str]], grammar: Grammar) -> tuple[Catalog, list[Finding]]:
-    """Everything that the files and folders declare, and every mistake in them.
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What stands in files and folders, before anybody knows what it means.
 
-    A file of a shape nobody reads (a Compose file, a rule file) is left alone with a hint when it was found in a
-    folder, and is an error when it was named.
+    Args:
+        documents: each, and whether its file was named rather than found in a folder.
+        findings: why a file could not be read.
+    """
+
+    root: str
+    files: tuple[str, ...]
+    documents: tuple[tuple[Document, bool], ...]
+    findings: tuple[Finding, ...]
+
+
+def gather(paths: Sequence[str | os.PathLike[str]]) -> Gathered:
+    """The documents of the files and folders.
+
+    Raises:
+        InvalidInput: one of them is not there.
     """
     documents: list[tuple[Document, bool]] = []
     findings: list[Finding] = []
@@ -180,15 +196,30 @@ def load(paths: Sequence[str | os.PathLike[str]], grammar: Grammar) -> tuple[Cat
             read, wrong = read_file(file, shown)
             documents += [(one, named) for document in read for one in _apart(document)]
             findings += wrong
+    return Gathered(str(paths[0]) if paths else "", tuple(files), tuple(documents), tuple(findings))
+
+
+def load(paths: Sequence[str | os.PathLike[str]], grammar: Grammar) -> tuple[Catalog, list[Finding]]:
+    """Everything that the files and folders declare, and every mistake in them.
+
+    A file of a shape nobody reads (a Compose file, a rule file) is left alone with a hint when it was found in a
+    folder, and is an error when it was named.
+    """
+    return understood(gather(paths), grammar)
+
+
+def understood(gathered: Gathered, grammar: Grammar) -> tuple[Catalog, list[Finding]]:
+    """What was gathered, as `load` gives it; where there is no document, the same by any grammar."""
+    findings = list(gathered.findings)
     unread = bool(findings)
     declared: list[Resource] = []
     broken: set[str] = set()
-    for document, named in documents:
+    for document, named in gathered.documents:
         before = len(findings)
         declared += _read_document(document, grammar, findings, named=named)
         if any(f.severity is Severity.ERROR for f in findings[before:]):
             broken |= set(_names_in(document.root))
-    catalog = Catalog(_index(declared, findings), tuple(files), str(paths[0]) if paths else "")
+    catalog = Catalog(_index(declared, findings), gathered.files, gathered.root)
     # What a mistaken document declares may be missing; one mistake must not be told again wherever it is referred to.
     if not unread:
         dangling = list(_dangling(catalog, grammar))
@@ -196,7 +227,7 @@ def load(paths: Sequence[str | os.PathLike[str]], grammar: Grammar) -> tuple[Cat
         sound = _sound(catalog, grammar, broken | {name for name, _ in dangling})
         for check in grammar.checks:
             findings += check(sound)
-    lines = {document.file: document.lines for document, _ in documents}
+    lines = {document.file: document.lines for document, _ in gathered.documents}
     return catalog, [_with_source(f, lines) for f in findings]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Literal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Position
 
 CHANNELS = ("slack", "email", "webhook", "pagerduty", "terminal")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from math import isfinite
 
 import yaml
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Finding, Position
 
 Scalar = str | int | float | bool | None

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
 from mainstay.kernel import quantity
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Data
 from mainstay.kernel.workload import Workload
 

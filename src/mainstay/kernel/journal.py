@@ -14,10 +14,11 @@ What a store promises (`tests/contracts/test_journal.py` holds every store to it
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict
 
 Data = Mapping[str, Any]

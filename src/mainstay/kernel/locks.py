@@ -7,9 +7,9 @@ killed holds nothing for ever; who works longer takes it again before that.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict
 from mainstay.kernel.journal import AlreadyRecorded, Batch, Fact, FactQuery, Journal, NewFact
 

@@ -15,13 +15,13 @@ Source: OpenSLO specification v1, `budgetingMethod`, `timeSliceTarget`, `timeSli
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Literal, assert_never
 
 import numpy as np
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.quantity import SLOT, Target, format_duration
 from mainstay.kernel.series import BoolArray, FloatArray, Series

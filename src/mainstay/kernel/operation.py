@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, get_type_hints
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.ports import World
 from mainstay.kernel.view import View
 

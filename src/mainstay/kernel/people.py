@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Data
 
 

@@ -7,9 +7,10 @@ wait asks in a thread of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.workload import Workload
 
 

@@ -7,12 +7,12 @@ Compliance is Σgood/Σtotal over slots, never a mean of ratios.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import SLOT, Span
 
 FloatArray: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"

@@ -6,10 +6,11 @@ A view knows no terminal and no HTML. Numbers arrive already rounded to text; a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Literal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import State
 
 Tone = Literal["plain", "quiet", "strong", "good", "warn", "bad"]

@@ -8,12 +8,12 @@ Source: OpenSLO specification v1, `AlertPolicy` and `AlertCondition`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
 from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
 from mainstay.kernel.objective import AlertDeclaration, Objective

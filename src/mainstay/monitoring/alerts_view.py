@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import format_duration
 from mainstay.kernel.view import Block, Cell, Column, Next, Table, Text, Tone, View, cells
 from mainstay.kernel.wording import burn_words, many

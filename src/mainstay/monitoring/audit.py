@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
 from mainstay.kernel.alert_history import Activation, AlertRule
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import Span, zone_named
 
 BEFORE, AFTER = timedelta(minutes=5), timedelta(minutes=30)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import format_duration, short_duration
 from mainstay.monitoring.audit import AlertFigures, Figures, Firing, is_page, title
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
 
 import numpy as np
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.series import BoolArray, FloatArray, Series
 from mainstay.monitoring.evaluation import Firings, History, IntArray, Policy, Rule, firings, together
 from mainstay.monitoring.truth import Episode, measured

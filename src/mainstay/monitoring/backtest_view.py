@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import Target, format_duration, short_duration
 from mainstay.kernel.view import Block, Cell, Chart, Line, Mark, Next, Table, Text, View, table
 from mainstay.kernel.wording import count, many, span_words

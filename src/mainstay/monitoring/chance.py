@@ -16,11 +16,11 @@ Traffic that comes by chance too (Poisson) is averaged over: in a quieter hour f
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.series import FloatArray
 from mainstay.monitoring.evaluation import Rule
 from mainstay.monitoring.gating import least_failures

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import format_duration, short_duration
 from mainstay.monitoring import chain
 from mainstay.monitoring.alerts import ABSENT, BURN, SPENT, percent, tier_name

@@ -10,10 +10,10 @@ its first sample on; one that started again within the range is left to `increas
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.method import Idle, Method, Occurrences, RatioTimeslices, Timeslices
 from mainstay.kernel.objective import FreshWithin, Indicator, PerSecond
 from mainstay.kernel.ports import EventQuery, GaugeQuery, PromQuery

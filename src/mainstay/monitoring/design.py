@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from functools import lru_cache
 from itertools import product
 from typing import Literal, NamedTuple
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import Target
 from mainstay.monitoring.alerts import short_window
 from mainstay.monitoring.backtest import reset_after, spent_at

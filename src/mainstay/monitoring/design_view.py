@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import Target, format_duration, plain, short_duration
 from mainstay.kernel.view import Block, Cell, Code, Next, Text, View, table
 from mainstay.kernel.wording import count

@@ -11,13 +11,13 @@ at only where the long window is above its threshold, which in a healthy history
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.series import BoolArray, FloatArray, Series
 from mainstay.monitoring.gating import passes
 from mainstay.monitoring.spec import LowTraffic

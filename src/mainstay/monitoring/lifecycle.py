@@ -16,11 +16,12 @@ Where nothing was measured, nothing happens: an alert neither begins nor ends be
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Literal
 
 from mainstay.kernel.alert_history import Activation
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Fact, NewFact
 
 AlertState = Literal["inactive", "pending", "firing"]

@@ -6,10 +6,10 @@ The counting ones work on any Prometheus that scrapes the counters; the others r
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.quantity import format_duration, plain, short_duration
 from mainstay.monitoring.alerts import tier_name

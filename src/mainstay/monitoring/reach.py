@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Literal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.method import Occurrences
 from mainstay.kernel.objective import FreshWithin, Indicator, Objective, PerSecond
 from mainstay.kernel.ports import PromQuery

@@ -7,10 +7,11 @@ speak as other tools do are in `exchange`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.objective import Indicator, Objective, resolved
 from mainstay.kernel.quantity import CalendarWindow, RequestWindow, RollingWindow, plain, short_duration
 from mainstay.monitoring import alerts, chain

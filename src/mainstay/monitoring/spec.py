@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
 
 from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Position
 from mainstay.kernel.objective import Objective
 from mainstay.monitoring.alert_policies import policies_of

@@ -10,9 +10,10 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import Span
 from mainstay.oncall.roster import Shift
 

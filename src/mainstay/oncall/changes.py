@@ -6,10 +6,11 @@ A swap is a small life of its own: requested, then accepted (which makes its ove
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Literal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict
 from mainstay.kernel.journal import Fact, NewFact
 from mainstay.kernel.quantity import Span

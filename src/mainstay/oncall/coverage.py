@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import Span
 from mainstay.oncall.roster import Shift
 from mainstay.oncall.spec import Person

@@ -9,10 +9,11 @@ row where that can be helped.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import Span, zone_named
 from mainstay.kernel.wallclock import hours_in, instant_of, local_of
 from mainstay.oncall.burden import NIGHT, Calendars, weekend_parts

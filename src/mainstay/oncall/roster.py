@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import Span, zone_named
 from mainstay.kernel.wallclock import hours_in, instant_of, local_of
 from mainstay.oncall.spec import ALWAYS, Override, Rotation

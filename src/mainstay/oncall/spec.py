@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from typing import Literal, NamedTuple
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Position
 from mainstay.kernel.people import Contact, Reach
 from mainstay.kernel.quantity import Span

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from os.path import basename
 from typing import Any
@@ -23,6 +22,7 @@ from mainstay.kernel.actuation import (
     Systemd,
     Wait,
 )
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Node
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import did_you_mean

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Data, Fact, NewFact
 
 START = "0" * 32

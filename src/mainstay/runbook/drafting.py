@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Fact
 from mainstay.runbook.older_form import arguments
 

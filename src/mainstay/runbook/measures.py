@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 from typing import Any
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.runbook.lifecycle import State, StepState
 from mainstay.runbook.run import Run
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from posixpath import join
 from typing import Any
@@ -23,6 +23,7 @@ from mainstay.kernel.actuation import (
     act_data,
     act_of,
 )
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position, did_you_mean
 from mainstay.kernel.journal import Data

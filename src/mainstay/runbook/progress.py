@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainstay.kernel.actuation import Act, Ask, act_of
+from mainstay.kernel.dataclass import dataclass
 from mainstay.runbook.lifecycle import State, StepState, UndoState
 from mainstay.runbook.plan import resolved
 from mainstay.runbook.run import Question, Run, StepRun

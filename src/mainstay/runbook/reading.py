@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +20,7 @@ from mainstay.kernel.actuation import (
     Wait,
     act_data,
 )
+from mainstay.kernel.dataclass import dataclass
 from mainstay.runbook.lifecycle import State
 from mainstay.runbook.plan import Plan, resolved
 from mainstay.runbook.run import Run

@@ -6,11 +6,12 @@ Frozen types only; `remedy_forms` reads them, `remedy_decision` decides by them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Literal
 
 from mainstay.kernel.actuation import Act, Command, Http, Metric
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
 from mainstay.kernel.matcher import Matchers

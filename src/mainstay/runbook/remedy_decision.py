@@ -8,11 +8,12 @@ place, the table `GUARDS`, in its order.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any, Literal, assert_never
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.journal import NewFact
 from mainstay.kernel.quantity import Span, format_duration, zone_named

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.runbook.remedy_search import Proof
 from mainstay.runbook.remedy_simulation import Replay
 

@@ -9,12 +9,13 @@ cannot happen within that many events.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import blake2b
 from typing import NamedTuple
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import NewFact
 from mainstay.runbook.remedy import Circumstances, Remediation
 from mainstay.runbook.remedy_decision import (

@@ -9,11 +9,12 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from mainstay.kernel.alert_history import Activation
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Fact, NewFact
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.wording import many

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position, did_you_mean
 from mainstay.kernel.metadata import Metadata, parse_date, parse_period

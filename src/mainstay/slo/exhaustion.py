@@ -15,13 +15,13 @@ Sources: Künsch 1989 (block bootstrap); Politis 2001 (blocks of one season, her
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import (
     CalendarWindow,
     RequestWindow,

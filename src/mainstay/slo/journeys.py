@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.slo.spec import Journey
 from mainstay.slo.standing import Standing
 from mainstay.stats.budget import weighted

@@ -18,9 +18,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date, datetime
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Fact, NewFact
 from mainstay.slo.policy import (
     Action,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.quantity import SLOT, Span
 from mainstay.kernel.series import floor_slot

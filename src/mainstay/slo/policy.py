@@ -9,9 +9,10 @@ chooses one, or writes its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
+
+from mainstay.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

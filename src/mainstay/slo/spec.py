@@ -8,10 +8,10 @@ older documents load too (`older_forms.py`). `GRAMMAR` puts them together. Objec
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainstay.kernel.catalog import Reference, Resource
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Position
 from mainstay.kernel.objective import DataSource, Indicator, Objective
 from mainstay.kernel.quantity import Target

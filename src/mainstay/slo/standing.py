@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import assert_never
 
 import numpy as np
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.method import Method, Occurrences, RatioTimeslices, Timeslices
 from mainstay.kernel.objective import Objective, ObjectiveWindow
 from mainstay.kernel.ports import DaySums

@@ -11,12 +11,12 @@ Source: Google SRE Workbook, ch. 2 "Implementing SLOs" (start from measured perf
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
 import numpy as np
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import Target, format_duration, format_share, plain
 from mainstay.kernel.series import FloatArray, Series
 from mainstay.stats.budget import dependency_ceiling, requests_so_one_failure_costs_at_most

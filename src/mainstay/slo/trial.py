@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NoData
 from mainstay.kernel.ports import Survey, Surveyed
 from mainstay.kernel.quantity import State, Target

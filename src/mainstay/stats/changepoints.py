@@ -8,10 +8,10 @@ use of change point detection to identify software performance regressions", ICP
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.stats.dice import Dice
 
 LEAST = 4

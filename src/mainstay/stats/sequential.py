@@ -8,9 +8,10 @@ Source: A. Wald, "Sequential Tests of Statistical Hypotheses", Annals of Mathema
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, log, log1p
 from typing import Literal
+
+from mainstay.kernel.dataclass import dataclass
 
 Answer = Literal["small", "great", "undecided"]
 

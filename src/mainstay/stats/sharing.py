@@ -10,7 +10,8 @@ whole numbers are as good as fractional ones here, so no relaxed solution has a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from mainstay.kernel.dataclass import dataclass
 
 NOBODY = -1
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
+
+from mainstay.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.toil.automation import Decided, Return
 from mainstay.toil.candidates import Candidate
 from mainstay.toil.entry import Read

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.view import SIGNS
 from mainstay.toil.candidates import Candidate
 from mainstay.toil.share import Slice, Summary

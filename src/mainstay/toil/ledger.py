@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Fact, NewFact
 from mainstay.toil.entry import LONGEST, Entry, Rejected, read_entry
 

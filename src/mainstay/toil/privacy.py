@@ -7,8 +7,8 @@ weeks are for everybody, as long as they are more than one person.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NotAllowed
 from mainstay.toil.share import Dimension, Rules, Slice, by_dimension, slices
 from mainstay.toil.tally import Cell, Tally

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from math import fsum
 from typing import Literal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import State
 from mainstay.toil.automation import COST
 from mainstay.toil.entry import TOIL, TYPES

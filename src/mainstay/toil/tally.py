@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, timedelta
 from itertools import chain
 from math import fsum
 from typing import NamedTuple, TypeVar
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NoData
 from mainstay.toil.entry import TOIL, Entry, check_days
 

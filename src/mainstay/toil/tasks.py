@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from mainstay.kernel.dataclass import dataclass
 
 ALIKE = 0.6
 """Share of words in common from which two wordings are one task: two of three, three of four or five. At a half,

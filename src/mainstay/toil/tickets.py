@@ -11,10 +11,11 @@ import csv
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Literal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.toil.entry import LONGEST, NO_CATEGORY, NO_ONE, TOIL, Entry, Read, Rejected, Sorting
 
@@ -116,7 +117,7 @@ class Export:
 
     system: System
     tickets: list[Ticket] = field(default_factory=list)
-    read: Read = Read(0, 0, 0)  # noqa: RUF009  (frozen)
+    read: Read = Read(0, 0, 0)  # frozen
 
 
 def system_of(headings: Sequence[str]) -> System | None:

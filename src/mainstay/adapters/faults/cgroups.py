@@ -9,11 +9,11 @@ import errno
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mainstay.adapters.faults.processes import Process, alive
+from mainstay.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mainstay.adapters.faults import cgroups
@@ -14,6 +13,7 @@ from mainstay.adapters.faults.injected import Injected, held, number
 from mainstay.adapters.faults.naming import token
 from mainstay.adapters.faults.processes import Process, alive, stat_of
 from mainstay.adapters.faults.targets import Target, chosen, named, population
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.faults import Ability, Healing, Injection, Means, Measured, Order, Undo
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from mainstay.adapters.faults import undo
 from mainstay.adapters.faults.restarting import NotStarted
 from mainstay.adapters.faults.wal import Record, Step, Wal
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import StoreUnavailable
 
 SECOND_LOOK = 0.2

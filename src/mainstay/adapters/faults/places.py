@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
 from mainstay.adapters.faults.processes import Process
 from mainstay.adapters.faults.restarting import who_runs
 from mainstay.adapters.faults.targets import in_words, where
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.workload import At, Workload
 

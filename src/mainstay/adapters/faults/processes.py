@@ -12,9 +12,10 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from mainstay.kernel.dataclass import dataclass
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mainstay.adapters.faults.processes import Process
 from mainstay.adapters.faults.restarting import MARK, ourselves, who_runs
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, NotAllowed
 from mainstay.kernel.faults import Order
 from mainstay.kernel.workload import Workload

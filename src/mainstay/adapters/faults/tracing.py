@@ -19,10 +19,10 @@ import signal
 import struct
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from mainstay.adapters.faults.processes import Process, alive
+from mainstay.kernel.dataclass import dataclass
 
 _SEIZE, _INTERRUPT, _SYSCALL, _LISTEN, _POKEUSER, _INFO = 0x4206, 0x4207, 24, 0x4208, 6, 0x420E
 _GETREGS = 12

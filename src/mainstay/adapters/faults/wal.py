@@ -18,11 +18,12 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from mainstay.adapters.faults.processes import Process, alive, boot, me, now, process_of
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput, StoreUnavailable
 
 LOCKS = ("undo", "guardians")

@@ -10,7 +10,6 @@ import asyncio
 import re
 from abc import ABC, abstractmethod
 from collections import deque
-from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from mainstay.adapters.proxy.flow import Active, End, Flow, Line, Owner, Stage
 from mainstay.adapters.proxy.garble import garble
 from mainstay.adapters.proxy.messages import REASONS, SWITCHES, Framing, Head, Kind, Piece
 from mainstay.adapters.proxy.stages import spread
+from mainstay.kernel.dataclass import dataclass
 
 _BEGIN = re.compile(rb"[A-Z]{1,16}(?: |$)")
 _MOST_HELD = 64 * 1024

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mainstay.chaos.operations.formats import FORMATS, documents_of, quickly
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, Severity, errors_of
 from mainstay.kernel.operation import Operation, arg

@@ -6,12 +6,13 @@ import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
 from mainstay.chaos.matrix import Answer
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.ports import World
 from mainstay.kernel.probing import Heard, HttpAsk
 from mainstay.kernel.workload import Request, Workload

@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import timedelta
 from types import FrameType
 from typing import Any
@@ -26,6 +26,7 @@ from mainstay.chaos.operations.watch import Asking, Outside, Seen, Stop, Watch
 from mainstay.chaos.spec import Experiment, Widen
 from mainstay.chaos.state import Run, guard_name
 from mainstay.chaos.verdict import BREACH, Verdict, accepted, radius_broken, removal_accepted, verdict
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import MainstayError, NotAllowed
 from mainstay.kernel.faults import Guarded, Injection, Measured, Order
 from mainstay.kernel.locks import Lock, Locked, free, take

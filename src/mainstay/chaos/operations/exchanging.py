@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mainstay.chaos.operations.finding import run_named
@@ -12,6 +11,7 @@ from mainstay.chaos.operations.formats import FORMATS, Said, documents_of, forma
 from mainstay.chaos.spec import Experiment
 from mainstay.chaos.toolkit import read
 from mainstay.chaos.toolkit_out import document_of, journal_of
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, Severity, errors_of
 from mainstay.kernel.operation import Operation, arg

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mainstay.kernel.catalog import read_file
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document, Node
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, InvalidFiles, did_you_mean, errors_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from mainstay.chaos.gameday import (
@@ -21,6 +20,7 @@ from mainstay.chaos.operations.engine import execute
 from mainstay.chaos.operations.planning import Options
 from mainstay.chaos.practice_view import gameday_view
 from mainstay.chaos.spec import Experiment
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput
 from mainstay.kernel.journal import Batch, FactQuery, NewFact
 from mainstay.kernel.operation import Operation, arg

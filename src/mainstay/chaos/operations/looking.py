@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mainstay.chaos.kinds import KINDS
 from mainstay.chaos.lifecycle import Status
@@ -11,6 +11,7 @@ from mainstay.chaos.operations.finding import lost, run_named, runs_of
 from mainstay.chaos.spec import Experiment
 from mainstay.chaos.state import HALTED, LIFTED, Run, halted
 from mainstay.chaos.view import by_hand, figures, picture, run_blocks, share_words, status_cell, timeline
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.faults import Ability
 from mainstay.kernel.finding import did_you_mean

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainstay.chaos.catalogue import (
@@ -41,6 +40,7 @@ from mainstay.chaos.operations.planning import Options, prepare
 from mainstay.chaos.spec import Experiment, Fault, Phase
 from mainstay.chaos.state import Run
 from mainstay.chaos.thresholds import Advice, breaker_threshold, places, time_out
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotFound
 from mainstay.kernel.faults import Setting
 from mainstay.kernel.finding import did_you_mean

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from mainstay.chaos.finder import Belief, Found, Suspect, find, ladder
 from mainstay.chaos.lifecycle import Status
@@ -16,6 +16,7 @@ from mainstay.chaos.spec import Experiment, Fault, Phase
 from mainstay.chaos.state import Run
 from mainstay.chaos.view import settings_words, share_words
 from mainstay.chaos.written import as_yaml, document_of
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World

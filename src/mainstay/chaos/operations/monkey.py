@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainstay.chaos.monkey import (
@@ -22,6 +21,7 @@ from mainstay.chaos.operations.planning import Options
 from mainstay.chaos.practice_view import monkey_view
 from mainstay.chaos.price import open_incidents
 from mainstay.chaos.spec import Experiment
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput, MainstayError
 from mainstay.kernel.journal import AlreadyRecorded, Batch, FactQuery, NewFact
 from mainstay.kernel.operation import Operation, arg

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mainstay.chaos.breaker_seen import BreakerSeen, Reached, Seen, judge
@@ -18,6 +18,7 @@ from mainstay.chaos.operations.planning import Options, Plan, prepare
 from mainstay.chaos.presets import BREAKS_TARGET, Preset, preset
 from mainstay.chaos.spec import Experiment, Fault, Phase
 from mainstay.chaos.state import Run
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError
 from mainstay.kernel.faults import Ability, Guarded, Injection, Injector, Leftover, Means, Order, Undo
 from mainstay.kernel.ports import World

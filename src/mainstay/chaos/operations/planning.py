@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 
 from mainstay.chaos.hypothesis import Asked, Probe, Standing, said
@@ -12,6 +12,7 @@ from mainstay.chaos.operations.asking import bound
 from mainstay.chaos.price import Damage, Price, closed_until, open_incidents, price
 from mainstay.chaos.spec import Experiment, Fault, probes_of
 from mainstay.chaos.state import HALTED, LIFTED, halted
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.faults import Healing, Order
 from mainstay.kernel.journal import FactQuery

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.faults import Relayed, Relaying
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from mainstay.chaos.lifecycle import Status
-from mainstay.chaos.operations.engine import execute
 from mainstay.chaos.operations.finding import experiment_named
 from mainstay.chaos.operations.formats import is_file
 from mainstay.chaos.operations.planning import Options, Plan, prepare
 from mainstay.chaos.state import Run
-from mainstay.chaos.view import by_hand, figures, picture, run_blocks, settings_words, share_words
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.operation import CatalogUse, Operation, arg
 from mainstay.kernel.ports import World
-from mainstay.kernel.quantity import format_duration, parse_duration
-from mainstay.kernel.view import Block, Cell, Next, Text, View, table
-from mainstay.kernel.wording import many
+from mainstay.kernel.quantity import parse_duration
+from mainstay.kernel.view import View
 
 
 @dataclass(frozen=True)
@@ -47,31 +43,9 @@ def plan(world: World, request: PlanRequest) -> Plan:
 
 def plan_view(found: Plan) -> View:
     """What would be done, and why it would not."""
-    return View(f"Plan of {found.experiment}", (*_plan_blocks(found),
-                                                Next((f"mainstay chaos run {found.experiment}",))))
+    from mainstay.chaos.operations import telling  # noqa: PLC0415  (a lazy start: others' runs need none of it)
 
-
-def _plan_blocks(found: Plan) -> Iterator[Block]:
-    yield Text(f"{found.experiment} on {found.target} · {many(len(found.faults), 'fault')}, at most "
-               f"{format_duration(found.seconds)}", "quiet")
-    if found.refusals:
-        yield Text("It would not be started.", "bad")
-        for refusal in found.refusals:
-            yield Text(refusal)
-    else:
-        yield Text("It would be started.", "good")
-    rows = [(one.kind, one.workload + (f" → {one.dependency}" if one.dependency else ""), settings_words(one.settings),
-             share_words(one.share), Cell(one.mechanism or "none", tone="plain" if one.mechanism else "bad"),
-             one.healing, "; ".join(one.does) or one.problem) for one in found.faults]
-    yield table("Faults", ("fault", "on", "settings", "share>", "by", "healed by", "does"), rows)
-    yield table("What must hold", ("probe", "tolerated"), [(one["name"], one["tolerance"]) for one in found.probes])
-    if found.prices:
-        prices = [(one.objective, Cell({True: "yes", False: "no", None: "–"}[one.affordable],
-                                     tone="bad" if one.affordable is False else "plain"),
-                 one.sentence.partition(": ")[2]) for one in found.prices]
-        yield table("What it may cost", ("objective", "can pay", "how it is reckoned"), prices)
-    for note in found.notes:
-        yield Text(note, "quiet")
+    return telling.plan_view(found)
 
 
 PLAN = Operation(
@@ -122,6 +96,8 @@ def run(world: World, request: RunRequest) -> Ran:
     world, experiment = experiment_named(world, request.experiment)
     if request.dry_run:
         return Ran(plan=prepare(world, experiment, request.options).plan)
+    from mainstay.chaos.operations.engine import execute  # noqa: PLC0415  (a lazy start: others' need none of it)
+
     return Ran(run=execute(world, experiment, request.options), rollback=experiment.rollback)
 
 
@@ -153,15 +129,19 @@ def run_view(found: Ran) -> View:
 
         return journal_view(found.journal)
     assert found.run is not None, "it ran"
-    return View(f"Run {found.run.id}", (*run_blocks(found.run), picture(found.run),
-                                        *by_hand(found.run, found.rollback),
-                                        Next((f"mainstay chaos report {found.run.id}",))))
+    from mainstay.chaos.operations import telling  # noqa: PLC0415  (a lazy start, as above)
+
+    return telling.run_view(found.run, found.rollback)
 
 
 def run_json(found: Ran) -> object:
     """The run itself; of an experiment of the Chaos Toolkit, its journal."""
-    return found.journal if found.journal is not None else found.plan if found.plan is not None else \
-        {"run": found.run, "figures": figures(found.run) if found.run is not None else {}}
+    if found.journal is not None or found.plan is not None:
+        return found.journal if found.journal is not None else found.plan
+    assert found.run is not None, "it ran"
+    from mainstay.chaos.operations import telling  # noqa: PLC0415  (a lazy start, as above)
+
+    return telling.run_json(found.run)
 
 
 def _catalog(request: PlanRequest) -> CatalogUse:

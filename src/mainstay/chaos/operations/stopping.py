@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mainstay.chaos.lifecycle import Status
 from mainstay.chaos.operations.finding import lost, run_named, runs_of
 from mainstay.chaos.state import ALL, ASKED, HALTED, LIFTED, Run, guard_name, halted
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput
 from mainstay.kernel.faults import Leftover
 from mainstay.kernel.journal import Batch, FactQuery, NewFact

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mainstay.chaos.operations.formats import Said, quickly
@@ -21,6 +21,7 @@ from mainstay.chaos.toolkit import (
     values_of,
 )
 from mainstay.kernel.catalog import read_file
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.finding import Finding, InvalidFiles, Severity, errors_of

@@ -13,7 +13,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from types import FrameType
 from typing import Any
@@ -37,6 +37,7 @@ from mainstay.chaos.toolkit import (
     tolerance_for,
     values_of,
 )
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotAllowed
 from mainstay.kernel.faults import Undo
 from mainstay.kernel.finding import InvalidFiles, errors_of

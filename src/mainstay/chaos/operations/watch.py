@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from mainstay.chaos.hypothesis import Probe
@@ -12,6 +12,7 @@ from mainstay.chaos.operations.hands import Hands, Task
 from mainstay.chaos.price import concerns
 from mainstay.chaos.spec import AbortWhen
 from mainstay.chaos.state import ALL, ASKED, HALTED
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.journal import Fact, FactQuery
 from mainstay.kernel.ports import ServiceStanding, World

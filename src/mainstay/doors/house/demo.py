@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from mainstay.doors import terminal
 from mainstay.doors.front import ServerSettings
 from mainstay.doors.house.serving import Clockwork, run_server
 from mainstay.doors.http import Server
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError
 from mainstay.kernel.journal import Batch, NewFact
 from mainstay.kernel.method import counted, step_of

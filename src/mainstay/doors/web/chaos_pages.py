@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from mainstay.doors.web.incident_pages import Ticking
 from mainstay.doors.web.slo_pages import Choice
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import State
 from mainstay.kernel.view import Chart, Table, Timeline, Tone
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 from markupsafe import Markup, escape
 
 from mainstay.doors.web.links import address
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.view import Chart, Line
 
 WIDE = 1000

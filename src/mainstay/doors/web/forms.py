@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from mainstay.doors.inputs import alternatives, offered, takes_flag, takes_many
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.operation import Argument
 
 

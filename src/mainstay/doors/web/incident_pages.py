@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from mainstay.doors.web.slo_pages import Choice
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.view import Table, Timeline, Tone
 
 

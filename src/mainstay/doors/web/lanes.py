@@ -6,11 +6,12 @@ The lanes are as wide as the page lets them be: bars are placed in percent, so t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from markupsafe import Markup
+
+from mainstay.kernel.dataclass import dataclass
 
 LEAST = 0.25
 """Percent of the width: a firing of a minute in thirty days must still be seen."""

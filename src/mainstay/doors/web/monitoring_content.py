@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainstay.doors.web.lanes import Bar, Lane, Lanes, ticks_of
@@ -11,6 +10,7 @@ from mainstay.doors.web.monitoring_pages import AlertMark, AlertRow, MonitoringP
 from mainstay.doors.web.pages import Page, PageQuery
 from mainstay.doors.web.slo_content import link_to
 from mainstay.kernel.alert_history import Activation
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NoData
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import format_duration

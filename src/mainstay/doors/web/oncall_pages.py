@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from mainstay.doors.web.slo_pages import Choice
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.view import Table
 
 TONES = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from importlib.resources import files
 from typing import Any, Literal
 from urllib.parse import quote
@@ -19,6 +19,7 @@ from mainstay.doors.security import COOKIE, SESSION_LENGTH, Caller, NotKnown, Pa
 from mainstay.doors.web.forms import Field, clean, draw_fields
 from mainstay.doors.web.links import address, local_path
 from mainstay.doors.web.render import render_template
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotFound
 from mainstay.kernel.operation import Operation
 from mainstay.kernel.ports import World

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from markupsafe import Markup
@@ -21,6 +20,7 @@ from mainstay.incident.operations.postmortem import lint, move, post_mortem_of
 from mainstay.incident.postmortem import PostMortem, impact_time
 from mainstay.incident.review import STAGES, Stage, section_named, stage_named
 from mainstay.incident.view import timeline_of
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.finding import Finding
 from mainstay.kernel.operation import Operation, arg

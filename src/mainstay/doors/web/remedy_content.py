@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mainstay.doors.web.pages import Page, PageQuery
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.ports import World
 from mainstay.kernel.view import Table, Timeline, Tone
 from mainstay.kernel.wording import many

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import State
 from mainstay.kernel.view import Chart, Code, Pairs, Table, Tone
 

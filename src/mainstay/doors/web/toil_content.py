@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from mainstay.doors.web.pages import Page, PageQuery
 from mainstay.doors.web.slo_pages import Choice, Fact
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NoData, NotAllowed, NotFound
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import State

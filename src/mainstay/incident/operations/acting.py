@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mainstay.incident.engine import (
     ROLES,
     Acknowledge,
@@ -25,6 +23,7 @@ from mainstay.incident.operations.looking import Reading, find, read
 from mainstay.incident.severity import WORDS, Severity
 from mainstay.incident.timeline import Line, timeline
 from mainstay.incident.view import timeline_of
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.operation import Operation, arg

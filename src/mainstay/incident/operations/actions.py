@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import assert_never
 
@@ -11,6 +10,7 @@ from mainstay.incident.aftermath import AddItem, ChangeItem, Details, MoveItem
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.looking import find
 from mainstay.incident.operations.postmortem import alert_facts
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.operation import Operation, arg

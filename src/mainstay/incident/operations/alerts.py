@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
@@ -12,6 +11,7 @@ from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.severity import Severity
 from mainstay.incident.state import Alert, Silence, State
 from mainstay.incident.view import severity_cell
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.matcher import parse_matcher

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainstay.incident.engine import ROLES
@@ -14,6 +13,7 @@ from mainstay.incident.state import Alert, Incident, State
 from mainstay.incident.statuspage import unpublished
 from mainstay.incident.timeline import Line, timeline
 from mainstay.incident.view import holder, incidents_table, severity_cell, timeline_of
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import FactQuery
@@ -160,7 +160,7 @@ def list_view(found: Listed) -> View:
 LIST = Operation(
     "incident", "list", ListRequest, list_incidents, list_view,
     as_json=lambda found: {"generated_at": found.at, "incidents": found.incidents, "gathering": found.gathering},
-    exit_codes=((0, "listed"), (2, "a flag is wrong")),
+    numbers=False, exit_codes=((0, "listed"), (2, "a flag is wrong")),
     examples=("mainstay incident list", "mainstay incident list --last 30d --severity SEV2 --json"))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainstay.incident.engine import TryPage
 from mainstay.incident.lifecycle import Status
 from mainstay.incident.operations.desk import Desk, desk_of
 from mainstay.incident.operations.outbox import Outbox
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.operation import Operation, arg

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
@@ -34,6 +34,7 @@ from mainstay.incident.review import Review, Stage, missing, section_named, stag
 from mainstay.incident.severity import Severity
 from mainstay.incident.state import Incident
 from mainstay.incident.view import severity_cell
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.finding import Finding
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact

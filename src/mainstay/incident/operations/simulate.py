@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from mainstay.incident.intake import AlertEvent, Opening
 from mainstay.incident.operations.desk import Desk, uncollected
 from mainstay.incident.severity import Severity
 from mainstay.incident.simulation import Change, Event, Page, Restart, read_events
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput, NoData, NotFound
 from mainstay.kernel.journal import Fact, FactQuery, Journal
 from mainstay.kernel.operation import Operation, arg

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from mainstay.incident.measures import KINDS, Measure, Measures, cases_of, grouped, measures
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World

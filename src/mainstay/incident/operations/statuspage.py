@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import msgspec
 
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.statuspage import StatusPage, compose, document, public, unpublished
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.objective import Objective, Service

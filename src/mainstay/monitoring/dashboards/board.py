@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from mainstay.kernel.dataclass import dataclass
 
 Kind = Literal["slo", "operations", "service", "debugging", "toil"]
 KINDS: tuple[Kind, ...] = ("slo", "operations", "service", "debugging", "toil")

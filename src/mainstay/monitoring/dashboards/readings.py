@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import plain, short_duration
 from mainstay.monitoring.chain import LEFT, SERVICE_LABEL, SLO_LABEL, TOTAL, bad_sum, selector, total_sum
 from mainstay.monitoring.dashboards.watched import Watched

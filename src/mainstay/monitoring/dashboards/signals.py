@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.objective import IndicatorType
 from mainstay.kernel.ports import EventQuery, GaugeQuery, PromQuery
 from mainstay.monitoring.counting import filled as filled_in

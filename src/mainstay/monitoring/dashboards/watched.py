@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.objective import Indicator, IndicatorType, Objective, resolved
 from mainstay.kernel.quantity import CalendarWindow, RequestWindow, Target
 from mainstay.monitoring.alerts import short_window

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Position
 from mainstay.kernel.objective import Objective
 from mainstay.monitoring.exchange.taking import Taking, catalog_name, nominal_length, spends

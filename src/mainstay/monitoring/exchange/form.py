@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from mainstay.kernel.catalog import Catalog, Resource
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document
 from mainstay.kernel.finding import Finding, Position
 from mainstay.kernel.objective import AlertDeclaration, DataSource, Objective, Service

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from decimal import Decimal
 
 from mainstay.kernel.counting import counter_query
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document, Node
 from mainstay.kernel.objective import Indicator, IndicatorType, Objective, ObjectiveWindow
 from mainstay.kernel.openslo_fields import ratio_target

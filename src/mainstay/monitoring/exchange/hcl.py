@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document, Node
 from mainstay.kernel.finding import Finding, Position
 

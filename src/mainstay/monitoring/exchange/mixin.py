@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from decimal import Decimal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document
 from mainstay.kernel.objective import Indicator, IndicatorType, Objective, ObjectiveWindow
 from mainstay.kernel.ports import GaugeQuery, PromQuery

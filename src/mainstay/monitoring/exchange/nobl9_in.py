@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
 from mainstay.kernel.counting import counter_query
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.method import Method, Occurrences, Timeslices

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from decimal import Decimal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.quantity import parse_duration
 from mainstay.kernel.reader import Reader

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 
 from mainstay.kernel.counting import counter_query
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document
 from mainstay.kernel.objective import (
     DataSource,

@@ -9,12 +9,12 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from importlib.util import find_spec
 from typing import Any
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import MissingExtra
 from mainstay.kernel.quantity import plain
 

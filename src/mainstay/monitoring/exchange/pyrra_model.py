@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, NamedTuple
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.objective import Indicator, Objective
 from mainstay.kernel.ports import PromQuery
 from mainstay.kernel.quantity import Target, parse_duration, plain

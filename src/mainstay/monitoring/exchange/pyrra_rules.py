@@ -6,11 +6,12 @@ Source: Pyrra 0.10's documentation and the rules it publishes for its examples (
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.objective import Objective, resolved
 from mainstay.kernel.quantity import plain
 from mainstay.monitoring.exchange.promql import Matcher, Selector, go_duration

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document, Node
 from mainstay.kernel.finding import Position, Severity
 from mainstay.kernel.objective import Indicator, IndicatorType

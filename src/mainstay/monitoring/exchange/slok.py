@@ -9,11 +9,12 @@ Source: github.com/slok-operator/slok config/crd, config/samples and internal/te
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from decimal import Decimal
 
 from mainstay.kernel.counting import counter_query, histogram_queries
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.objective import Indicator, IndicatorType, Objective, ObjectiveWindow

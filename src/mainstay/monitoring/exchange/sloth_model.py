@@ -6,10 +6,11 @@ Source: Sloth 0.16, pkg/common/model and the documentation of its specification 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from decimal import Decimal
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.objective import Indicator, Objective
 from mainstay.kernel.ports import GaugeQuery, PromQuery
 from mainstay.kernel.quantity import Target, plain

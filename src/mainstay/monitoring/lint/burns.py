@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.monitoring.lint.flaw import Flaw
 from mainstay.monitoring.lint.query import Query, written_duration
 from mainstay.monitoring.lint.ratios import extra_matchers, ratios

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Severity
 
 E, W, H = Severity.ERROR, Severity.WARNING, Severity.HINT

@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.monitoring.lint.families import check_family
 from mainstay.monitoring.lint.flaw import Flaw
 from mainstay.monitoring.lint.samples import SUFFIXES, Family, Sample, split_name

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Finding, Position, Severity
 from mainstay.monitoring.lint.written import Source, Written
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.monitoring.lint.exposition import MetricPage
 from mainstay.monitoring.lint.flaw import Flaw
 from mainstay.monitoring.lint.samples import Family

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from functools import cached_property
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Severity
 from mainstay.kernel.quantity import short_duration
 from mainstay.monitoring.lint.flaw import Edit, Flaw

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from math import isnan
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Severity
 from mainstay.monitoring.lint.flaw import Flaw
 from mainstay.monitoring.lint.query import Query, written_duration

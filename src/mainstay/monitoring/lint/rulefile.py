@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document, Node
 from mainstay.kernel.finding import did_you_mean
 from mainstay.monitoring.lint.flaw import Edit, Flaw

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from mainstay.kernel.dataclass import dataclass
 
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "counter": ("_total", "_created"), "summary": ("_count", "_sum", "", "_created"),

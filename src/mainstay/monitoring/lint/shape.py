@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.monitoring.lint.promql import seconds_of
 from mainstay.monitoring.lint.tree import (
     COMPARISONS,

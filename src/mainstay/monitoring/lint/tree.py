@@ -7,7 +7,8 @@ text is read here too; a test holds both readings of every public rule to the sa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from mainstay.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ Source: YAML 1.2.2, chapters 7.3 (flow scalars) and 8.1 (block scalars).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Node
 
 

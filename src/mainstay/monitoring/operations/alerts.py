@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 
 from mainstay.kernel.alert_history import Activation, AlertPlace
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.finding import InvalidFiles, errors_of
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainstay.kernel.alert_history import Activation, AlertPlace, AlertRule, AlertsRead
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, NoData
 from mainstay.kernel.finding import InvalidFiles, errors_of
 from mainstay.kernel.journal import Fact, FactQuery

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from mainstay.kernel.catalog import Grammar, load
 from mainstay.kernel.condition import parse_where
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, NoData
 from mainstay.kernel.finding import InvalidFiles, errors_of
 from mainstay.kernel.journal import FactQuery

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MissingExtra, NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.objective import Objective

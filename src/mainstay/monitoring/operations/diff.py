@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import InvalidFiles, errors_of
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.operation import Operation, arg

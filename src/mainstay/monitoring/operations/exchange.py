@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from pathlib import Path
 
 from mainstay.kernel.catalog import read_file
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import Document
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.finding import Finding, InvalidFiles, Position, did_you_mean, errors_of

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 from mainstay import __version__
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.document import read_documents
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Finding, Severity

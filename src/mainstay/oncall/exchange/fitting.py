@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from itertools import pairwise
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.quantity import Span, zone_named
 from mainstay.kernel.wallclock import WeeklyHours, local_of
 from mainstay.oncall.exchange.taken import NOWHERE, by_clocks, compared, with_overrides

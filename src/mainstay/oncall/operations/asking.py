@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
@@ -131,7 +131,7 @@ def who_view(found: Who) -> View:
 
 
 WHO = Operation(
-    "oncall", "who", WhoRequest, who, who_view,
+    "oncall", "who", WhoRequest, who, who_view, numbers=False,
     exit_code=lambda found: 1 if any(one.who is None for one in found.on_call) else 0,
     exit_codes=((0, "somebody is on call everywhere"), (1, "somewhere nobody is"),
                 (2, "the catalog or a name is wrong")),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import AlreadyRecorded, Batch, FactQuery, NewFact

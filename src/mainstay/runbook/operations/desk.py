@@ -10,11 +10,12 @@ import os.path
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import TypeVar
 
 from mainstay.kernel.actuation import Ask
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput, MainstayError, NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import AlreadyRecorded, Batch, Fact, FactQuery, Journal

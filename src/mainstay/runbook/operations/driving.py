@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, assert_never
 
 from mainstay.kernel import locks
 from mainstay.kernel.actuation import Act, Actuator, Ending, Outcome, Wait, act_data, act_of
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, MainstayError
 from mainstay.kernel.locks import Lock, Locked
 from mainstay.kernel.ports import World

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 
 from mainstay.kernel.actuation import Command
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Finding, Severity
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World

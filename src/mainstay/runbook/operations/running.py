@@ -9,9 +9,9 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.operation import Operation, arg

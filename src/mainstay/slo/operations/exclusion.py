@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Batch, FactQuery, NewFact
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import DaySums, World

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import MainstayError, SourceUnavailable, StoreUnavailable
 from mainstay.kernel.journal import Batch, FactQuery, NewFact
 from mainstay.kernel.method import Method, RatioTimeslices, Timeslices, counted, step_of

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from mainstay.kernel.condition import parse_where
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, NoData
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact
 from mainstay.kernel.objective import Objective

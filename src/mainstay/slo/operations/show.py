@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.objective import Indicator, Objective
 from mainstay.kernel.operation import Operation, arg

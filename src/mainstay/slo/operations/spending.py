@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import Clock, Spending, World
 from mainstay.kernel.quantity import SLOT, Span

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Batch, NewFact
 from mainstay.kernel.objective import ledger_key, resolved
 from mainstay.kernel.operation import Operation, arg

@@ -7,9 +7,10 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, NoData
 from mainstay.kernel.journal import Batch, FactQuery, NewFact
 from mainstay.kernel.operation import Operation, arg

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, NotAllowed, NotFound
 from mainstay.kernel.journal import Batch, FactQuery, NewFact
 from mainstay.kernel.operation import Operation, arg

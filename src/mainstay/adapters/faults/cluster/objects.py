@@ -6,11 +6,11 @@ import importlib.util
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MissingExtra, NotAllowed, NotFound, SourceUnavailable
 from mainstay.kernel.workload import ClusterObject
 

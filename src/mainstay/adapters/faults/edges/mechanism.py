@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 
 from mainstay.adapters.faults.edges import proof, route, standing
@@ -27,6 +27,7 @@ from mainstay.adapters.faults.packets.task import Lead, Place, Task
 from mainstay.adapters.faults.places import Address, address, address_of, processes_of
 from mainstay.adapters.faults.processes import found
 from mainstay.adapters.proxy import Proxy, ProxyProcess
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotAllowed
 from mainstay.kernel.faults import Ability, Healing, Means, Measured, Mechanism, Order, Undo
 

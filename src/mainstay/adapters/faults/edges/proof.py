@@ -6,13 +6,14 @@ import json
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from statistics import mean, median
 from typing import Any
 
 from mainstay.adapters.faults.likely import fits
 from mainstay.adapters.faults.packets import child
 from mainstay.adapters.faults.places import Address
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import SourceUnavailable
 from mainstay.kernel.faults import Measured, Order
 

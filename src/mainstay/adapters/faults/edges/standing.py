@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from mainstay.adapters.faults.edges.taking_back import remove_toxic
@@ -13,6 +12,7 @@ from mainstay.adapters.faults.packets import sockets
 from mainstay.adapters.faults.places import Address, address
 from mainstay.adapters.faults.processes import every
 from mainstay.adapters.proxy import Toxic
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotAllowed, SourceUnavailable
 from mainstay.kernel.journal import Data
 

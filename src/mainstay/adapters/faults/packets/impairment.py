@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
+
+from mainstay.kernel.dataclass import dataclass
 
 LIMIT = 1000
 """Packets that may wait for a limited rate; more are dropped at the tail, as `tc netem` does by default."""

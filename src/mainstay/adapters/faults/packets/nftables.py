@@ -10,7 +10,6 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mainstay.adapters.faults.packets.netlink import (
     ACK,
@@ -27,6 +26,7 @@ from mainstay.adapters.faults.packets.netlink import (
     nested,
     number,
 )
+from mainstay.kernel.dataclass import dataclass
 
 IPV4, IPV6 = 2, 10
 IN, OUT = 1, 3

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
 from mainstay.adapters.faults.likely import fits
 from mainstay.adapters.faults.packets import child
 from mainstay.adapters.faults.places import Address
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import SourceUnavailable
 from mainstay.kernel.faults import Measured, Order
 

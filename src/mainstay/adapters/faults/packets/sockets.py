@@ -7,9 +7,9 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 
 from mainstay.adapters.faults.packets.netlink import ACK, DUMP, SOCK_DIAG, Netlink, Refused
+from mainstay.kernel.dataclass import dataclass
 
 _BY_FAMILY, _DESTROY = 20, 21
 _REQUEST = struct.Struct("=BBBxI")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from typing import Any
 
 from mainstay.adapters.faults.packets.impairment import Impairment
+from mainstay.kernel.dataclass import dataclass
 
 QUEUE, DROP, RESET = "queue", "drop", "reset"
 

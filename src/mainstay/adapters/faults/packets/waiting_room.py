@@ -8,10 +8,11 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mainstay.adapters.faults.packets.impairment import Fate, Fates, Impairment
 from mainstay.adapters.faults.packets.netlink import ACK, NETFILTER, REQUEST, Netlink, attribute, attributes, number
+from mainstay.kernel.dataclass import dataclass
 
 _PACKET, _VERDICT, _CONFIG = 0x300, 0x301, 0x302
 _BIND = 1
