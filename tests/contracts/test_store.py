@@ -7,13 +7,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from mainstay.adapters.clock import SystemClock
+from mainstay.adapters.promise import Promise
 from mainstay.adapters.store import Store, open_store
 from mainstay.adapters.store_database import Connection
 from mainstay.kernel.errors import InvalidInput, MissingExtra, StoreUnavailable
@@ -23,7 +23,7 @@ from .samples import PRODUCER, SECOND, T0, fact, subjects, timer
 
 
 @contextmanager
-def held_open(store: Store) -> Iterator[Future[None]]:
+def held_open(store: Store) -> Iterator[Promise[None]]:
     """The store's process is in the middle of a write for as long as the block runs."""
     begun, go_on = threading.Event(), threading.Event()
 
@@ -87,15 +87,6 @@ def test_a_job_that_breaks_the_transaction_does_not_break_its_neighbours(store_u
         assert isinstance(bad.exception(), StoreUnavailable)
         assert [future.result()[0].subject for future in (before, after)] == ["before", "after"]
         assert subjects(store.journal) == ["before", "after"]
-
-
-def test_a_batch_cancelled_before_its_turn_is_not_recorded(store_url: str) -> None:
-    with open_store(store_url, SystemClock()) as store:
-        with held_open(store):
-            regretted = store.journal.submit(Batch(facts=[fact("regretted")]))
-            assert regretted.cancel()
-        store.journal.commit(Batch(facts=[fact("kept")]))
-        assert subjects(store.journal) == ["kept"]
 
 
 def test_a_store_of_a_newer_schema_is_refused_with_the_way_out(store_url: str, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import heapq
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -14,6 +13,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from mainstay.adapters.promise import Promise
 from mainstay.adapters.record import all_at_rest, already_recorded, check_names, micros_of, utc_of
 from mainstay.kernel.actuation import Act, Ending, Outcome, Prepared, Watch
 from mainstay.kernel.dataclass import dataclass
@@ -170,14 +170,14 @@ class MemoryJournal:
             self._by_key[fact.key] = fact
         return fact
 
-    def submit(self, batch: Batch) -> Future[tuple[Fact, ...]]:
-        """The same as `commit`, its outcome in a future that is already done."""
-        future: Future[tuple[Fact, ...]] = Future()
+    def submit(self, batch: Batch) -> Promise[tuple[Fact, ...]]:
+        """The same as `commit`, its outcome in a promise that is already kept."""
+        promise: Promise[tuple[Fact, ...]] = Promise()
         try:
-            future.set_result(self.commit(batch))
+            promise.keep(self.commit(batch))
         except MainstayError as refused:
-            future.set_exception(refused)
-        return future
+            promise.fail(refused)
+        return promise
 
     def facts(self, query: FactQuery) -> Iterator[Fact]:
         """The facts that fit, of those recorded when this was called."""

@@ -8,7 +8,6 @@ batch has left no trace by then, so its neighbours need no savepoints, and no st
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import merge
@@ -16,6 +15,7 @@ from itertools import islice, starmap
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from mainstay.adapters.promise import Promise
 from mainstay.adapters.record import already_recorded, check_names, data_of, micros_of, moment_of, text_of, utc_of
 from mainstay.adapters.store_database import Connection, Database, Row, open_database
 from mainstay.adapters.store_ledger import SqlLedger
@@ -276,11 +276,8 @@ class SqlJournal:
         """
         return self._database.write(self._commit, _prepared(batch))
 
-    def submit(self, batch: Batch) -> Future[tuple[Fact, ...]]:
-        """The same without waiting, so that many callers share one fsync.
-
-        The future's callbacks run on the writer's thread: they must be short and must not wait for the journal.
-        """
+    def submit(self, batch: Batch) -> Promise[tuple[Fact, ...]]:
+        """The same without waiting, so that many callers share one fsync."""
         return self._database.submit(self._commit, _prepared(batch))
 
     def _commit(self, connection: Connection, run: Sequence[_Prepared]) -> list[_Answer]:

@@ -16,7 +16,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
@@ -25,6 +24,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mainstay.adapters.promise import Promise
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, MissingExtra, StoreUnavailable
 
@@ -177,7 +177,7 @@ class _Job:
     handler: Callable[[Connection, Sequence[Any]], Sequence[Any]]
     payload: Any
     ordered: bool
-    future: Future[Any]
+    promise: Promise[Any]
 
 
 class Connection:
@@ -286,27 +286,27 @@ class Database:
         finally:
             self._readers.release()
 
-    def submit(self, handler: Handler[Payload, Answer], payload: Payload, *, ordered: bool = True) -> Future[Answer]:
-        """Have the writer do a job; the future is done when it is durable, or raises and nothing of it is.
+    def submit(self, handler: Handler[Payload, Answer], payload: Payload, *, ordered: bool = True) -> Promise[Answer]:
+        """Have the writer do a job; the promise is kept when it is durable, or fails and nothing of it is.
 
         Args:
             ordered: whether no other process may do an ordered job meanwhile.
         Raises:
             StoreUnavailable: the store was closed.
         """
-        future: Future[Answer] = Future()
+        promise: Promise[Answer] = Promise()
         with self._changed:
             while len(self._jobs) >= QUEUE and not self._closing:
                 self._changed.wait()
             if self._closing:
                 raise StoreUnavailable(f"{self._where} was closed", "open it again")
-            self._jobs.append(_Job(handler, payload, ordered, future))
+            self._jobs.append(_Job(handler, payload, ordered, promise))
             self._changed.notify_all()
-        return future
+        return promise
 
     def write(self, handler: Handler[Payload, Answer], payload: Payload, *, ordered: bool = True) -> Answer:
         """The same as `submit`, waiting for the answer."""
-        assert threading.current_thread() is not self._thread, "a future's callback would wait for itself"
+        assert threading.current_thread() is not self._thread, "it would wait for itself"
         return self.submit(handler, payload, ordered=ordered).result()
 
     def close(self) -> None:
@@ -328,8 +328,7 @@ class Database:
                     return
                 group = [self._jobs.popleft() for _ in range(min(GROUP, len(self._jobs)))]
                 self._changed.notify_all()
-            if wanted := [job for job in group if job.future.set_running_or_notify_cancel()]:
-                self._settle(wanted)
+            self._settle(group)
 
     def _settle(self, group: Sequence[_Job]) -> None:
         try:
@@ -337,7 +336,7 @@ class Database:
         except self.dialect.faults[1] as error:
             # The database itself is in trouble; to try each job alone would only wait out the same trouble n times.
             for job in group:
-                job.future.set_exception(unavailable(error, self._where))
+                job.promise.fail(unavailable(error, self._where))
         except Exception as error:  # whatever it is, it belongs to the caller, and the writer must live on
             if len(group) > 1:
                 # One job spoils the transaction for its neighbours: give every job one of its own.
@@ -345,13 +344,13 @@ class Database:
                     self._settle([job])
                 return
             foreign = isinstance(error, self.dialect.faults[0])
-            group[0].future.set_exception(unavailable(error, self._where) if foreign else error)
+            group[0].promise.fail(unavailable(error, self._where) if foreign else error)
         else:
             for job, answer in zip(group, answers, strict=True):
                 if isinstance(answer, MainstayError):
-                    job.future.set_exception(answer)
+                    job.promise.fail(answer)
                 else:
-                    job.future.set_result(answer)
+                    job.promise.keep(answer)
 
     def _transact(self, group: Sequence[_Job]) -> list[Any]:
         answers: list[Any] = []

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import TextIO, assert_never
 
-from mainstay.doors import terminal_chart
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.finding import InvalidFiles
@@ -325,6 +324,8 @@ def _chart(block: Chart, style: Style) -> list[str]:
     known = any(value is not None for line in block.lines for value in line.values)
     if not known:
         return lines + [f"  {line}" for line in _wrapped(block.empty or "no data to draw", style.width - 2)]
+    from mainstay.doors import terminal_chart  # noqa: PLC0415  (a lazy start: most answers draw nothing)
+
     frame = terminal_chart.Frame(style.width - 2, ascii=not style.unicode, zone=style.zone)
     for runs in terminal_chart.draw(block, frame):
         lines.append("  " + "".join(style.paint(text, _TONES[tone]) for text, tone in runs))

@@ -168,7 +168,7 @@ Answer_co = TypeVar("Answer_co", covariant=True)
 
 
 class Pending(Protocol[Answer_co]):
-    """An answer that is under way, such as a `concurrent.futures.Future`."""
+    """An answer that is under way."""
 
     def result(self, timeout: float | None = None) -> Answer_co:
         """The answer, or what was raised instead of it, once it is there; TimeoutError after so many seconds."""
