@@ -86,7 +86,8 @@ def people_of(act: Act, one: Incident) -> list[Addressee]:
 def _wanted(one: Incident, step: int) -> list[Addressee]:
     written = one.policy["steps"][step]
     wanted = addressees(written["page"])
-    return [wanted[one.number % len(wanted)]] if written["round_robin"] else wanted
+    # By the incidents of this policy alone, not by their numbers: another policy's may have every second one.
+    return [wanted[(one.turn + one.loop) % len(wanted)]] if written["round_robin"] else wanted
 
 
 def _hushed(act: Act, one: Incident) -> str:
@@ -159,7 +160,8 @@ def _page(act: Act, incident: str, to: Addressee, reason: str) -> timedelta:
     one = act.state.incidents[incident]
     if to.kind == "channel":
         channel, _, name = to.name.partition(":")
-        _send(act, one, name or channel, Reach(_AT_ONCE, Contact(channel, name)), {"reason": reason, "rungs": []})
+        _send(act, one, name or channel, Reach(_AT_ONCE, Contact(channel, name)),
+              {"reason": reason, "rungs": [], "is": "channel"})
         return _AT_ONCE
     if _held(act, one, to.name, reason):
         return _AT_ONCE

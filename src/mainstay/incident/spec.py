@@ -30,7 +30,8 @@ class Step:
 
     Args:
         delay: how long it is given before the next rung, from when it really fired.
-        round_robin: each incident pages one of the addressees, the next incident the next.
+        round_robin: each incident of the policy pages one of the addressees, the next incident, and the next loop, the
+            next of them.
     """
 
     addressees: tuple[Addressee, ...]

@@ -88,6 +88,7 @@ class Incident(Struct, frozen=True, gc=False):
         test: a page that somebody asked for to see whether it arrives; nothing is broken.
         room: whether it has a war room.
         reminded: since when the time to their next update counts: its opening, an update, another severity.
+        turn: how many incidents were opened under a policy of this name before, for steps that take turns.
     """
 
     id: str
@@ -115,6 +116,7 @@ class Incident(Struct, frozen=True, gc=False):
     version: int = 1
     test: bool = False
     room: bool = False
+    turn: int = 0
 
 
 class Group(Struct, frozen=True, gc=False):
@@ -199,7 +201,7 @@ class State:
         """Mark of an incident → action items of incidents like it that are not finished."""
         self.counts: dict[str, int] = dict(under.counts) if under else {
             "alert": 0, "incident": 0, "silence": 0, "action": 0}
-        """The greatest number given so far."""
+        """The greatest number given so far; and `under NAME`, how many incidents were opened under that policy."""
 
     def _table(self, under: Table[K, V] | None) -> Table[K, V]:
         return Table(under, self._touched if self._under is not None else None)
@@ -222,7 +224,7 @@ class State:
         for table in self._touched:
             table.forget()
         self._touched.clear()
-        self.counts.update(self._under.counts)
+        self.counts = dict(self._under.counts)
 
     # -- questions -----------------------------------------------------------------------------------------------
 
@@ -420,10 +422,14 @@ def _incident_opened(state: State, fact: Fact | NewFact) -> None:
     data = fact.data
     if "number" not in data:
         return  # recorded by hand (`mainstay record incident`), for attribution only
+    turns = f"under {data['policy']['name']}" if data["policy"] else ""
+    turn = state.counts.get(turns, 0)
     incident = Incident(fact.subject, int(data["number"]), data["title"], data["service"], tuple(data["services"]),
                         Severity(data["severity"]), data["group"], fact.at, data["policy"],
                         phase=Phase.TRIGGERED if data["policy"] else Phase.QUIET, reminded=fact.at,
-                        test=data.get("test", False))
+                        test=data.get("test", False), turn=turn)
+    if turns:
+        state.counts[turns] = turn + 1
     state.incidents[incident.id] = incident
     state.counts["incident"] = max(state.counts["incident"], incident.number)
     if incident.group:
@@ -458,6 +464,8 @@ def _incident_stepped(state: State, fact: Fact | NewFact) -> None:
 
 def _incident_paged(state: State, fact: Fact | NewFact) -> None:
     state._changed(fact.subject, reaching=(*state.incidents[fact.subject].reaching, *fact.data.get("rungs", ())))
+    if fact.data.get("is") == "channel":
+        return
     person = fact.data["to"]
     pager = state.pagers.get(person) or Pager()
     state.pagers[person] = replace(pager, went=(*pager.went, fact.at)[-_KEPT_PAGES:])
