@@ -220,7 +220,7 @@ def grammar() -> Grammar:
 
 
 def _whom_policies_page(catalog: Catalog) -> Iterator[Finding]:
-    """Rotations, schedules and people that escalation policies name are declared: the one check that needs two words."""
+    """Whom escalation policies page is declared; here, since it takes two words to check."""
     from mainstay.incident.spec import EscalationPolicy  # noqa: PLC0415  (a lazy start)
     from mainstay.oncall.spec import Person, Rotation, Schedule  # noqa: PLC0415  (a lazy start)
 

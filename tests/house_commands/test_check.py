@@ -128,7 +128,8 @@ def test_a_policy_that_pages_a_rotation_nobody_declares_is_a_mistake(tmp_path: P
                   .findings if one.severity == "error"]
 
     assert finding.code == "unknown-reference"
-    assert 'pages rotation:web-primry' in finding.message and 'did you mean "web-primary"' in finding.message
+    assert 'pages rotation:web-primry' in finding.message
+    assert 'did you mean "web-primary"' in finding.message
 
 
 def test_a_policy_that_pages_somebody_nobody_declares_is_warned_of_where_people_are_declared(tmp_path: Path) -> None:

@@ -101,8 +101,8 @@ def checked_view(found: Checked) -> View:
 _SHOWN_BY = {"Objective": "mainstay slo report", "Rotation": "mainstay oncall who", "Experiment": "mainstay chaos list"}
 """Kind of resource → the command that shows what it declares."""
 
-_UNCOUNTED = {"Person": ("person", "people"), "Channels": ("channels", "channels"), "Holidays": ("holidays", "holidays"),
-              "Diagnostics": ("diagnostics", "diagnostics")}
+_UNCOUNTED = {"Person": ("person", "people"), "Channels": ("channels", "channels"),
+              "Holidays": ("holidays", "holidays"), "Diagnostics": ("diagnostics", "diagnostics")}
 """Kinds whose name is no singular that takes an s."""
 
 
