@@ -224,7 +224,7 @@ def _whom_policies_page(catalog: Catalog) -> Iterator[Finding]:
     from mainstay.incident.spec import EscalationPolicy  # noqa: PLC0415  (a lazy start)
     from mainstay.oncall.spec import Person, Rotation, Schedule  # noqa: PLC0415  (a lazy start)
 
-    pagers = {one.name for kind in (Rotation, Schedule) for one in catalog.of(kind)}
+    pagers = {one.name for one in catalog.of(Rotation)} | {one.name for one in catalog.of(Schedule)}
     people = {one.name for one in catalog.of(Person)}
     for policy in catalog.of(EscalationPolicy):
         for to in dict.fromkeys((*(one for step in policy.steps for one in step.addressees), *policy.fallback)):
