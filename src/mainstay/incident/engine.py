@@ -33,7 +33,7 @@ class Acknowledge:
 
 @dataclass(frozen=True, slots=True)
 class AcknowledgeAlert:
-    """A sender says that somebody has its alert. One that is not open, or in no incident yet, is passed over."""
+    """A sender says that somebody has its alert. One not open is passed over; one that gathers waits no more."""
 
     key: Key
     by: str
@@ -235,6 +235,7 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
             return _beat(act, heartbeat)
         case Sweep(since):
             intake.note_repeats(act, everything=since is None)
+            intake.forget_passed(act)
             # Of two desks, one may mute an alert while the other ends what muted it.
             intake.hear(act)
             if since is not None:
@@ -319,6 +320,9 @@ def _each(act: Act, name: str, do: Callable[[str], None]) -> Taken:
 
 def _acknowledge_alert(act: Act, key: Key, by: str) -> Taken:
     held = act.state.firing.get(key)
+    if held is not None:
+        # Somebody has it before anybody was told: it becomes an incident now, and what would page is no longer needed.
+        intake.gather_no_longer(act, act.state.alerts[held])
     one = act.state.incidents.get(act.state.alerts[held].incident) if held is not None else None
     if held is None or one is None or one.phase in (Phase.ACKNOWLEDGED, Phase.DONE):
         return Taken("unknown", held or "")

@@ -70,8 +70,8 @@ def _fires(act: Act, event: AlertEvent) -> Taken:
     held = act.state.firing.get(key)
     if held is not None:
         return _again(act, act.state.alerts[held], event)
-    closed = act.state.closed.get(key)
-    if closed is not None and event.at < closed:
+    over = max(filter(None, (act.state.closed.get(key), act.state.passed.get(key))), default=None)
+    if over is not None and event.at < over:
         return Taken("late")
     labels = with_service(event.labels, key, event.severity)
     route = route_of(act.plan.routing.route, labels)
@@ -195,6 +195,14 @@ def gathered(act: Act, timer: Timer) -> None:
         _open(act, timer.subject, route_of(act.plan.routing.route, first.labels))
 
 
+def gather_no_longer(act: Act, alert: Alert) -> None:
+    """What the alert gathers with becomes an incident now, where it waits for others."""
+    group = act.state.groups.get(alert.group)
+    if group is not None and alert.id in group.waiting:
+        _open(act, alert.group, route_of(act.plan.routing.route, alert.labels))
+        act.clear_timers(f"gather:{alert.group}")
+
+
 def _open(act: Act, group: str, route: Route) -> str:
     alerts = [alert for name in act.state.groups[group].waiting if (alert := act.state.alerts.get(name)) is not None]
     worst = min(alerts, key=lambda alert: alert.severity.rank)
@@ -239,6 +247,16 @@ def open_incident(act: Act, opening: Opening) -> str:
     return name
 
 
+OVERTAKEN = timedelta(minutes=15)
+"""For how long news of an alert may be overtaken by the news that it is over; Prometheus says as long that one is."""
+
+
+def forget_passed(act: Act) -> None:
+    """Forget what was over before it was known to fire: of checks that are well all day, nothing is kept."""
+    for key in [key for key in list(act.state.passed.keys()) if act.now - act.state.passed[key] > OVERTAKEN]:
+        act.state.passed.drop(key)
+
+
 # -- closing ------------------------------------------------------------------------------------------------------
 
 UNHEARD = timedelta(minutes=5)
@@ -262,6 +280,9 @@ def forget_unheard(act: Act, since: datetime) -> None:
 def _stops(act: Act, event: AlertEvent) -> Taken:
     held = act.state.firing.get(Key(event.service, event.key))
     if held is None:
+        # That it fired may be on its way still, overtaken by this.
+        key = Key(event.service, event.key)
+        act.state.passed[key] = max(event.at, act.state.passed.get(key) or event.at)
         return Taken("unknown")
     alert = act.state.alerts[held]
     _, last = act.state.repeats.get(alert.id) or (0, alert.last)

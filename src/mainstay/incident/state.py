@@ -194,6 +194,8 @@ class State:
         """Alert → when its sender will have said it again; counted like repeats, not recorded."""
         self.repeats: Table[str, tuple[int, datetime]] = self._table(under.repeats if under else None)
         """Alert → events that only said again what was known, and the latest of them: counted, not recorded yet."""
+        self.passed: Table[Key, datetime] = self._table(under.passed if under else None)
+        """When what was not known to fire was said to be over, for a while, so that news that was overtaken is late."""
         self.reviews: Table[str, Review] = self._table(under.reviews if under else None)
         """How the post-mortem of an incident stands."""
         self.actions: Table[str, Item] = self._table(under.actions if under else None)
