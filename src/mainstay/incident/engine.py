@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from mainstay.incident import aftermath, diagnosis, intake, paging, watch
+from mainstay.incident import aftermath, diagnosis, intake, news, paging, watch
 from mainstay.incident.act import Act
 from mainstay.incident.aftermath import AddItem, ChangeItem, DraftPostmortem, MoveItem, MovePostmortem, WriteSection
 from mainstay.incident.diagnosis import Diagnosed
@@ -275,7 +275,8 @@ def _fell_silent(act: Act, timer: Timer) -> None:
 _RINGS: Mapping[str, Callable[[Act, Timer], None]] = {
     "escalate": paging.rung, "reach": paging.reached_again, "lapse": paging.lapsed, "update": paging.update_missed,
     "stable": watch.over, "told": paging.told_together, "gather": intake.gathered, "calm": intake.calmed,
-    "silence": _silence_over, "heartbeat": _fell_silent, "test": paging.test_over,
+    "silence": _silence_over, "heartbeat": _fell_silent, "test": paging.test_over, "grow": news.grown,
+    "repeat": news.repeated,
     "postmortem": aftermath.overdue, "action": aftermath.remind_owner,
 }
 """Kind of timer → what is done when it rings."""

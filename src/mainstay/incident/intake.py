@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from mainstay.incident import paging, watch
+from mainstay.incident import news, paging, watch
 from mainstay.incident.act import Act, snapshot
 from mainstay.incident.aftermath import note_recurrence
 from mainstay.incident.lifecycle import Status
@@ -161,6 +161,7 @@ def _gather(act: Act, alert: Alert, route: Route) -> Taken:
         one = act.state.incidents.get(one.merged_into)
     if one is not None and one.status is not Status.RESOLVED:
         act.record("incident.joined", one.id, {"alerts": [alert.id]})
+        news.joined(act, one.id)
         if alert.severity.worse_than(one.severity):
             paging.raise_severity(act, one.id, alert.severity, f"{alert.id} says {alert.severity}")
         if one.status is Status.MONITORING:
@@ -181,6 +182,7 @@ def _reopen(act: Act, one: Incident, alert: Alert) -> Taken:
     act.record("incident.reopened", one.id, {"alert": alert.id})
     act.record("incident.joined", one.id, {"alerts": [alert.id]})
     paging.remind(act, one.id)
+    news.repeat(act, one.id)
     if one.policy:
         paging.begin(act, one.id, "reopened")
     return Taken("reopened", alert.id, one.id)
@@ -209,7 +211,8 @@ def _open(act: Act, group: str, route: Route) -> str:
     title = worst.summary if len(alerts) == 1 else f"{worst.summary} (and {len(alerts) - 1} more)"
     services = tuple(dict.fromkeys(alert.key.service for alert in alerts if alert.key.service))
     return open_incident(act, Opening(title, worst.severity, services, group, route.policy, route.page,
-                                      tuple(alert.id for alert in alerts)))
+                                      tuple(alert.id for alert in alerts), interval=route.interval,
+                                      repeat=route.repeat))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +227,8 @@ class Opening:
     page: bool = True
     alerts: tuple[str, ...] = ()
     by: str = "system"
+    interval: timedelta | None = None
+    repeat: timedelta | None = None
 
 
 def open_incident(act: Act, opening: Opening) -> str:
@@ -235,11 +240,14 @@ def open_incident(act: Act, opening: Opening) -> str:
         "number": number, "title": opening.title, "text": opening.title, "severity": opening.severity,
         "service": opening.services[0] if opening.services else "", "services": list(opening.services),
         "group": opening.group, "alerts": list(opening.alerts),
-        "policy": snapshot(policy) if policy is not None else {}}, actor=opening.by)
+        "policy": snapshot(policy) if policy is not None else {},
+        **{name: after.total_seconds() for name, after in (("interval", opening.interval), ("repeat", opening.repeat))
+           if after is not None}}, actor=opening.by)
     note_recurrence(act, name, opening.alerts)
     paging.remind(act, name)
     if policy is not None:
         paging.begin(act, name, "opened")
+        news.repeat(act, name)
     elif opening.page:
         act.record("incident.unreached", name, {
             "why": f'no escalation policy is named "{opening.policy}"' if opening.policy

@@ -10,6 +10,7 @@ from typing import Any
 from mainstay.kernel.journal import Fact
 from mainstay.kernel.quantity import format_duration
 from mainstay.kernel.view import Tone
+from mainstay.kernel.wording import many
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ _SAYS: Mapping[str, tuple[Callable[[Mapping[str, Any], str], str], Tone]] = {
     "held": (lambda d, _: f"the page to {d['to']} waits: {d['until']}", "quiet"),
     "unreached": (lambda d, _: d["why"], "bad"),
     "hushed": (lambda d, _: f"nobody is paged: {d['why']}", "quiet"),
+    "grown": (lambda d, _: f"{many(d['alerts'], 'alert')} joined lately", "quiet"),
+    "repeated": (lambda d, _: f"still open after {format_duration(d['seconds'])}: paged anew", "quiet"),
     "exhausted": (lambda d, _: f"nobody answered in {d['loops']} rounds", "bad"),
     "acknowledged": (lambda d, _: f"acknowledged by {d['by']}", "good"),
     "lapsed": (lambda d, _: f"the acknowledgement of {d['by']} lapsed", "warn"),

@@ -95,7 +95,7 @@ class Overridden:
 
 
 def override(world: World, request: OverrideRequest) -> Overridden:
-    """Put somebody else on call for a while, take that back, or list what is in force or to come."""
+    """Put somebody else on call for a while, take that back, or list those."""
     if request.remove:
         return _take_back(world, request.remove)
     if not (request.who or request.since or request.until):
@@ -220,7 +220,7 @@ class Swapped:
 
 
 def swap(world: World, request: SwapRequest) -> Swapped:
-    """Ask somebody to take over a stretch; nothing changes until they accept. Or list what waits for an answer."""
+    """Ask somebody to take a stretch, which they accept or not; or list what waits."""
     for name, event in ((request.accept, "accepted"), (request.decline, "declined"), (request.withdraw, "withdrawn")):
         if name:
             return _answer(world, name, event)
