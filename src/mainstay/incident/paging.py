@@ -23,6 +23,7 @@ from mainstay.kernel.journal import Timer
 from mainstay.kernel.people import Contact, Reach
 from mainstay.kernel.quantity import zone_named
 from mainstay.kernel.wallclock import daytime_from
+from mainstay.kernel.wording import many
 
 WORSE = "severity raised"
 """The reason of a page to somebody who has the incident already."""
@@ -260,9 +261,9 @@ def told_together(act: Act, timer: Timer) -> None:
         return
     worst = min(open_ones, key=lambda one: (one.severity.rank, one.number))
     how = _rungs(act, worst, timer.subject)[0]
-    act.record("incident.paged", worst.id, {
-        "to": timer.subject, "channel": how.contact.channel, "loop": worst.loop, "step": worst.step,
-        "reason": f"told together with {len(names) - 1} others" if len(names) > 1 else "told late", "rungs": []})
+    told = f"told together with {many(len(names) - 1, 'other')}" if len(names) > 1 else "told late"
+    act.record("incident.paged", worst.id, {"to": timer.subject, "channel": how.contact.channel, "loop": worst.loop,
+                                            "step": worst.step, "reason": told, "rungs": []})
     act.send(f"told:{timer.subject}:{act.now.isoformat()}", how.contact.channel, {
         "what": "page", "incident": worst.id, "to": timer.subject, "address": how.contact.address,
         "title": f"{len(names)} more incidents, first {worst.id}: {worst.title}" if len(names) > 1 else worst.title,
@@ -283,7 +284,8 @@ def acknowledge(act: Act, incident: str, by: str) -> None:
     one = act.state.incidents[incident]
     next_phase(one.phase, "acknowledged")
     act.clear_timers(f"escalate:{incident}", *one.reaching)
-    act.record("incident.acknowledged", incident, {"by": by}, actor=by)
+    before = {"before": one.acknowledged_by} if one.acknowledged_by not in ("", by) else {}
+    act.record("incident.acknowledged", incident, {"by": by, **before}, actor=by)
     if one.status is Status.OPEN:
         act.record("incident.status-changed", incident, {"from": one.status, "to": Status.INVESTIGATING}, actor=by)
     timeout = one.policy.get("ack_timeout")
