@@ -19,6 +19,7 @@ from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.journal import Claim, Timer
 from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.quantity import Span, format_duration
+from mainstay.kernel.wording import many
 
 ROLES = ("commander", "operations", "communications", "scribe")
 
@@ -386,7 +387,7 @@ def _split(act: Act, asked: Split) -> Taken:
     name = intake.open_incident(act, Opening(
         asked.title or worst.summary, worst.severity, (worst.key.service,) if worst.key.service else (), "",
         str(one.policy.get("name", "")), bool(one.policy), tuple(alert.id for alert in alerts), asked.by))
-    act.record("incident.noted", one.id, {"text": f"{len(alerts)} alerts were split off as {name}"}, actor=asked.by)
+    act.record("incident.noted", one.id, {"text": f"{many(len(alerts), 'alert')} split off as {name}"}, actor=asked.by)
     return Taken("opened", "", name)
 
 

@@ -279,7 +279,9 @@ def _changes(given: Sources, impact: datetime) -> tuple[Happened, ...]:
 
 def _pages(given: Sources) -> Pages:
     paged = [fact for fact in given.facts if fact.kind == "incident.paged"]
-    return Pages(len(paged), len(people_paged(paged)), sum(fact.kind == "page.sent" for fact in given.sends),
+    # What was sent beside pages, such as reminders, says what it is.
+    sent = sum(fact.kind == "page.sent" and "what" not in fact.data for fact in given.sends)
+    return Pages(len(paged), len(people_paged(paged)), sent,
                  sum(fact.kind == "page.failed" for fact in given.sends))
 
 

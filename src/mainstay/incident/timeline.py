@@ -35,7 +35,7 @@ def _paged(data: Mapping[str, Any], _: str) -> str:
 
 def _sent(data: Mapping[str, Any], _: str) -> str:
     again = f", at the {data['attempts']}. try" if data["attempts"] > 1 else ""
-    return f"the page to {data['to']} arrived by {data['channel']}{again}"
+    return f"the {data.get('what', 'page')} to {data['to']} arrived by {data['channel']}{again}"
 
 
 def _failed(data: Mapping[str, Any], _: str) -> str:

@@ -43,9 +43,14 @@ def holder(one: Incident, now: datetime) -> Cell:
             return Cell("–", tone="quiet")
 
 
+def worst_first(found: Sequence[Incident]) -> list[Incident]:
+    """Those that are open before those that are over, the worst and then the newest first."""
+    return sorted(found, key=lambda one: (one.status is Status.RESOLVED, one.severity.rank, -one.number))
+
+
 def incidents_table(found: Sequence[Incident], now: datetime, title: str = "") -> Table:
     """A row an incident, the worst and then the newest first."""
-    ordered = sorted(found, key=lambda one: (one.status is Status.RESOLVED, one.severity.rank, -one.number))
+    ordered = worst_first(found)
     return table(title, ("incident", "severity", "status", "what", "service", "for>", "who has it"), [
         (Cell(one.id, link=f"incident/show?name={one.id}"), severity_cell(one.severity), str(one.status), one.title,
          one.service or "–", format_duration((one.resolved or now) - one.opened), holder(one, now)) for one in ordered],

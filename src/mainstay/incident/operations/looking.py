@@ -13,7 +13,7 @@ from mainstay.incident.severity import DEMANDS, Severity, severity_named
 from mainstay.incident.state import Alert, Incident, State
 from mainstay.incident.statuspage import unpublished
 from mainstay.incident.timeline import Line, timeline
-from mainstay.incident.view import answer_due, holder, incidents_table, severity_cell, timeline_of
+from mainstay.incident.view import answer_due, holder, incidents_table, severity_cell, timeline_of, worst_first
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import FactQuery
@@ -156,7 +156,7 @@ def list_view(found: Listed) -> View:
     head = Text(" ".join(filter(None, (f"{many(len(open_ones), 'incident')} open.", soon))), "bad") if open_ones else \
         Text(f"No incident is open yet. {soon}", "warn") if soon else Text("No incident is open.", "good")
     return View("Incidents", (head, incidents_table(found.shown, found.at),
-                              Next((f"mainstay incident show {open_ones[0].id}",) if open_ones
+                              Next((f"mainstay incident show {worst_first(open_ones)[0].id}",) if open_ones
                                    else ("mainstay incident list --last 30d",))))
 
 

@@ -93,7 +93,8 @@ class Outbox:
             receipt = self._channels[message.channel].send(notice_of(message, link))
         except SourceUnavailable as error:
             return self._failed(message, error)
-        return self._commit(message, "page.sent", {"attempts": message.attempts, **_kept(receipt)},
+        what = {} if message.data["what"] == "page" else {"what": message.data["what"]}
+        return self._commit(message, "page.sent", {"attempts": message.attempts, **what, **_kept(receipt)},
                             self._answered_meanwhile(message))
 
     def _link(self, incident: str) -> str:
