@@ -70,8 +70,8 @@ def _fires(act: Act, event: AlertEvent) -> Taken:
     held = act.state.firing.get(key)
     if held is not None:
         return _again(act, act.state.alerts[held], event)
-    over = max(filter(None, (act.state.closed.get(key), act.state.passed.get(key))), default=None)
-    if over is not None and event.at < over:
+    closed, passed = act.state.closed.get(key), act.state.passed.get(key)
+    if (closed is not None and event.at < closed) or (passed is not None and event.at < passed):
         return Taken("late")
     labels = with_service(event.labels, key, event.severity)
     route = route_of(act.plan.routing.route, labels)

@@ -22,7 +22,7 @@ def severity_cell(severity: Severity) -> Cell:
 
 
 _LATE = timedelta(minutes=1)
-"""How much later than asked an answer is called late: SEV1 asks for one at once."""
+"""How much later than asked an answer is called late, in whole ones of it: SEV1 asks for one at once."""
 
 
 def answer_due(one: Incident) -> datetime:
@@ -38,7 +38,7 @@ def holder(one: Incident, now: datetime) -> Cell:
         case Phase.TRIGGERED | Phase.EXHAUSTED:
             late = now - answer_due(one)
             said = "nobody yet" if one.phase is Phase.TRIGGERED else "nobody answered"
-            return Cell(f"{said}, {format_duration(late)} late" if late >= _LATE else said, tone="bad")
+            return Cell(f"{said}, {format_duration(late - late % _LATE)} late" if late >= _LATE else said, tone="bad")
         case _:
             return Cell("–", tone="quiet")
 
