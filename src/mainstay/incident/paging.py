@@ -217,7 +217,7 @@ def _send(act: Act, one: Incident, to: str, how: Reach, more: Mapping[str, Any])
                  "severity": one.severity, "service": one.service, "urgency": DEMANDS[one.severity].urgency,
                  "opened": one.opened.isoformat(), "reason": more["reason"], "loop": one.loop, "step": one.step,
                  "test": one.test, "known": _is_known(one, more["reason"]),
-                 **({"since": more["since"]} if "since" in more else {})})
+                 **{name: more[name] for name in ("since", "is") if name in more}})
 
 
 def reached_again(act: Act, timer: Timer) -> None:
