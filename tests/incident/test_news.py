@@ -7,7 +7,7 @@ from pathlib import Path
 
 from incident.plans import T0, People, ack, at, desk_of, fires, fix, paged, plan_of, play, stops
 from mainstay.incident.act import Plan
-from mainstay.incident.engine import Acknowledge, MakeSilence
+from mainstay.incident.engine import Acknowledge, MakeSilence, Split
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.outbox import unwanted
 from mainstay.kernel.matcher import Matcher
@@ -107,3 +107,11 @@ def test_what_is_new_to_whoever_has_it_is_sent_although_they_have_it_and_by_all_
     desk.ring("w")
     first, news = [one for one in desk._journal.take_messages(clock.now(), "w") if one.data["what"] == "page"]
     assert (unwanted(first, desk.state), unwanted(news, desk.state)) == ("ana has INC-1", "")
+
+
+def test_what_is_split_off_goes_on_being_told_as_the_incident_that_it_was_split_from(tmp_path: Path):
+    desk, _ = desk_of(_plan(tmp_path, "interval: 10m, repeat: 1h"), People({}))
+    for key in ("disk", "load"):
+        desk.do(AlertEvent(T0, True, key, "web"))
+    name = desk.do(Split("INC-1", ("A-2",), "", "ana")).incident
+    assert (desk.state.incidents[name].interval, desk.state.incidents[name].repeat) == (600.0, 3600.0)

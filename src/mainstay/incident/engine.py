@@ -386,7 +386,8 @@ def _split(act: Act, asked: Split) -> Taken:
     worst = min(alerts, key=lambda alert: alert.severity.rank)
     name = intake.open_incident(act, Opening(
         asked.title or worst.summary, worst.severity, (worst.key.service,) if worst.key.service else (), "",
-        str(one.policy.get("name", "")), bool(one.policy), tuple(alert.id for alert in alerts), asked.by))
+        str(one.policy.get("name", "")), bool(one.policy), tuple(alert.id for alert in alerts), asked.by,
+        *(timedelta(seconds=after) if after is not None else None for after in (one.interval, one.repeat))))
     act.record("incident.noted", one.id, {"text": f"{many(len(alerts), 'alert')} split off as {name}"}, actor=asked.by)
     return Taken("opened", "", name)
 

@@ -81,10 +81,10 @@ def open_one(world: World, request: OpenRequest) -> Done:
     """Open an incident by hand, and page whoever is on call."""
     if not request.title.strip():
         raise InvalidInput("the title is empty", "say what is broken: mainstay incident open 'checkout answers 500'")
-    desk = desk_of(world)
+    root = desk_of(world).plan.routing.route
     return _do(world, Open(Opening(
         request.title.strip(), severity_named(request.severity), request.service, "",
-        request.policy or desk.plan.routing.route.policy, not request.quiet, (), world.actor)))
+        request.policy or root.policy, not request.quiet, (), world.actor, root.interval, root.repeat)))
 
 
 OPEN = Operation(
