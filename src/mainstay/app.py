@@ -20,7 +20,7 @@ from mainstay.kernel.catalog import Catalog, Grammar, gather, understood
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.faults import Injector, Relayed, Relaying
-from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
+from mainstay.kernel.finding import Finding, InvalidFiles, Severity, did_you_mean, errors_of
 from mainstay.kernel.journal import Journal
 from mainstay.kernel.operation import Operation
 from mainstay.kernel.people import Notifier, Responders
@@ -217,7 +217,26 @@ def grammar() -> Grammar:
     from mainstay.slo.grammar import GRAMMAR as SLO  # noqa: PLC0415  (a lazy start)
     from mainstay.toil.spec import GRAMMAR as TOIL  # noqa: PLC0415  (a lazy start)
 
-    return SLO + MONITORING + INCIDENT + ONCALL + RUNBOOK + TOIL + CHAOS
+    return SLO + MONITORING + INCIDENT + ONCALL + RUNBOOK + TOIL + CHAOS + Grammar((), (), (_whom_policies_page,))
+
+
+def _whom_policies_page(catalog: Catalog) -> Iterator[Finding]:
+    """Whom escalation policies page is declared; here, since it takes two words to check."""
+    from mainstay.incident.spec import EscalationPolicy  # noqa: PLC0415  (a lazy start)
+    from mainstay.oncall.spec import Person, Rotation, Schedule  # noqa: PLC0415  (a lazy start)
+
+    pagers = {one.name for one in catalog.of(Rotation)} | {one.name for one in catalog.of(Schedule)}
+    people = {one.name for one in catalog.of(Person)}
+    for policy in catalog.of(EscalationPolicy):
+        for to in dict.fromkeys((*(one for step in policy.steps for one in step.addressees), *policy.fallback)):
+            if to.kind == "rotation" and to.name not in pagers | catalog.doubtful:
+                yield Finding("unknown-reference", policy.origin, f'"{policy.name}" pages {to}, and no rotation or '
+                              f"schedule of that name is declared{did_you_mean(to.name, pagers)}",
+                              "declare it" + (f", or write one of: {', '.join(sorted(pagers))}" if pagers else ""))
+            elif to.kind == "person" and people and to.name not in people | catalog.doubtful:
+                yield Finding("unknown-person", policy.origin, f'"{policy.name}" pages {to}, and no person of that '
+                              f"name is declared{did_you_mean(to.name, people)}",
+                              "declare the person: a page to somebody unknown reaches nobody", "", Severity.WARNING)
 
 
 def open_source(catalog: Catalog, name: str, clock: Clock) -> Source:

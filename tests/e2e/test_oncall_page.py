@@ -89,3 +89,26 @@ def test_an_override_is_made_with_the_keyboard_and_shown(browser: Any, url: str)
     page.goto(f"{url}/oncall?day=2026-11-26")
     assert "dora (override)" in page.locator(".rota").first.inner_text()
     context.close()
+
+
+def test_a_swap_waits_on_the_page_until_it_is_accepted_there_and_can_be_withdrawn(browser: Any, url: str):
+    context = browser.new_context(viewport={"width": 360, "height": 800})
+    page = context.new_page()
+    page.goto(f"{url}/oncall")
+    for field, value in (("who", "ana"), ("ask", "ben"), ("since", "2026-12-21T09:00"), ("until", "2026-12-23T09:00")):
+        page.locator(f"#s-{field}").fill(value)
+    page.locator("#s-rotation").select_option("web-primary")
+    page.locator("#s-until").press("Enter")
+    page.wait_for_selector("text=W-1 is requested")
+    page.goto(f"{url}/oncall")
+    assert "ana asks ben to take web-primary" in page.locator(".rota-asked").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.locator("text=Accept W-1").click()
+    page.wait_for_selector("text=W-1 is accepted")
+    page.goto(f"{url}/oncall")
+    assert "web-primary: ben, in place of ana" in page.locator(".rota-asked").inner_text()
+    page.locator("text=Withdraw W-1").click()
+    page.wait_for_selector("text=W-1 is withdrawn")
+    page.goto(f"{url}/oncall")
+    assert page.locator(".rota-asked").count() == 0
+    context.close()

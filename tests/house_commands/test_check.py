@@ -101,3 +101,48 @@ def test_files_that_are_left_alone_are_hints(tmp_path: Path, hints: bool) -> Non
 
     assert found.valid
     assert any(one.severity == "hint" for one in found.findings) is hints
+
+
+ON_CALL = """apiVersion: mainstay/v1
+kind: Rotation
+metadata: {name: web-primary}
+spec: {timezone: UTC, start: "2026-03-02T09:00", turn: 1w, members: [ana]}
+---
+apiVersion: mainstay/v1
+kind: Person
+metadata: {name: ana}
+spec: {timezone: UTC, contacts: {email: ana@example.com}}
+---
+apiVersion: mainstay/v1
+kind: EscalationPolicy
+metadata: {name: web}
+spec:
+  steps: [{page: ["rotation:web-primary", "person:ana"]}]
+  fallback: ["person:ana"]
+"""
+
+
+def test_a_policy_that_pages_a_rotation_nobody_declares_is_a_mistake(tmp_path: Path) -> None:
+    assert _checked(tmp_path, ON_CALL).valid
+    (finding,) = [one for one in _checked(tmp_path, ON_CALL.replace('"rotation:web-primary"', '"schedule:web-primry"'))
+                  .findings if one.severity == "error"]
+
+    assert finding.code == "unknown-reference"
+    assert 'pages rotation:web-primry' in finding.message
+    assert 'did you mean "web-primary"' in finding.message
+
+
+def test_a_policy_that_pages_somebody_nobody_declares_is_warned_of_where_people_are_declared(tmp_path: Path) -> None:
+    found = _checked(tmp_path, ON_CALL.replace('["person:ana"]', '["person:anna"]'))
+
+    assert found.valid
+    assert [one.code for one in found.findings if one.severity == "warning"] == ["unknown-person"]
+    assert not [one for one in _checked(tmp_path, ON_CALL.replace("kind: Person", "kind: Holidays").replace(
+        "{timezone: UTC, contacts: {email: ana@example.com}}", '{days: ["2026-12-25"]}')).findings
+        if one.code == "unknown-person"]
+
+
+def test_a_rotation_left_out_because_of_a_mistake_is_not_called_unknown_by_who_pages_it(tmp_path: Path) -> None:
+    found = _checked(tmp_path, ON_CALL.replace("turn: 1w", "turn: 1y"))
+
+    assert [one.code for one in found.findings if one.severity == "error"] == ["invalid-value"]

@@ -103,3 +103,33 @@ def test_a_storm_of_one_key_is_one_alert_one_incident_one_page(plan: Plan):
     assert paged(outcome) == ["+0m S1 ana: opened"]
     closed, = (change for change in outcome.changes if change.kind == "alert.closed")
     assert closed.data["count"] == 1_000
+
+
+_TAKE_TURNS = """
+apiVersion: mainstay/v1
+kind: EscalationPolicy
+metadata: {name: web}
+spec: {steps: [{page: [person:ana, person:ben, person:cleo], wait: 5m, round_robin: true}], loops: 1}
+---
+apiVersion: mainstay/v1
+kind: EscalationPolicy
+metadata: {name: db}
+spec: {steps: [{page: [person:dora], wait: 5m}]}
+---
+apiVersion: mainstay/v1
+kind: Routing
+metadata: {name: all}
+spec: {route: {policy: web, routes: [{match: ["service=db"], policy: db}]}}
+"""
+
+
+def test_a_step_that_takes_turns_goes_round_by_its_own_incidents_whatever_else_is_opened_between(tmp_path: Path):
+    events = [fires(f"{minute}m", f"{service}-{minute}", service=service)
+              for minute in (1, 2, 3, 4) for service in ("web", "db")]
+    outcome = play(plan_of(tmp_path, _TAKE_TURNS), People({}), *events, until="1m")
+    assert [page.to for page in outcome.pages if page.to != "dora"] == ["ana", "ben", "cleo", "ana"]
+
+
+def test_a_step_that_takes_turns_tries_the_next_one_in_the_next_loop(tmp_path: Path):
+    outcome = play(plan_of(tmp_path, _TAKE_TURNS), People({}), fires("0"), ack("6m"))
+    assert paged(outcome) == ["+0m S1 ana: opened", "+5m S1 ben: not acknowledged"]

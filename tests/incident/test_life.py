@@ -31,6 +31,7 @@ from mainstay.incident.severity import Severity
 from mainstay.incident.simulation import Event
 from mainstay.incident.spec import Addressee
 from mainstay.incident.state import Incident
+from mainstay.incident.timeline import line
 from mainstay.kernel.journal import FactQuery, Message
 from mainstay.kernel.people import Contact, Reach
 
@@ -319,3 +320,12 @@ def test_ten_thousand_incidents_in_one_second_at_two_desks_have_names_of_their_o
         names += [one.incident for one in taken]  # type: ignore[union-attr]
     assert names == [f"INC-{number}" for number in range(1, 10_001)]
     assert clock.now() - T0 < timedelta(seconds=1)
+
+
+def test_who_takes_an_incident_over_from_somebody_says_so_and_who_takes_it_twice_does_not(plan: Plan):
+    desk, _ = desk_of(plan, _PEOPLE)
+    name = opened(desk)
+    for by in ("ana", "ana", "ben"):
+        desk.do(Acknowledge(name, by))
+    said = [line(fact).text for fact in desk._journal.facts(FactQuery(kinds=("incident.acknowledged",)))]
+    assert said == ["acknowledged by ana", "acknowledged by ana", "acknowledged by ben, who takes it over from ana"]

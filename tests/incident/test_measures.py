@@ -149,3 +149,9 @@ def test_an_incident_of_two_services_counts_for_both():
     one = Case("INC-1", ("web", "db"), Severity.SEV1, T0, resolved=T0 + timedelta(hours=1))
     assert list(grouped([one], "service")) == ["db", "web"]
     assert list(grouped([one], "severity")) == ["SEV1"]
+
+
+def test_an_answer_while_the_page_is_still_on_its_way_counts_from_when_it_was_made():
+    one = Case("INC-1", ("web",), Severity.SEV1, T0, paged=T0, sent=T0 + timedelta(seconds=6),
+               acknowledged=T0 + timedelta(seconds=4))
+    assert to_acknowledge([one], T0 + timedelta(hours=1)) == [Wait(4.0)]

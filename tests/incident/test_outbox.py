@@ -156,3 +156,14 @@ def test_a_slow_provider_delays_neither_other_channels_nor_other_people(stuck: i
     finally:
         delivery.end(patience=2 * _SLOW)
     assert max(hook.keys.values()) == 1
+
+
+def test_a_page_to_a_channel_itself_is_recorded_as_such_when_decided_and_when_sent():
+    here = house({"chat": Receiver()}, {"ana": (reach("chat", "UANA"),)},
+                 steps=policy("rotation:first", "channel:chat:#ops"))
+    here.fires()
+    here.run(minutes=6)
+    facts = here.facts("incident.paged", "page.sent")
+    assert [(fact.kind, fact.data["to"], fact.data.get("is")) for fact in facts] == [
+        ("incident.paged", "ana", None), ("page.sent", "ana", None),
+        ("incident.paged", "#ops", "channel"), ("page.sent", "#ops", "channel")]

@@ -20,9 +20,9 @@ from mainstay.adapters.memory import MemoryJournal
 from mainstay.incident.action_items import Progress
 from mainstay.incident.aftermath import AddItem, Details, MovePostmortem, WriteSection
 from mainstay.incident.document import written_html
-from mainstay.incident.engine import Merge, Open, Resolve
+from mainstay.incident.engine import GiveRole, Merge, Open, Resolve
 from mainstay.incident.intake import AlertEvent, Opening
-from mainstay.incident.layouts import LAYOUTS, lay_out
+from mainstay.incident.layouts import LAYOUTS, lay_out, read_template
 from mainstay.incident.operations import desk as desks
 from mainstay.incident.operations.actions import ActionRequest, action
 from mainstay.incident.operations.postmortem import (
@@ -475,3 +475,45 @@ def test_a_simulation_of_pages_makes_no_post_mortems(tmp_path: Path):
     kinds = [fact.kind for fact in journal.facts(FactQuery())]
     assert "incident.resolved" in kinds
     assert [kind for kind in kinds if kind.startswith("postmortem.")] == []
+
+
+TEMPLATE = """\
+Internal.
+
+{{facts}}
+## What happened
+{{ summary }}
+
+All times are UTC.
+Read upwards.
+
+{{timeline}}
+### To do ##
+{{actions}}
+{{impact?}}
+"""
+
+
+def test_headings_of_ones_own_keep_their_texts_and_get_their_parts(world: World, tmp_path: Path):
+    written(world)
+    (tmp_path / "ours.md").write_text(TEMPLATE)
+    text = postmortem(world, PostmortemRequest("INC-1", template=str(tmp_path / "ours.md"))).text
+    assert re.findall(r"^#+ .*", text, re.MULTILINE)[1:] == ["## What happened", "### To do"]
+    assert text.index("Internal.") < text.index("- Incident: INC-1") < text.index("## What happened")
+    assert f"{TEXTS['summary']}\n\nAll times are UTC.\nRead upwards.\n\n- " in text
+    assert "Root cause" not in text
+
+
+@pytest.mark.parametrize(("template", "says"), [
+    ("## A\n{{timelin}}\n", r'ours.md:2: there is no part "timelin" \(did you mean "timeline"'),
+    ("no heading\n", "has no heading"), ("", "has no heading")])
+def test_a_template_that_cannot_be_filled_says_where(template: str, says: str):
+    with pytest.raises(InvalidInput, match=says):
+        read_template(template, "ours.md")
+
+
+def test_whoever_had_a_role_before_it_was_handed_over_is_named_too(world: World):
+    desk = desks.desk_of(world)
+    first = next(one.who for one in post_mortem_of(world, "INC-1").people if one.role == "commander")
+    desk.do(GiveRole("INC-1", "commander", "zoe", "ana"))
+    assert f"Commander: {first}, then zoe" in text_of(world)

@@ -14,6 +14,7 @@ from mainstay.incident.engine import Acknowledge, GiveRole, Merge, Open
 from mainstay.incident.intake import AlertEvent, Opening
 from mainstay.incident.operations.desk import Desk
 from mainstay.incident.severity import Severity
+from mainstay.incident.timeline import line
 from mainstay.kernel.journal import FactQuery
 
 
@@ -52,6 +53,8 @@ def test_one_that_stakeholders_wait_for_says_that_it_is_no_page_and_since_when_t
     [reminder] = [notice for notice in chat.got if notice.data["what"] == "reminder"]
     assert reminder.subject == "Reminder: SEV1 INC-1: stakeholders wait for an update on INC-1"
     assert "This is a reminder and no page: INC-1 opened at 2026-03-02 09:00 UTC." in reminder.body
+    assert [line(fact).text.partition(" arrived")[0] for fact in here.facts("page.sent")] == [
+        "the reminder to ana"]
 
 
 def test_the_review_of_an_incident_that_broke_again_and_was_merged_then_is_not_asked_for(tmp_path: Path):

@@ -80,7 +80,7 @@ def test_an_incident_over_midnight_marks_both_days_and_one_older_than_the_page_i
 
 def test_days_before_the_record_began_are_unknown_and_not_good():
     assert page(since_days=2).components[1].days.count("no_data") == DAYS - 3
-    assert "no trouble in the 3 days that are recorded" in document(page(since_days=2), "status.css")
+    assert "no trouble in the 3 days on record" in document(page(since_days=2), "status.css")
 
 
 def test_what_people_write_is_text_and_never_markup():
@@ -150,3 +150,8 @@ def test_what_is_not_published_stays_off_the_page_and_is_said_to_whoever_works_o
     assert "says nothing" not in plain(show_view(one))
     assert not incident_page(here, PageQuery({"name": "INC-1"}, "")).unpublished
     assert statuspage(here, StatuspageRequest("Status")).unpublished == ()
+
+
+def test_with_an_incident_that_is_open_the_page_does_not_say_that_there_was_none():
+    assert "No incident in the last 90 days" in document(page(), "status.css")
+    assert "No other incident in the last 90 days" in document(page(trouble(0.1, None)), "status.css")

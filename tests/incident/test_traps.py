@@ -15,7 +15,7 @@ from mainstay.adapters.memory import MemoryJournal
 from mainstay.incident.act import Plan
 from mainstay.incident.alertmanager import read_webhook
 from mainstay.incident.engine import Acknowledge, AcknowledgeAlert, Beat, MakeSilence, Sweep
-from mainstay.incident.intake import UNHEARD, AlertEvent
+from mainstay.incident.intake import OVERTAKEN, UNHEARD, AlertEvent
 from mainstay.incident.operations.desk import Desk
 from mainstay.incident.received import Sender
 from mainstay.incident.state import Key
@@ -243,3 +243,37 @@ def test_what_is_only_said_again_is_recorded_when_it_doubles_once_an_hour_and_at
     desk.do(Sweep())
     [alert] = desk.state.alerts.values()
     assert alert.count == 720
+
+
+# -- order --------------------------------------------------------------------------------------------------------
+
+
+def test_news_that_an_alert_fires_is_late_when_the_news_that_it_is_over_was_quicker(tmp_path):
+    desk, clock = desk_of(_plan(tmp_path), PEOPLE)
+    clock.set(at("10m"))
+    assert desk.do(AlertEvent(at("6m"), False, "disk")).outcome == "unknown"
+    assert desk.do(AlertEvent(at("5m"), True, "disk")).outcome == "late"
+    assert desk.do(AlertEvent(at("7m"), True, "disk")).outcome == "opened", "it fires anew"
+    assert not [fact for fact in desk._journal.facts(FactQuery()) if fact.kind == "alert.closed"]
+
+
+def test_that_checks_are_well_all_day_is_not_kept(tmp_path):
+    desk, clock = desk_of(_plan(tmp_path), PEOPLE)
+    for minute in range(60):
+        clock.set(at(f"{minute}m") if minute else T0)
+        desk.do_all([AlertEvent(clock.now(), False, f"check-{minute}-{number}") for number in range(10)])
+        desk.do(Sweep())
+    assert len(desk.state.passed) <= 10 * (OVERTAKEN / timedelta(minutes=1) + 1)
+    assert desk._journal.head() == 0
+
+
+def test_what_a_sender_acknowledges_while_its_group_gathers_is_an_incident_that_somebody_has(tmp_path):
+    desk, clock = desk_of(_plan(tmp_path, ", group_by: [service], wait: 30s"), PEOPLE)
+    desk.do(AlertEvent(T0, True, "disk", "db"))
+    desk.do(AlertEvent(T0, True, "load", "db"))
+    assert desk.do(AcknowledgeAlert(Key("db", "disk"), "ana")).incident == "INC-1"
+    one = desk.state.incidents["INC-1"]
+    assert (one.phase, one.acknowledged_by, one.firing) == ("acknowledged", "ana", 2)
+    clock.set(at("1h"))
+    desk.ring("w")
+    assert len(desk.state.incidents) == 1, "the group does not become another one when its wait is over"

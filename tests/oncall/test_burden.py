@@ -143,3 +143,10 @@ def test_nothing_is_lost_every_page_is_in_one_load_and_all_hours_in_one_persons(
     assert all(one.pager == "web" for one in pages)
     assert all(one.night_hours <= one.hours and one.weekend_hours <= one.hours for one in loads)
     assert all(one.interruptions <= one.pages and one.sleep <= one.nights for one in loads)
+
+
+def test_what_a_channel_is_sent_is_nobodys_page():
+    facts = [_fact(1, "incident.opened", "INC-1", "2026-03-02T15:00Z", {"severity": "SEV1"}),
+             _paged(2, "2026-03-02T15:00Z", "slack"),
+             _paged(3, "2026-03-02T15:00Z", "slack", "#ops", **{"is": "channel"})]
+    assert [one.who for one in pages_of(facts, _CALENDARS)] == ["ana"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,7 @@ def test_a_wrong_override_says_what_is_wrong_and_records_nothing(world: World, w
 def test_a_swap_changes_nothing_until_it_is_accepted_and_then_both_ways(world: World):
     asked = swap(world, SwapRequest("web", "ana", "ben", "2026-03-04T09:00", "2026-03-05T09:00",
                                     "2026-03-10T09:00", "2026-03-11T09:00"))
+    assert asked.swap is not None
     assert asked.swap.state == "requested"
     day = ShiftsRequest("web", "2026-03-04T14:00Z", "2026-03-05T14:00Z")
     assert [one.who for one in shifts(world, day).shifts] == ["ana"]
@@ -146,3 +148,28 @@ def test_notes_of_a_hand_off_are_there_for_the_next_person_the_newest_first(worl
     found = handoff(world, HandoffRequest("web", "it is fast again"))
     assert [note.text for note in found.notes] == ["it is fast again", "the queue is slow"]
     assert (found.who, found.then, found.at) == ("ana", "ben", utc("2026-03-09T13:00Z"))
+
+
+def test_whoever_is_asked_finds_the_swap_until_it_is_answered_or_over(world: World):
+    def waiting() -> list[str]:
+        return [one.id for one in swap(world, SwapRequest()).waiting]
+
+    swap(world, SwapRequest("web", "ana", "ben", "2026-03-05T09:00", "2026-03-06T09:00"))
+    swap(world, SwapRequest("web", "ana", "ben", "2026-03-04T09:00", "2026-03-05T09:00"))
+    assert waiting() == ["W-2", "W-1"]
+    assert who(world, WhoRequest()).swaps == 2
+    assert swap(world, SwapRequest("web")).swap is None
+    swap(world, SwapRequest(decline="W-2"))
+    assert waiting() == ["W-1"]
+    world.clock.sleep(timedelta(days=10).total_seconds())
+    assert waiting() == []
+    with pytest.raises(NotFound, match="wbe"):
+        swap(world, SwapRequest("wbe"))
+
+
+def test_what_was_made_by_command_can_be_listed_while_it_is_not_over(world: World):
+    override(world, _ask())
+    assert [one.id for one in override(world, OverrideRequest()).overrides] == ["O-1"]
+    assert world.journal.head() == 1
+    override(world, OverrideRequest(remove="O-1"))
+    assert override(world, OverrideRequest("web")).overrides == ()

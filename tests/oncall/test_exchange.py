@@ -9,6 +9,7 @@ import json
 import re
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -253,3 +254,14 @@ def test_calendars_of_other_programs_are_read_or_refused_with_a_reason():
     ("Web Primary (EU)", "web-primary-eu"), ("ana@example.com", "ana"), ("Ana Díaz", "ana-d-az"), ("  ", "unnamed")])
 def test_names_become_what_a_catalog_takes(text, name):
     assert name_of(text) == name
+
+
+def test_rotations_of_two_zones_in_one_calendar_come_back_each_with_its_own():
+    zones = {"here": NEW_YORK, "there": "Europe/Berlin"}
+    span = Span(utc("2026-11-29T00:00Z"), utc("2027-06-01T00:00Z"))
+    rosters = {name: Roster(replace(rotation(zone, "2026-11-02T09:00", "1w", ["ana", "ben", "cleo"]), name=name))
+               for name, zone in zones.items()}
+    held = [(name, one) for name, roster in rosters.items() for one in whole_shifts(roster.shifts, span)]
+    taken = icalendars.take(as_ical(Feed("both", span.start, held, "UTC", zones)), Asked(span.start), "both")
+    assert {one.name: one.zone for one in taken.rotations} == zones
+    assert {one.name: one.start.hour for one in taken.rotations} == {"here": 9, "there": 9}

@@ -24,8 +24,8 @@ def told(*new: NewFact):
     return made
 
 
-def page(to: str, key: str, incident: str = "INC-1") -> NewFact:
-    return NewFact("page.sent", incident, NOW, {"to": to, "channel": "slack", "key": key, "attempts": 1},
+def page(to: str, key: str, incident: str = "INC-1", **more: str) -> NewFact:
+    return NewFact("page.sent", incident, NOW, {"to": to, "channel": "slack", "key": key, "attempts": 1, **more},
                    key=f"page.sent:{key}")
 
 
@@ -38,6 +38,11 @@ def test_a_page_is_a_quarter_of_an_hour_once_a_person_however_many_channels():
     assert {(one.data["type"], one.data["duration_hours"], one.data["interrupt"], one.data["estimated"])
             for one in found} == {("oncall", 0.25, True, True)}
     assert report(made, ReportRequest()).summary.total_hours == 0.75
+
+
+def test_what_a_channel_is_sent_and_what_is_no_page_is_nobodys_work():
+    made = told(page("#ops", "page:INC-1:1", **{"is": "channel"}), page("U1", "reply:x", what="reply"))
+    assert facts(made, "toil.logged") == []
 
 
 def resolved(**data: object) -> NewFact:

@@ -127,7 +127,7 @@ def _with_short(argument: Argument) -> str:
 def _explained(argument: Argument) -> str:
     notes = []
     if argument.choices and len(argument.choices) > 3:
-        notes.append("one of " + ", ".join(argument.choices))
+        notes.append("one of " + ", ".join(filter(None, argument.choices)))
     if get_origin(argument.type) is tuple and not argument.positional:
         notes.append("may be repeated")
     if argument.default is True:

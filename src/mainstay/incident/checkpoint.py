@@ -40,7 +40,7 @@ TABLES: Mapping[str, tuple[Any, Any]] = {
 DERIVED = ("firing", "by_key", "muted", "members", "sources", "marks")
 """The tables that follow from the others."""
 
-COUNTED = ("repeats", "until")
+COUNTED = ("repeats", "until", "passed")
 """The tables of what is counted only and may be lost with the process."""
 
 ROWS = 1_000

@@ -84,7 +84,9 @@ def health(checks: Sequence[Probed]) -> Diagnosis:
                          (Row("declare one: kind: Diagnostics, spec.health", "quiet"),))
     rows = tuple(Row(_answered(one), "good" if one.healthy else "bad", one.url) for one in checks)
     bad = sum(not one.healthy for one in checks)
-    text = f"{bad} of {many(len(checks), 'health check')} {'fails' if bad == 1 else 'fail'}" if bad else \
+    failing = [one.url for one in checks if not one.healthy]
+    named = ", ".join(failing[:2]) + (f" and {len(failing) - 2} more" if len(failing) > 2 else "")
+    text = f"{bad} of {many(len(checks), 'health check')} {'fails' if bad == 1 else 'fail'}: {named}" if bad else \
         f"{many(len(checks), 'health check')}, all good"
     return Diagnosis("health", text, "bad" if bad else "good", rows)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from mainstay.incident import aftermath, diagnosis, intake, paging, watch
+from mainstay.incident import aftermath, diagnosis, intake, news, paging, watch
 from mainstay.incident.act import Act
 from mainstay.incident.aftermath import AddItem, ChangeItem, DraftPostmortem, MoveItem, MovePostmortem, WriteSection
 from mainstay.incident.diagnosis import Diagnosed
@@ -19,6 +19,7 @@ from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.journal import Claim, Timer
 from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.quantity import Span, format_duration
+from mainstay.kernel.wording import many
 
 ROLES = ("commander", "operations", "communications", "scribe")
 
@@ -33,7 +34,7 @@ class Acknowledge:
 
 @dataclass(frozen=True, slots=True)
 class AcknowledgeAlert:
-    """A sender says that somebody has its alert. One that is not open, or in no incident yet, is passed over."""
+    """A sender says that somebody has its alert. One not open is passed over; one that gathers waits no more."""
 
     key: Key
     by: str
@@ -235,6 +236,7 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
             return _beat(act, heartbeat)
         case Sweep(since):
             intake.note_repeats(act, everything=since is None)
+            intake.forget_passed(act)
             # Of two desks, one may mute an alert while the other ends what muted it.
             intake.hear(act)
             if since is not None:
@@ -274,7 +276,8 @@ def _fell_silent(act: Act, timer: Timer) -> None:
 _RINGS: Mapping[str, Callable[[Act, Timer], None]] = {
     "escalate": paging.rung, "reach": paging.reached_again, "lapse": paging.lapsed, "update": paging.update_missed,
     "stable": watch.over, "told": paging.told_together, "gather": intake.gathered, "calm": intake.calmed,
-    "silence": _silence_over, "heartbeat": _fell_silent, "test": paging.test_over,
+    "silence": _silence_over, "heartbeat": _fell_silent, "test": paging.test_over, "grow": news.grown,
+    "repeat": news.repeated,
     "postmortem": aftermath.overdue, "action": aftermath.remind_owner,
 }
 """Kind of timer → what is done when it rings."""
@@ -319,6 +322,9 @@ def _each(act: Act, name: str, do: Callable[[str], None]) -> Taken:
 
 def _acknowledge_alert(act: Act, key: Key, by: str) -> Taken:
     held = act.state.firing.get(key)
+    if held is not None:
+        # Somebody has it before anybody was told: it becomes an incident now, and what would page is no longer needed.
+        intake.gather_no_longer(act, act.state.alerts[held])
     one = act.state.incidents.get(act.state.alerts[held].incident) if held is not None else None
     if held is None or one is None or one.phase in (Phase.ACKNOWLEDGED, Phase.DONE):
         return Taken("unknown", held or "")
@@ -380,8 +386,9 @@ def _split(act: Act, asked: Split) -> Taken:
     worst = min(alerts, key=lambda alert: alert.severity.rank)
     name = intake.open_incident(act, Opening(
         asked.title or worst.summary, worst.severity, (worst.key.service,) if worst.key.service else (), "",
-        str(one.policy.get("name", "")), bool(one.policy), tuple(alert.id for alert in alerts), asked.by))
-    act.record("incident.noted", one.id, {"text": f"{len(alerts)} alerts were split off as {name}"}, actor=asked.by)
+        str(one.policy.get("name", "")), bool(one.policy), tuple(alert.id for alert in alerts), asked.by,
+        *(timedelta(seconds=after) if after is not None else None for after in (one.interval, one.repeat))))
+    act.record("incident.noted", one.id, {"text": f"{many(len(alerts), 'alert')} split off as {name}"}, actor=asked.by)
     return Taken("opened", "", name)
 
 

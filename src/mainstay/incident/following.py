@@ -92,4 +92,4 @@ def invited(plan: Plan, responders: Responders, one: Incident, paged: Iterable[s
 
 def people_paged(facts: Iterable[Fact]) -> list[str]:
     """Everybody whom these facts of paging name, once each."""
-    return list(dict.fromkeys(str(fact.data["to"]) for fact in facts))
+    return list(dict.fromkeys(str(fact.data["to"]) for fact in facts if fact.data.get("is") != "channel"))

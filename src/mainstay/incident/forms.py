@@ -119,10 +119,11 @@ def _route(reader: Reader, parent: Route) -> Route:
     policy = reader.text("policy", default=parent.policy)
     group_by = reader.texts("group_by") if reader.has("group_by") else parent.group_by
     wait = _or(reader.parsed("wait", _wait), parent.wait)
+    interval, repeat = reader.duration("interval") or parent.interval, reader.duration("repeat") or parent.repeat
     reopen = _or(reader.parsed("reopen", _wait), parent.reopen)
     severity = _severity(reader) or parent.severity
     page = reader.flag("page", default=parent.page)
-    own = Route(matchers, policy, group_by, wait, reopen, severity, page)
+    own = Route(matchers, policy, group_by, wait, interval, repeat, reopen, severity, page)
     children = tuple(_route(child, own) for child in reader.children("routes"))
     reader.done()
     return replace(own, routes=children)

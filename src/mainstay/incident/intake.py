@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from mainstay.incident import paging, watch
+from mainstay.incident import news, paging, watch
 from mainstay.incident.act import Act, snapshot
 from mainstay.incident.aftermath import note_recurrence
 from mainstay.incident.lifecycle import Status
@@ -70,8 +70,8 @@ def _fires(act: Act, event: AlertEvent) -> Taken:
     held = act.state.firing.get(key)
     if held is not None:
         return _again(act, act.state.alerts[held], event)
-    closed = act.state.closed.get(key)
-    if closed is not None and event.at < closed:
+    closed, passed = act.state.closed.get(key), act.state.passed.get(key)
+    if (closed is not None and event.at < closed) or (passed is not None and event.at < passed):
         return Taken("late")
     labels = with_service(event.labels, key, event.severity)
     route = route_of(act.plan.routing.route, labels)
@@ -161,6 +161,7 @@ def _gather(act: Act, alert: Alert, route: Route) -> Taken:
         one = act.state.incidents.get(one.merged_into)
     if one is not None and one.status is not Status.RESOLVED:
         act.record("incident.joined", one.id, {"alerts": [alert.id]})
+        news.joined(act, one.id)
         if alert.severity.worse_than(one.severity):
             paging.raise_severity(act, one.id, alert.severity, f"{alert.id} says {alert.severity}")
         if one.status is Status.MONITORING:
@@ -181,6 +182,7 @@ def _reopen(act: Act, one: Incident, alert: Alert) -> Taken:
     act.record("incident.reopened", one.id, {"alert": alert.id})
     act.record("incident.joined", one.id, {"alerts": [alert.id]})
     paging.remind(act, one.id)
+    news.repeat(act, one.id)
     if one.policy:
         paging.begin(act, one.id, "reopened")
     return Taken("reopened", alert.id, one.id)
@@ -195,13 +197,22 @@ def gathered(act: Act, timer: Timer) -> None:
         _open(act, timer.subject, route_of(act.plan.routing.route, first.labels))
 
 
+def gather_no_longer(act: Act, alert: Alert) -> None:
+    """What the alert gathers with becomes an incident now, where it waits for others."""
+    group = act.state.groups.get(alert.group)
+    if group is not None and alert.id in group.waiting:
+        _open(act, alert.group, route_of(act.plan.routing.route, alert.labels))
+        act.clear_timers(f"gather:{alert.group}")
+
+
 def _open(act: Act, group: str, route: Route) -> str:
     alerts = [alert for name in act.state.groups[group].waiting if (alert := act.state.alerts.get(name)) is not None]
     worst = min(alerts, key=lambda alert: alert.severity.rank)
     title = worst.summary if len(alerts) == 1 else f"{worst.summary} (and {len(alerts) - 1} more)"
     services = tuple(dict.fromkeys(alert.key.service for alert in alerts if alert.key.service))
     return open_incident(act, Opening(title, worst.severity, services, group, route.policy, route.page,
-                                      tuple(alert.id for alert in alerts)))
+                                      tuple(alert.id for alert in alerts), interval=route.interval,
+                                      repeat=route.repeat))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +227,8 @@ class Opening:
     page: bool = True
     alerts: tuple[str, ...] = ()
     by: str = "system"
+    interval: timedelta | None = None
+    repeat: timedelta | None = None
 
 
 def open_incident(act: Act, opening: Opening) -> str:
@@ -227,16 +240,29 @@ def open_incident(act: Act, opening: Opening) -> str:
         "number": number, "title": opening.title, "text": opening.title, "severity": opening.severity,
         "service": opening.services[0] if opening.services else "", "services": list(opening.services),
         "group": opening.group, "alerts": list(opening.alerts),
-        "policy": snapshot(policy) if policy is not None else {}}, actor=opening.by)
+        "policy": snapshot(policy) if policy is not None else {},
+        **{name: after.total_seconds() for name, after in (("interval", opening.interval), ("repeat", opening.repeat))
+           if after is not None}}, actor=opening.by)
     note_recurrence(act, name, opening.alerts)
     paging.remind(act, name)
     if policy is not None:
         paging.begin(act, name, "opened")
+        news.repeat(act, name)
     elif opening.page:
         act.record("incident.unreached", name, {
             "why": f'no escalation policy is named "{opening.policy}"' if opening.policy
             else "no escalation policy says whom to page"})
     return name
+
+
+OVERTAKEN = timedelta(minutes=15)
+"""For how long news of an alert may be overtaken by the news that it is over; Prometheus says as long that one is."""
+
+
+def forget_passed(act: Act) -> None:
+    """Forget what was over before it was known to fire: of checks that are well all day, nothing is kept."""
+    for key in [key for key in list(act.state.passed.keys()) if act.now - act.state.passed[key] > OVERTAKEN]:
+        act.state.passed.drop(key)
 
 
 # -- closing ------------------------------------------------------------------------------------------------------
@@ -262,6 +288,9 @@ def forget_unheard(act: Act, since: datetime) -> None:
 def _stops(act: Act, event: AlertEvent) -> Taken:
     held = act.state.firing.get(Key(event.service, event.key))
     if held is None:
+        # That it fired may be on its way still, overtaken by this.
+        key = Key(event.service, event.key)
+        act.state.passed[key] = max(event.at, act.state.passed.get(key) or event.at)
         return Taken("unknown")
     alert = act.state.alerts[held]
     _, last = act.state.repeats.get(alert.id) or (0, alert.last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from sys import intern
 from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
@@ -128,3 +129,16 @@ class Table(Generic[K, V]):
     def forget(self) -> None:
         """Drop this layer: what lies below shows again."""
         self._own.clear()
+
+
+NONE: Mapping[str, str] = {}
+
+
+def interned(texts: Mapping[str, str]) -> Mapping[str, str]:
+    """The texts, each kept once however many have it."""
+    if not texts:
+        return NONE
+    try:
+        return {intern(name): intern(text) for name, text in texts.items()}
+    except TypeError:  # a text of a class of its own, of YAML for example, cannot be shared
+        return {intern(str(name)): intern(str(text)) for name, text in texts.items()}

@@ -6,12 +6,13 @@ heading is ever bare.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from mainstay.incident.document import Block, Grid, Heading, Listing, Missing, Prose
 from mainstay.incident.postmortem import PostMortem
-from mainstay.incident.review import Stage
+from mainstay.incident.review import OPTIONAL, SECTIONS, Stage
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import did_you_mean
@@ -22,7 +23,7 @@ from mainstay.kernel.wording import count, many
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A heading of a layout and the parts below it, each the key of a section or of a drawing."""
+    """A heading of a layout and the parts below it, each the key of a section or of a drawing, or `=` and a text."""
 
     level: int
     text: str
@@ -54,7 +55,7 @@ def _since(document: PostMortem, at: datetime | None) -> str:
 
 
 def _who(document: PostMortem, role: str) -> str:
-    return next((part.who for part in document.people if part.role == role), "nobody")
+    return ", then ".join(part.who for part in document.people if part.role == role) or "nobody"
 
 
 # -- drawings -----------------------------------------------------------------------------------------------------
@@ -195,6 +196,9 @@ _DRAWN: Mapping[str, Callable[[PostMortem], list[Block]]] = {
 }
 """What is drawn from facts, by its key."""
 
+PARTS = (*_DRAWN, *SECTIONS, *OPTIONAL)
+"""All that a layout can have below a heading."""
+
 
 # -- the layouts --------------------------------------------------------------------------------------------------
 
@@ -282,21 +286,53 @@ def layout_named(name: str) -> Layout:
     return found
 
 
+_HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*")
+_PART = re.compile(r"\{\{\s*([a-z-]+\??)\s*\}\}")
+
+
+def read_template(text: str, name: str) -> Layout:
+    """A layout written as Markdown: its headings, its texts as they are, and `{{timeline}}` on a line of its own.
+
+    Args:
+        name: of the file, for what is wrong with it.
+    Raises:
+        InvalidInput: it has no heading, or names a part that there is not; the message says in which line.
+    """
+    first: list[str] = []
+    heads: list[tuple[int, str, list[str]]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        parts = heads[-1][2] if heads else first
+        if heading := _HEADING.fullmatch(line.strip()):
+            heads.append((len(heading[1]), heading[2], []))
+        elif part := _PART.fullmatch(line.strip()):
+            if part[1].removesuffix("?") not in PARTS:
+                raise InvalidInput(f'{name}:{number}: there is no part "{part[1]}"{did_you_mean(part[1], PARTS)}',
+                                   "known: " + ", ".join(PARTS))
+            parts.append(part[1])
+        elif parts and parts[-1].startswith("="):
+            parts[-1] += f"\n{line.rstrip()}"
+        elif line.strip():
+            parts.append(f"={line.rstrip()}")
+    if not heads:
+        raise InvalidInput(f"{name} has no heading", "write ## Summary, and {{summary}} on a line of its own below it")
+    return Layout(name, tuple(Head(level, text, tuple(below)) for level, text, below in heads), tuple(first))
+
+
 def title_of(document: PostMortem) -> str:
     """What it is called."""
     return f"Post-mortem: {document.title} ({document.incident})"
 
 
-def lay_out(document: PostMortem, layout: str = "mainstay") -> list[Block]:
+def lay_out(document: PostMortem, layout: str | Layout = "mainstay") -> list[Block]:
     """The post-mortem as that layout's blocks.
 
     Raises:
         InvalidInput: there is no such layout.
     """
-    found = layout_named(layout)
+    found = layout if isinstance(layout, Layout) else layout_named(layout)
     blocks: list[Block] = [Heading(1, title_of(document))]
     for part in found.first:
-        blocks += _DRAWN[part](document)
+        blocks += _part(document, part)
     for head in found.heads:
         blocks.append(Heading(head.level, head.text))
         for part in head.parts:
@@ -305,6 +341,8 @@ def lay_out(document: PostMortem, layout: str = "mainstay") -> list[Block]:
 
 
 def _part(document: PostMortem, part: str) -> list[Block]:
+    if part.startswith("="):
+        return [Prose(part[1:].strip(), written=True)]
     if part in _DRAWN:
         return _DRAWN[part](document)
     section = document.section(part.removesuffix("?"))

@@ -51,6 +51,7 @@ PHASES: Mapping[tuple[Phase, str], Phase] = {
     (Phase.ACKNOWLEDGED, "lapsed"): Phase.TRIGGERED,
     (Phase.ACKNOWLEDGED, "resolved"): Phase.DONE,
     (Phase.EXHAUSTED, "acknowledged"): Phase.ACKNOWLEDGED,
+    (Phase.EXHAUSTED, "repeated"): Phase.TRIGGERED,
     (Phase.EXHAUSTED, "resolved"): Phase.DONE,
     (Phase.QUIET, "acknowledged"): Phase.ACKNOWLEDGED,
     (Phase.QUIET, "resolved"): Phase.DONE,

@@ -115,9 +115,10 @@ def to_acknowledge(cases: Iterable[Case], now: datetime) -> list[Wait]:
     """From the first page to a person's acknowledgement; incidents that paged nobody are no waits."""
     out = []
     for one in cases:
-        begun = one.sent or one.paged
+        end = one.acknowledged or one.resolved or now
+        # Who answers while the page is on its way has seen the incident elsewhere: counted from when it was made.
+        begun = one.sent if one.sent is not None and one.sent <= end else one.paged
         if begun is not None:
-            end = one.acknowledged or one.resolved or now
             out.append(Wait(max((end - begun) / SECOND, 0.0), one.acknowledged is not None))
     return out
 

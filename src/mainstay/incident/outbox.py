@@ -53,7 +53,7 @@ def unwanted(message: Message, state: State) -> str:
     if message.data["what"] != "page":
         return ""
     one = state.incidents.get(message.data["incident"])
-    if one is None or message.data["reason"] == WORSE:
+    if one is None or message.data.get("known", message.data["reason"] == WORSE):
         return "" if one is None or one.phase is not Phase.DONE else f"{one.id} is over"
     match one.phase:
         case Phase.ACKNOWLEDGED:

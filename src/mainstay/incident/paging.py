@@ -23,6 +23,7 @@ from mainstay.kernel.journal import Timer
 from mainstay.kernel.people import Contact, Reach
 from mainstay.kernel.quantity import zone_named
 from mainstay.kernel.wallclock import daytime_from
+from mainstay.kernel.wording import many
 
 WORSE = "severity raised"
 """The reason of a page to somebody who has the incident already."""
@@ -47,9 +48,9 @@ def rung(act: Act, timer: Timer) -> None:
     if one is None or one.phase is not Phase.TRIGGERED or (one.loop, one.step) != (timer.data["loop"],
                                                                                  timer.data["step"]):
         return
-    hushed = _hushed(act, one)
-    if hushed:
-        act.record("incident.hushed", one.id, {"why": hushed})
+    why = hushed(act, one)
+    if why:
+        act.record("incident.hushed", one.id, {"why": why})
         act.set_timer(timer.key, _wait(one, one.step), one.id, timer.data)
         return
     if _has_next(one):
@@ -86,10 +87,11 @@ def people_of(act: Act, one: Incident) -> list[Addressee]:
 def _wanted(one: Incident, step: int) -> list[Addressee]:
     written = one.policy["steps"][step]
     wanted = addressees(written["page"])
-    return [wanted[one.number % len(wanted)]] if written["round_robin"] else wanted
+    # By the incidents of this policy alone, not by their numbers: another policy's may have every second one.
+    return [wanted[(one.turn + one.loop) % len(wanted)]] if written["round_robin"] else wanted
 
 
-def _hushed(act: Act, one: Incident) -> str:
+def hushed(act: Act, one: Incident) -> str:
     """Why every alert of the incident is quiet by now, or the empty text."""
     alerts = act.state.alerts_of(one.id)
     reasons = [act.state.silenced(alert.labels, act.now) or ("inhibited" if act.state.inhibited(alert.labels) else "")
@@ -159,7 +161,8 @@ def _page(act: Act, incident: str, to: Addressee, reason: str) -> timedelta:
     one = act.state.incidents[incident]
     if to.kind == "channel":
         channel, _, name = to.name.partition(":")
-        _send(act, one, name or channel, Reach(_AT_ONCE, Contact(channel, name)), {"reason": reason, "rungs": []})
+        _send(act, one, name or channel, Reach(_AT_ONCE, Contact(channel, name)),
+              {"reason": reason, "rungs": [], "is": "channel"})
         return _AT_ONCE
     if _held(act, one, to.name, reason):
         return _AT_ONCE
@@ -169,10 +172,12 @@ def _page(act: Act, incident: str, to: Addressee, reason: str) -> timedelta:
     keys = []
     for number, rung_ in enumerate(rungs):
         if quiet + rung_.after:
+            # What somebody is told who has it already comes by all their ways, until they acknowledge once more.
             keys.append(f"reach:{incident}:{to.name}:{one.loop}:{one.step}:{number}")
             act.set_timer(keys[-1], quiet + rung_.after, incident, {
                 "to": to.name, "channel": rung_.contact.channel, "address": rung_.contact.address, "reason": reason,
-                "slept": bool(quiet), **({"since": first.isoformat()} if rung_.after > rungs[0].after else {})})
+                "slept": bool(quiet), "known": _is_known(one, reason),
+                **({"since": first.isoformat()} if rung_.after > rungs[0].after else {})})
     if len(keys) == len(rungs):
         until = {"until": (act.now + quiet).isoformat()} if quiet else {}
         act.record("incident.waits", incident, {"to": to.name, "rungs": keys, "reason": reason, **until})
@@ -180,6 +185,11 @@ def _page(act: Act, incident: str, to: Addressee, reason: str) -> timedelta:
     for number, rung_ in enumerate(now):
         _send(act, act.state.incidents[incident], to.name, rung_, {"reason": reason, "rungs": [] if number else keys})
     return quiet
+
+
+def _is_known(one: Incident, reason: str) -> bool:
+    """Whether the page tells people something new of an incident that they know of: having it does not stop that."""
+    return one.phase is Phase.ACKNOWLEDGED or reason == WORSE
 
 
 def _sleeps(act: Act, one: Incident, rungs: tuple[Reach, ...]) -> timedelta:
@@ -206,15 +216,15 @@ def _send(act: Act, one: Incident, to: str, how: Reach, more: Mapping[str, Any])
                  "what": "page", "incident": one.id, "to": to, "address": how.contact.address, "title": one.title,
                  "severity": one.severity, "service": one.service, "urgency": DEMANDS[one.severity].urgency,
                  "opened": one.opened.isoformat(), "reason": more["reason"], "loop": one.loop, "step": one.step,
-                 "test": one.test, **({"since": more["since"]} if "since" in more else {})})
+                 "test": one.test, "known": _is_known(one, more["reason"]),
+                 **{name: more[name] for name in ("since", "is") if name in more}})
 
 
 def reached_again(act: Act, timer: Timer) -> None:
     """A later rung of somebody's own rules; acknowledging would have cleared it."""
     one = act.state.incidents.get(timer.subject)
-    # That it got worse is told to whoever has it; acknowledging once more stops it.
-    worse = timer.data["reason"] == WORSE
-    if one is None or one.phase is Phase.DONE or (one.phase is Phase.ACKNOWLEDGED and not worse):
+    known = timer.data.get("known", timer.data["reason"] == WORSE)
+    if one is None or one.phase is Phase.DONE or (one.phase is Phase.ACKNOWLEDGED and not known):
         return
     # What waited for a morning comes with all else that did: those are told together once they are many.
     if timer.data.get("slept") and _held(act, one, timer.data["to"], timer.data["reason"]):
@@ -251,9 +261,9 @@ def told_together(act: Act, timer: Timer) -> None:
         return
     worst = min(open_ones, key=lambda one: (one.severity.rank, one.number))
     how = _rungs(act, worst, timer.subject)[0]
-    act.record("incident.paged", worst.id, {
-        "to": timer.subject, "channel": how.contact.channel, "loop": worst.loop, "step": worst.step,
-        "reason": f"told together with {len(names) - 1} others" if len(names) > 1 else "told late", "rungs": []})
+    told = f"told together with {many(len(names) - 1, 'other')}" if len(names) > 1 else "told late"
+    act.record("incident.paged", worst.id, {"to": timer.subject, "channel": how.contact.channel, "loop": worst.loop,
+                                            "step": worst.step, "reason": told, "rungs": []})
     act.send(f"told:{timer.subject}:{act.now.isoformat()}", how.contact.channel, {
         "what": "page", "incident": worst.id, "to": timer.subject, "address": how.contact.address,
         "title": f"{len(names)} more incidents, first {worst.id}: {worst.title}" if len(names) > 1 else worst.title,
@@ -274,7 +284,8 @@ def acknowledge(act: Act, incident: str, by: str) -> None:
     one = act.state.incidents[incident]
     next_phase(one.phase, "acknowledged")
     act.clear_timers(f"escalate:{incident}", *one.reaching)
-    act.record("incident.acknowledged", incident, {"by": by}, actor=by)
+    before = {"before": one.acknowledged_by} if one.acknowledged_by not in ("", by) else {}
+    act.record("incident.acknowledged", incident, {"by": by, **before}, actor=by)
     if one.status is Status.OPEN:
         act.record("incident.status-changed", incident, {"from": one.status, "to": Status.INVESTIGATING}, actor=by)
     timeout = one.policy.get("ack_timeout")
@@ -308,11 +319,16 @@ def raise_severity(act: Act, incident: str, to: Severity, why: str, *, by: str =
         act.clear_timers(*one.reaching)
         _enter(act, incident, (one.loop, one.step, one.until), f"it is {to} now")
     if worse and one.policy and one.phase in (Phase.ACKNOWLEDGED, Phase.EXHAUSTED):
-        holder = one.acknowledged_by
-        known = holder and act.responders.reach(holder)
-        first = [Addressee("person", holder)] if known else addressees(one.policy["steps"][0]["page"])
-        for person in _somebody(act, one, first):
-            _page(act, incident, person, WORSE)
+        tell_holder(act, incident, WORSE)
+
+
+def tell_holder(act: Act, incident: str, reason: str) -> None:
+    """Page whoever has it; where nobody has, or nothing says how to reach them, the first step."""
+    one = act.state.incidents[incident]
+    holder = one.acknowledged_by
+    known = holder and act.responders.reach(holder)
+    for to in _somebody(act, one, [Addressee("person", holder)] if known else _wanted(one, 0)):
+        _page(act, incident, to, reason)
 
 
 def remind(act: Act, incident: str) -> None:
@@ -355,7 +371,7 @@ def resolve(act: Act, incident: str, by: str, how: str) -> None:
     """
     one = act.state.incidents[incident]
     next_status(one.status, Status.RESOLVED)
-    act.clear_timers(f"escalate:{incident}", f"lapse:{incident}", f"update:{incident}", f"stable:{incident}",
+    act.clear_timers(*(f"{kind}:{incident}" for kind in ("escalate", "lapse", "update", "stable", "grow", "repeat")),
                      *one.reaching, *([f"test:{incident}"] if one.test else []))
     act.record("incident.resolved", incident, {
         "by": by, "how": how, "seconds": (act.now - one.opened).total_seconds(), "severity": one.severity}, actor=by)

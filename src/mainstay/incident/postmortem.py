@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 
 from mainstay.incident.action_items import Item, Progress
 from mainstay.incident.engine import ROLES
+from mainstay.incident.following import people_paged
 from mainstay.incident.measures import is_machine
 from mainstay.incident.review import OPTIONAL, SECTIONS, Review, Stage, missing
 from mainstay.incident.severity import Severity
@@ -244,7 +245,7 @@ def _people(given: Sources) -> tuple[Part, ...]:
     for fact in given.facts:
         if fact.kind == "incident.role-given" and fact.data["who"]:
             roles[fact.data["who"]] = fact.data["role"]
-        elif fact.kind == "incident.paged":
+        elif fact.kind == "incident.paged" and fact.data.get("is") != "channel":
             others[fact.data["to"]] = None
         if not is_machine(fact.actor):
             others[fact.actor] = None
@@ -278,8 +279,10 @@ def _changes(given: Sources, impact: datetime) -> tuple[Happened, ...]:
 
 
 def _pages(given: Sources) -> Pages:
-    made = [fact.data["to"] for fact in given.facts if fact.kind == "incident.paged"]
-    return Pages(len(made), len(set(made)), sum(fact.kind == "page.sent" for fact in given.sends),
+    paged = [fact for fact in given.facts if fact.kind == "incident.paged"]
+    # What was sent beside pages, such as reminders, says what it is.
+    sent = sum(fact.kind == "page.sent" and "what" not in fact.data for fact in given.sends)
+    return Pages(len(paged), len(people_paged(paged)), sent,
                  sum(fact.kind == "page.failed" for fact in given.sends))
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from mainstay.kernel.dataclass import dataclass
+from mainstay.kernel.errors import InvalidInput
 
 
 class Severity(StrEnum):
@@ -67,3 +68,15 @@ WORDS = {
 def severity_of(word: str, otherwise: Severity = Severity.SEV3) -> Severity:
     """The severity a sender's word means; an unknown or absent word is taken for `otherwise`."""
     return WORDS.get(word.strip().lower(), otherwise)
+
+
+def severity_named(word: str) -> Severity:
+    """The severity of that name.
+
+    Raises:
+        InvalidInput: no severity is called so.
+    """
+    found = WORDS.get(word.strip().lower())
+    if found is None:
+        raise InvalidInput(f'"{word}" is no severity', "write SEV1, SEV2, SEV3, SEV4, or critical, high, medium, low")
+    return found

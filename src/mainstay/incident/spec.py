@@ -31,7 +31,8 @@ class Step:
 
     Args:
         delay: how long it is given before the next rung, from when it really fired.
-        round_robin: each incident pages one of the addressees, the next incident the next.
+        round_robin: each incident of the policy pages one of the addressees, the next incident, and the next loop, the
+            next of them.
     """
 
     addressees: tuple[Addressee, ...]
@@ -66,6 +67,9 @@ class Route:
         policy: the name of an EscalationPolicy; empty inherits, and at the root means nobody is paged.
         group_by: alerts with equal values of these labels are one incident; None makes every alert its own.
         wait: how long a new group gathers before anybody is told.
+        interval: how long alerts that join an open incident gather before whoever has it is told; None tells nobody.
+        repeat: after how long an incident that goes on is paged anew, again and again: whoever has it, or the first
+            step where nobody answered; None never pages anew.
         reopen: an incident takes a new alert of its group again within this time after it was resolved.
         severity: overrides what senders say.
         page: False records without telling anybody.
@@ -75,6 +79,8 @@ class Route:
     policy: str = ""
     group_by: tuple[str, ...] | None = None
     wait: timedelta = timedelta(0)
+    interval: timedelta | None = None
+    repeat: timedelta | None = None
     reopen: timedelta = timedelta(0)
     severity: Severity | None = None
     page: bool = True

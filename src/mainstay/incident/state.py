@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from mainstay.incident import action_items, review
 from mainstay.incident.action_items import Item
-from mainstay.incident.layers import Table
+from mainstay.incident.layers import NONE, Table, interned
 from mainstay.incident.lifecycle import Phase, Status, next_phase, next_status
 from mainstay.incident.review import Review
 from mainstay.incident.severity import Severity
@@ -88,6 +88,9 @@ class Incident(Struct, frozen=True, gc=False):
         test: a page that somebody asked for to see whether it arrives; nothing is broken.
         room: whether it has a war room.
         reminded: since when the time to their next update counts: its opening, an update, another severity.
+        interval, repeat: of its route as it was when it opened, in seconds; None where it has none.
+        grown: alerts that joined it since whoever has it was told.
+        turn: how many incidents were opened under a policy of this name before, for steps that take turns.
     """
 
     id: str
@@ -115,6 +118,10 @@ class Incident(Struct, frozen=True, gc=False):
     version: int = 1
     test: bool = False
     room: bool = False
+    turn: int = 0
+    interval: float | None = None
+    repeat: float | None = None
+    grown: int = 0
 
 
 class Group(Struct, frozen=True, gc=False):
@@ -192,6 +199,8 @@ class State:
         """Alert → when its sender will have said it again; counted like repeats, not recorded."""
         self.repeats: Table[str, tuple[int, datetime]] = self._table(under.repeats if under else None)
         """Alert → events that only said again what was known, and the latest of them: counted, not recorded yet."""
+        self.passed: Table[Key, datetime] = self._table(under.passed if under else None)
+        """When what was not known to fire was said to be over, for a while, so that news that was overtaken is late."""
         self.reviews: Table[str, Review] = self._table(under.reviews if under else None)
         """How the post-mortem of an incident stands."""
         self.actions: Table[str, Item] = self._table(under.actions if under else None)
@@ -199,7 +208,7 @@ class State:
         """Mark of an incident → action items of incidents like it that are not finished."""
         self.counts: dict[str, int] = dict(under.counts) if under else {
             "alert": 0, "incident": 0, "silence": 0, "action": 0}
-        """The greatest number given so far."""
+        """The greatest number given so far; and `under NAME`, how many incidents were opened under that policy."""
 
     def _table(self, under: Table[K, V] | None) -> Table[K, V]:
         return Table(under, self._touched if self._under is not None else None)
@@ -222,7 +231,7 @@ class State:
         for table in self._touched:
             table.forget()
         self._touched.clear()
-        self.counts.update(self._under.counts)
+        self.counts = dict(self._under.counts)
 
     # -- questions -----------------------------------------------------------------------------------------------
 
@@ -309,22 +318,10 @@ _KEPT_OPENS = 20
 _KEPT_PAGES = 60
 
 
-_NONE: Mapping[str, str] = {}
-
-
 def slim(alert: Alert) -> Alert:
     """The alert with texts that it has in common with others: of thousands of alerts most labels are the same few."""
-    return replace(alert, labels=_interned(alert.labels), annotations=_interned(alert.annotations),
+    return replace(alert, labels=interned(alert.labels), annotations=interned(alert.annotations),
                    summary=intern(str(alert.summary)), group=intern(str(alert.group)), url=intern(str(alert.url)))
-
-
-def _interned(texts: Mapping[str, str]) -> Mapping[str, str]:
-    if not texts:
-        return _NONE
-    try:
-        return {intern(name): intern(text) for name, text in texts.items()}
-    except TypeError:  # a text of a class of its own, of YAML for example, cannot be shared
-        return {intern(str(name)): intern(str(text)) for name, text in texts.items()}
 
 
 def _alert_opened(state: State, fact: Fact | NewFact) -> None:
@@ -333,7 +330,7 @@ def _alert_opened(state: State, fact: Fact | NewFact) -> None:
     until = data.get("until")
     alert = slim(Alert(
         fact.subject, key, Severity(data["severity"]), data["summary"], data["labels"], fact.at, fact.at,
-        data["group"], muted=data.get("muted", ""), annotations=data.get("annotations", _NONE),
+        data["group"], muted=data.get("muted", ""), annotations=data.get("annotations", NONE),
         url=data.get("url", ""), until=datetime.fromisoformat(until) if until else None))
     state.alerts[fact.subject] = alert
     state.firing[key] = fact.subject
@@ -420,10 +417,14 @@ def _incident_opened(state: State, fact: Fact | NewFact) -> None:
     data = fact.data
     if "number" not in data:
         return  # recorded by hand (`mainstay record incident`), for attribution only
+    turns = f"under {data['policy'].get('name', '')}"
+    turn = state.counts.get(turns, 0)
     incident = Incident(fact.subject, int(data["number"]), data["title"], data["service"], tuple(data["services"]),
                         Severity(data["severity"]), data["group"], fact.at, data["policy"],
                         phase=Phase.TRIGGERED if data["policy"] else Phase.QUIET, reminded=fact.at,
-                        test=data.get("test", False))
+                        test=data.get("test", False), turn=turn, interval=data.get("interval"),
+                        repeat=data.get("repeat"))
+    state.counts[turns] = turn + 1
     state.incidents[incident.id] = incident
     state.counts["incident"] = max(state.counts["incident"], incident.number)
     if incident.group:
@@ -446,9 +447,11 @@ def _join(state: State, incident: str, alerts: Sequence[str]) -> None:
 
 def _incident_joined(state: State, fact: Fact | NewFact) -> None:
     joined = [state.alerts.get(name) for name in fact.data["alerts"]]
-    services = dict.fromkeys((*state.incidents[fact.subject].services, *fact.data.get("services", ()),
+    known = state.incidents[fact.subject]
+    services = dict.fromkeys((*known.services, *fact.data.get("services", ()),
                               *(one.key.service for one in joined if one is not None and one.key.service)))
-    state._changed(fact.subject, services=tuple(services))
+    told = known.interval is None or "from" in fact.data
+    state._changed(fact.subject, services=tuple(services), grown=known.grown + (0 if told else len(joined)))
     _join(state, fact.subject, fact.data["alerts"])
 
 
@@ -458,9 +461,10 @@ def _incident_stepped(state: State, fact: Fact | NewFact) -> None:
 
 def _incident_paged(state: State, fact: Fact | NewFact) -> None:
     state._changed(fact.subject, reaching=(*state.incidents[fact.subject].reaching, *fact.data.get("rungs", ())))
-    person = fact.data["to"]
-    pager = state.pagers.get(person) or Pager()
-    state.pagers[person] = replace(pager, went=(*pager.went, fact.at)[-_KEPT_PAGES:])
+    if fact.data.get("is") == "channel":
+        return
+    pager = state.pagers.get(fact.data["to"]) or Pager()
+    state.pagers[fact.data["to"]] = replace(pager, went=(*pager.went, fact.at)[-_KEPT_PAGES:])
 
 
 def _incident_waits(state: State, fact: Fact | NewFact) -> None:
@@ -469,9 +473,8 @@ def _incident_waits(state: State, fact: Fact | NewFact) -> None:
 
 def _incident_held(state: State, fact: Fact | NewFact) -> None:
     state._changed(fact.subject)
-    person = fact.data["to"]
-    pager = state.pagers.get(person) or Pager()
-    state.pagers[person] = replace(pager, held=(*pager.held, fact.subject))
+    pager = state.pagers.get(fact.data["to"]) or Pager()
+    state.pagers[fact.data["to"]] = replace(pager, held=(*pager.held, fact.subject))
 
 
 def _pager_told(state: State, fact: Fact | NewFact) -> None:
@@ -490,11 +493,16 @@ def _phase_after(event: str) -> Any:
     return change
 
 
+def _incident_repeated(state: State, fact: Fact | NewFact) -> None:
+    one = state.incidents[fact.subject]
+    state._changed(fact.subject, phase=next_phase(one.phase, "repeated") if one.phase is Phase.EXHAUSTED else one.phase)
+
+
 def _incident_resolved(state: State, fact: Fact | NewFact) -> None:
     one = state.incidents.get(fact.subject)
     if one is not None:
         state._changed(fact.subject, status=Status.RESOLVED, phase=next_phase(one.phase, "resolved"), resolved=fact.at,
-                       reaching=())
+                       reaching=(), grown=0)
 
 
 def _incident_reopened(state: State, fact: Fact | NewFact) -> None:
@@ -569,10 +577,12 @@ _CHANGES = {
     "incident.paged": _incident_paged, "incident.held": _incident_held, "incident.waits": _incident_waits,
     "pager.told": _pager_told,
     "incident.acknowledged": _phase_after("acknowledged"), "incident.lapsed": _phase_after("lapsed"),
-    "incident.exhausted": _phase_after("exhausted"), "incident.resolved": _incident_resolved,
-    "incident.reopened": _incident_reopened, "incident.status-changed": _incident_status,
-    "incident.severity-changed": _incident_severity, "incident.role-given": _incident_role,
-    "incident.merged": _incident_merged, "incident.update-posted": _incident_updated,
+    "incident.exhausted": _phase_after("exhausted"), "incident.repeated": _incident_repeated,
+    "incident.grown": lambda state, fact: state._changed(fact.subject, grown=0),
+    "incident.resolved": _incident_resolved, "incident.reopened": _incident_reopened,
+    "incident.status-changed": _incident_status, "incident.severity-changed": _incident_severity,
+    "incident.role-given": _incident_role, "incident.merged": _incident_merged,
+    "incident.update-posted": _incident_updated,
     "incident.noted": _incident_noted, "incident.unreached": _incident_noted, "incident.hushed": _incident_noted,
     "incident.update-missed": _incident_noted, "incident.cleared": _incident_noted,
     "incident.close-asked": _incident_noted, "incident.diagnosed": _incident_noted,

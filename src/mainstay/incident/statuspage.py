@@ -169,12 +169,16 @@ def document(page: StatusPage, style: str, icon: str = "") -> str:
 {"".join(_component_html(one, page) for one in page.components) or '<li class="quiet">No service is declared.</li>'}
 </ul>
 <h2>Last {DAYS} days</h2>
-{"".join(_trouble(one, page) for one in page.past) or f'<p class="quiet">No incident in the last {DAYS} days.</p>'}
+{"".join(_trouble(one, page) for one in page.past) or _nothing(page)}
 <p class="quiet">As of {_time(page.generated_at)}. Times are UTC.</p>
 </main>
 </body>
 </html>
 """
+
+
+def _nothing(page: StatusPage) -> str:
+    return f'<p class="quiet">No {"other " if page.open else ""}incident in the last {DAYS} days.</p>'
 
 
 def _class(state: State) -> str:
@@ -207,7 +211,7 @@ def _trouble(one: Trouble, page: StatusPage) -> str:
 def _component_html(one: Component, page: StatusPage) -> str:
     bad = [state for state in one.days if state in ("at_risk", "violated")]
     known = sum(state != "no_data" for state in one.days)
-    within = f"the last {DAYS} days" if known == DAYS else f"the {many(known, 'day')} that are recorded"
+    within = f"the last {DAYS} days" if known == DAYS else f"the {many(known, 'day')} on record"
     says = f"trouble on {many(len(bad), 'day')} of {within}" if bad else f"no trouble in {within}"
     bars = "".join(f'<rect class="{_class(state)}" x="{place * 4}" width="3" height="{24 if state != "no_data" else 6}"'
                    f' y="{0 if state != "no_data" else 18}"><title>'

@@ -10,6 +10,7 @@ from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Fact
 from mainstay.kernel.quantity import format_duration
 from mainstay.kernel.view import Tone
+from mainstay.kernel.wording import many
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def _paged(data: Mapping[str, Any], _: str) -> str:
 
 def _sent(data: Mapping[str, Any], _: str) -> str:
     again = f", at the {data['attempts']}. try" if data["attempts"] > 1 else ""
-    return f"the page to {data['to']} arrived by {data['channel']}{again}"
+    return f"the {data.get('what', 'page')} to {data['to']} arrived by {data['channel']}{again}"
 
 
 def _failed(data: Mapping[str, Any], _: str) -> str:
@@ -66,6 +67,13 @@ def _close_asked(data: Mapping[str, Any], _: str) -> str:
     return f"quiet for {waited}, twice as long as it lasted: time to resolve it"
 
 
+def _waits(data: Mapping[str, Any], _: str) -> str:
+    if "until" in data:
+        until = datetime.fromisoformat(data["until"])
+        return f"{data['to']} may sleep: it can wait until it is day there, {until:%-d %b %H:%M} UTC"
+    return f"{data['to']} is paged later, by their own rules"
+
+
 def _role(data: Mapping[str, Any], by: str) -> str:
     if not data["who"]:
         return f"nobody is {data['role']} any more, was {data['before']}"
@@ -82,14 +90,18 @@ _SAYS: Mapping[str, tuple[Callable[[Mapping[str, Any], str], str], Tone]] = {
     "close-asked": (_close_asked, "warn"),
     "stepped": (_stepped, "quiet"),
     "paged": (_paged, "plain"),
-    "waits": (lambda d, _: f"{d['to']} is paged later, by their own rules", "quiet"),
+    "waits": (_waits, "quiet"),
     "held": (lambda d, _: f"the page to {d['to']} waits: {d['until']}", "quiet"),
     "unreached": (lambda d, _: d["why"], "bad"),
     "hushed": (lambda d, _: f"nobody is paged: {d['why']}", "quiet"),
+    "grown": (lambda d, _: f"{many(d['alerts'], 'alert')} joined lately", "quiet"),
+    "repeated": (lambda d, _: f"still open after {format_duration(d['seconds'])}: paged anew", "quiet"),
     "exhausted": (lambda d, _: f"nobody answered in {d['loops']} rounds", "bad"),
-    "acknowledged": (lambda d, _: f"acknowledged by {d['by']}", "good"),
+    "acknowledged": (lambda d, _: f"acknowledged by {d['by']}"
+                     + (f", who takes it over from {d['before']}" if d.get("before") else ""), "good"),
     "lapsed": (lambda d, _: f"the acknowledgement of {d['by']} lapsed", "warn"),
-    "severity-changed": (lambda d, _: f"{d['from']} → {d['to']}: {d['why']}", "warn"),
+    "severity-changed": (lambda d, by: f"{d['from']} → {d['to']}: {d['why']}"
+                         + ("" if by == "system" or by in d["why"] else f", by {by}"), "warn"),
     "status-changed": (lambda d, by: f"{d['from']} → {d['to']}, by {by}", "plain"),
     "role-given": (_role, "plain"),
     "noted": (lambda d, by: f"{by}: {d['text']}", "plain"),

@@ -99,7 +99,8 @@ def pages_of(facts: Iterable[Fact], calendars: Calendars) -> list[Page]:
             severity[fact.subject] = str(data.get("severity", ""))
         elif fact.kind == "incident.severity-changed":
             severity[fact.subject] = str(data["to"])
-        elif fact.kind == "incident.paged":
+        elif fact.kind == "incident.paged" and data.get("is") != "channel":
+            # A channel such as a chat room has no nights.
             key = fact.subject, data["to"], data["loop"], data["step"], data.get("reason", "")
             channel = str(data.get("channel", ""))
             if key in found:

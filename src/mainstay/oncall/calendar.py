@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 
 from mainstay.kernel.dataclass import dataclass
@@ -34,12 +34,14 @@ class Feed:
         made: when it was made.
         shifts: of each pager by its name; gaps are left out.
         zone: whose wall clock the turns follow, for readers that show one; instants are UTC all the same.
+        zones: rotation → whose wall clock its turns follow, for `oncall import` alone.
     """
 
     name: str
     made: datetime
     shifts: Sequence[tuple[str, Shift]]
     zone: str = "UTC"
+    zones: Mapping[str, str] = field(default_factory=dict)
 
 
 def whole_shifts(ask: Callable[[Span], Sequence[Shift]], span: Span) -> list[Shift]:
@@ -83,7 +85,9 @@ def as_ical(feed: Feed) -> str:
                   f"DTSTART:{_instant(shift.start)}", f"DTEND:{_instant(shift.end)}",
                   f"SUMMARY:{_text(f'{shift.who} on call: {pager}{via}')}", f"CATEGORIES:{_text(pager)}",
                   f"X-MAINSTAY-WHO:{_text(shift.who)}", f"X-MAINSTAY-VIA:{_text(shift.via)}",
-                  f"X-MAINSTAY-ROTATION:{_text(shift.rotation)}", "TRANSP:TRANSPARENT", "END:VEVENT"]
+                  f"X-MAINSTAY-ROTATION:{_text(shift.rotation)}",
+                  *([f"X-MAINSTAY-ZONE:{_text(feed.zones[shift.rotation])}"] if shift.rotation in feed.zones else []),
+                  "TRANSP:TRANSPARENT", "END:VEVENT"]
     lines.append("END:VCALENDAR")
     return "".join(f"{folded}\r\n" for line in lines for folded in _folded(line))
 

@@ -79,6 +79,17 @@ class Changes:
         """The rotation's overrides, the later ones last."""
         return tuple(one.override for one in self.overrides.values() if one.rotation == rotation)
 
+    def ahead(self, now: datetime, rotation: str = "") -> tuple[MadeOverride, ...]:
+        """The overrides that are not over, the soonest first; of every rotation where none is named."""
+        return tuple(sorted((one for one in self.overrides.values()
+                             if one.override.span.end > now and rotation in ("", one.rotation)),
+                            key=lambda one: one.override.span.start))
+
+    def waiting(self, now: datetime, rotation: str = "") -> tuple[Swap, ...]:
+        """The swaps that wait for an answer and are not over, the soonest first; of every rotation without a name."""
+        return tuple(sorted((one for one in self.swaps.values() if one.state == "requested" and one.span.end > now
+                             and rotation in ("", one.rotation)), key=lambda one: one.span.start))
+
 
 def fold(facts: Iterable[Fact | NewFact], since: Changes | None = None) -> Changes:
     """The changes after these facts; facts of other kinds change nothing."""

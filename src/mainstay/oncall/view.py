@@ -7,6 +7,7 @@ from datetime import datetime
 
 from mainstay.kernel.quantity import format_duration
 from mainstay.kernel.view import Cell, Table, table
+from mainstay.oncall.changes import Swap
 from mainstay.oncall.coverage import Problem
 from mainstay.oncall.roster import Shift
 
@@ -28,6 +29,13 @@ def person(who: str | None, *, via: str = "") -> Cell:
     if who is None:
         return Cell("nobody", tone="bad")
     return Cell(who if via in ("", "rotation") else f"{who} ({via})", tone="strong")
+
+
+def swap_text(one: Swap) -> str:
+    """`ana asks ben to take web-primary from … to …`, and what is given in return."""
+    back = f", for {moment(one.back.start)} to {moment(one.back.end)}" if one.back is not None else ""
+    return (f"{one.who} asks {one.asked} to take {one.rotation} from {moment(one.span.start)} to "
+            f"{moment(one.span.end)}{back}")
 
 
 def shifts_table(shifts: Sequence[Shift], title: str = "") -> Table:

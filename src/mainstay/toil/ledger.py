@@ -166,7 +166,7 @@ def of_page(fact: Fact) -> NewFact | None:
     One incident pages one person once here, however many channels and repeats it took.
     """
     to, key = str(fact.data.get("to", "")), str(fact.data.get("key", ""))
-    if not to or key.startswith("remind:"):
+    if not to or key.startswith("remind:") or fact.data.keys() & {"what", "is"}:
         return None
     entry = Entry(fact.at.date(), PAGE_HOURS, "oncall", "page", to, "", f"Page about {fact.subject}", interrupt=True,
                   estimated=True)

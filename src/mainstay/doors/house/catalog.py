@@ -94,11 +94,22 @@ def checked_view(found: Checked) -> View:
     if not found.declared and found.valid:
         blocks.append(Text("Write an objective (docs/guides/slo.md shows how), or name its folder: -c DIR", "quiet"))
         return View("Catalog", (*blocks, Next(("mainstay slo try LOG",))))
-    return View("Catalog", (*blocks, Next(("mainstay slo report",) if found.valid else ())))
+    following = [command for kind, command in _SHOWN_BY.items() if kind in found.declared] or ["mainstay slo report"]
+    return View("Catalog", (*blocks, Next(tuple(following) if found.valid else ())))
+
+
+_SHOWN_BY = {"Objective": "mainstay slo report", "Rotation": "mainstay oncall who", "Experiment": "mainstay chaos list"}
+"""Kind of resource → the command that shows what it declares."""
+
+_UNCOUNTED = {"Person": ("person", "people"), "Channels": ("channels", "channels"),
+              "Holidays": ("holidays", "holidays"), "Diagnostics": ("diagnostics", "diagnostics")}
+"""Kinds whose name is no singular that takes an s."""
 
 
 def _counted(kind: str, count: int) -> str:
     """`ErrorBudgetPolicy`, 2 as `2 error budget policies`."""
+    if kind in _UNCOUNTED:
+        return f"{count} {_UNCOUNTED[kind][count != 1]}"
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower()
     return f"{count} {words}" if count == 1 else f"{count} " + re.sub(r"(?<=[^aeiou])y$", "ie", words) + "s"
 

@@ -105,7 +105,7 @@ def incidents_page(world: World, query: PageQuery) -> IncidentsPage:
               ("all", "all", len(open_ones) + len(over)))
     choices = tuple(Choice(f"{text} {count:,}", f"incident?state={key}", key == wanted) for key, text, count in counts)
     ordered = sorted(shown, key=lambda one: (one.status is Status.RESOLVED, one.severity.rank, -one.number))
-    nobodys = [one for one in open_ones if holder(one).tone == "bad"]
+    nobodys = [one for one in open_ones if holder(one, now).tone == "bad"]
     soon = gathering(state).told(now)
     verdict = f"No incident is open{' yet' if soon else ''}." if not open_ones else \
         f"{many(len(open_ones), 'incident')} open" + (
@@ -117,7 +117,7 @@ def incidents_page(world: World, query: PageQuery) -> IncidentsPage:
 
 
 def _row(one: Incident, now: datetime) -> IncidentRow:
-    seen, who = read(one, now), holder(one)
+    seen, who = read(one, now), holder(one, now)
     age: Ticking | str = _up(one.opened, now) if one.resolved is None else format_duration(one.resolved - one.opened)
     due = _down(seen.update_due, now) if seen.update_due is not None else None
     return IncidentRow(one.id, link_to(one.id), one.title, ", ".join(one.services) or "–", str(one.severity),
@@ -134,7 +134,7 @@ def incident_page(world: World, query: PageQuery) -> IncidentPage:
     one = find(world, query.get("name"))
     now = world.clock.now()
     facts = list(world.journal.facts(FactQuery(kinds=("incident.",), subject=one.id)))
-    seen, who = read(one, now), holder(one)
+    seen, who = read(one, now), holder(one, now)
     severity = severity_cell(one.severity)
     over = one.resolved is not None
     return IncidentPage(

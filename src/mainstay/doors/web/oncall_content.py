@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Literal, cast
 from urllib.parse import quote, urlencode
 
-from mainstay.doors.web.oncall_pages import TONES, Bar, CalendarPage, Day, Now, Row, Week
+from mainstay.doors.web.oncall_pages import TONES, Asked, Bar, CalendarPage, Day, Made, Now, Row, Week
 from mainstay.doors.web.pages import Page, PageQuery
 from mainstay.doors.web.slo_pages import Choice
 from mainstay.kernel.errors import InvalidInput
@@ -15,11 +15,12 @@ from mainstay.kernel.quantity import Span, format_duration, zone_named
 from mainstay.kernel.view import Cell, Table, table
 from mainstay.kernel.wallclock import instant_of, local_of
 from mainstay.kernel.wording import many
+from mainstay.oncall.changes import MadeOverride
 from mainstay.oncall.operations.asking import WhoRequest, duty_of, pagers_of, who
 from mainstay.oncall.operations.duty import Duty
 from mainstay.oncall.roster import Shift
 from mainstay.oncall.spec import Person, Rotation, Schedule
-from mainstay.oncall.view import moment, moment_cell, person
+from mainstay.oncall.view import moment, moment_cell, person, swap_text
 
 _DAY = timedelta(days=1)
 
@@ -44,7 +45,7 @@ def calendar_page(world: World, query: PageQuery) -> CalendarPage:
     """A week or a month of every pager."""
     if not world.catalog.of(Rotation):
         return CalendarPage("On call", "", False, "UTC", (), (), (), (), table("", (), ()), (), (), "",
-                            "The catalog declares no rotation. docs/guides/oncall.md shows how to write one, and "
+                            empty="The catalog declares no rotation. docs/guides/oncall.md shows how to write one, and "
                             "mainstay oncall import FILE -o DIR takes one over from another tool.")
     duty, now = duty_of(world), world.clock.now()
     names = pagers_of(world)
@@ -69,7 +70,18 @@ def calendar_page(world: World, query: PageQuery) -> CalendarPage:
     return CalendarPage(
         _title(first, view), verdict, bool(gaps), zone_name, _views(view, first, query), _moves(view, first, query),
         tuple(_now(world, name) for name in names), weeks, shifts, rotations, people,
-        f"/api/v1/oncall/ical/{quote(names[0])}")
+        f"/api/v1/oncall/ical/{quote(names[0])}",
+        tuple(Asked(one.id, swap_text(one)) for one in duty.changes.waiting(now)),
+        tuple(Made(one.id, _override_text(one), one.override.note.removeprefix("swap ")
+                   if one.override.via == "swap" else "") for one in duty.changes.ahead(now)))
+
+
+def _override_text(one: MadeOverride) -> str:
+    over = one.override
+    whom = f", in place of {over.replaces}" if over.replaces else ""
+    note = f" ({over.note})" if over.note else ""
+    when = f"{moment(over.span.start)} to {moment(over.span.end)}"
+    return f"{one.rotation}: {over.who or 'nobody'}{whom}, {when}{note}, by {one.by}"
 
 
 def _first_day(asked: str, view: str, today: date) -> date:

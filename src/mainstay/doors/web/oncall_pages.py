@@ -85,11 +85,29 @@ class Now:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A swap that waits for an answer, in words."""
+
+    id: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An override that can be taken back, in words; one that a swap made goes with its swap."""
+
+    id: str
+    says: str
+    swap: str
+
+
+@dataclass(frozen=True, slots=True)
 class CalendarPage:
     """A week of shifts, or those of a month.
 
     Args:
         rotations, people: to choose from in the forms.
+        swaps, overrides: what waits for an answer, and what was made by command and is not over.
         empty: what would fill the page and the command that does it.
     """
 
@@ -105,4 +123,6 @@ class CalendarPage:
     rotations: tuple[str, ...]
     people: tuple[str, ...]
     feed: str
+    swaps: tuple[Asked, ...] = ()
+    overrides: tuple[Made, ...] = ()
     empty: str = ""

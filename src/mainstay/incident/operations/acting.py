@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mainstay.incident.engine import (
     ROLES,
     Acknowledge,
@@ -20,7 +22,7 @@ from mainstay.incident.intake import Opening
 from mainstay.incident.lifecycle import Status
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.looking import Reading, find, read
-from mainstay.incident.severity import WORDS, Severity
+from mainstay.incident.severity import severity_named
 from mainstay.incident.timeline import Line, timeline
 from mainstay.incident.view import timeline_of
 from mainstay.kernel.dataclass import dataclass
@@ -35,10 +37,15 @@ _CODES = ((0, "recorded"), (2, "there is no such incident, or it cannot go there
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The incident after what was done, and what that added to its timeline."""
+    """The incident after what was done, and what that added to its timeline.
+
+    Args:
+        note: what is odd about it, such as that nothing says how to reach whoever was named.
+    """
 
     incident: Reading
     added: tuple[Line, ...]
+    note: str = ""
 
 
 def _do(world: World, happening: Happening, name: str = "") -> Done:
@@ -52,20 +59,9 @@ def _do(world: World, happening: Happening, name: str = "") -> Done:
 def done_view(found: Done) -> View:
     """What was added to the timeline."""
     one = found.incident
+    odd = (Text(found.note, "warn"),) if found.note else ()
     return View(one.id, (Text(f"{one.id} is {one.status}, {one.severity}: {one.title}", "strong"),
-                         timeline_of(found.added, "What this did"), Next((f"mainstay incident show {one.id}",))))
-
-
-def severity_named(word: str) -> Severity:
-    """The severity of that name.
-
-    Raises:
-        InvalidInput: no severity is called so.
-    """
-    found = WORDS.get(word.strip().lower())
-    if found is None:
-        raise InvalidInput(f'"{word}" is no severity', "write SEV1, SEV2, SEV3, SEV4, or critical, high, medium, low")
-    return found
+                         timeline_of(found.added, "What this did"), *odd, Next((f"mainstay incident show {one.id}",))))
 
 
 # -- open ---------------------------------------------------------------------------------------------------------
@@ -86,10 +82,10 @@ def open_one(world: World, request: OpenRequest) -> Done:
     """Open an incident by hand, and page whoever is on call."""
     if not request.title.strip():
         raise InvalidInput("the title is empty", "say what is broken: mainstay incident open 'checkout answers 500'")
-    desk = desk_of(world)
+    root = desk_of(world).plan.routing.route
     return _do(world, Open(Opening(
         request.title.strip(), severity_named(request.severity), request.service, "",
-        request.policy or desk.plan.routing.route.policy, not request.quiet, (), world.actor)))
+        request.policy or root.policy, not request.quiet, (), world.actor, root.interval, root.repeat)))
 
 
 OPEN = Operation(
@@ -145,12 +141,20 @@ NOTE = Operation("incident", "note", NoteRequest, note, done_view, scope="write"
                  examples=("mainstay incident note INC-12 'restarted the cache, errors go on'",))
 
 
-def update(world: World, request: NoteRequest) -> Done:
+@dataclass(frozen=True)
+class UpdateRequest:
+    """What stakeholders hear."""
+
+    name: str = arg("the incident", positional=True)
+    text: str = arg("what stakeholders are told; the status page shows it", positional=True)
+
+
+def update(world: World, request: UpdateRequest) -> Done:
     """Tell stakeholders how it stands; the next update is due by the severity's cadence."""
     return _do(world, PostUpdate(request.name, request.text, world.actor), request.name)
 
 
-UPDATE = Operation("incident", "update", NoteRequest, update, done_view, scope="write", exit_codes=_CODES,
+UPDATE = Operation("incident", "update", UpdateRequest, update, done_view, scope="write", exit_codes=_CODES,
                    examples=("mainstay incident update INC-12 'a fix is being rolled out'",))
 
 
@@ -165,7 +169,15 @@ class RoleRequest:
 
 def role(world: World, request: RoleRequest) -> Done:
     """Give somebody a role, or hand it over."""
-    return _do(world, GiveRole(request.name, request.role, request.who, world.actor), request.name)
+    done = _do(world, GiveRole(request.name, request.role, request.who, world.actor), request.name)
+    return replace(done, note=_unreachable(world, request.who))
+
+
+def _unreachable(world: World, who: str) -> str:
+    if not who or world.responders.reach(who):
+        return ""
+    return (f'Nothing says how to reach "{who}", so reminders for them show on the server\'s terminal only. '
+            "Look at the spelling, or declare kind: Person with contacts.")
 
 
 ROLE = Operation("incident", "role", RoleRequest, role, done_view, scope="write", exit_codes=_CODES,

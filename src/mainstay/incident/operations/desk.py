@@ -138,6 +138,7 @@ class Desk:
             return
         # Others recorded something in between: what this draft decided comes back in the order of the journal.
         self._draft.repeats.keep()
+        self._draft.passed.keep()
         self._draft.forget()
         self.catch_up()
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from mainstay.incident.engine import ROLES
-from mainstay.incident.lifecycle import Status
+from mainstay.incident.lifecycle import Phase, Status
 from mainstay.incident.operations.desk import desk_of
-from mainstay.incident.severity import DEMANDS, Severity, severity_of
+from mainstay.incident.severity import DEMANDS, Severity, severity_named
 from mainstay.incident.state import Alert, Incident, State
 from mainstay.incident.statuspage import unpublished
 from mainstay.incident.timeline import Line, timeline
-from mainstay.incident.view import holder, incidents_table, severity_cell, timeline_of
+from mainstay.incident.view import answer_due, holder, incidents_table, severity_cell, timeline_of, worst_first
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.finding import did_you_mean
@@ -30,6 +30,7 @@ class Reading:
 
     Args:
         phase: what the pager does: triggered, acknowledged, exhausted, quiet, done.
+        answer_due: until when somebody should have it; null once somebody has, and where nobody is paged.
         update_due: when stakeholders must hear of it next; null when they need not.
         policy: the escalation policy it was opened under, and that policy's version.
         public: whether the status page says anything of it: an update was posted.
@@ -48,6 +49,7 @@ class Reading:
     acknowledged_by: str
     roles: Mapping[str, str]
     firing: int
+    answer_due: datetime | None
     update_due: datetime | None
     merged_into: str
     policy: str
@@ -59,9 +61,10 @@ def read(one: Incident, now: datetime) -> Reading:
     cadence = DEMANDS[one.severity].update
     due = None if cadence is None or one.status is Status.RESOLVED else (one.reminded or one.opened) + cadence
     policy = f"{one.policy['name']}@{one.policy['version']}" if one.policy else ""
+    answer = answer_due(one) if one.phase in (Phase.TRIGGERED, Phase.EXHAUSTED) else None
     return Reading(one.id, one.title, one.service, one.services, one.severity, one.status, str(one.phase), one.opened,
                    one.resolved, ((one.resolved or now) - one.opened) / timedelta(seconds=1), one.acknowledged_by,
-                   one.roles, one.firing, due, one.merged_into, policy, one.updated is not None)
+                   one.roles, one.firing, answer, due, one.merged_into, policy, one.updated is not None)
 
 
 # -- list ---------------------------------------------------------------------------------------------------------
@@ -134,7 +137,7 @@ def list_incidents(world: World, request: ListRequest) -> Listed:
     """List incidents that are open, and if asked those that were."""
     state, now = desk_of(world).caught_up(), world.clock.now()
     within = parse_duration(request.last) if request.last else timedelta(0)
-    least = severity_of(request.severity) if request.severity else Severity.SEV4
+    least = severity_named(request.severity) if request.severity else Severity.SEV4
     chosen = [one for one in state.incidents.values()
               if (one.resolved is None or one.resolved > now - within)
               and not least.worse_than(one.severity)
@@ -153,7 +156,7 @@ def list_view(found: Listed) -> View:
     head = Text(" ".join(filter(None, (f"{many(len(open_ones), 'incident')} open.", soon))), "bad") if open_ones else \
         Text(f"No incident is open yet. {soon}", "warn") if soon else Text("No incident is open.", "good")
     return View("Incidents", (head, incidents_table(found.shown, found.at),
-                              Next((f"mainstay incident show {open_ones[0].id}",) if open_ones
+                              Next((f"mainstay incident show {worst_first(open_ones)[0].id}",) if open_ones
                                    else ("mainstay incident list --last 30d",))))
 
 
@@ -182,6 +185,7 @@ class Shown:
     alerts: tuple[Alert, ...]
     timeline: tuple[Line, ...]
     shown: Incident
+    at: datetime
 
 
 def find(world: World, name: str) -> Incident:
@@ -204,14 +208,15 @@ def show(world: World, request: ShowRequest) -> Shown:
     one = find(world, request.name)
     state = desk_of(world).state
     facts = world.journal.facts(FactQuery(kinds=("incident.", "page."), subject=one.id))
-    return Shown(read(one, world.clock.now()), tuple(state.alerts_of(one.id)), tuple(timeline(facts)), one)
+    now = world.clock.now()
+    return Shown(read(one, now), tuple(state.alerts_of(one.id)), tuple(timeline(facts)), one, now)
 
 
 def show_view(found: Shown) -> View:
     """One incident, in the order in which it is asked for at three in the morning."""
     one, seen = found.shown, found.incident
     since = f"{one.opened:%-d %b %H:%M} UTC, {format_duration(seen.seconds)}" + (" long" if one.resolved else " ago")
-    facts = [("since", (Cell(since),)), ("status", (Cell(str(one.status), tone="strong"), holder(one)))]
+    facts = [("since", (Cell(since),)), ("status", (Cell(str(one.status), tone="strong"), holder(one, found.at)))]
     if seen.update_due is not None:
         facts.append(("next update", (Cell(f"{seen.update_due:%H:%M} UTC"),)))
     if unpublished(one):

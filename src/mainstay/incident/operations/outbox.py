@@ -93,7 +93,9 @@ class Outbox:
             receipt = self._channels[message.channel].send(notice_of(message, link))
         except SourceUnavailable as error:
             return self._failed(message, error)
-        return self._commit(message, "page.sent", {"attempts": message.attempts, **_kept(receipt)},
+        # What a page to a person has not: that it is a reminder, or went to a channel itself.
+        beside = {name: told for name in ("what", "is") if (told := message.data.get(name, "page")) != "page"}
+        return self._commit(message, "page.sent", {"attempts": message.attempts, **beside, **_kept(receipt)},
                             self._answered_meanwhile(message))
 
     def _link(self, incident: str) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from mainstay.incident import blameless
 from mainstay.incident.aftermath import DraftPostmortem, MovePostmortem, WriteSection
 from mainstay.incident.document import Block, markdown, page
-from mainstay.incident.layouts import LAYOUTS, lay_out, spending_text, title_of
+from mainstay.incident.layouts import LAYOUTS, Layout, lay_out, read_template, spending_text, title_of
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.looking import find
 from mainstay.incident.postmortem import (
@@ -164,6 +164,7 @@ class PostmortemRequest:
     state: str = arg("take it there: draft, in-review, published", "")
     format: str = arg("print the document itself", "", choices=("markdown", "html"))
     layout: str = arg("whose headings", "mainstay", choices=tuple(LAYOUTS))
+    template: str = arg("a Markdown file of your own headings, instead of a layout", "", local_only=True, value="FILE")
     verify: bool = arg("check that every line's event still says what it said", False)
     out: str = arg("write the document to this file", "", short="o", local_only=True)
     lint: tuple[str, ...] = arg("only look for language that blames, in these files", (), local_only=True)
@@ -199,6 +200,7 @@ def postmortem(world: World, request: PostmortemRequest) -> Answered:
         return Answered(world.clock.now(), None, "", "", "", tuple(found), read=request.lint)
     if not request.name:
         raise InvalidInput("no incident is named", "mainstay incident postmortem INC-12, or --lint FILE")
+    template = read_template(_text_of(request.template), request.template) if request.template else None
     desk = desk_of(world)
     find(world, request.name)
     writes = [_said(one) for one in request.set]
@@ -208,7 +210,7 @@ def postmortem(world: World, request: PostmortemRequest) -> Answered:
         desk.do(WriteSection(request.name, section, text, world.actor, request.seen))
     if request.state:
         move(world, request.name, stage_named(request.state))
-    return _answered(world, request)
+    return _answered(world, request, template)
 
 
 def move(world: World, name: str, to: Stage) -> None:
@@ -230,15 +232,15 @@ def _said(written: str) -> tuple[str, str]:
     return section, text
 
 
-def _answered(world: World, request: PostmortemRequest) -> Answered:
+def _answered(world: World, request: PostmortemRequest, template: Layout | None) -> Answered:
     document = post_mortem_of(world, request.name)
-    blocks = lay_out(document, request.layout)
+    blocks = lay_out(document, template or request.layout)
     text = rendered(blocks, request.format or _format_of(request.out), title_of(document))
     if request.out:
         write_file(request.out, text)
     sealed, wrong = _broken(world, request.name) if request.verify else (None, ())
-    return Answered(world.clock.now(), document, text, request.format, request.layout, lint(document), sealed, wrong,
-                    request.out)
+    return Answered(world.clock.now(), document, text, request.format, request.template or request.layout,
+                    lint(document), sealed, wrong, request.out)
 
 
 def _format_of(out: str) -> str:
@@ -371,6 +373,7 @@ POSTMORTEM = Operation(
               "mainstay incident postmortem INC-12 --set summary='Checkout answered 500 for 40 minutes.'",
               "mainstay incident postmortem INC-12 --state in-review",
               "mainstay incident postmortem INC-12 --layout google -o inc-12.html",
+              "mainstay incident postmortem INC-12 --template ours.md -o inc-12.md",
               "mainstay incident postmortem --lint inc-12.md"))
 
 

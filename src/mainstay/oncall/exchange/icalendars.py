@@ -42,9 +42,12 @@ def recognised(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Event:
+    """A shift of a pager; `zone` is said by our own calendars only, of the rotation behind it."""
+
     pager: str
     level: int
     shift: Shift
+    zone: str = ""
 
 
 def take(text: str, asked: Asked, name: str) -> Taken:
@@ -71,7 +74,8 @@ def take(text: str, asked: Asked, name: str) -> Taken:
                            "export shifts as events, or look whether the file is whole")
     zone = max(dict.fromkeys(zones), key=zones.count) if zones else asked.zone
     for pager, events in sorted(by_pager.items()):
-        _pager(taken, pager, zone, events)
+        stated = [event.zone for event in events if event.zone]
+        _pager(taken, pager, max(dict.fromkeys(stated), key=stated.count) if stated else zone, events)
     return taken
 
 
@@ -152,7 +156,14 @@ def _occurrences(event: Any, span: Span, named: tuple[str, str], taken: Taken,
         gone |= {at for uid, at in moved if uid == str(event.get("UID"))}
     for start in sorted(starts - gone):
         if start + length > span.start and start < span.end:
-            yield _Event(pager, level, shift(start, start + length, person))
+            yield _Event(pager, level, shift(start, start + length, person), _zone_of(event))
+
+
+def _zone_of(event: Any) -> str:
+    try:
+        return str(zone_named(_UNESCAPED.sub(r"\1", str(event.get("X-MAINSTAY-ZONE") or "-"))))
+    except InvalidInput:
+        return ""
 
 
 def _times(event: Any, zone: str) -> tuple[datetime, timedelta]:

@@ -84,17 +84,23 @@ class OnCall:
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Every pager asked for."""
+    """Every pager asked for.
+
+    Args:
+        swaps: how many swaps wait for an answer.
+    """
 
     at: datetime
     on_call: tuple[OnCall, ...]
+    swaps: int = 0
 
 
 def who(world: World, request: WhoRequest) -> Who:
     """Say who is on call, until when, and who is next."""
     at = parse_moment(request.at) if request.at else world.clock.now()
     duty = duty_of(world)
-    return Who(at, tuple(_on_call(duty, name, at) for name in request.names or pagers_of(world)))
+    return Who(at, tuple(_on_call(duty, name, at) for name in request.names or pagers_of(world)),
+               len(duty.changes.waiting(world.clock.now())))
 
 
 def _on_call(duty: Duty, name: str, at: datetime) -> OnCall:
@@ -126,8 +132,10 @@ def who_view(found: Who) -> View:
         Text(f"{many(len(found.on_call), 'pager')} at {moment(found.at)}, each with somebody.", "good")
     rows = [(one.name, person(one.who, via=one.via), moment_cell(one.until) if one.until is not None else "–",
              person(one.then) if one.until is not None else "–") for one in found.on_call]
-    return View("On call", (head, table("", ("pager", "now", "until", "then"), rows),
-                            Next(("mainstay oncall shifts", "mainstay oncall gaps"))))
+    asked = (Text(f"{many(found.swaps, 'swap')} {'waits' if found.swaps == 1 else 'wait'} for an answer.", "warn"),) \
+        if found.swaps else ()
+    commands = ("mainstay oncall shifts", "mainstay oncall gaps", *(("mainstay oncall swap",) if found.swaps else ()))
+    return View("On call", (head, table("", ("pager", "now", "until", "then"), rows), *asked, Next(commands)))
 
 
 WHO = Operation(

@@ -11,7 +11,7 @@ from mainstay.kernel.journal import AlreadyRecorded, Batch, FactQuery, NewFact
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span, parse_moment, zone_named
-from mainstay.kernel.view import Entry, Next, Text, Timeline, Tone, View
+from mainstay.kernel.view import Entry, Next, Text, Timeline, Tone, View, table
 from mainstay.kernel.wallclock import instant_of, parse_wall_time
 from mainstay.oncall.changes import MADE, REMOVED, SWAP, Changes, MadeOverride, Swap, next_swap
 from mainstay.oncall.forms import NOBODY
@@ -19,7 +19,7 @@ from mainstay.oncall.operations.asking import duty_of, next_change
 from mainstay.oncall.operations.duty import Duty
 from mainstay.oncall.roster import Shift
 from mainstay.oncall.spec import Person, Rotation
-from mainstay.oncall.view import moment, shifts_table
+from mainstay.oncall.view import moment, moment_cell, shifts_table, swap_text
 
 _TRIES = 20
 """How often a number is taken anew when somebody else was quicker."""
@@ -50,6 +50,14 @@ def _known_person(world: World, name: str) -> None:
                        "known: " + ", ".join(sorted(people)))
 
 
+def _of_known(world: World, rotation: str) -> Duty:
+    """Who is on call, once the rotation that was named, if any, is known to exist."""
+    duty = duty_of(world)
+    if rotation:
+        duty.roster(rotation)
+    return duty
+
+
 def _texts(span: Span) -> dict[str, str]:
     return {"from": span.start.isoformat(), "to": span.end.isoformat()}
 
@@ -72,18 +80,27 @@ class OverrideRequest:
 
 @dataclass(frozen=True, slots=True)
 class Overridden:
-    """The override, and who is on call around it now."""
+    """The override, and who is on call around it now.
+
+    Args:
+        id: empty where nothing was changed, and those that were made were asked for.
+        overrides: those that were made by command, page or API and are not over; only where they were asked for.
+    """
 
     id: str
     rotation: str
     removed: bool
     shifts: tuple[Shift, ...]
+    overrides: tuple[MadeOverride, ...] = ()
 
 
 def override(world: World, request: OverrideRequest) -> Overridden:
-    """Put somebody else on call for a while, or take that back."""
+    """Put somebody else on call for a while, take that back, or list those."""
     if request.remove:
         return _take_back(world, request.remove)
+    if not (request.who or request.since or request.until):
+        duty = _of_known(world, request.rotation)
+        return Overridden("", request.rotation, False, (), duty.changes.ahead(world.clock.now(), request.rotation))
     if not request.rotation or not request.who:
         raise InvalidInput("an override needs a rotation and who is on call instead",
                            "mainstay oncall override ROTATION --who ben --from 2026-03-04T10:00 --to 2026-03-04T14:00")
@@ -146,7 +163,15 @@ def _around(span: Span) -> Span:
 
 
 def override_view(found: Overridden) -> View:
-    """What was done, and who is on call around it."""
+    """What was done, and who is on call around it; or what was made by command."""
+    if not found.id:
+        rows = [(one.id, one.rotation, moment_cell(one.override.span.start), moment_cell(one.override.span.end),
+                 one.override.who or NOBODY, one.override.replaces or "whoever it is", one.override.via, one.by,
+                 one.override.note) for one in found.overrides]
+        return View("Overrides", (
+            table("", ("override", "rotation", "from", "to", "who", "replaces", "via", "by", "why"), rows,
+                  empty="none was made by command; those of the catalog stand in its files"),
+            Next(("mainstay oncall override --remove ID",) if rows else ("mainstay oncall shifts",))))
     done = f"{found.id} was taken back." if found.removed else f"{found.id} is in force."
     back = () if found.removed else (f"mainstay oncall override --remove {found.id}",)
     return View("Override", (Text(done, "good"), shifts_table(found.shifts),
@@ -155,8 +180,9 @@ def override_view(found: Overridden) -> View:
 
 OVERRIDE = Operation(
     "oncall", "override", OverrideRequest, override, override_view, scope="write",
-    exit_codes=((0, "recorded"), (2, "a name or a time is wrong, or another says the same already")),
-    examples=("mainstay oncall override web-primary --who ben --from 2026-03-04T10:00 --to 2026-03-04T14:00",
+    exit_codes=((0, "recorded, or listed"), (2, "a name or a time is wrong, or another says the same already")),
+    examples=("mainstay oncall override",
+              "mainstay oncall override web-primary --who ben --from 2026-03-04T10:00 --to 2026-03-04T14:00",
               "mainstay oncall override web-primary --who ben --replaces ana --from 2026-03-04 --to 2026-03-06",
               "mainstay oncall override --remove O-3"))
 
@@ -182,16 +208,25 @@ class SwapRequest:
 
 @dataclass(frozen=True, slots=True)
 class Swapped:
-    """The swap as it stands."""
+    """The swap as it stands.
 
-    swap: Swap
+    Args:
+        swap: null where nothing was asked or answered.
+        waiting: those that wait for an answer; only where they were asked for.
+    """
+
+    swap: Swap | None
+    waiting: tuple[Swap, ...] = ()
 
 
 def swap(world: World, request: SwapRequest) -> Swapped:
-    """Ask somebody to take over a stretch; nothing changes until they accept."""
+    """Ask somebody to take a stretch, which they accept or not; or list what waits."""
     for name, event in ((request.accept, "accepted"), (request.decline, "declined"), (request.withdraw, "withdrawn")):
         if name:
             return _answer(world, name, event)
+    if not (request.ask or request.since or request.until):
+        duty = _of_known(world, request.rotation)
+        return Swapped(None, duty.changes.waiting(world.clock.now(), request.rotation))
     if not request.rotation or not request.ask:
         raise InvalidInput("a swap needs a rotation and whom to ask",
                            "mainstay oncall swap web-primary --ask ben --from 2026-03-04T10:00 --to 2026-03-05T10:00")
@@ -255,20 +290,28 @@ def _overrides_of(world: World, duty: Duty, one: Swap) -> list[NewFact]:
 
 
 def swap_view(found: Swapped) -> View:
-    """What was asked, and what comes next."""
+    """What was asked, and what comes next; or what waits for an answer."""
     one = found.swap
-    asked = f"{one.who} asks {one.asked} to take {one.rotation} from {moment(one.span.start)} to {moment(one.span.end)}"
-    back = f", for {moment(one.back.start)} to {moment(one.back.end)}" if one.back is not None else ""
+    if one is None:
+        rows = [(each.id, each.rotation, each.asked, each.who, moment_cell(each.span.start), moment_cell(each.span.end),
+                 f"{moment(each.back.start)} to {moment(each.back.end)}" if each.back is not None else "nothing")
+                for each in found.waiting]
+        return View("Swaps", (
+            table("", ("swap", "rotation", "who is asked", "to take over from", "from", "to", "in return"), rows,
+                  empty="no swap waits for an answer"),
+            Next(("mainstay oncall swap --accept ID", "mainstay oncall swap --decline ID") if rows
+                 else ("mainstay oncall swap ROTATION --ask WHO --from … --to …",))))
     commands = (f"mainstay oncall swap --accept {one.id}", f"mainstay oncall swap --decline {one.id}") \
         if one.state == "requested" else (f"mainstay oncall shifts --rotation {one.rotation}",)
     tone: Tone = "good" if one.state == "accepted" else "plain"
-    return View("Swap", (Text(f"{one.id} is {one.state}: {asked}{back}.", tone), Next(commands)))
+    return View("Swap", (Text(f"{one.id} is {one.state}: {swap_text(one)}.", tone), Next(commands)))
 
 
 SWAP_VERB = Operation(
     "oncall", "swap", SwapRequest, swap, swap_view, scope="write",
-    exit_codes=((0, "recorded"), (2, "a name or a time is wrong, or it was answered already")),
-    examples=("mainstay oncall swap web-primary --who ana --ask ben --from 2026-03-04 --to 2026-03-06",
+    exit_codes=((0, "recorded, or listed"), (2, "a name or a time is wrong, or it was answered already")),
+    examples=("mainstay oncall swap",
+              "mainstay oncall swap web-primary --who ana --ask ben --from 2026-03-04 --to 2026-03-06",
               "mainstay oncall swap --accept W-1"))
 
 

@@ -110,7 +110,8 @@ def feed_of(world: World, wanted: tuple[str, ...], span: Span, *, person: str = 
         _known(world, duty, person)
         shifts = [entry for entry in shifts if entry[1].who == person]
     zones = {roster.rotation.zone for name in names for roster in duty.rosters(name)}
-    return Feed(person or ", ".join(names), world.clock.now(), shifts, zones.pop() if len(zones) == 1 else "UTC")
+    return Feed(person or ", ".join(names), world.clock.now(), shifts, zones.pop() if len(zones) == 1 else "UTC",
+                {one.name: one.zone for one in world.catalog.of(Rotation)})
 
 
 def _known(world: World, duty: Duty, person: str) -> None:
