@@ -87,10 +87,11 @@ class Sql:
 
 @dataclass(frozen=True, slots=True)
 class Kubernetes:
-    """An object of a cluster is scaled, restarted or rolled back.
+    """An object of a cluster is scaled, restarted or rolled back, and the cluster has done it; or is counted.
 
     Args:
-        verb: `scale`, `restart`, `rollout-undo`.
+        verb: `scale`, `restart`, `rollout-undo`; `count` answers with how many replicas are wanted.
+        namespace: that of the context when empty.
         object: `deployment/checkout`.
         replicas: for `scale`, as text so that a variable may stand there.
     """

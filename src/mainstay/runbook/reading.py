@@ -151,7 +151,8 @@ def said(act: Act) -> str:
         case Sql():
             return "ask " + " ".join(act.statement.split())
         case Kubernetes():
-            what = f"scale to {act.replicas}" if act.verb == "scale" else act.verb.replace("-", " ")
+            what = {"scale": f"scale to {act.replicas}", "count": "count the replicas of"}.get(
+                act.verb, act.verb.replace("-", " "))
             return f"{what} {act.object}" + (f" in {act.namespace}" if act.namespace else "")
         case Systemd():
             return f"systemctl {act.verb} {act.unit}"
