@@ -214,14 +214,14 @@ def test_a_function_that_fails_says_why(team: Path, function: str, arguments: di
     assert said in found.error
 
 
-def stub(folder: Path, name: str, text: str) -> None:
+def fake_program(folder: Path, name: str, text: str) -> None:
     file = folder / name
     file.write_text(f"#!/bin/sh\n{text}\n")
     file.chmod(0o755)
 
 
-def test_a_unit_is_handed_to_systemctl_as_one_name(tmp_path: Path):
-    stub(tmp_path, "systemctl", f'printf "%s\\n" "$@" > {tmp_path}/said')
+def test_a_unit_is_handed_to_a_fake_systemctl_as_one_name(tmp_path: Path):
+    fake_program(tmp_path, "systemctl", f'printf "%s\\n" "$@" > {tmp_path}/said')
     host = HostActuator(Catalog(), SystemClock(), {"PATH": f"{tmp_path}:/usr/bin:/bin"})
     watch = Watching(20, SystemClock())
     assert host.carry_out(Systemd("checkout.service", "restart"), watch).ending is Ending.SUCCEEDED

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mainstay.adapters import keeper
@@ -56,9 +56,14 @@ class Programs:
         return self._run(act, watch)
 
     def systemd(self, act: Systemd, watch: Watch) -> Outcome:
-        """What systemctl says."""
+        """What systemctl says once the job is done."""
         scope = ("--user",) if act.user else ()
-        return self._run(Command((self.systemctl, *scope, "--no-ask-password", act.verb, "--", act.unit)), watch)
+        done = self._run(Command((self.systemctl, *scope, "--no-ask-password", act.verb, "--", act.unit)), watch)
+        if done.ending not in (Ending.TIMED_OUT, Ending.CANCELLED):
+            return done
+        # What was ended is systemctl alone, which waited; the job is in other hands.
+        why = "its time was over" if done.ending is Ending.TIMED_OUT else "it was cancelled"
+        return replace(done, error=f"{why}; systemd goes on with the job")
 
     def python(self, act: Python, watch: Watch) -> Outcome:
         """What the function returned, as JSON, in a Python of its own."""
