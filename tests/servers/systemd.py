@@ -1,4 +1,4 @@
-"""A real systemd, as a user's manager: in a mount namespace that looks booted with it, and control groups of its own."""
+"""A real systemd, as a user's manager in a mount namespace that looks booted with it, and in its own control groups."""
 
 from __future__ import annotations
 
