@@ -210,8 +210,7 @@ def _wait(step: Reader, key: str) -> Act:
     inner = _inner(step, key)
     every = inner.duration("every") or timedelta(seconds=10)
     if inner.has("objective"):
-        made = Wait(None, inner.text("objective", required=True, default=""),
-                    inner.text("state", one_of=("healthy", "at_risk"), default="healthy"), every.total_seconds())
+        made = _objective(inner, every.total_seconds())
     else:
         metric = _metric(inner)
         if not metric.operator:
@@ -222,6 +221,19 @@ def _wait(step: Reader, key: str) -> Act:
     inner.ignore("until-met-within")  # the step's time-out; the step reads it
     inner.done()
     return made
+
+
+def _objective(inner: Reader, every: float) -> Wait:
+    named = [one for one in ("state", "burn", "left") if inner.has(one)]
+    if len(named) > 1:
+        inner.report("one-of", f"{inner.path} waits for {' and '.join(named)}", "write one of: state, burn, left")
+        inner.ignore("state", "burn", "left")
+        named = []
+    name = inner.text("objective", required=True, default="")
+    if named in ([], ["state"]):
+        return Wait(None, name, inner.text("state", one_of=("healthy", "at_risk"), default="healthy"), every)
+    operator, threshold = inner.parsed(named[0], comparison) or ("<", 0.0)
+    return Wait(None, name, every=every, measure=named[0], operator=operator, threshold=threshold)
 
 
 def _ask(step: Reader, key: str) -> Act:

@@ -161,8 +161,11 @@ def said(act: Act) -> str:
         case Python():
             return f"{act.function}({', '.join(f'{name}={value!r}' for name, value in act.arguments.items())})"
         case Wait():
-            return f"wait until {act.metric.query} {act.metric.operator} {act.metric.threshold:g}" if act.metric else \
-                f"wait until {act.objective} is {act.state.replace('_', ' ')}"
+            if act.metric is not None:
+                return f"wait until {act.metric.query} {act.metric.operator} {act.metric.threshold:g}"
+            what = {"": f"is {act.state.replace('_', ' ')}", "burn": f"burns {act.operator} {act.threshold:g}",
+                    "left": f"has {act.operator} {act.threshold:.4g} of its budget left"}[act.measure]
+            return f"wait until {act.objective} {what}"
         case Ask():
             return f"ask: {act.question}"
 
