@@ -52,6 +52,7 @@ def image(thing: Running) -> str:
 
 
 def test_scaling_is_over_when_the_new_pods_take_part_and_knows_how_many_there_were(cluster: Cluster):
+    cluster.fake.start_seconds = 1.0
     thing = cluster.fake.run("Deployment", "shop", "api", 3)
     act = Kubernetes("scale", API, "shop", "5")
     before = cluster.host.prepare(act)

@@ -9,18 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mainstay.adapters.clock import SystemClock
-from mainstay.adapters.memory import MemoryActuator, MemoryLedger
+from mainstay.adapters.memory import MemoryActuator
 from mainstay.adapters.store import open_store
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import desk_of
 from mainstay.kernel.actuation import Act, Command, Outcome
-from mainstay.kernel.errors import NotFound
 from mainstay.kernel.journal import FactQuery
-from mainstay.kernel.ports import Source, World
+from mainstay.kernel.ports import World
 from mainstay.reactions import react
 from mainstay.runbook.operations.desk import runs_of
 from mainstay.runbook.operations.driving import Driver
 from mainstay.runbook.operations.remedying import Remediator
+from memory_world import memory_world
 from runbook.worlds import CATALOG, declared
 
 TARGETS = [f"web-{number}" for number in range(8)]
@@ -29,16 +29,11 @@ RULE = CATALOG.replace("mode: act", f"mode: act\n  limits: {{concurrent: {MOST},
     .replace("verify: {within: 5m, for: 2m}", "verify: {within: 30s, for: 0}")
 
 
-def _no_source(name: str) -> Source:
-    raise NotFound(name)
-
-
 def _server(file: Path, answers: Callable[[Act], Outcome | None]) -> World:
     clock = SystemClock()
     store = open_store(f"sqlite:///{file}", clock)
     actuator = MemoryActuator(answers)
-    return World(clock, declared(RULE), store.journal, MemoryLedger(), _no_source,
-                 lambda asked: (_ for _ in ()).throw(NotFound(str(asked))), actuator=lambda: actuator)
+    return memory_world(clock, declared(RULE), store.journal, actuator=lambda: actuator)
 
 
 def _says(world: World, target: str, firing: bool) -> None:
