@@ -167,11 +167,15 @@ class Runs:
             return run.seen, question(run)
 
     def begin(self, book: Runbook, plan: Plan, order: Order, now: datetime) -> Run:
-        """A run of that plan, durable when this returns."""
+        """A run of that plan, durable when this returns; the one that was begun under its key, where one was."""
         for _ in range(_TRIES):
-            if order.key and (known := self.by_key(order.key)) is not None:
-                return known
-            name = f"RB-{len(self.caught_up()) + len(self._unreadable) + 1}"
+            # By one look: had we looked for the key, and then anew for the next number, a run that another server
+            # began under that key in between would have given us the number after it, and the work would be done twice.
+            with self._lock:
+                runs = self.caught_up()
+                if order.key in self._keys:
+                    return self.run(self._keys[order.key])
+                name = f"RB-{len(runs) + len(self._unreadable) + 1}"
             entry = Entry(PLANNED, now, {
                 "plan": plan.data(), "hash": plan.hash, "incident": order.incident, "reason": order.reason,
                 "via": order.via, "key": order.key, "manual_minutes": book.manual_minutes, "service": book.service,
