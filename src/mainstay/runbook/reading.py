@@ -77,6 +77,7 @@ class RunReading:
     Args:
         plan: the plan's hash: what was approved is what is done.
         missing: approvals that are still missing.
+        reversible: whether anything that it did can be taken back.
     """
 
     id: str
@@ -100,6 +101,7 @@ class RunReading:
     labels: Mapping[str, str]
     targets: tuple[str, ...]
     by_hand: bool
+    reversible: bool
     steps: tuple[StepReading, ...]
 
     @property
@@ -126,7 +128,7 @@ def read_run(run: Run) -> RunReading:
         run.id, run.runbook, str(run.state), run.why, run.hash, run.by, run.via, run.incident, run.reason, run.planned,
         run.started, run.ended if over else None, run.seconds, run.expires,
         tuple(ApprovalReading(one.by, one.at) for one in run.approvals), run.missing, question, run.plan.inputs,
-        run.plan.labels, run.plan.targets, run.plan.by_hand, tuple(steps))
+        run.plan.labels, run.plan.targets, run.plan.by_hand, run.reversible, tuple(steps))
 
 
 def _shown(act: Act, lookup: Lookup) -> str:

@@ -287,6 +287,8 @@ def take_back(world: World, name: str) -> Run:
     now = world.clock.now()
 
     def begin_undo(run: Run) -> list[Entry]:
+        if run.state is State.SUCCEEDED and not run.reversible:
+            raise Conflict(f"{run.id} did nothing that can be taken back", f"mainstay runbook status {run.id}")
         if run.state is State.SUCCEEDED:
             return [Entry("runbook.undo-begun", now, {"why": f"taken back by {world.actor}", "ending": "undone"},
                           world.actor)]
