@@ -170,6 +170,15 @@ def test_cancelling_while_a_person_is_waited_for_takes_back_what_was_done():
     assert acts(made) == ["do a", "undo a"]
 
 
+def test_a_run_that_did_nothing_reversible_is_not_said_to_be_taken_back():
+    made = world("  steps:\n    - {name: a, command: [do, a], irreversible: it is a message}\n"
+                 "    - {name: b, command: [do, b], changes: false}\n")
+    one = run(made)
+    with pytest.raises(Conflict, match="RB-1 did nothing that can be taken back"):
+        take_back(made, one.id)
+    assert runs_of(made).run(one.id).state == "succeeded"
+
+
 def test_a_run_that_succeeded_can_be_taken_back_once():
     made = world(steps("a", "b"))
     one = run(made)
