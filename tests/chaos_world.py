@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from mainstay.adapters.clock import SystemClock
-from mainstay.adapters.memory import MemoryJournal, MemoryLedger
 from mainstay.adapters.probes import Probes
 from mainstay.chaos.grammar import GRAMMAR
 from mainstay.kernel.catalog import load
-from mainstay.kernel.errors import NotFound
 from mainstay.kernel.finding import errors_of
-from mainstay.kernel.ports import Source, World
+from mainstay.kernel.ports import World
 from mainstay.slo.grammar import GRAMMAR as SLO
+from memory_world import memory_world
 from running_shop import EXAMPLES, RunningShop
 from shop_faults import ShopInjector
 
@@ -28,14 +27,5 @@ def shop_world(shop: RunningShop, more: str = "") -> World:
     catalog, findings = load([folder], GRAMMAR + SLO)
     assert not errors_of(findings), "\n".join(one.render() for one in findings)
     clock = SystemClock()
-    return World(clock=clock, catalog=catalog, journal=MemoryJournal(clock), ledger=MemoryLedger(), source=_no_source,
-                 survey=_no_survey, injector=lambda: ShopInjector(shop), prober=lambda: Probes(catalog, clock),
-                 actor="ana")
-
-
-def _no_source(name: str) -> Source:
-    raise NotFound(f"no source is named {name}")
-
-
-def _no_survey(asked: object) -> object:
-    raise AssertionError(asked)
+    return memory_world(clock, catalog, injector=lambda: ShopInjector(shop), prober=lambda: Probes(catalog, clock),
+                        actor="ana")

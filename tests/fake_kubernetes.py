@@ -1,17 +1,19 @@
 """A fake Kubernetes API server: no cluster is behind it, but it speaks the real REST protocol over HTTP.
 
-It knows Deployments, StatefulSets and DaemonSets with their pods, deletes pods and makes new ones after a while as a
-controller does, scales, wants a token, and records what it was asked.
+It knows Deployments, StatefulSets and DaemonSets with their pods and revisions, deletes pods and makes new ones after a
+while as a controller does, scales, takes strategic merge and JSON patches with their optimistic lock, wants a token,
+and records what it was asked.
 """
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 TOKEN = "a-token-of-the-fake"
 _OBJECTS = re.compile(r"/apis/apps/v1/namespaces/(?P<namespace>[^/]+)/(?P<plural>[a-z]+)/(?P<name>[^/]+)"
                       r"(?P<scale>/scale)?")
+_KEPT = re.compile(r"/apis/apps/v1/namespaces/(?P<namespace>[^/]+)/(?P<plural>replicasets|controllerrevisions)")
 _PODS = re.compile(r"/api/v1/namespaces/(?P<namespace>[^/]+)/pods(?:/(?P<name>[^/]+))?")
 _KINDS = {"deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet"}
 
@@ -35,6 +38,22 @@ class Running:
     name: str
     replicas: int
     pods: dict[str, tuple[str, float]] = field(default_factory=dict)
+    template: dict[str, Any] = field(default_factory=dict)
+    revisions: dict[int, dict[str, Any]] = field(default_factory=dict)
+    generation: int = 1
+    version: int = 1
+    paused: bool = False
+    gave_up: bool = False
+
+    def changed(self, template: dict[str, Any] | None = None) -> None:
+        """Somebody changed what is wanted; a template that was wanted before becomes the newest revision."""
+        self.version, self.generation = self.version + 1, self.generation + 1
+        if template is None or template == self.template:
+            return
+        self.template = template
+        self.revisions = {number: one for number, one in self.revisions.items() if one != template} | {
+            max(self.revisions, default=0) + 1: template}
+        self.pods.clear()
 
 
 class FakeKubernetes:
@@ -44,6 +63,10 @@ class FakeKubernetes:
         self.start_seconds = 0.2
         self.calls: list[tuple[str, str, Any]] = []
         self.forbidden = False
+        self.broken = 0
+        """So many of the next questions are answered with 500."""
+        self.overtaken: list[Callable[[], None]] = []
+        """What others change right before the next changes; each time one is left."""
         self.things: list[Running] = []
         self.url = ""
         self._numbers = itertools.count(1)
@@ -51,6 +74,8 @@ class FakeKubernetes:
 
     def run(self, kind: str, namespace: str, name: str, replicas: int) -> Running:
         thing = Running(kind, namespace, name, replicas)
+        container = {"name": "main", "image": "shop:1", "fieldOfTomorrow": {"kept": True}}
+        thing.changed({"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}})
         self.things.append(thing)
         self.settle(thing, ready_at=0.0)
         return thing
@@ -64,14 +89,26 @@ class FakeKubernetes:
         while len(thing.pods) > thing.replicas:
             thing.pods.popitem()
 
+    def deploy(self, thing: Running, image: str) -> None:
+        """Somebody brings another version, by another way."""
+        template = copy.deepcopy(thing.template)
+        template["spec"]["containers"][0]["image"] = image
+        thing.changed(template)
+        self.settle(thing)
+
     def answer(self, method: str, target: str, body: Any) -> tuple[int, dict[str, Any]]:
         with self._lock:
             self.calls.append((method, target, body))
+            if self.broken:
+                self.broken -= 1
+                return _status(500, "InternalError", "the fake is broken")
             if self.forbidden and method != "GET":
                 return _status(403, "Forbidden", "the fake forbids it")
             split = urlsplit(target)
             if found := _OBJECTS.fullmatch(split.path):
                 return self._object(method, found, body)
+            if found := _KEPT.fullmatch(split.path):
+                return self._revisions(found)
             if found := _PODS.fullmatch(split.path):
                 return self._pods(method, found, parse_qs(split.query))
             return _status(404, "NotFound", f"the fake does not know {split.path}")
@@ -81,18 +118,36 @@ class FakeKubernetes:
                       and (one.namespace, one.name) == (found["namespace"], found["name"])), None)
         if thing is None:
             return _status(404, "NotFound", f'{found["plural"]}.apps "{found["name"]}" not found')
+        if method == "PATCH" and self.overtaken:
+            self.overtaken.pop(0)()
         meta = {"name": thing.name, "namespace": thing.namespace, "uid": f"uid-{thing.name}"}
         if found["scale"]:
             if method == "PATCH":
                 thing.replicas = body["spec"]["replicas"]
+                thing.changed()
                 self.settle(thing)
             return 200, {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": meta,
                          "spec": {"replicas": thing.replicas}, "status": {"replicas": len(thing.pods)}}
-        return 200, {"apiVersion": "apps/v1", "kind": thing.kind, "metadata": meta,
-                     "spec": {"replicas": thing.replicas, "selector": {"matchLabels": {"app": thing.name}},
-                              "template": {"metadata": {"labels": {"app": thing.name}},
-                                           "spec": {"containers": [{"name": "main", "image": "none"}]}}},
-                     "status": {"replicas": len(thing.pods)}}
+        if method == "PATCH":
+            wanted = _patched({"metadata": {"resourceVersion": str(thing.version)},
+                               "spec": {"template": thing.template, "replicas": thing.replicas}}, body)
+            if wanted["metadata"]["resourceVersion"] != str(thing.version):
+                return _status(409, "Conflict", "the object has been modified; please apply your changes to the latest")
+            thing.replicas = wanted["spec"]["replicas"]
+            thing.changed(wanted["spec"]["template"])
+            self.settle(thing)
+        return 200, _document(thing, meta)
+
+    def _revisions(self, found: re.Match[str]) -> tuple[int, dict[str, Any]]:
+        """What controllers keep of each revision. Of another's objects with the same labels there is one as well."""
+        items = [_kept(thing, found["plural"], number, template, f"uid-{thing.name}") for thing in self.things
+                 if thing.namespace == found["namespace"]
+                 and (thing.kind == "Deployment") == (found["plural"] == "replicasets")
+                 for number, template in thing.revisions.items()]
+        strangers = [_kept(thing, found["plural"], 99, {"spec": {"containers": []}}, "uid-stranger")
+                     for thing in self.things[:1]]
+        return 200, {"apiVersion": "apps/v1", "kind": "List", "metadata": {"resourceVersion": "1"},
+                     "items": items + strangers}
 
     def _pods(self, method: str, found: re.Match[str], query: dict[str, list[str]]) -> tuple[int, dict[str, Any]]:
         here = [one for one in self.things if one.namespace == found["namespace"]]
@@ -117,6 +172,61 @@ class FakeKubernetes:
             "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "somebody"}}],
             "users": [{"name": "somebody", "user": {"token": TOKEN}}]}))
         return file
+
+
+def _document(thing: Running, meta: dict[str, Any]) -> dict[str, Any]:
+    """The object with its status, as its controller last wrote it."""
+    ready = sum(time.monotonic() >= when for _, when in thing.pods.values())
+    there = len(thing.pods)
+    status: dict[str, Any] = {"observedGeneration": thing.generation, "replicas": there, "updatedReplicas": there,
+                              "readyReplicas": ready, "availableReplicas": ready, "conditions": []}
+    if thing.kind == "DaemonSet":
+        status = {"observedGeneration": thing.generation, "desiredNumberScheduled": thing.replicas,
+                  "updatedNumberScheduled": there, "numberAvailable": ready}
+    if thing.gave_up:
+        status["conditions"] = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
+                                 "message": f'ReplicaSet "{thing.name}-2" has timed out progressing.'}]
+    return {"apiVersion": "apps/v1", "kind": thing.kind,
+            "metadata": {**meta, "generation": thing.generation, "resourceVersion": str(thing.version),
+                         "annotations": {"deployment.kubernetes.io/revision": str(max(thing.revisions))}},
+            "spec": {"replicas": thing.replicas, "selector": {"matchLabels": {"app": thing.name}},
+                     "paused": thing.paused, "template": thing.template},
+            "status": status}
+
+
+def _kept(thing: Running, plural: str, number: int, template: dict[str, Any], owner: str) -> dict[str, Any]:
+    meta = {"name": f"{thing.name}-{number}", "namespace": thing.namespace, "labels": {"app": thing.name},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": thing.kind, "name": thing.name, "uid": owner,
+                                 "controller": True}]}
+    if plural == "controllerrevisions":
+        return {"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": meta, "revision": number,
+                "data": {"spec": {"template": {**template, "$patch": "replace"}}}}
+    marked = copy.deepcopy(template)
+    marked.setdefault("metadata", {}).setdefault("labels", {})["pod-template-hash"] = f"hash{number}"
+    return {"apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": {**meta, "annotations": {"deployment.kubernetes.io/revision": str(number)}},
+            "spec": {"selector": {"matchLabels": {"app": thing.name}}, "template": marked}}
+
+
+def _patched(one: dict[str, Any], patch: Any) -> dict[str, Any]:
+    """The object with a JSON patch (a list of replacements) or a strategic merge patch of mappings in it."""
+    out = copy.deepcopy(one)
+    if isinstance(patch, list):
+        for each in patch:
+            assert each["op"] == "replace", each
+            *way, last = each["path"].strip("/").split("/")
+            place = out
+            for part in way:
+                place = place[part]
+            assert last in place, each
+            place[last] = each["value"]
+        return out
+    for name, value in patch.items():
+        if isinstance(value, dict) and value.get("$patch") == "replace":
+            out[name] = {key: each for key, each in value.items() if key != "$patch"}
+        else:
+            out[name] = _patched(out.get(name, {}), value) if isinstance(value, dict) else value
+    return out
 
 
 def _pod(thing: Running, name: str, uid: str, ready: bool) -> dict[str, Any]:

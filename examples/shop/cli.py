@@ -21,6 +21,7 @@ from shop.services import TRADES
 from shop.supervisor import NAME as SUPERVISOR
 from shop.supervisor import Child, Supervisor
 from shop.traffic import Plan, drive
+from shop.watch import watch
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DEFAULT_RUN = os.environ.get("SHOP_RUN", "var/shop")
@@ -96,6 +97,12 @@ def _restart(options: argparse.Namespace) -> int:
     return 0
 
 
+def _kill(options: argparse.Namespace) -> int:
+    control.kill(RunFolder(options.run), options.service)
+    print(f"{options.service} is killed")
+    return 0
+
+
 def _knob(options: argparse.Namespace) -> int:
     print(json.dumps(control.knobs(RunFolder(options.run), options.service, knob_settings(options.settings))))
     return 0
@@ -114,6 +121,15 @@ def _traffic(options: argparse.Namespace) -> int:
     address = options.to or control.running(folder, "web").address
     plan = Plan(rate=options.rate, seconds=options.seconds, seed=options.seed, day_seconds=options.day)
     print(json.dumps(asyncio.run(drive(address, plan))))
+    return 0
+
+
+def _watch(options: argparse.Namespace) -> int:
+    if options.die_with is not None:
+        die_with(options.die_with)
+    if not re.match(r"http://[^/]", options.alertmanager):
+        raise ValueError(f"`{options.alertmanager}` is not an address such as http://127.0.0.1:9093")
+    asyncio.run(watch(RunFolder(options.run), options.alertmanager))
     return 0
 
 
@@ -213,6 +229,9 @@ def _parser() -> argparse.ArgumentParser:
     restart.add_argument("service", choices=TRADES)
     restart.add_argument("--version-label", metavar="LABEL", help="run another version from now on")
     restart.set_defaults(command=_restart)
+    kill = commands.add_parser("kill", parents=[run], help="kill a service with -9, as if it had crashed")
+    kill.add_argument("service")
+    kill.set_defaults(command=_kill)
     knob = commands.add_parser("knob", parents=[run], help="make a service slow or faulty; without settings, show")
     knob.add_argument("service")
     knob.add_argument("settings", nargs="*", metavar="KNOB=NUMBER")
@@ -222,6 +241,12 @@ def _parser() -> argparse.ArgumentParser:
     route.add_argument("addresses", nargs="*", metavar="NAME=HOST:PORT", help="an empty address undoes it")
     route.set_defaults(command=_route)
 
+    _beside(commands, run)
+    return parser
+
+
+def _beside(commands: argparse._SubParsersAction[argparse.ArgumentParser], run: argparse.ArgumentParser) -> None:
+    """Commands that run beside the shop, and the one that makes up its past."""
     traffic = commands.add_parser("traffic", parents=[run], help="customers, who come however slow the shop is")
     traffic.add_argument("--rate", type=_per_second, default=30.0, help="requests such as 30/s (the default)")
     traffic.add_argument("--for", dest="seconds", type=_seconds, default=60.0, help="such as 60s (the default)")
@@ -231,9 +256,13 @@ def _parser() -> argparse.ArgumentParser:
     traffic.add_argument("--to", metavar="HOST:PORT", help="default: web of the run folder")
     traffic.set_defaults(command=_traffic)
 
+    watching = commands.add_parser("watch", parents=[run], help="tell an Alertmanager which services are down")
+    watching.add_argument("--alertmanager", required=True, metavar="URL", help="such as http://127.0.0.1:9093")
+    watching.add_argument("--die-with", type=int, metavar="PID", help="end when this parent process ends")
+    watching.set_defaults(command=_watch)
+
     history = commands.add_parser("history", parents=[run], help="write simulated, labelled history")
     history.add_argument("--days", type=int, default=30)
     history.add_argument("--seed", type=int, default=0, help="the same seed and end, the same history")
     history.add_argument("--end", type=_moment, help="such as 2026-11-21T00:00:00Z (default: now)")
     history.set_defaults(command=_history)
-    return parser

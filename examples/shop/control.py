@@ -65,6 +65,11 @@ def restart(folder: RunFolder, service: str, version: str | None) -> None:
     _administer(folder, SUPERVISOR, f"/admin/restart/{service}", body, seconds=40.0)
 
 
+def kill(folder: RunFolder, instance: str) -> None:
+    """Kill a process at once; what it was doing is lost, as in a crash."""
+    os.kill(running(folder, instance).pid, signal.SIGKILL)
+
+
 def knobs(folder: RunFolder, instance: str, changes: dict[str, object]) -> dict[str, Any]:
     """Turn the knobs of a service; the knobs as they are afterwards."""
     return _administer(folder, instance, "/admin/knobs", changes)

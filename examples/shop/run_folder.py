@@ -2,6 +2,7 @@
 
     RUN/secret               opens the admin pages; readable by the owner alone
     RUN/NAME.json            pid, port, version and start of each process (also `supervisor.json`)
+    RUN/shop                 the commands of the shop, for this run
     RUN/targets.json         where to scrape, as Prometheus reads it (file_sd)
     RUN/logs/NAME.jsonl      one line per request
     RUN/logs/NAME.out        what the process said on its standard output and error
@@ -14,6 +15,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
+import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,6 +114,15 @@ class RunFolder:
     def write_record(self, record: Record) -> None:
         """Tell the others where this process listens."""
         self.write_json(f"{record.instance}.json", asdict(record))
+
+    def write_launcher(self) -> None:
+        """`RUN/shop`: the shop's commands for this run, wherever the shop lies and whichever Python runs it."""
+        words = (sys.executable, "-S", str(Path(__file__).parent))
+        draft = self.path / f"shop.{os.getpid()}"
+        draft.write_text("#!/bin/sh\n# The shop's commands for this run.\n"
+                         f"SHOP_RUN={shlex.quote(str(self.path))} exec {shlex.join(words)} \"$@\"\n")
+        draft.chmod(0o755)
+        draft.replace(self.path / "shop")
 
     def write_json(self, name: str, data: object) -> None:
         """Replace a file in one step, so that a reader sees the old text or the new, never half."""

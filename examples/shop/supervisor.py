@@ -61,6 +61,7 @@ class Supervisor:
         for number in STOPPING:
             loop.add_signal_handler(number, stop.set)
         began = loop.time()
+        self._folder.write_launcher()
         server = Server(self._answer)
         self._folder.write_record(describe_me(NAME, NAME, await server.start(0), "v1"))
         starting = asyncio.ensure_future(self._start_all())

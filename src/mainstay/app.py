@@ -312,10 +312,10 @@ def _spent(world: World, services: Sequence[str], span: Span, offline: bool) -> 
     return spent_between(world, services, span, offline)
 
 
-def _standing(world: World, services: Sequence[str]) -> tuple[ServiceStanding, ...]:
+def _standing(world: World, services: Sequence[str], *, fresh: bool = False) -> tuple[ServiceStanding, ...]:
     from mainstay.slo.operations.standings import standing_of_services  # noqa: PLC0415  (a lazy start)
 
-    return standing_of_services(world, services)
+    return standing_of_services(world, services, fresh=fresh)
 
 
 def _usage(measure: str, workload: Workload | None) -> float:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mainstay.adapters.clock import FakeClock
-from mainstay.adapters.memory import MemoryJournal, MemoryLedger
+from mainstay.adapters.memory import MemoryJournal
 from mainstay.adapters.memory_faults import MemoryInjector, MemoryProber, MemorySystem
 from mainstay.chaos.operations.engine import execute
 from mainstay.chaos.operations.hands import Hands, PlayedHands
@@ -17,11 +17,10 @@ from mainstay.chaos.operations.planning import Options
 from mainstay.chaos.spec import GRAMMAR, Experiment
 from mainstay.chaos.state import Run
 from mainstay.kernel.catalog import Catalog, load
-from mainstay.kernel.errors import NotFound
 from mainstay.kernel.faults import Injector
 from mainstay.kernel.finding import Finding, errors_of
-from mainstay.kernel.ports import Source, World
 from mainstay.slo.grammar import GRAMMAR as SLO
+from memory_world import memory_world
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -79,10 +78,9 @@ class Played:
         self.journal = MemoryJournal(self.clock)
         self.catalog = catalog_of(*texts)
         self.said: list[str] = []
-        self.world = World(
-            clock=self.clock, catalog=self.catalog, journal=self.journal, ledger=MemoryLedger(), source=_no_source,
-            survey=_no_survey, injector=lambda: self.injector, prober=lambda: MemoryProber(self.system),
-            actor="ana", progress=self.said.append)
+        self.world = memory_world(
+            self.clock, self.catalog, self.journal, injector=lambda: self.injector,
+            prober=lambda: MemoryProber(self.system), actor="ana", progress=self.said.append)
 
     @property
     def experiment(self) -> Experiment:
@@ -97,11 +95,3 @@ class Played:
         from mainstay.kernel.journal import FactQuery
 
         return [fact.kind for fact in self.journal.facts(FactQuery())]
-
-
-def _no_source(name: str) -> Source:
-    raise NotFound(f"no source is named {name}")
-
-
-def _no_survey(asked: object) -> object:
-    raise AssertionError(asked)

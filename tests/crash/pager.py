@@ -1,23 +1,20 @@
 """The program that is killed while it pages: one story of alerts and answers on a virtual clock, killed at one write.
 
-Started once, it forks for every line of its input (a JSON object: url, folder, kill, jump, workers), so that a kill
-costs milliseconds. The fork goes through the story from where the last one got to; a counter in it says at which
-boundary it dies: just before or just after a commit, a take, or a send. What a provider took stands in `sent`, one key
-a line, as it would at a real provider; `acks` says how much had been sent when an acknowledgement was committed.
+Its orders hold `jump` and `workers` beside. The fork goes through the story from where the last one got to; a counter
+in it says at which boundary it dies: just before or just after a commit, a take, or a send. What a provider took stands
+in `sent`, one key a line, as it would at a real provider; `acks` says how much had been sent when an acknowledgement
+was committed.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import sys
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
+from crash.boundaries import Asked, Boundaries, Watched, append, lines, tell_as_asked
 from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.store import open_store
 from mainstay.incident import checkpoint
@@ -28,9 +25,7 @@ from mainstay.incident.operations import desk as desk_module
 from mainstay.incident.operations.desk import Desk
 from mainstay.incident.operations.outbox import Outbox
 from mainstay.incident.spec import Addressee, EscalationPolicy, Routing, Step
-from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.finding import Position
-from mainstay.kernel.journal import Batch, Fact, FactQuery, Journal, Message, Timer
 from mainstay.kernel.people import Contact, Notice, Reach
 
 T0 = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -64,56 +59,6 @@ class People:
         return (Reach(timedelta(0), Contact("chat", person)), Reach(timedelta(0), Contact("mail", person)))
 
 
-class Boundaries:
-    """Counts the places at which a process can die, and dies at one of them."""
-
-    def __init__(self, kill: int) -> None:
-        self.kill, self.passed = kill, 0
-
-    def here(self) -> None:
-        self.passed += 1
-        if self.passed == self.kill:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-class Watched:
-    """A journal whose every write is a boundary, before and after."""
-
-    def __init__(self, journal: Journal, boundaries: Boundaries) -> None:
-        self._journal, self._boundaries = journal, boundaries
-
-    def commit(self, batch: Batch) -> tuple[Fact, ...]:
-        self._boundaries.here()
-        facts = self._journal.commit(batch)
-        self._boundaries.here()
-        return facts
-
-    def submit(self, batch: Batch) -> Future[tuple[Fact, ...]]:
-        return self._journal.submit(batch)
-
-    def facts(self, query: FactQuery) -> Any:
-        return self._journal.facts(query)
-
-    def head(self) -> int:
-        return self._journal.head()
-
-    def next_due(self) -> datetime | None:
-        return self._journal.next_due()
-
-    def take_timers(self, *asked: Any, **more: Any) -> list[Timer]:
-        taken = self._journal.take_timers(*asked, **more)
-        self._boundaries.here()
-        return taken
-
-    def take_messages(self, *asked: Any, **more: Any) -> list[Message]:
-        taken = self._journal.take_messages(*asked, **more)
-        self._boundaries.here()
-        return taken
-
-    def close(self) -> None:
-        self._journal.close()
-
-
 class Provider:
     """What takes pages in place of a chat or a mail server: a file that outlives whoever writes to it."""
 
@@ -126,14 +71,7 @@ class Provider:
         self._boundaries.here()
 
 
-def append(file: Path, line: str) -> None:
-    """One line, in one write, which a killed process has made whole or not at all."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(descriptor, f"{line}\n".encode())
-    os.close(descriptor)
-
-
-def tell(asked: dict[str, Any], worker: str) -> int:
+def tell(asked: Asked, worker: str) -> int:
     """Go through the story from where the last one got to; how many boundaries were passed."""
     folder = Path(asked["folder"])
     boundaries = Boundaries(int(asked["kill"]))
@@ -143,7 +81,7 @@ def tell(asked: dict[str, Any], worker: str) -> int:
     desk = Desk(journal, clock, PLAN, People())
     provider = Provider(folder / "sent", boundaries)
     outbox = Outbox(journal, clock, desk, People(), {"chat": provider, "mail": provider})
-    done = len(_lines(folder / "done"))
+    done = len(lines(folder / "done"))
     later = timedelta(seconds=float(asked["jump"]))
     if later:
         # Whoever comes back comes back later; what was held by the dead is free again by then.
@@ -159,7 +97,7 @@ def tell(asked: dict[str, Any], worker: str) -> int:
                 desk.write_down(least=1)
             case "ack":
                 desk.do(Acknowledge(key, "ana"))
-                append(folder / "acks", f"{key} {len(_lines(folder / 'sent'))}")
+                append(folder / "acks", f"{key} {len(lines(folder / 'sent'))}")
             case _:
                 _run(desk, outbox, worker)
         append(folder / "done", f"{minute} {what} {key}")
@@ -174,7 +112,7 @@ def _run(desk: Desk, outbox: Outbox, worker: str) -> None:
         outbox.send(channel, worker)
 
 
-def help_out(asked: dict[str, Any], worker: str) -> None:
+def help_out(asked: Asked, worker: str) -> None:
     """A second worker on the same store: it rings and sends whatever it gets, by the clock of the story."""
     folder = Path(asked["folder"])
     clock = FakeClock(T0)
@@ -183,41 +121,28 @@ def help_out(asked: dict[str, Any], worker: str) -> None:
     provider = Provider(folder / "sent", Boundaries(0))
     outbox = Outbox(store.journal, clock, desk, People(), {"chat": provider, "mail": provider})
     while not (folder / "over").exists():
-        done = len(_lines(folder / "done"))
+        done = len(lines(folder / "done"))
         clock.set(T0 + timedelta(minutes=STORY[min(done, len(STORY) - 1)][0], seconds=float(asked["jump"])))
         _run(desk, outbox, worker)
     store.close()
 
 
-def _lines(file: Path) -> list[str]:
-    return file.read_text().splitlines() if file.exists() else []
-
-
-def main() -> None:
-    for line in sys.stdin:
-        asked = json.loads(line)
-        helper = os.fork() if asked["workers"] == 2 else -1
-        if helper == 0:
-            help_out(asked, f"helper-{os.getpid()}")
-            os._exit(0)
-        child = os.fork()
-        if child == 0:
-            code = 0
-            try:
-                passed = tell(asked, f"teller-{os.getpid()}")
-                append(Path(asked["folder"]) / "passed", str(passed))
-            except MainstayError as error:
-                append(Path(asked["folder"]) / "errors", repr(error))
-                code = 3
-            os._exit(code)
-        _, status = os.waitpid(child, 0)
-        if helper > 0:
-            (Path(asked["folder"]) / "over").touch()
-            os.waitpid(helper, 0)
-            (Path(asked["folder"]) / "over").unlink()
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
-        sys.stdout.flush()
+@contextmanager
+def helped(asked: Asked) -> Iterator[None]:
+    """A second worker as long as the story is told, where there are to be two."""
+    if asked["workers"] != 2:
+        yield
+        return
+    helper = os.fork()
+    if helper == 0:
+        help_out(asked, f"helper-{os.getpid()}")
+        os._exit(0)
+    yield
+    over = Path(asked["folder"]) / "over"
+    over.touch()
+    os.waitpid(helper, 0)
+    over.unlink()
 
 
 if __name__ == "__main__":
-    main()
+    tell_as_asked(lambda asked: tell(asked, f"teller-{os.getpid()}"), helped)

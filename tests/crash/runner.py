@@ -2,23 +2,20 @@
 
 The first run does all its steps; the second fails at the last and is taken back. Acts are lines in a file that outlives
 whoever writes them: what was really done. Where nobody saw a step end, a person looks at that file and answers truly.
-Reads orders from standard input, a line each, forks for each and says how the child ended.
+Its orders hold `times` beside: how often it was killed before.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from crash.boundaries import Asked, Boundaries, Watched, append, lines, tell_as_asked
 from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.store import open_store
 from mainstay.kernel.actuation import Act, Command, Ending, Outcome, Prepared, Watch
-from mainstay.kernel.errors import Conflict, MainstayError
+from mainstay.kernel.errors import Conflict
 from mainstay.kernel.ports import World
 from mainstay.runbook.operations.desk import Order, answer, approve, begin, runs_of
 from mainstay.runbook.operations.driving import LEASE, Driver
@@ -37,34 +34,6 @@ SPEC = """\
     - {name: optional, command: [act, optional], required: false, irreversible: it is a message}
     - {name: last, command: [act, '${inputs.last}'], undo: {command: [back, last]}}
 """
-
-
-class Boundaries:
-    """Counts the places at which a process can die, and dies at one of them."""
-
-    def __init__(self, kill: int) -> None:
-        self.kill, self.passed = kill, 0
-
-    def here(self) -> None:
-        self.passed += 1
-        if self.passed == self.kill:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-class Watched:
-    """A journal whose every write is a boundary, before and after."""
-
-    def __init__(self, journal: Any, boundaries: Boundaries) -> None:
-        self._journal, self._boundaries = journal, boundaries
-
-    def commit(self, batch: Any) -> Any:
-        self._boundaries.here()
-        facts = self._journal.commit(batch)
-        self._boundaries.here()
-        return facts
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._journal, name)
 
 
 class System:
@@ -91,18 +60,7 @@ class System:
         return Outcome(Ending.FAILED, error="it broke") if act.argv[1] == "fails" else Outcome(Ending.SUCCEEDED, "done")
 
 
-def append(file: Path, line: str) -> None:
-    """One line, in one write, which a killed process has made whole or not at all."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(descriptor, f"{line}\n".encode())
-    os.close(descriptor)
-
-
-def lines(file: Path) -> list[str]:
-    return file.read_text().splitlines() if file.exists() else []
-
-
-def tell(asked: dict[str, Any]) -> int:
+def tell(asked: Asked) -> int:
     """Go through the story from wherever it is; how many boundaries were passed."""
     folder = Path(asked["folder"])
     boundaries = Boundaries(int(asked["kill"]))
@@ -110,7 +68,7 @@ def tell(asked: dict[str, Any]) -> int:
     store = open_store(asked["url"], clock)
     clock.advance(LEASE * 2 * int(asked["times"]))  # whoever comes back comes back after the lease
     system = System(folder / "done", boundaries)
-    made = world(SPEC, system, journal=Watched(store.journal, boundaries), clock=clock)  # type: ignore[arg-type]
+    made = world(SPEC, system, journal=Watched(store.journal, boundaries), clock=clock)
     for last in ("works", "fails"):
         one = begin(made, Order("fix", {"last": last}, key=last))
         system.run = one.id
@@ -148,22 +106,5 @@ def _answer(made: World, one: Run, folder: Path) -> None:
         return
 
 
-def main() -> None:
-    for line in sys.stdin:
-        asked = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            code = 0
-            try:
-                append(Path(asked["folder"]) / "passed", str(tell(asked)))
-            except (MainstayError, AssertionError) as error:
-                append(Path(asked["folder"]) / "errors", repr(error))
-                code = 3
-            os._exit(code)
-        _, status = os.waitpid(child, 0)
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
-        sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    tell_as_asked(tell)

@@ -6,10 +6,6 @@ The matrix is printed with `-s`. CI kills at every few boundaries; MAINSTAY_CRAS
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,26 +14,21 @@ from pathlib import Path
 import pytest
 
 from crash.pager import STORY
+from crash.telling import FULL, KILLED, Teller, is_sqlite, telling, urls
 from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.store import open_store
 from mainstay.kernel.journal import FactQuery
-from servers.postgres import Postgres, postgres
 
-__all__ = ["postgres"]
+__all__ = ["urls"]
 
-FULL = os.environ.get("MAINSTAY_CRASH") == "full"
 _AFTER_A_RESTART = 61.0
 """Seconds until the killed one is back: longer than a lease."""
 
 
 @pytest.fixture(scope="module")
-def teller() -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-    with subprocess.Popen([sys.executable, str(Path(__file__).parent / "pager.py")], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, text=True, env=environment) as process:
+def teller() -> Iterator[Teller]:
+    with telling("pager.py") as process:
         yield process
-        assert process.stdin is not None
-        process.stdin.close()
 
 
 @dataclass(frozen=True)
@@ -54,15 +45,12 @@ class Told:
         return sum(count - 1 for count in Counter(self.sent).values())
 
 
-def told(teller: subprocess.Popen[str], url: str, folder: Path, kill: int, jump: float = _AFTER_A_RESTART,
+def told(teller: Teller, url: str, folder: Path, kill: int, jump: float = _AFTER_A_RESTART,
          workers: int = 1) -> Told:
     """Tell the story with one kill, and go on after it."""
     folder.mkdir()
-    asked = {"url": url, "folder": str(folder), "workers": workers}
-    code = _ask(teller, {**asked, "kill": kill, "jump": 0})
-    if code == -9:
-        code = _ask(teller, {**asked, "kill": 0, "jump": jump})
-    assert code == 0, (folder / "errors").read_text()
+    if teller.tell(folder, url=url, workers=workers, kill=kill, jump=0) == KILLED:
+        assert teller.tell(folder, url=url, workers=workers, kill=0, jump=jump) == 0
     acks = dict(line.split() for line in (folder / "acks").read_text().splitlines())
     store = open_store(url, FakeClock())
     acknowledged = {fact.subject: fact.seq for fact in store.journal.facts(
@@ -74,14 +62,6 @@ def told(teller: subprocess.Popen[str], url: str, folder: Path, kill: int, jump:
     store.close()
     return Told((folder / "sent").read_text().splitlines(), {key: int(count) for key, count in acks.items()}, pages,
                 late)
-
-
-def _ask(teller: subprocess.Popen[str], asked: dict[str, object]) -> int:
-    assert teller.stdin is not None
-    assert teller.stdout is not None
-    teller.stdin.write(json.dumps(asked) + "\n")
-    teller.stdin.flush()
-    return int(teller.stdout.readline())
 
 
 def check(found: Told, undisturbed: Told, workers: int, *, moved: bool = False) -> None:
@@ -115,33 +95,18 @@ def _is_of(key: str, page: str) -> bool:
     return what == "page" and page == f"{incident} {loop} {step} {to} {channel}"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server("postgresql"))])
-def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    def fresh() -> Iterator[str]:
-        number = 0
-        while True:
-            number += 1
-            if request.param == "sqlite":
-                yield f"sqlite:///{tmp_path / f's{number}' / 'm.db'}"
-            else:
-                server: Postgres = request.getfixturevalue("postgres")
-                yield server.fresh_url()
-
-    return fresh()
-
-
 @pytest.mark.parametrize(("jump", "workers", "every"), [
     (_AFTER_A_RESTART, 1, 9), (3_600.0, 1, 43), (-1_200.0, 1, 47), (_AFTER_A_RESTART, 2, 37)],
     ids=["one worker", "clock an hour ahead", "clock twenty minutes back", "two workers"])
 def test_a_kill_at_any_boundary_loses_no_page_and_sends_none_after_an_acknowledgement(
-        request: pytest.FixtureRequest, teller: subprocess.Popen[str], urls: Iterator[str], tmp_path: Path, jump: float,
-        workers: int, every: int):
-    undisturbed = told(teller, next(urls), tmp_path / "calm", 0)
+        teller: Teller, urls: Iterator[str], tmp_path: Path, jump: float, workers: int, every: int):
+    url = next(urls)
+    undisturbed = told(teller, url, tmp_path / "calm", 0)
     assert undisturbed.twice == 0
     boundaries = int((tmp_path / "calm" / "passed").read_text())
     assert boundaries > 300
     twice = points = 0
-    step = 1 if FULL else every * (1 if "sqlite" in request.node.callspec.id else 4)
+    step = 1 if FULL else every * (1 if is_sqlite(url) else 4)
     for kill in range(1, boundaries + 1, step):
         found = told(teller, next(urls), tmp_path / f"kill{kill}", kill, jump, workers)
         check(found, undisturbed, workers, moved=jump < 0)
@@ -150,7 +115,7 @@ def test_a_kill_at_any_boundary_loses_no_page_and_sends_none_after_an_acknowledg
           f"0 lost, 0 after an acknowledgement, {twice} sent twice under the same key")
 
 
-def test_the_story_pages_everybody_it_should(teller: subprocess.Popen[str], tmp_path: Path):
+def test_the_story_pages_everybody_it_should(teller: Teller, tmp_path: Path):
     found = told(teller, f"sqlite:///{tmp_path}/m.db", tmp_path / "calm", 0)
     steps = {" ".join(page.split()[:4]) for page in found.pages}
     assert steps == {"INC-1 0 0 ana", "INC-1 0 1 ben", "INC-1 0 1 lead", "INC-2 0 0 ana", "INC-2 0 1 ben",

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from command import command_line, environment, mainstay
+from e2e.live import until
 
 
 def _alive(folder: Path) -> list[str]:
@@ -47,40 +53,76 @@ def test_the_demonstration_ends_by_itself_with_a_summary_and_leaves_nothing_behi
     assert _alive(run) == []
 
 
-@pytest.mark.parametrize(("how", "more"), [("terminate", ["--for", "10m"]), ("interrupt", [])])
-def test_the_demonstration_serves_its_page_and_ends_when_told(tmp_path: Path, how: str, more: list[str]) -> None:
-    import re
-    import signal
-    import threading
-
-    run = tmp_path / "run"
-    process = subprocess.Popen(command_line("demo", "--port", "0", "--run", str(run), *more), cwd=tmp_path,
-                               text=True, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+@contextmanager
+def _demonstration(folder: Path, *more: str, how: signal.Signals = signal.SIGTERM) -> Iterator[tuple[str, list[str]]]:
+    """A demonstration in `folder/run`: the address of its page, and what it says. It ends in good order when told."""
+    process = subprocess.Popen(command_line("demo", "--port", "0", "--run", str(folder / "run"), *more), cwd=folder,
+                               text=True, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stderr is not None
+    assert process.stdout is not None
     said: list[str] = []
     reader = threading.Thread(target=lambda: said.extend(process.stderr or ()), daemon=True)
     reader.start()
     try:
-        until = time.monotonic() + 90
-        url = None
-        while url is None and time.monotonic() < until and process.poll() is None:
-            url = next((one[1] for line in list(said) if (one := re.search(r"the page: (http://[\d.:]+)", line))), None)
-            time.sleep(0.1)
-        assert url is not None, "".join(said)
-        with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
-            assert "web-availability" in client.get("/").text
-            assert "mainstay_slo_sli_ratio{" in _waited(client, "/metrics", "mainstay_slo_sli_ratio{")
+        yield until(lambda: next((one[1] for line in list(said)
+                                  if (one := re.search(r"the page: (http://[\d.:]+)", line))), None), 90,
+                    lambda: "".join(said), process), said
     finally:
-        process.send_signal(signal.SIGTERM if how == "terminate" else signal.SIGINT)
+        process.send_signal(how)
         try:
             process.wait(30)
         finally:
             process.kill()
-            out, _ = process.stdout.read() if process.stdout else "", reader.join()
+            out, _ = process.stdout.read(), reader.join()
             process.stderr.close()
-            if process.stdout:
-                process.stdout.close()
+            process.stdout.close()
     assert process.returncode == 0, "".join(said) + out
+
+
+@pytest.mark.parametrize(("how", "more"), [(signal.SIGTERM, ["--for", "10m"]), (signal.SIGINT, [])])
+def test_the_demonstration_serves_its_page_and_ends_when_told(tmp_path: Path, how: signal.Signals, more: list[str]
+                                                               ) -> None:
+    with (_demonstration(tmp_path, *more, how=how) as (url, _),
+          httpx.Client(base_url=url, timeout=20, trust_env=False) as client):
+        assert "web-availability" in client.get("/").text
+        assert "mainstay_slo_sli_ratio{" in _waited(client, "/metrics", "mainstay_slo_sli_ratio{")
+    assert _alive(tmp_path / "run") == []
+
+
+def test_what_is_killed_in_the_demonstration_is_mended_reviewed_and_booked_beside_an_experiment(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    where = ("-c", str(run / "catalog"), "--store", f"sqlite:///{run}/mainstay.db")
+    with (_demonstration(tmp_path) as (url, said),
+          httpx.Client(base_url=url, timeout=20, trust_env=False) as client):
+        def remedies(rule: str) -> list[str]:
+            found = client.get(f"/api/v1/runbook/remedies?name={rule}").json()
+            return [one["kind"] for one in found["decisions"]]
+
+        def told() -> str:
+            return "".join(said) + (run / "shop.out").read_text() + str(remedies("restart-cache"))
+
+        for service in ("cache", "auth"):
+            subprocess.run([run / "shop", "kill", service], check=True, capture_output=True)
+        until(lambda: "verified" in remedies("restart-cache") or None, 60, told)
+        waiting = until(lambda: next((one for one in client.get("/api/v1/runbook/status").json()["runs"]
+                                      if one["state"] == "awaiting_approval"), None), 30, told)
+        assert waiting["targets"] == ["auth"], "what customers need is restarted only when somebody agrees"
+        agreed = mainstay(tmp_path, "runbook", "approve", waiting["id"], "--plan", waiting["plan"], *where)
+        assert agreed.code == 0, agreed.err
+        until(lambda: "verified" in remedies("restart-if-agreed") or None, 60, told)
+
+        over = client.get("/api/v1/incident/list?last=1h").json()["incidents"]
+        assert {(one["title"], one["status"]) for one in over} == {
+            ("cache does not answer", "resolved"), ("auth does not answer", "resolved")}
+        for one in over:
+            assert "verified: healthy again" in _waited(client, f"/incident/postmortem?name={one['id']}",
+                                                        "verified: healthy again")
+        assert "2 runs of runbooks saved 0.40 h" in client.get("/toil").text
+        for page in ("/runbook", f"/runbook/status?name={waiting['id']}", "/runbook/remedies?name=restart-cache"):
+            assert client.get(page).status_code == 200
+
+        experiment = mainstay(tmp_path, "chaos", "run", "auth-paused", *where)
+        assert experiment.code == 0, experiment.out + experiment.err
     assert _alive(run) == []
 
 

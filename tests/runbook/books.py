@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import catalogs
 from mainstay.adapters.clock import FakeClock
-from mainstay.adapters.memory import MemoryActuator, MemoryJournal, MemoryLedger
+from mainstay.adapters.memory import MemoryActuator
 from mainstay.kernel.actuation import Act, Actuator, Command, Ending, Outcome, Prepared
-from mainstay.kernel.catalog import Catalog, load
-from mainstay.kernel.errors import NotFound
+from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.finding import Finding, errors_of
 from mainstay.kernel.journal import FactQuery, Journal
-from mainstay.kernel.ports import Source, Survey, Surveyed, World
+from mainstay.kernel.ports import World
 from mainstay.runbook.grammar import GRAMMAR
 from mainstay.runbook.operations.desk import Order, answer, approve, begin, runs_of
 from mainstay.runbook.operations.driving import Driver
 from mainstay.runbook.run import Run
 from mainstay.runbook.spec import Runbook
 from mainstay.slo.grammar import GRAMMAR as SLO
+from memory_world import memory_world
 
 T0 = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 HEAD = "apiVersion: mainstay/v1\nkind: Runbook\nmetadata: {name: fix, service: checkout}\nspec:\n"
 
 
-def declared(text: str, folder: Path | None = None) -> tuple[Catalog, list[Finding]]:
-    """What the text declares, and what is wrong with it; in a folder that stays where programs are run."""
-    if folder is not None:
-        (folder / "runbook.yaml").write_text(text, encoding="utf-8")
-        return load([folder / "runbook.yaml"], GRAMMAR + SLO)
-    with tempfile.TemporaryDirectory() as temporary:
-        file = Path(temporary, "runbook.yaml")
-        file.write_text(text, encoding="utf-8")
-        return load([file], GRAMMAR + SLO)
+GRAMMARS = GRAMMAR + SLO
+
+
+def declared(text: str) -> tuple[Catalog, list[Finding]]:
+    """What the text declares, and what is wrong with it."""
+    return catalogs.declared(text, GRAMMARS)
 
 
 def catalog(spec: str, head: str = HEAD, folder: Path | None = None) -> Catalog:
     """A catalog with the runbook `fix` of that spec, its lines indented by two."""
-    found, findings = declared(head + spec, folder)
-    assert not errors_of(findings), "\n".join(one.render() for one in findings)
-    return found
+    return catalogs.faultless(head + spec, GRAMMARS, folder)
 
 
 def book(spec: str, head: str = HEAD) -> Runbook:
@@ -71,17 +66,10 @@ def steps(*names: str, **more: str) -> str:
 def world(declares: Catalog | str, actuator: Actuator | None = None, *, actor: str = "ana",
           journal: Journal | None = None, clock: FakeClock | None = None) -> World:
     """A world with that catalog (or the runbook `fix` of that spec)."""
-    def no_source(name: str) -> Source:
-        raise NotFound(name)
-
-    def no_survey(asked: Survey) -> Surveyed:
-        raise NotFound("no files")
-
     time = clock or FakeClock(T0)
     used = actuator or MemoryActuator()
-    return World(time, catalog(declares) if isinstance(declares, str) else declares, journal or MemoryJournal(time),
-                 MemoryLedger(), no_source, no_survey, actor=actor, actuator=lambda: used,
-                 scopes=frozenset({"read", "write", "approve"}))
+    return memory_world(time, catalog(declares) if isinstance(declares, str) else declares, journal, actor=actor,
+                        actuator=lambda: used, scopes=frozenset({"read", "write", "approve"}))
 
 
 def fails(*names: str, ending: Ending = Ending.FAILED) -> Callable[[Act], Outcome | None]:

@@ -56,7 +56,7 @@ def test_a_step_without_undo_is_reported_as_not_reversible():
 def test_an_optional_step_may_fail():
     made = world(steps("a", "b", a="required: false"), MemoryActuator(fails("do a")))
     one = run(made)
-    assert (one.state, one.why) == ("succeeded", "without a")
+    assert (one.state, one.why) == ("succeeded", "a failed, and need not succeed")
     assert acts(made) == ["do a", "do b"]
 
 
@@ -168,6 +168,15 @@ def test_cancelling_while_a_person_is_waited_for_takes_back_what_was_done():
     cancel(made, one.id)
     assert drive(made, one.id).state == "cancelled"
     assert acts(made) == ["do a", "undo a"]
+
+
+def test_a_run_that_did_nothing_reversible_is_not_said_to_be_taken_back():
+    made = world("  steps:\n    - {name: a, command: [do, a], irreversible: it is a message}\n"
+                 "    - {name: b, command: [do, b], changes: false}\n")
+    one = run(made)
+    with pytest.raises(Conflict, match="RB-1 did nothing that can be taken back"):
+        take_back(made, one.id)
+    assert runs_of(made).run(one.id).state == "succeeded"
 
 
 def test_a_run_that_succeeded_can_be_taken_back_once():

@@ -13,6 +13,7 @@ from mainstay.adapters.host_usage import process_of, usage
 from mainstay.kernel.errors import InvalidInput, NotFound, SourceUnavailable
 from mainstay.kernel.finding import Position
 from mainstay.kernel.workload import At, Workload
+from running_shop import eventually
 
 
 def _workload(folder: Path, **changes: object) -> Workload:
@@ -52,6 +53,8 @@ def test_a_process_is_found_by_its_file_by_its_words_and_not_where_it_is_gone(tm
     assert process_of(_workload(tmp_path, pid=At("", "run.json", "pid"))) == os.getpid()
     with subprocess.Popen(["sleep", "20.125"]) as sleeps:
         try:
+            # The kernel closes our pipe before it has the new words, so that for a moment there are none.
+            eventually(lambda: Path(f"/proc/{sleeps.pid}/cmdline").read_bytes())
             assert process_of(_workload(tmp_path, match=("sleep", "20.125"))) == sleeps.pid
         finally:
             sleeps.kill()

@@ -45,7 +45,7 @@ def test_a_label_is_one_argument_and_nothing_of_it_is_executed(value: str, tmp_p
     assert one.steps["through-a-shell"].output == value
     assert one.steps["of-a-step"].output == value
     assert one.steps["within"].output == f"--service={value}"
-    assert [path.name for path in tmp_path.iterdir()] == ["runbook.yaml"]
+    assert [path.name for path in tmp_path.iterdir()] == ["catalog.yaml"]
 
 
 @pytest.mark.parametrize("value", ["--help", "-rf", "-", "--output=/etc/passwd"])

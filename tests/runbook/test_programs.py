@@ -13,9 +13,9 @@ import pytest
 
 from mainstay.adapters.actuators import HostActuator
 from mainstay.adapters.clock import SystemClock
-from mainstay.kernel.actuation import Act, Command, Ending, Kubernetes, Outcome, Python, Systemd
+from mainstay.kernel.actuation import Act, Command, Ending, Outcome, Python, Systemd
 from mainstay.kernel.catalog import Catalog
-from mainstay.kernel.errors import InvalidInput, SourceUnavailable
+from mainstay.kernel.errors import InvalidInput
 from mainstay.runbook.operations.watching import Watching
 
 _ENVIRON = {"PATH": os.environ["PATH"], "MAINSTAY_STORE": "sqlite:///x", "SECRET": "s3cr3t", "LANG": "C.UTF-8"}
@@ -214,14 +214,14 @@ def test_a_function_that_fails_says_why(team: Path, function: str, arguments: di
     assert said in found.error
 
 
-def stub(folder: Path, name: str, text: str) -> None:
+def fake_program(folder: Path, name: str, text: str) -> None:
     file = folder / name
     file.write_text(f"#!/bin/sh\n{text}\n")
     file.chmod(0o755)
 
 
-def test_a_unit_is_handed_to_systemctl_as_one_name(tmp_path: Path):
-    stub(tmp_path, "systemctl", f'printf "%s\\n" "$@" > {tmp_path}/said')
+def test_a_unit_is_handed_to_a_fake_systemctl_as_one_name(tmp_path: Path):
+    fake_program(tmp_path, "systemctl", f'printf "%s\\n" "$@" > {tmp_path}/said')
     host = HostActuator(Catalog(), SystemClock(), {"PATH": f"{tmp_path}:/usr/bin:/bin"})
     watch = Watching(20, SystemClock())
     assert host.carry_out(Systemd("checkout.service", "restart"), watch).ending is Ending.SUCCEEDED
@@ -229,26 +229,3 @@ def test_a_unit_is_handed_to_systemctl_as_one_name(tmp_path: Path):
     for unit in ("-H evil", "a;b", "", "--version"):
         with pytest.raises(InvalidInput):
             host.prepare(Systemd(unit, "restart"))
-
-
-def test_scaling_finds_out_how_many_there_were_and_goes_back_to_that(tmp_path: Path):
-    stub(tmp_path, "kubectl", f'echo "$@" >> {tmp_path}/said\ncase "$*" in *get*) printf 3;; esac')
-    host = HostActuator(Catalog(), SystemClock(), {"PATH": f"{tmp_path}:/usr/bin:/bin"})
-    act = Kubernetes("scale", "deployment/web", "shop", "10")
-    before = host.prepare(act)
-    assert (before.undo, before.note) == (Kubernetes("scale", "deployment/web", "shop", "3"), "3 replicas")
-    watch = Watching(20, SystemClock())
-    for one in (act, Kubernetes("restart", "deployment/web"), Kubernetes("rollout-undo", "deployment/web")):
-        assert host.carry_out(one, watch).ending is Ending.SUCCEEDED
-    assert (tmp_path / "said").read_text().splitlines() == [
-        "--namespace=shop get deployment/web --output=jsonpath={.spec.replicas}",
-        "--namespace=shop scale deployment/web --replicas=10", "rollout restart deployment/web",
-        "rollout undo deployment/web"]
-    assert host.carry_out(Kubernetes("scale", "deployment/web", "", "-1"), watch).ending is Ending.FAILED
-
-
-def test_what_kubectl_does_not_say_cannot_be_gone_back_to(tmp_path: Path):
-    stub(tmp_path, "kubectl", "echo 'not found' >&2; exit 1")
-    host = HostActuator(Catalog(), SystemClock(), {"PATH": f"{tmp_path}:/usr/bin:/bin"})
-    with pytest.raises(SourceUnavailable, match="not found"):
-        host.prepare(Kubernetes("scale", "deployment/web", "shop", "10"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fake_kubernetes import fake_kubernetes
 from mainstay.adapters.actuators import HostActuator
 from mainstay.kernel.actuation import Act, Ending, Metric, Outcome, Prepared, Watch
 from mainstay.kernel.catalog import Catalog
@@ -95,6 +96,33 @@ def test_the_auto_scaler_doubles_until_the_ceiling_and_halves_until_the_floor(
     place.passes(30 * MINUTE, 60 * SECOND)
     assert len(place.facts("runbook.step-started", step="scale")) == before, "at the floor nothing is set"
     assert not place.remedies("escalated"), "and nobody is told that there is little load"
+
+
+def test_the_auto_scaler_counts_and_scales_a_deployment_by_the_api_of_kubernetes(
+        load: list[float], tmp_path: Path) -> None:
+    pytest.importorskip("lightkube")
+    with fake_kubernetes() as fake:
+        fake.start_seconds = 0.0
+        thing = fake.run("Deployment", "market", "api", 3)
+        made = Place("""\
+apiVersion: mainstay/v1
+kind: Remediation
+metadata: {name: scale, service: shop}
+spec:
+  preset: auto-scaler
+  with: {deployment: api, namespace: market, promql: cpu, above: 80, most: 10, least: 2}
+  mode: act
+  verify: {within: 10m, for: 30s}
+""", folder=tmp_path)
+        host = HostActuator(Catalog(), made.clock, {"KUBECONFIG": str(fake.kubeconfig(tmp_path))})
+        actuator = _Measured(host, load)
+        object.__setattr__(made.world, "actuator", lambda: actuator)
+        load[0] = 95
+        made.passes(MINUTE, 20 * SECOND)
+        assert thing.replicas == 6
+        load[0] = 20
+        made.passes(5 * MINUTE, 20 * SECOND)
+        assert thing.replicas == 3
 
 
 def test_load_that_stays_high_at_the_ceiling_is_a_persons_business(

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mainstay.kernel.quantity import Span
 from mainstay.runbook.remedy import OnSchedule
-from mainstay.runbook.remedy_schedule import last_moment
+from mainstay.runbook.remedy_schedule import last_moment, moments
 
 
 def _at(text: str) -> datetime:
@@ -43,3 +44,23 @@ def test_it_lies_within_eight_days_and_asked_at_itself_it_is_itself(now: datetim
     found = last_moment(when, now)
     assert timedelta(0) <= now - found < timedelta(days=8)
     assert last_moment(when, found) == found
+
+
+SCHEDULES = st.one_of(
+    st.integers(300, 24 * 3600).map(lambda seconds: OnSchedule(timedelta(seconds=seconds))),
+    st.builds(lambda at, days, zone: OnSchedule(None, at, frozenset(days), zone), st.integers(0, 24 * 60 - 1),
+              st.sets(st.integers(0, 6), min_size=1),
+              st.sampled_from(["UTC", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kolkata"])))
+BEGINS = st.datetimes(datetime(2011, 12, 20), datetime(2030, 1, 1)).map(lambda one: one.replace(tzinfo=UTC))  # noqa: DTZ001
+
+
+@given(SCHEDULES, BEGINS, st.integers(1, 20 * 24 * 60))
+def test_the_moments_of_a_span_are_those_that_a_server_would_have_found_one_after_the_other(
+        when: OnSchedule, begins: datetime, minutes: int) -> None:
+    span = Span(begins, begins + timedelta(minutes=minutes))
+    found = list(moments(when, span))
+    backwards, at = [], span.end - timedelta(microseconds=1)
+    while (moment := last_moment(when, at)) >= span.start:
+        backwards.append(moment)
+        at = moment - timedelta(microseconds=1)
+    assert found == backwards[::-1]

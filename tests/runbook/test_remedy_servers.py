@@ -7,20 +7,23 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from mainstay.adapters.clock import SystemClock
-from mainstay.adapters.memory import MemoryActuator, MemoryLedger
+import pytest
+
+from mainstay.adapters.clock import FakeClock, SystemClock
+from mainstay.adapters.memory import MemoryActuator
 from mainstay.adapters.store import open_store
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import desk_of
 from mainstay.kernel.actuation import Act, Command, Outcome
-from mainstay.kernel.errors import NotFound
 from mainstay.kernel.journal import FactQuery
-from mainstay.kernel.ports import Source, World
+from mainstay.kernel.ports import World
 from mainstay.reactions import react
-from mainstay.runbook.operations.desk import runs_of
+from mainstay.runbook.operations.desk import Order, begin, runs_of
 from mainstay.runbook.operations.driving import Driver
 from mainstay.runbook.operations.remedying import Remediator
+from memory_world import memory_world
 from runbook.worlds import CATALOG, declared
 
 TARGETS = [f"web-{number}" for number in range(8)]
@@ -29,16 +32,11 @@ RULE = CATALOG.replace("mode: act", f"mode: act\n  limits: {{concurrent: {MOST},
     .replace("verify: {within: 5m, for: 2m}", "verify: {within: 30s, for: 0}")
 
 
-def _no_source(name: str) -> Source:
-    raise NotFound(name)
-
-
 def _server(file: Path, answers: Callable[[Act], Outcome | None]) -> World:
     clock = SystemClock()
     store = open_store(f"sqlite:///{file}", clock)
     actuator = MemoryActuator(answers)
-    return World(clock, declared(RULE), store.journal, MemoryLedger(), _no_source,
-                 lambda asked: (_ for _ in ()).throw(NotFound(str(asked))), actuator=lambda: actuator)
+    return memory_world(clock, declared(RULE), store.journal, actuator=lambda: actuator)
 
 
 def _says(world: World, target: str, firing: bool) -> None:
@@ -99,3 +97,31 @@ def test_two_servers_pass_no_limit_together_and_do_nothing_twice(tmp_path: Path)
     assert done == dict.fromkeys(TARGETS, 1)
     assert 1 <= most[0] <= MOST
     assert len(verified) == len(TARGETS)
+
+
+class _Meddled:
+    """A journal on which another server does something when this one looks at it for the nth time."""
+
+    def __init__(self, journal: Any, nth: int, meddle: Callable[[], object]) -> None:
+        self._journal, self._left, self._meddle = journal, nth, meddle
+
+    def head(self) -> int:
+        self._left -= 1
+        if self._left == 0:
+            self._meddle()
+        return int(self._journal.head())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+
+@pytest.mark.parametrize("nth", range(1, 6))
+def test_a_run_is_begun_once_under_its_key_whenever_another_server_begins_it_too(nth: int) -> None:
+    clock = FakeClock()
+    catalog = declared(RULE)
+    other = memory_world(clock, catalog)
+    order = Order("restart-service", {"service": "web"}, {}, key="REM-1.1")
+    meddled = _Meddled(other.journal, nth, lambda: begin(other, order))
+    one = begin(memory_world(clock, catalog, meddled), order)  # type: ignore[arg-type]
+    begin(other, order)
+    assert (list(runs_of(other).caught_up()), one.id) == (["RB-1"], "RB-1")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from mainstay.kernel.alert_history import Activation
 from mainstay.kernel.journal import Fact
 from mainstay.kernel.quantity import Span
-from mainstay.runbook.remedy import Remediation
+from mainstay.runbook.remedy import Circumstances, HostCheck, OnSchedule, Remediation, Verification
 from mainstay.runbook.remedy_simulation import (
     Assumed,
     Replay,
     Trouble,
     of_activations,
     of_alert_facts,
+    of_schedule,
     of_zone_facts,
     replayed,
     runs_per_step,
@@ -107,6 +109,43 @@ def test_a_budgets_zones_are_stretches_of_trouble() -> None:
         _fact(3, "slo.zone-entered", "db", zone="frozen"), _fact(4, "slo.zone-entered", "web", zone="exhausted"),
         _fact(5, "slo.zone-entered", "web", zone="healthy")], "web", ("frozen", "exhausted"))
     assert [(one.began, one.ended, one.labels["slo"]) for one in found] == [(_at(2), _at(5), "web")]
+
+
+NIGHTLY = OnSchedule(None, 210)
+ROOM = HostCheck("memory", "<", 0.9)
+
+
+def _rounds(one: Remediation, *, helps: bool = True, span: Span = SPAN) -> Replay:
+    return replayed(one, of_schedule(one, span), span, Assumed(MINUTE, helps, 15 * MINUTE))
+
+
+def test_a_schedule_is_replayed_at_its_moments_and_has_no_trouble_that_could_be_shorter() -> None:
+    found = _rounds(rule(when=NIGHTLY, target="cache", inputs={}, verify=Verification(checks=(ROOM,), hold=MINUTE)))
+    assert [(one.at - T0).days for one in found.decisions if one.kind == "started"] == list(range(7))
+    assert {one.at.strftime("%H:%M") for one in found.decisions if one.kind == "started"} == {"03:30"}
+    assert (found.troubles, found.counts["verified"], found.person_minutes) == (7, 7, 105)
+    assert (found.trouble_seconds, found.would_seconds, found.saved_minutes) == (0, 0, 0)
+    unproven = _rounds(rule(when=NIGHTLY, target="cache", inputs={}))
+    assert (unproven.counts, unproven.person_minutes) == ({"started": 7}, 105), "it ran, and nothing would verify it"
+
+
+def test_a_scheduled_run_after_one_that_failed_is_tried_at_the_next_moment_until_the_rule_stops() -> None:
+    checked = Verification(checks=(ROOM,), within=5 * MINUTE)
+    found = _rounds(rule(when=NIGHTLY, target="cache", inputs={}, attempts=1, stop_after=3, verify=checked),
+                    helps=False)
+    assert (found.counts["started"], found.counts["stopped"], found.counts["escalated"]) == (3, 1, 7)
+
+
+def test_a_condition_on_a_schedule_is_taken_to_hold_each_time_it_comes_round() -> None:
+    held = rule(when=OnSchedule(15 * MINUTE), target="cache", inputs={}, attempts=100, flaps=1_000, cool_down=HOUR,
+                condition=Circumstances(checks=(HostCheck("memory", ">", 0.9),)))
+    day = Span(T0, T0 + DAY)
+    found = _rounds(held, span=day)
+    assert found.troubles == 96
+    begun = [one.at for one in found.decisions if one.kind == "started"]
+    assert min(after - before for before, after in pairwise(begun)) >= HOUR, "it rests in between"
+    assert found.counts["verified"] > 10
+    assert "verified" not in _rounds(held, helps=False, span=day).counts
 
 
 def test_runs_are_counted_per_step_for_a_picture() -> None:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from catalogs import PAGED, faultless
 from mainstay.adapters.clock import FakeClock
-from mainstay.adapters.memory import MemoryActuator, MemoryJournal, MemoryLedger
+from mainstay.adapters.memory import MemoryActuator
 from mainstay.app import grammar
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.state import Incident
 from mainstay.kernel.actuation import Act, Outcome
-from mainstay.kernel.catalog import Catalog, load
-from mainstay.kernel.errors import NotFound
-from mainstay.kernel.finding import errors_of
+from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.journal import Fact, FactQuery, Journal
-from mainstay.kernel.ports import Source, Survey, Surveyed, World
 from mainstay.kernel.workload import Workload
 from mainstay.reactions import react
 from mainstay.runbook.operations.desk import runs_of
 from mainstay.runbook.operations.driving import Driver
 from mainstay.runbook.operations.remedying import Remediator
 from mainstay.runbook.run import Run
+from memory_world import memory_world
 
 T0 = datetime(2026, 3, 2, 10, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -40,15 +38,7 @@ spec:
   manual_minutes: 12
   steps: [{name: restart, command: [restart, "${inputs.service}"]}]
 ---
-apiVersion: mainstay/v1
-kind: EscalationPolicy
-metadata: {name: web}
-spec: {steps: [{page: [person:ana], wait: 5m}]}
----
-apiVersion: mainstay/v1
-kind: Routing
-metadata: {name: all}
-spec: {route: {policy: web}}
+""" + PAGED + """\
 ---
 apiVersion: mainstay/v1
 kind: Remediation
@@ -63,22 +53,9 @@ spec:
 """
 
 
-def _no_source(name: str) -> Source:
-    raise NotFound(f"no source {name}")
-
-
-def _no_files(asked: Survey) -> Surveyed:
-    raise NotFound(f"no files {asked.files.paths}")
-
-
 def declared(text: str, folder: Path | None = None) -> Catalog:
     """The catalog of that text, without mistakes; in a folder that stays, where one is given."""
-    with tempfile.TemporaryDirectory() as passing:
-        file = (folder or Path(passing)) / "catalog.yaml"
-        file.write_text(text)
-        catalog, findings = load([file], grammar())
-    assert not errors_of(findings), "\n".join(one.render() for one in findings)
-    return catalog
+    return faultless(text, grammar(), folder)
 
 
 class Place:
@@ -89,8 +66,8 @@ class Place:
                  usage: Callable[[str, Workload | None], float] = lambda *_: 0.1, folder: Path | None = None) -> None:
         self.clock = clock or FakeClock(T0)
         self.actuator = MemoryActuator(answers)
-        self.world = World(self.clock, declared(text, folder), journal or MemoryJournal(self.clock), MemoryLedger(),
-                           _no_source, _no_files, actuator=lambda: self.actuator, usage=usage)
+        self.world = memory_world(self.clock, declared(text, folder), journal, actuator=lambda: self.actuator,
+                                  usage=usage)
         self.remediator = Remediator()
 
     def fires(self, service: str = "web", *, firing: bool = True, name: str = "Down", severity: str = "critical",

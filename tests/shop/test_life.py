@@ -186,3 +186,18 @@ def test_prometheus_is_told_where_to_scrape(calm_shop: RunningShop) -> None:
 
 def test_the_secret_is_the_owners_alone(calm_shop: RunningShop) -> None:
     assert stat.S_IMODE((calm_shop.folder / "secret").stat().st_mode) == 0o600
+
+
+def test_the_run_folder_holds_the_commands_of_its_own_run(calm_shop: RunningShop, tmp_path: Path) -> None:
+    done = subprocess.run([calm_shop.folder / "shop", "status"], cwd=tmp_path, capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in SERVICES)
+
+
+def test_a_service_that_is_killed_is_gone_at_once(shop: RunningShop) -> None:
+    pid = shop.record("cache")["pid"]
+    assert shop.run("kill", "cache").returncode == 0
+    eventually(lambda: not is_running(pid), seconds=2)
+    again = shop.run("kill", "cache")
+    assert (again.returncode, "does not run" in again.stderr) == (1, True)

@@ -8,15 +8,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from mainstay.adapters.clock import FakeClock
-from mainstay.adapters.memory import MemoryJournal, MemoryLedger
 from mainstay.app import MAINSTAY
 from mainstay.kernel.catalog import Catalog
-from mainstay.kernel.errors import InvalidInput, NotFound
+from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import Batch, FactQuery
-from mainstay.kernel.ports import Source, Survey, Surveyed, TextFile, World
+from mainstay.kernel.ports import TextFile, World
 from mainstay.toil.entry import Entry
 from mainstay.toil.ledger import logged_fact
 from mainstay.toil.spec import ToilPolicy
+from memory_world import memory_world
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 TODAY = NOW.date()
@@ -51,15 +51,8 @@ def work(days_ago: int = 0, hours: float = 1.0, type: str = "toil", **more: Any)
 
 def world(entries: Sequence[Entry] = (), *, texts: Mapping[str, str] | None = None, actor: str = "lea",
           scopes: frozenset[str] = EVERYTHING, policy: ToilPolicy | None = None) -> World:
-    def no_source(name: str) -> Source:
-        raise NotFound(name)
-
-    def no_survey(asked: Survey) -> Surveyed:
-        raise NotFound("no files")
-
-    clock = FakeClock(NOW)
-    made = World(clock, Catalog({ToilPolicy: {policy.name: policy}} if policy else {}), MemoryJournal(clock),
-                 MemoryLedger(), no_source, no_survey, actor=actor, texts=Files(texts or {}), scopes=scopes)
+    made = memory_world(FakeClock(NOW), Catalog({ToilPolicy: {policy.name: policy}} if policy else {}), actor=actor,
+                        texts=Files(texts or {}), scopes=scopes)
     if entries:
         made.journal.commit(Batch([logged_fact(one, key="", actor=one.engineer) for one in entries]))
     return made

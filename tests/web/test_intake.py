@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from catalogs import PAGED, faultless
 from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.memory import MemoryJournal
 from mainstay.doors.alertmanager_api import AlertmanagerApi
@@ -29,22 +30,14 @@ from mainstay.incident.forms import FORMS
 from mainstay.incident.operations.desk import Desk, desk_of
 from mainstay.incident.operations.inbox import Inbox
 from mainstay.incident.received import Sender
-from mainstay.kernel.catalog import Grammar, load
+from mainstay.kernel.catalog import Grammar
 from mainstay.kernel.errors import StoreUnavailable
 from mainstay.kernel.journal import Batch, Fact, FactQuery
 from mainstay.kernel.ports import World
+from memory_world import memory_world
 from toy_server import T0, Client
 
-CATALOG = """\
-apiVersion: mainstay/v1
-kind: EscalationPolicy
-metadata: {name: web}
-spec: {steps: [{page: [person:ana], wait: 5m}]}
----
-apiVersion: mainstay/v1
-kind: Routing
-metadata: {name: all}
-spec: {route: {policy: web}}
+CATALOG = PAGED + """\
 ---
 apiVersion: mainstay/v1
 kind: Heartbeat
@@ -106,13 +99,9 @@ class Served:
 @contextlib.contextmanager
 def served(folder: Path, *, tokens: Path | None = None, capacity: int = 1_000,
            time_out: float = 20) -> Iterator[Served]:
-    (folder / "catalog.yaml").write_text(CATALOG)
-    catalog, findings = load([folder / "catalog.yaml"], Grammar(FORMS))
-    assert not [finding for finding in findings if finding.code != "no-fallback"]
     clock = FakeClock(T0)
     journal = Held(clock)
-    nothing: Any = None
-    world = World(clock, catalog, journal, nothing, nothing, nothing)
+    world = memory_world(clock, faultless(CATALOG, Grammar(FORMS), folder), journal)
     inbox = Inbox(lambda: desk_of(world), capacity=capacity)
 
     def raw(front: Front) -> tuple[dict[str, AsgiApp], dict[str, ShortWay]]:

@@ -60,7 +60,9 @@ class HostActuator:
             case Flag():
                 return actuators_flag.before(act)
             case Kubernetes():
-                return self._programs.prepare_kubernetes(act)
+                from mainstay.adapters import actuators_kubernetes  # noqa: PLC0415  (a lazy start, like below)
+
+                return actuators_kubernetes.prepare(act, self._environ)
             case Systemd():
                 check_unit(act)
         return Prepared()
@@ -79,7 +81,9 @@ class HostActuator:
             case Systemd():
                 return self._programs.systemd(act, watch)
             case Kubernetes():
-                return self._programs.kubernetes(act, watch)
+                from mainstay.adapters import actuators_kubernetes  # noqa: PLC0415  (a lazy start, like below)
+
+                return actuators_kubernetes.carry_out(act, watch, self._environ, self._clock.now())
             case Python():
                 return self._programs.python(act, watch)
             case Http():

@@ -1,4 +1,4 @@
-"""Acts that are programs: a command, a unit of systemd, an object of Kubernetes through kubectl, a function of a team.
+"""Acts that are programs: a command, a unit of systemd, a function of a team.
 
 A program gets an argument list and never a shell, and the few variables of the environment that programs need to find
 their way, so that what Mainstay itself was told (tokens, addresses of stores) is not handed on. It runs below a keeper
@@ -17,12 +17,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mainstay.adapters import keeper
-from mainstay.kernel.actuation import Command, Ending, Kubernetes, Outcome, Prepared, Python, Systemd, Watch
+from mainstay.kernel.actuation import Command, Ending, Outcome, Python, Systemd, Watch
 from mainstay.kernel.dataclass import dataclass
-from mainstay.kernel.errors import InvalidInput, SourceUnavailable
+from mainstay.kernel.errors import InvalidInput
 
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "KUBECONFIG",
              "SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK")
@@ -44,12 +45,10 @@ class Programs:
 
     Args:
         environ: what PASSED_ON is taken from.
-        kubectl: the program that speaks to clusters.
         systemctl: the program that speaks to systemd.
     """
 
     environ: Mapping[str, str]
-    kubectl: str = "kubectl"
     systemctl: str = "systemctl"
     grace: float = GRACE
 
@@ -58,43 +57,14 @@ class Programs:
         return self._run(act, watch)
 
     def systemd(self, act: Systemd, watch: Watch) -> Outcome:
-        """What systemctl says."""
+        """What systemctl says once the job is done."""
         scope = ("--user",) if act.user else ()
-        return self._run(Command((self.systemctl, *scope, "--no-ask-password", act.verb, "--", act.unit)), watch)
-
-    def kubernetes(self, act: Kubernetes, watch: Watch) -> Outcome:
-        """What kubectl says."""
-        where = self._where(act)
-        match act.verb:
-            case "scale":
-                if not act.replicas.isdigit():
-                    return Outcome(Ending.FAILED, error=f'"{act.replicas}" is no number of replicas')
-                argv: tuple[str, ...] = ("scale", act.object, f"--replicas={act.replicas}")
-            case "restart":
-                argv = ("rollout", "restart", act.object)
-            case _:
-                argv = ("rollout", "undo", act.object)
-        return self._run(Command((self.kubectl, *where, *argv)), watch)
-
-    def _where(self, act: Kubernetes) -> tuple[str, ...]:
-        return (*((f"--context={act.context}",) if act.context else ()),
-                *((f"--namespace={act.namespace}",) if act.namespace else ()))
-
-    def prepare_kubernetes(self, act: Kubernetes) -> Prepared:
-        """How many replicas there are, and the act that brings them back.
-
-        Raises:
-            SourceUnavailable: kubectl does not say.
-        """
-        if act.verb != "scale":
-            return Prepared()
-        seen = self._run(Command((self.kubectl, *self._where(act), "get", act.object,
-                                  "--output=jsonpath={.spec.replicas}")), _Alone(30))
-        if seen.ending is not Ending.SUCCEEDED or not seen.output.strip().isdigit():
-            raise SourceUnavailable(f"kubectl does not say how many replicas {act.object} has: "
-                                    f"{seen.error or seen.output}", "check the object, its namespace and the rights")
-        before = seen.output.strip()
-        return Prepared(Kubernetes("scale", act.object, act.namespace, before, act.context), f"{before} replicas")
+        done = self._run(Command((self.systemctl, *scope, "--no-ask-password", act.verb, "--", act.unit)), watch)
+        if done.ending not in (Ending.TIMED_OUT, Ending.CANCELLED):
+            return done
+        # What was ended is systemctl alone, which waited; the job is in other hands.
+        why = "its time was over" if done.ending is Ending.TIMED_OUT else "it was cancelled"
+        return replace(done, error=f"{why}; systemd goes on with the job")
 
     def python(self, act: Python, watch: Watch) -> Outcome:
         """What the function returned, as JSON, in a Python of its own."""
@@ -249,24 +219,6 @@ def _outcome(act: Command, said: str, over: Ending | None, streams: _Streams) ->
         case "cannot":
             return Outcome(Ending.FAILED, answer, None, f"{act.argv[0]} cannot be started: {rest}")
     return Outcome(Ending.FAILED, answer, None, "its keeper was killed")
-
-
-class _Alone:
-    """A watch for a question that nobody looks on at."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    def output(self, text: str) -> None:
-        """Nothing."""
-
-    def over(self) -> Ending | None:
-        """Its time."""
-        return Ending.TIMED_OUT if time.monotonic() > self._end else None
-
-    def left(self) -> float:
-        """Its time."""
-        return max(0.0, self._end - time.monotonic())
 
 
 def check_unit(act: Systemd) -> None:

@@ -7,6 +7,7 @@ an act that was declared may hold variables; an act that is handed to an actuato
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from enum import StrEnum
@@ -88,10 +89,11 @@ class Sql:
 
 @dataclass(frozen=True, slots=True)
 class Kubernetes:
-    """An object of a cluster is scaled, restarted or rolled back.
+    """An object of a cluster is scaled, restarted or rolled back, and the cluster has done it; or is counted.
 
     Args:
-        verb: `scale`, `restart`, `rollout-undo`.
+        verb: `scale`, `restart`, `rollout-undo`; `count` answers with how many replicas are wanted.
+        namespace: that of the context when empty.
         object: `deployment/checkout`.
         replicas: for `scale`, as text so that a variable may stand there.
     """
@@ -155,12 +157,18 @@ class Wait:
         objective: a declared objective.
         state: what it must be: `healthy`, `at_risk`; what is better will do.
         every: seconds between two looks.
+        measure: instead of the state, what of the objective must compare: `burn`, how many times faster than allowed
+            the budget was spent in the last hour, or `left`, the share of the window's budget that is left.
+        operator, threshold: as of a metric; they go with `measure`.
     """
 
     metric: Metric | None = None
     objective: str = ""
     state: str = "healthy"
     every: float = 10.0
+    measure: str = ""
+    operator: str = ""
+    threshold: float = 0.0
     kind: ClassVar[str] = "wait-until"
 
 
@@ -174,6 +182,10 @@ class Ask:
     link: str = ""
     kind: ClassVar[str] = "ask"
 
+
+COMPARE: Mapping[str, Callable[[float, float], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne}
+"""What the operators of metrics and waits mean."""
 
 Act = Command | Http | Metric | Sql | Kubernetes | Systemd | Flag | Python | Wait | Ask
 ACTS: Mapping[str, type[Act]] = {one.kind: one for one in (

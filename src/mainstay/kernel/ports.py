@@ -446,7 +446,20 @@ def _nothing_spent(world: World, services: Sequence[str], span: Span,  # noqa: A
     return ()
 
 
-def _no_standing(world: World, services: Sequence[str]) -> tuple[ServiceStanding, ...]:  # noqa: ARG001
+class Standings(Protocol):
+    """How every objective of these services stands, the worst first."""
+
+    def __call__(self, world: World, services: Sequence[str], *, fresh: bool = False) -> tuple[ServiceStanding, ...]:
+        """From the ledger alone; `fresh` asks the sources for what it lacks.
+
+        Raises:
+            SourceUnavailable: it is to be fresh, and a source does not answer.
+        """
+        ...
+
+
+def _no_standing(world: World, services: Sequence[str], *, fresh: bool = False,  # noqa: ARG001
+                 ) -> tuple[ServiceStanding, ...]:
     return ()
 
 
@@ -498,7 +511,7 @@ class World:
     rehearse: Callable[[datetime], Rehearsal] = _no_rehearsal
     channels: Callable[[], Mapping[str, Notifier]] = dict
     spent: Callable[[World, Sequence[str], Span, bool], tuple[Spending, ...]] = _nothing_spent
-    standing: Callable[[World, Sequence[str]], tuple[ServiceStanding, ...]] = _no_standing
+    standing: Standings = _no_standing
     probe: Callable[[str, timedelta], Probed] = _no_probe
     findings: tuple[Finding, ...] = ()
     alerts: Callable[[AlertPlace], AlertHistory] = no_alert_history

@@ -37,7 +37,9 @@ _COMPARISON = re.compile(r"(<=|>=|==|!=|<|>)\s*(-?[0-9.]+(?:e-?[0-9]+)?)\s*(%|ms
 _SCALES = {"%": 0.01, "ms": 0.001, "s": 1.0, None: 1.0}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _VERBS = {"systemd": ("start", "stop", "restart", "reload", "try-restart", "reset-failed"),
-          "kubernetes": ("scale", "restart", "rollout-undo")}
+          "kubernetes": ("scale", "restart", "rollout-undo", "count")}
+_CANNOT = {"daemonset": ("scale", "count"), "replicaset": ("restart", "rollout-undo")}
+"""What Kubernetes cannot do with a kind: one has no number of replicas, the other no revisions."""
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]+")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
@@ -171,6 +173,9 @@ def _kubernetes(step: Reader, key: str) -> Act:
     if thing and not re.fullmatch(r"(deployment|statefulset|daemonset|replicaset)/\S+", thing):
         inner.report("invalid-value", f"{inner.field('object')} is no object that can be acted on",
                      "write deployment/NAME, statefulset/NAME, daemonset/NAME or replicaset/NAME", "object")
+    if verb in _CANNOT.get(kind := thing.partition("/")[0], ()):
+        inner.report("invalid-value", f"a {kind} has no {'revisions' if kind == 'replicaset' else 'replicas'}: "
+                     f"do: {verb} is not for it", "name a deployment or a statefulset", "object")
     made = Kubernetes(verb, thing, inner.text("namespace", default=""), inner.text("replicas", default=""),
                       inner.text("context", default=""))
     if (verb == "scale") != bool(made.replicas):
@@ -205,8 +210,7 @@ def _wait(step: Reader, key: str) -> Act:
     inner = _inner(step, key)
     every = inner.duration("every") or timedelta(seconds=10)
     if inner.has("objective"):
-        made = Wait(None, inner.text("objective", required=True, default=""),
-                    inner.text("state", one_of=("healthy", "at_risk"), default="healthy"), every.total_seconds())
+        made = _objective(inner, every.total_seconds())
     else:
         metric = _metric(inner)
         if not metric.operator:
@@ -217,6 +221,19 @@ def _wait(step: Reader, key: str) -> Act:
     inner.ignore("until-met-within")  # the step's time-out; the step reads it
     inner.done()
     return made
+
+
+def _objective(inner: Reader, every: float) -> Wait:
+    named = [one for one in ("state", "burn", "left") if inner.has(one)]
+    if len(named) > 1:
+        inner.report("one-of", f"{inner.path} waits for {' and '.join(named)}", "write one of: state, burn, left")
+        inner.ignore("state", "burn", "left")
+        named = []
+    name = inner.text("objective", required=True, default="")
+    if named in ([], ["state"]):
+        return Wait(None, name, inner.text("state", one_of=("healthy", "at_risk"), default="healthy"), every)
+    operator, threshold = inner.parsed(named[0], comparison) or ("<", 0.0)
+    return Wait(None, name, every=every, measure=named[0], operator=operator, threshold=threshold)
 
 
 def _ask(step: Reader, key: str) -> Act:

@@ -279,7 +279,7 @@ def _idempotent(act: Act | None) -> bool:
         case Http(method=method):
             return method in ("GET", "HEAD")
         case Kubernetes(verb=verb):
-            return verb == "scale"
+            return verb in ("scale", "count")
         case Systemd(verb=verb):
             return verb in ("start", "stop", "reset-failed")
     return False
@@ -287,7 +287,8 @@ def _idempotent(act: Act | None) -> bool:
 
 def _looks(act: Act | None) -> bool:
     """Whether the act only looks."""
-    return isinstance(act, Ask | Metric | Sql | Wait) or (isinstance(act, Http) and act.method in ("GET", "HEAD"))
+    return isinstance(act, Ask | Metric | Sql | Wait) or (isinstance(act, Http) and act.method in ("GET", "HEAD")) or \
+        (isinstance(act, Kubernetes) and act.verb == "count")
 
 
 def _when(entry: Reader, scope: Scope) -> tuple[Test, ...]:

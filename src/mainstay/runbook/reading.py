@@ -77,6 +77,7 @@ class RunReading:
     Args:
         plan: the plan's hash: what was approved is what is done.
         missing: approvals that are still missing.
+        reversible: whether anything that it did can be taken back.
     """
 
     id: str
@@ -100,6 +101,7 @@ class RunReading:
     labels: Mapping[str, str]
     targets: tuple[str, ...]
     by_hand: bool
+    reversible: bool
     steps: tuple[StepReading, ...]
 
     @property
@@ -126,7 +128,7 @@ def read_run(run: Run) -> RunReading:
         run.id, run.runbook, str(run.state), run.why, run.hash, run.by, run.via, run.incident, run.reason, run.planned,
         run.started, run.ended if over else None, run.seconds, run.expires,
         tuple(ApprovalReading(one.by, one.at) for one in run.approvals), run.missing, question, run.plan.inputs,
-        run.plan.labels, run.plan.targets, run.plan.by_hand, tuple(steps))
+        run.plan.labels, run.plan.targets, run.plan.by_hand, run.reversible, tuple(steps))
 
 
 def _shown(act: Act, lookup: Lookup) -> str:
@@ -151,7 +153,8 @@ def said(act: Act) -> str:
         case Sql():
             return "ask " + " ".join(act.statement.split())
         case Kubernetes():
-            what = f"scale to {act.replicas}" if act.verb == "scale" else act.verb.replace("-", " ")
+            what = {"scale": f"scale to {act.replicas}", "count": "count the replicas of"}.get(
+                act.verb, act.verb.replace("-", " "))
             return f"{what} {act.object}" + (f" in {act.namespace}" if act.namespace else "")
         case Systemd():
             return f"systemctl {act.verb} {act.unit}"
@@ -160,8 +163,11 @@ def said(act: Act) -> str:
         case Python():
             return f"{act.function}({', '.join(f'{name}={value!r}' for name, value in act.arguments.items())})"
         case Wait():
-            return f"wait until {act.metric.query} {act.metric.operator} {act.metric.threshold:g}" if act.metric else \
-                f"wait until {act.objective} is {act.state.replace('_', ' ')}"
+            if act.metric is not None:
+                return f"wait until {act.metric.query} {act.metric.operator} {act.metric.threshold:g}"
+            what = {"": f"is {act.state.replace('_', ' ')}", "burn": f"burns {act.operator} {act.threshold:g}",
+                    "left": f"has {act.operator} {act.threshold:.4g} of its budget left"}[act.measure]
+            return f"wait until {act.objective} {what}"
         case Ask():
             return f"ask: {act.question}"
 

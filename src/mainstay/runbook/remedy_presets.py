@@ -96,11 +96,10 @@ class _Scaled(NamedTuple):
         """As people call it, and as it is locked."""
         return f"deployment/{self.deployment}" if self.deployment else " ".join(self.set_by)
 
-    def how_many(self) -> Command:
+    def how_many(self) -> Kubernetes | Command:
         """Answers with the number of replicas there are."""
-        where = (*(("--context", self.context) if self.context else ()),
-                 *(("--namespace", self.namespace) if self.namespace else ()))
-        return Command(self.counted_by or ("kubectl", *where, "get", self.name, "-o", "jsonpath={.spec.replicas}"))
+        return Command(self.counted_by) if self.counted_by else \
+            Kubernetes("count", self.name, self.namespace, context=self.context)
 
     def scale(self) -> Kubernetes | Command:
         """Sets the number of replicas that was worked out."""

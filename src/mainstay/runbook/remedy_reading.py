@@ -11,7 +11,11 @@ from mainstay.runbook.remedy_simulation import Replay
 
 @dataclass(frozen=True, slots=True)
 class CaseReading:
-    """Trouble that a rule has in hand; the field names are stable JSON."""
+    """Trouble that a rule has in hand; the field names are stable JSON.
+
+    Args:
+        run: that goes on for it; empty while none does.
+    """
 
     id: str
     rule: str
@@ -20,6 +24,7 @@ class CaseReading:
     attempts: int
     since: datetime
     why: str
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Fact, NewFact
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.wording import many
-from mainstay.runbook.remedy import Remediation
+from mainstay.runbook.remedy import OnSchedule, Remediation
 from mainstay.runbook.remedy_decision import (
     Checked,
     Cleared,
@@ -34,7 +34,8 @@ from mainstay.runbook.remedy_decision import (
     matches,
     to_judge,
 )
-from mainstay.runbook.remedy_state import Remedies
+from mainstay.runbook.remedy_schedule import moments, round_key
+from mainstay.runbook.remedy_state import Phase, Remedies
 
 ALERT_FACTS = ("alert.opened", "alert.heard", "alert.closed")
 BUDGET_FACTS = ("slo.zone-entered",)
@@ -43,12 +44,17 @@ SHOWN = ("started", "verified", "failed", "limited", "escalated", "overdue", "st
 
 
 class Trouble(NamedTuple):
-    """A stretch in which what triggers a rule was on; without an end while it is."""
+    """A stretch in which what triggers a rule was on; without an end while it is.
+
+    Args:
+        moment: of a schedule, in seconds of the epoch; 0 where it is no moment but has a length.
+    """
 
     key: str
     labels: Mapping[str, str]
     began: datetime
     ended: datetime | None
+    moment: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +89,12 @@ class Replay:
 
     Args:
         helps: what was assumed.
-        troubles: stretches that triggered it.
+        troubles: stretches, or moments of a schedule, that triggered it.
         counts: of decisions, by kind.
         limits: how often each limit held it.
         trouble_seconds: how long it was on, as it really was; `would_seconds`: as it would have been.
         saved_minutes: how many minutes of trouble there would not have been.
-        person_minutes: what people would not have spent, for each run that was verified.
+        person_minutes: what people would not have spent, for each run that was verified where that can be.
     """
 
     helps: bool
@@ -150,6 +156,13 @@ def of_zone_facts(facts: Iterable[Fact], objective: str, zones: Sequence[str]) -
     return out
 
 
+def of_schedule(rule: Remediation, span: Span) -> list[Trouble]:
+    """The moments of a rule's schedule. Where its condition is the trigger, it is taken to hold at each of them."""
+    assert isinstance(rule.when, OnSchedule), "what has no schedule has no moments"
+    return [Trouble(round_key(rule, moment), {}, moment, None, int(moment.timestamp()))
+            for moment in moments(rule.when, span)]
+
+
 # -- what would have been ------------------------------------------------------------------------------------------
 
 
@@ -189,6 +202,11 @@ class _Player:
 
     def _happens(self, at: datetime, event: Event) -> None:
         self.now = at
+        if isinstance(event, Triggered) and event.moment:
+            if self.rule.held and self.assumed.helps and any(case.phase is Phase.VERIFYING
+                                                             for case in self.state.cases.values()):
+                return  # what helped keeps the condition from holding as long as it is verified
+            self.over.pop(event.key, None)  # a condition holds again under the same key
         if isinstance(event, Cleared):
             if event.key in self.over:
                 return
@@ -207,7 +225,7 @@ class _Player:
     def _run(self, started: NewFact, ends: datetime) -> None:
         self.at(ends, Ran(str(started.data["key"]), "succeeded"))
         case = self.state.cases[started.subject]
-        if self.assumed.helps:
+        if self.assumed.helps and (self.rule.held or not isinstance(self.rule.when, OnSchedule)):
             for key in sorted(case.firing):
                 self.at(ends, Cleared(key))
         if self.rule.verify.checks:
@@ -224,7 +242,7 @@ def replayed(rule: Remediation, troubles: Sequence[Trouble], span: Span, assumed
     player = _Player(rule, span, assumed)
     within = [one for one in troubles if span.holds(one.began)]
     for one in within:
-        player.at(one.began, Triggered(rule.name, one.key, one.labels))
+        player.at(one.began, Triggered(rule.name, one.key, one.labels, moment=one.moment))
         if one.ended is not None:
             player.at(max(one.ended, one.began), Cleared(one.key))
     player.play()
@@ -236,10 +254,13 @@ def replayed(rule: Remediation, troubles: Sequence[Trouble], span: Span, assumed
             limits[str(fact.data["limit"])] += 1
         if kind in SHOWN:
             decisions.append(Decision(fact.at, kind, fact.subject, str(fact.data.get("target", "")), _said(kind, fact)))
-    was = sum(((one.ended or span.end) - one.began).total_seconds() for one in within)
+    long = [one for one in within if not one.moment]
+    was = sum(((one.ended or span.end) - one.began).total_seconds() for one in long)
     would = sum((min(player.over.get(one.key, span.end), one.ended or span.end) - one.began).total_seconds()
-                for one in within)
-    people = counts["verified"] * assumed.saves.total_seconds() / 60
+                for one in long)
+    # What nothing is declared for that would verify it has done its work when it ran.
+    provable = rule.verify.checks or (rule.verify.over and rule.ends)
+    people = counts["verified" if provable else "ran"] * assumed.saves.total_seconds() / 60
     return Replay(assumed.helps, len(within), {kind: counts[kind] for kind in SHOWN if counts[kind]}, dict(limits),
                   was, would, (was - would) / 60, people, tuple(decisions))
 

@@ -48,7 +48,8 @@ def cases_table(found: Remedied) -> Table:
     """A row a case that is open."""
     return table("In hand", ("case", "remediation", "target", "is", "attempts>", "since", "why"), [
         (one.id, one.rule, one.target, one.phase, str(one.attempts),
-         Cell(f"{one.since:%-d %b %H:%M} UTC", at=one.since), one.why) for one in found.cases])
+         Cell(f"{one.since:%-d %b %H:%M} UTC", at=one.since),
+         Cell(one.why, link=f"runbook/status?name={one.run}" if one.run else "")) for one in found.cases])
 
 
 def decisions_timeline(found: Remedied) -> Timeline:

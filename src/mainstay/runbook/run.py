@@ -121,6 +121,12 @@ class Run:
     data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def reversible(self) -> bool:
+        """Whether anything that it did can be taken back."""
+        return any(step.changes and step.reversible and self.steps[step.name].state == "succeeded"
+                   for step in self.plan.steps)
+
+    @property
     def over(self) -> bool:
         """Whether nothing goes on any more."""
         return self.state in ENDS

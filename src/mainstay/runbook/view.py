@@ -85,7 +85,8 @@ def next_commands(run: RunReading) -> tuple[str, ...]:
         case "ready" | "running" | "undoing":
             return (f"mainstay runbook run --resume {run.id}", f"mainstay runbook undo {run.id}")
         case "succeeded":
-            return (f"mainstay runbook audit verify {run.id}", f"mainstay runbook undo {run.id}")
+            return (f"mainstay runbook audit verify {run.id}",
+                    *((f"mainstay runbook undo {run.id}",) if run.reversible else ()))
     return (f"mainstay runbook audit verify {run.id}",)
 
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -71,7 +71,7 @@ def demo(world: World, request: DemoRequest) -> Demonstration:
     begun = time.monotonic()
     length = parse_duration(request.length) if request.length else None
     shop = _find_shop()
-    with _run_folder(request.run) as run, _running(shop, run, request):
+    with _run_folder(request.run) as run, _running(shop, run, request) as start:
         own = _world_of(run, world)
         _fill_history(own, shop, run, request.seed)
         first = report(own, ReportRequest())
@@ -81,12 +81,14 @@ def demo(world: World, request: DemoRequest) -> Demonstration:
 
         def started(url: str, _: Clockwork, server: Server) -> None:
             until = f"; ends after {request.length}" if length else "; Ctrl-C ends it"
+            where = f"-c {run}/catalog --store sqlite:///{run}/mainstay.db"
             sys.stderr.write(f"first budgets after {took:.1f} s · the page: {url}{until}\n"
-                             f"break something: PYTHONPATH={shop.parent} {sys.executable} -m shop knob --run {run} api "
-                             "error_rate=0.05\n"
-                             f"prove something: {sys.executable} -m mainstay chaos run cache-in-trouble "
-                             f"-c {run}/catalog --store sqlite:///{run}/mainstay.db\n")
+                             f"break something:  {run}/shop knob api error_rate=0.05\n"
+                             f"see it mended:    {run}/shop kill cache   (then {url}/runbook/remedies)\n"
+                             f"agree to it:      {run}/shop kill auth    (then {url}/runbook)\n"
+                             f"prove something:  {sys.executable} -m mainstay chaos run cache-in-trouble {where}\n")
             sys.stderr.flush()
+            start("watch", "--alertmanager", url)
             if length is not None:
                 timer.append(threading.Timer(length.total_seconds(), server.stop))
                 timer[0].start()
@@ -132,19 +134,23 @@ def _run_folder(given: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _running(shop: Path, run: Path, request: DemoRequest) -> Iterator[None]:
-    """The shop and its customers, as processes of their own; both end with this block, and with us if we are killed."""
-    with open(run / "shop.out", "ab") as said:
-        def start(*words: str) -> subprocess.Popen[bytes]:
-            return subprocess.Popen([sys.executable, "-m", "shop", *words, "--run", str(run), "--die-with",
-                                     str(os.getpid())], env={**os.environ, "PYTHONPATH": str(shop.parent)},
-                                    stdout=said, stderr=said, start_new_session=True)
+def _running(shop: Path, run: Path, request: DemoRequest) -> Iterator[Callable[..., None]]:
+    """The shop and its customers, as processes of their own; they end with this block, and with us if we are killed.
 
-        processes = [start("up")]
+    Gives what starts one more of the shop's commands.
+    """
+    processes: list[subprocess.Popen[bytes]] = []
+    with open(run / "shop.out", "ab") as said:
+        def start(*words: str) -> None:
+            processes.append(subprocess.Popen(
+                [sys.executable, "-m", "shop", *words, "--run", str(run), "--die-with", str(os.getpid())],
+                env={**os.environ, "PYTHONPATH": str(shop.parent)}, stdout=said, stderr=said, start_new_session=True))
+
         try:
+            start("up")
             _wait_until_ready(processes[0], run)
-            processes.append(start("traffic", "--rate", request.rate, "--for", "30d", "--seed", str(request.seed)))
-            yield
+            start("traffic", "--rate", request.rate, "--for", "30d", "--seed", str(request.seed))
+            yield start
         finally:
             for process in reversed(processes):
                 _end(process)

@@ -189,7 +189,7 @@ def runbook_page(world: World, query: PageQuery) -> RunbookPage:
     return RunbookPage(
         book.name, book.title or book.name, one, book.description,
         tuple(_when(each.alert, each.threshold, each.runbook, each.ended) for each in book.triggers),
-        tuple((each.name, each.description or each.type) for each in book.inputs), tuple(facts),
+        tuple((f"Input {each.name}", each.description or each.type) for each in book.inputs), tuple(facts),
         tuple(SectionShown(each.title, tuple(_step(book.step(name)) for name in each.steps))
               for each in sections(book)),
         tuple(f"after {format_duration(each.after)}: {each.to}" for each in book.escalation),
@@ -225,12 +225,14 @@ def run_page(world: World, query: PageQuery) -> RunPage:
         ("Incident", run.incident), ("Acts on", ", ".join(run.targets)), ("Plan", run.plan[:12]),
         ("Approved by", ", ".join(one.by for one in run.approvals)), ("Took", lasted(run.seconds)
                                                                        if run.seconds is not None else "")) if value]
-    facts += [(name, str(value)) for name, value in {**run.labels, **run.inputs}.items()]
+    facts += [(f"{kind} {name}", str(value)) for kind, given in (("Label", run.labels), ("Input", run.inputs))
+              for name, value in given.items()]
     tone = SIGNS[run.state][1]
     return RunPage(
         run, _STATES.get(tone, "no-data"), headline(run), str(known.data.get("title") or run.runbook), tuple(facts),
         tuple(_rows(run)), run.state == "awaiting_approval", _against(world, run, known.plan.approval.by),
-        run.state == "succeeded" or not run.over, f"runbook/audit?what=show&name={quote(run.id)}", run.planned)
+        not run.over or (run.state == "succeeded" and run.reversible),
+        f"runbook/audit?what=show&name={quote(run.id)}", run.planned)
 
 
 def _rows(run: RunReading) -> list[StepRow]:

@@ -168,11 +168,15 @@ class Runs:
             return run.seen, question(run)
 
     def begin(self, book: Runbook, plan: Plan, order: Order, now: datetime) -> Run:
-        """A run of that plan, durable when this returns."""
+        """A run of that plan, durable when this returns; the one that was begun under its key, where one was."""
         for _ in range(_TRIES):
-            if order.key and (known := self.by_key(order.key)) is not None:
-                return known
-            name = f"RB-{len(self.caught_up()) + len(self._unreadable) + 1}"
+            # By one look: had we looked for the key, and then anew for the next number, a run that another server
+            # began under that key in between would have given us the number after it, and the work would be done twice.
+            with self._lock:
+                runs = self.caught_up()
+                if order.key in self._keys:
+                    return self.run(self._keys[order.key])
+                name = f"RB-{len(runs) + len(self._unreadable) + 1}"
             entry = Entry(PLANNED, now, {
                 "plan": plan.data(), "hash": plan.hash, "incident": order.incident, "reason": order.reason,
                 "via": order.via, "key": order.key, "manual_minutes": book.manual_minutes, "service": book.service,
@@ -284,6 +288,8 @@ def take_back(world: World, name: str) -> Run:
     now = world.clock.now()
 
     def begin_undo(run: Run) -> list[Entry]:
+        if run.state is State.SUCCEEDED and not run.reversible:
+            raise Conflict(f"{run.id} did nothing that can be taken back", f"mainstay runbook status {run.id}")
         if run.state is State.SUCCEEDED:
             return [Entry("runbook.undo-begun", now, {"why": f"taken back by {world.actor}", "ending": "undone"},
                           world.actor)]

@@ -11,11 +11,13 @@ from mainstay.kernel.errors import Conflict, InvalidInput
 from mainstay.kernel.journal import Fact, FactQuery
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
+from mainstay.runbook.operations.desk import runs_of
 from mainstay.runbook.operations.remedy_desk import desk_of
 from mainstay.runbook.operations.remedying import tell
 from mainstay.runbook.remedy import Called, Remediation
 from mainstay.runbook.remedy_decision import Resume, Triggered
 from mainstay.runbook.remedy_reading import Acted, CaseReading, DecisionReading, Remedied, RemedyReading
+from mainstay.runbook.remedy_state import Case, Phase
 from mainstay.runbook.remedy_view import acted_view, remedies_view
 from mainstay.runbook.remedy_wording import said_when, told_of
 
@@ -41,9 +43,15 @@ def remedies(world: World, request: RemediesRequest) -> Remedied:
              if fact.data["rule"] in names]
     read = tuple(_read(rule, state.conduct(rule.name).stopped, state.conduct(rule.name).failures, [
         fact for fact in facts if fact.data["rule"] == rule.name]) for rule in rules)
-    cases = tuple(CaseReading(one.id, one.rule, one.target, one.phase.value, one.attempt, one.opened, one.why)
-                  for one in state.cases.values() if one.rule in names)
+    cases = tuple(_in_hand(world, one) for one in state.cases.values() if one.rule in names)
     return Remedied(read, cases, tuple(_decision(fact) for fact in facts if _is_told(fact))[-_LAST:])
+
+
+def _in_hand(world: World, case: Case) -> CaseReading:
+    run = runs_of(world).by_key(case.run) if case.phase is Phase.RUNNING else None
+    why = case.why if run is None else f"{run.id}: {str(run.state).replace('_', ' ')}"
+    return CaseReading(case.id, case.rule, case.target, case.phase.value, case.attempt, case.opened, why,
+                       run.id if run is not None else "")
 
 
 def _read(rule: Remediation, stopped: bool, failures: int, facts: Sequence[Fact]) -> RemedyReading:

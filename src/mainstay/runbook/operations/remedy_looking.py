@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os.path import dirname
 
-from mainstay.kernel.actuation import Ending, Metric
+from mainstay.kernel.actuation import COMPARE, Ending, Metric
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import World
@@ -18,9 +17,6 @@ from mainstay.runbook.remedy_decision import Judged
 
 PATIENCE = 10.0
 """Seconds that one check may take."""
-
-_COMPARE: Mapping[str, Callable[[float, float], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne}
 
 
 def judged(world: World, rule: Remediation, checks: Sequence[Check], labels: Mapping[str, str]) -> Judged:
@@ -45,7 +41,7 @@ def _one(world: World, rule: Remediation, check: Check, labels: Mapping[str, str
         case HostCheck(measure, compare, threshold, workload):
             of = world.catalog.get(Workload, workload) if workload else None
             share = world.usage(measure, of)
-            return Judged(_COMPARE[compare](share, threshold), f"{measure} is {share:.1%}")
+            return Judged(COMPARE[compare](share, threshold), f"{measure} is {share:.1%}")
         case BudgetCheck():
             return _budget(world, check)
 

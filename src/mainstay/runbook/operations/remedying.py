@@ -38,7 +38,7 @@ from mainstay.runbook.remedy_decision import (
     matches,
     to_judge,
 )
-from mainstay.runbook.remedy_schedule import last_moment
+from mainstay.runbook.remedy_schedule import last_moment, round_key
 from mainstay.runbook.remedy_state import AT_WORK, Case, Phase, Remedies
 from mainstay.runbook.run import Run
 
@@ -188,10 +188,10 @@ class Remediator:
                 tell(world, [event])
 
     def _came_round(self, world: World, rule: Remediation, moment: datetime) -> Event | None:
-        seconds = int(moment.timestamp())
+        seconds, key = int(moment.timestamp()), round_key(rule, moment)
         if not rule.held:
-            return Triggered(rule.name, f"{rule.name}@{moment:%Y-%m-%dT%H:%M:%SZ}", {}, moment=seconds)
-        key, found = f"held:{rule.name}", judged(world, rule, rule.condition.checks, {})
+            return Triggered(rule.name, key, {}, moment=seconds)
+        found = judged(world, rule, rule.condition.checks, {})
         if found.holds is None:
             if rule.name not in self._untold:
                 log.warning("%s cannot be told: %s", rule.name, found.said)

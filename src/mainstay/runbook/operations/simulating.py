@@ -13,7 +13,7 @@ from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span, format_duration, parse_duration
 from mainstay.runbook.operations.looking import measures_of
-from mainstay.runbook.remedy import OnAlert, OnBudget, Remediation
+from mainstay.runbook.remedy import Called, OnBudget, OnSchedule, Remediation
 from mainstay.runbook.remedy_reading import Proven, Simulated
 from mainstay.runbook.remedy_search import Scope, search
 from mainstay.runbook.remedy_simulation import (
@@ -23,6 +23,7 @@ from mainstay.runbook.remedy_simulation import (
     Trouble,
     of_activations,
     of_alert_facts,
+    of_schedule,
     of_zone_facts,
     replayed,
 )
@@ -35,6 +36,8 @@ An assumption, and said as one."""
 
 
 _ANY_AGE = timedelta(days=3653)
+_MOST_MOMENTS = 50_000
+"""Of a schedule that are replayed: every minute of a month, within some ten seconds."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,10 @@ class SimulateRequest:
 
 
 def simulate(world: World, request: SimulateRequest) -> Simulated:
-    """Show what a remediation would have done over the alerts that really were."""
+    """Show what a remediation would have done over alerts that were, or at its schedule."""
     rule = world.catalog.get(Remediation, request.rule)
-    if not isinstance(rule.when, OnAlert | OnBudget):
-        raise InvalidInput(f"{rule.name} is triggered by neither an alert nor a budget, so nothing can be replayed",
+    if isinstance(rule.when, Called):
+        raise InvalidInput(f"{rule.name} is called by name, and nobody knows when it would have been",
                            "let it observe for a while: mode: observe")
     now = world.clock.now()
     span = Span(now - parse_duration(request.replay), now)
@@ -64,7 +67,9 @@ def simulate(world: World, request: SimulateRequest) -> Simulated:
     helps, fails = (replayed(rule, troubles, span, Assumed(takes, well, each)) for well in (True, False))
     assumed = ["nothing else held a lock"]
     if rule.condition.checks:
-        assumed.append("its condition held: " + "; ".join(map(str, rule.condition.checks)))
+        # Of the past nobody asked; for a schedule this is the most that it could have done.
+        often = " each time it came round, but for the time in which a run that helps is verified" if rule.held else ""
+        assumed.append(f"its condition held{often}: " + "; ".join(map(str, rule.condition.checks)))
     if rule.mode == "approve":
         assumed.append("each run was approved at once")
     if rule.saved is None and _declared_minutes(world, rule) is None:
@@ -78,6 +83,8 @@ def _troubles(world: World, rule: Remediation, request: SimulateRequest, span: S
               ) -> tuple[list[Trouble], str, Span]:
     if request.events and request.source:
         raise InvalidInput("--events and --source are two histories", "name one")
+    if isinstance(rule.when, OnSchedule):
+        return _moments(rule, request, span), "its schedule", span
     if isinstance(rule.when, OnBudget):
         if request.events or request.source:
             raise InvalidInput(f"{rule.name} is triggered by a budget, which the journal alone remembers",
@@ -96,6 +103,18 @@ def _troubles(world: World, rule: Remediation, request: SimulateRequest, span: S
         ends = [one.ended or one.last_seen for one in read.activations]
         span = Span(read.activations[0].began, max(ends) + timedelta(hours=1))
     return of_activations(read.activations, rule), read.said, span
+
+
+def _moments(rule: Remediation, request: SimulateRequest, span: Span) -> list[Trouble]:
+    if request.events or request.source:
+        raise InvalidInput(f"{rule.name} is triggered by a schedule, which needs no history",
+                           "leave --events and --source out")
+    assert isinstance(rule.when, OnSchedule), "it was asked"
+    often = span.length / (rule.when.every or timedelta(days=1))
+    if often > _MOST_MOMENTS:
+        raise InvalidInput(f"{rule.name} comes round {often:,.0f} times in {format_duration(span.length)}, more than "
+                           f"the {_MOST_MOMENTS:,} that are replayed", "replay a shorter time: --replay 1d")
+    return of_schedule(rule, span)
 
 
 def _takes(world: World, rule: Remediation, said: str) -> tuple[timedelta, int]:

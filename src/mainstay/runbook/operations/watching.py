@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
-from mainstay.kernel.actuation import Actuator, Ending, Outcome, Wait
+from mainstay.kernel.actuation import COMPARE, Actuator, Ending, Outcome, Wait
+from mainstay.kernel.errors import SourceUnavailable
 from mainstay.kernel.objective import Objective
-from mainstay.kernel.ports import Clock, World
+from mainstay.kernel.ports import Clock, ServiceStanding, World
 
 MOST_WAITING = 1_000_000
 """Characters of output that wait to be taken; a program that writes faster than anybody reads loses the middle."""
@@ -105,7 +106,27 @@ def _look(world: World, actuator: Actuator, act: Wait, watch: Watching) -> Outco
         seen = actuator.carry_out(act.metric, _Quiet(watch))
         # One look that got no answer is not the end of the waiting.
         return replace(seen, ending=Ending.FAILED) if seen.ending is not Ending.SUCCEEDED else seen
+    return _stands(world, act)
+
+
+def _stands(world: World, act: Wait) -> Outcome:
+    """How the objective stands by now. Its source is asked: without a server nobody else does meanwhile."""
     service = world.catalog.get(Objective, act.objective).service
-    state = next((one.state for one in world.standing(world, (service,)) if one.objective == act.objective), "no_data")
-    holds = state in _BETTER[act.state]
-    return Outcome(Ending.SUCCEEDED if holds else Ending.FAILED, f"{act.objective} is {state.replace('_', ' ')}")
+    try:
+        known = world.standing(world, (service,), fresh=True)
+    except SourceUnavailable as problem:
+        return Outcome(Ending.FAILED, error=problem.message)
+    one = next((each for each in known if each.objective == act.objective), None)
+    holds, said = _holds(one, act) if one is not None else (False, "has no data")
+    return Outcome(Ending.SUCCEEDED if holds else Ending.FAILED, f"{act.objective} {said}")
+
+
+def _holds(one: ServiceStanding, act: Wait) -> tuple[bool, str]:
+    if not act.measure:
+        return one.state in _BETTER[act.state], f"is {one.state.replace('_', ' ')}"
+    burn = act.measure == "burn"
+    value = one.burn if burn else None if one.spent is None else 1 - one.spent
+    if value is None:
+        return False, "has no data"
+    said = f"burns {value:.3g} times as fast as it may" if burn else f"has {value:.1%} of its budget left"
+    return COMPARE[act.operator](value, act.threshold), said

@@ -126,11 +126,15 @@ def report(world: World, request: ReportRequest) -> Report:
     return Report(world.clock.now(), tuple(one.standing for one in judged))
 
 
-def standing_of_services(world: World, services: Sequence[str]) -> tuple[ServiceStanding, ...]:
-    """How every objective of these services stands, the worst first, from the ledger alone: no source is asked."""
+def standing_of_services(world: World, services: Sequence[str], *, fresh: bool = False) -> tuple[ServiceStanding, ...]:
+    """How every objective of these services stands, the worst first; from the ledger alone unless it is to be fresh.
+
+    Raises:
+        SourceUnavailable: it is to be fresh, and a source does not answer.
+    """
     wanted = set(services)
     chosen = [one for one in world.catalog.of(Objective) if one.service in wanted]
-    judged = {one.objective.name: one for one in judge(world, chosen, refresh=False)} if chosen else {}
+    judged = {one.objective.name: one for one in judge(world, chosen, refresh=fresh)} if chosen else {}
     return tuple(ServiceStanding(
         one.name, one.service, one.status, one.window, one.spent, one.burn_rates.get("1h"),
         tuple(each.service for each in judged[one.name].objective.dependencies))

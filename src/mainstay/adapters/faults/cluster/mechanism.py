@@ -6,8 +6,8 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 
-from mainstay.adapters.faults.cluster import objects
-from mainstay.adapters.faults.cluster.objects import Cluster, Pod
+from mainstay.adapters import kubernetes
+from mainstay.adapters.kubernetes import Cluster, Pod
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotAllowed
 from mainstay.kernel.faults import Ability, Healing, Means, Measured, Order, Undo
 from mainstay.kernel.workload import ClusterObject
@@ -21,7 +21,7 @@ class Kubernetes:
 
     def abilities(self) -> tuple[Ability, ...]:
         """By what is installed and configured; no cluster is asked."""
-        why = objects.lacking()
+        why = kubernetes.lacking()
         enable = 'pip install "mainstay[k8s]"' if "lightkube" in why else "KUBECONFIG, or ~/.kube/config" if why else ""
         return tuple(Ability(kind, _NAME, "unavailable" if why else "real", healing, why, enable)
                      for kind, healing in _HEALING.items())
@@ -33,7 +33,7 @@ class Kubernetes:
             InvalidInput: a DaemonSet has no replicas to change.
         """
         which = order.workload.cluster
-        if order.kind not in _HEALING or which is None or objects.lacking():
+        if order.kind not in _HEALING or which is None or kubernetes.lacking():
             return None
         if order.kind == "scale":
             if which.kind == "DaemonSet":
@@ -55,7 +55,7 @@ class Kubernetes:
         if means is None or which is None:
             raise NotAllowed(f"{order.kind} needs a workload in Kubernetes",
                              "`mainstay chaos doctor` says what is missing")
-        config = objects.config_file()
+        config = kubernetes.config_file()
         cluster = Cluster(config, which.context)
         if order.kind == "scale":
             return _scaled(order, which, cluster, means, intend)
@@ -149,8 +149,9 @@ def _deleted(order: Order, which: ClusterObject, cluster: Cluster, means: Means)
 def _scaled(order: Order, which: ClusterObject, cluster: Cluster, means: Means,
             intend: Callable[[Sequence[Undo]], None]) -> Scaled:
     asked, before = int(float(order.settings["replicas"])), cluster.replicas(which)
-    intend([Undo("scale-back", {"config": objects.config_file(), "context": which.context, "namespace": which.namespace,
-                                "kind": which.kind, "name": which.name, "replicas": before})])
+    intend([Undo("scale-back", {"config": kubernetes.config_file(), "context": which.context,
+                                "namespace": which.namespace, "kind": which.kind, "name": which.name,
+                                "replicas": before})])
     cluster.scale(which, asked)
     return Scaled(means, which, cluster, asked, before)
 

@@ -32,7 +32,7 @@ def scale_back(data: Data, _notes: object, _step: str) -> None:
 
 def main() -> int:
     """Carry out what standard input says."""
-    from mainstay.adapters.faults.cluster.objects import Cluster  # noqa: PLC0415  (a lazy start: not for guardians)
+    from mainstay.adapters.kubernetes import Cluster  # noqa: PLC0415  (a lazy start: not for guardians)
     from mainstay.kernel.errors import MainstayError, NotFound  # noqa: PLC0415  (a lazy start: not for guardians)
     from mainstay.kernel.workload import ClusterObject  # noqa: PLC0415  (a lazy start: not for guardians)
 
