@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -48,13 +49,32 @@ def test_a_system_that_bears_it_passes_and_every_fault_was_proven_in_and_out():
     assert all_held(played.journal, played.clock.now()) == ()
 
 
+def test_each_phase_says_by_its_name_how_long_it_took_to_be_steady_again():
+    again = [note for note in Played(TWO).run().notes if "steady again" in note]
+    assert [note.partition(":")[0] for note in again] == ["slow", "gone"]
+    assert [note for note in Played(SLOW).run().notes if note.startswith("steady again after")], "one phase needs none"
+    widened = [note.partition(":")[0] for note in Played(WIDENED).run().notes if "steady again" in note]
+    assert widened == ["at 1 %", "at 5 %", "at 10 %"]
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(60, 32), (1800, 238)])
+def test_answers_are_written_every_two_seconds_at_first_and_seldom_in_a_long_run(seconds: int, most: int):
+    played = Played(SLOW)
+    played.run(seconds=float(seconds))
+    at = [fact.at for fact in played.journal.facts(FactQuery(kinds=("chaos.measured",)))]
+    assert timedelta(seconds=1.9) < at[1] - at[0] < timedelta(seconds=3.5)
+    assert seconds / 10 <= len(at) <= most
+    assert max(later - sooner for sooner, later in pairwise(at)) < timedelta(seconds=13)
+
+
 def test_the_intent_is_recorded_before_the_act_and_the_run_is_the_fold_of_its_facts():
     played = Played(SLOW)
     seen: list[list[str]] = []
 
     class Looking(MemoryInjector):
         def put_in(self, order: Order) -> Injection:
-            seen.append([fact.kind for fact in played.journal.facts(FactQuery(kinds=("chaos.",)))])
+            seen.append([fact.kind for fact in played.journal.facts(FactQuery(kinds=("chaos.",)))
+                         if fact.kind != "chaos.measured"])
             return super().put_in(order)
 
     played.injector = Looking(played.system)

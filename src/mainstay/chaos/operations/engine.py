@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -68,6 +68,14 @@ def execute(world: World, experiment: Experiment, options: Options = Options(), 
     return _Course(world, prepared, options, hands or ThreadHands()).run(seen)
 
 
+def _named(step: Step, steps: Sequence[Step]) -> str:
+    """`slow at 5 %: `, which step is meant where there are several; empty where there is one."""
+    parts = [step.phase] if len({one.phase for one in steps}) > 1 else []
+    if sum(one.phase == step.phase for one in steps) > 1:
+        parts.append(f"at {step.share * 100:.3g} %")
+    return " ".join(parts) + ": " if parts else ""
+
+
 @dataclass(slots=True)
 class _In:
     """A fault that is in, or on its way in or out."""
@@ -100,7 +108,7 @@ class _Course:
         self._signal = ""
         self._reaction: float | None = None
         self._renewed = self._began = world.clock.monotonic()
-        self._left = self._said = ""
+        self._left = self._said = self._phase = ""
         self._counted = [0, 0]
         self._guarded: Guarded | None = None
 
@@ -189,6 +197,7 @@ class _Course:
         return max((time_of(probe) for probe in self._prepared.probes), default=0.0)
 
     def _step(self, number: int, step: Step) -> None:
+        self._phase = _named(step, self._prepared.steps)
         if step.pause:
             self._say("pause", f"{step.pause:g} s before {step.phase}")
             self._go_on(step.pause)
@@ -538,7 +547,7 @@ class _Course:
                 why = one.last.why if one.last is not None and one.last.why else "it did not answer often enough"
                 self._breach(one, f"not back within {self._experiment.stabilise:g} s: {why}")
                 return
-        self._record("noted", {"text": f"steady again after {self._watch.now() - began:.1f} s"})
+        self._record("noted", {"text": f"{self._phase}steady again after {self._watch.now() - began:.1f} s"})
 
     def _wait_for(self, condition: Callable[[], bool], seconds: float, *, watching: bool = False) -> None:
         """Until it is so, at most so long; nothing stops this, because it is the way out."""

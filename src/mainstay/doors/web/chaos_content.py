@@ -13,7 +13,7 @@ from mainstay.chaos.gameday import GameDay, state_of
 from mainstay.chaos.lifecycle import Stage, Status
 from mainstay.chaos.matrix import FAULT_OF, Trouble
 from mainstay.chaos.matrix_view import TONES as STATE_TONES
-from mainstay.chaos.matrix_view import WORDS, advice_table, share_words, time_words, verdict
+from mainstay.chaos.matrix_view import WORDS, advice_table, pairs_words, share_words, time_words, verdict
 from mainstay.chaos.monkey import ChaosMonkey
 from mainstay.chaos.operations.finding import lost, run_named, runs_of
 from mainstay.chaos.operations.matrix import latest
@@ -281,7 +281,8 @@ def matrix_page(world: World, query: PageQuery) -> MatrixPage:
     words, tone = verdict(found)
     return MatrixPage(
         words, tone, found.at, f"each trouble for {format_duration(found.seconds)}, {found.rate:g} requests a second, "
-        f"callers wait {format_duration(found.patience)}", found.stopped, counts,
+        f"callers wait {format_duration(found.patience)}" + (f", {pairs_words(found)}" if found.pairs else ""),
+        found.stopped, counts,
         tuple(_grid(name, [one for one in single if one.dependencies == (name,)])
               for name in dict.fromkeys(one.dependencies[0] for one in single)),
         _pairs(found), tuple(_modes(world, shown)), advice_table(found) if found.advice else None)
