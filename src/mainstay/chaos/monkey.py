@@ -51,6 +51,7 @@ class ChaosMonkey:
         between: no two experiments of it begin closer together.
         keep: share of every objective's budget that must be left, 0..1; None does not look.
         excepted: workloads, services or experiments that it leaves alone.
+        dry_run: whether `mainstay serve` only writes down what it would begin.
     """
 
     name: str
@@ -64,6 +65,7 @@ class ChaosMonkey:
     keep: float | None = 0.5
     excepted: tuple[str, ...] = ()
     seed: int = 0
+    dry_run: bool = True
 
 
 class Strike(NamedTuple):
@@ -109,6 +111,11 @@ def look_of(monkey: ChaosMonkey, now: datetime) -> datetime:
     """The look that this moment belongs to: each happens once, however often it is asked for."""
     step = int(monkey.every.total_seconds())
     return datetime.fromtimestamp(int(now.timestamp()) // step * step, UTC)
+
+
+def next_look(monkey: ChaosMonkey, now: datetime) -> datetime:
+    """The first look after this moment."""
+    return look_of(monkey, now) + monkey.every
 
 
 def draw(monkey: ChaosMonkey, look: datetime, experiment: str) -> float:

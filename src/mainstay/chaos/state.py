@@ -97,6 +97,7 @@ class Run:
     Args:
         reaction: seconds from the first breach, or from being told to stop, until every fault was taken out.
         reached: the greatest blast radius a fault was proven with.
+        reference: what asked for it, such as a monkey's look or a pipeline's address.
         notes: what could not be said before it began, such as an error budget nobody measured.
     """
 
@@ -122,6 +123,7 @@ class Run:
     notes: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
     widening: tuple[Mapping[str, Any], ...] = ()
+    reference: str = ""
 
     def fault(self, name: str) -> FaultRun:
         """The fault of that id."""
@@ -157,7 +159,8 @@ def halted(facts: Iterable[Fact]) -> Fact | None:
 def _accepted(fact: Fact | NewFact) -> Run:
     data = fact.data
     return Run(fact.subject, data["experiment"], data["target"], data["service"], fact.actor, data["seed"],
-               data["title"], tuple(data["probes"]), asked=fact.at, notes=tuple(data["notes"]))
+               data["title"], tuple(data["probes"]), asked=fact.at, notes=tuple(data["notes"]),
+               reference=data.get("reference", ""))
 
 
 def after(run: Run, fact: Fact | NewFact) -> Run:

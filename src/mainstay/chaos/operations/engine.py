@@ -98,7 +98,7 @@ class _Course:
     def __init__(self, world: World, prepared: Prepared, options: Options, hands: Hands) -> None:
         self._world, self._prepared, self._options, self._hands = world, prepared, options, hands
         self._experiment = prepared.experiment
-        self._book = Recorder.of_plan(world, prepared.plan, options.seed)
+        self._book = Recorder.of_plan(world, prepared.plan, options)
         self._faults: list[_In] = []
         self._inflight: Task[Injection] | None = None
         self._watch = Watch(world, hands, prepared.probes, self._experiment.hypothesis.every)

@@ -31,12 +31,14 @@ class Options:
         seconds: how long all phases together last; None is as declared.
         manual: accept faults that nobody takes out when the run is killed.
         calls: probes may call functions of Python modules.
+        reference: what asked for it; kept with the run.
     """
 
     seed: int = 0
     seconds: float | None = None
     manual: bool = False
     calls: bool = False
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def prepare(world: World, experiment: Experiment, options: Options) -> Prepared:
     if not options.calls and any(isinstance(probe.ask, CallAsk) or (
             isinstance(probe.tolerance, Asked) and isinstance(probe.tolerance.ask, CallAsk))
             for probe in probes_of(experiment)):
-        refusals.append("a probe calls a Python function; allow that with --allow-python")
+        refusals.append("a probe calls a Python function, which only mainstay chaos run --allow-python lets it")
     plan = Plan(experiment.name, target.name, services[0], experiment.hypothesis.title or experiment.title,
                 tuple({"name": probe.name, "tolerance": said_of(probe)} for probe in probes), faults,
                 experiment.seconds, prices, tuple(refusals), tuple(_notes(prices, required=experiment.spend.required)))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
-from mainstay.chaos.operations.planning import Plan
+from mainstay.chaos.operations.planning import Options, Plan
 from mainstay.chaos.state import Run, after
 from mainstay.chaos.toolkit import ToolkitExperiment
 from mainstay.kernel.errors import Conflict
@@ -33,25 +34,28 @@ class Recorder:
         self.run = self._accept(accepted)
 
     @classmethod
-    def of_plan(cls, world: World, plan: Plan, seed: int) -> Recorder:
+    def of_plan(cls, world: World, plan: Plan, options: Options) -> Recorder:
         """The book of a run of that plan."""
         return cls(world, {
-            "experiment": plan.experiment, "target": plan.target, "service": plan.service, "seed": seed,
-            "title": plan.title, "probes": list(plan.probes), "notes": list(plan.notes), "seconds": plan.seconds})
+            "experiment": plan.experiment, "target": plan.target, "service": plan.service,
+            "seed": options.seed, "title": plan.title, "probes": list(plan.probes), "notes": list(plan.notes),
+            "seconds": plan.seconds, "reference": options.reference})
 
     @classmethod
-    def of_toolkit(cls, world: World, experiment: ToolkitExperiment) -> Recorder:
+    def of_toolkit(cls, world: World, experiment: ToolkitExperiment, reference: str = "") -> Recorder:
         """The book of a run of an experiment of the Chaos Toolkit."""
         return cls(world, {
             "experiment": experiment.origin.file, "target": "", "service": "", "seed": 0, "title": experiment.title,
-            "probes": [{"name": one.name, "tolerance": ""} for one in experiment.probes], "notes": [], "seconds": None})
+            "probes": [{"name": one.name, "tolerance": ""} for one in experiment.probes], "notes": [], "seconds": None,
+            "reference": reference})
 
     def _accept(self, accepted: Mapping[str, Any]) -> Run:
         """A run with an id of its own, which is given once even when two begin at once."""
         for _ in range(_TRIES):
             last = self._world.journal.facts(FactQuery(kinds=("chaos.accepted",), newest_first=True, limit=1))
             number = 1 + max((int(fact.data["number"]) for fact in last), default=0)
-            fact = NewFact("chaos.accepted", f"EXP-{number}", self._world.clock.now(), {"number": number, **accepted},
+            fact = NewFact("chaos.accepted", f"EXP-{number}", self._world.clock.now(), {
+                "number": number, "process": f"{os.uname().nodename}:{os.getpid()}", **accepted},
                            key=f"chaos:EXP-{number}", actor=self._world.actor)
             try:
                 self._world.journal.commit(Batch([fact], fresh=True))

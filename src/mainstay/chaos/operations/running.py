@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mainstay.chaos.lifecycle import Status
@@ -16,7 +16,7 @@ from mainstay.chaos.view import by_hand, figures, picture, run_blocks, settings_
 from mainstay.kernel.operation import CatalogUse, Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import format_duration, parse_duration
-from mainstay.kernel.view import Block, Cell, Next, Text, View, table
+from mainstay.kernel.view import Block, Cell, Next, Table, Text, View, table
 from mainstay.kernel.wording import many
 
 
@@ -60,6 +60,13 @@ def _plan_blocks(found: Plan) -> Iterator[Block]:
             yield Text(refusal)
     else:
         yield Text("It would be started.", "good")
+    yield from plan_tables(found)
+    for note in found.notes:
+        yield Text(note, "quiet")
+
+
+def plan_tables(found: Plan) -> Iterator[Table]:
+    """What would be put in, what must hold, and what that may cost."""
     rows = [(one.kind, one.workload + (f" → {one.dependency}" if one.dependency else ""), settings_words(one.settings),
              share_words(one.share), Cell(one.mechanism or "none", tone="plain" if one.mechanism else "bad"),
              one.healing, "; ".join(one.does) or one.problem) for one in found.faults]
@@ -70,8 +77,6 @@ def _plan_blocks(found: Plan) -> Iterator[Block]:
                                      tone="bad" if one.affordable is False else "plain"),
                  one.sentence.partition(": ")[2]) for one in found.prices]
         yield table("What it may cost", ("objective", "can pay", "how it is reckoned"), prices)
-    for note in found.notes:
-        yield Text(note, "quiet")
 
 
 PLAN = Operation(
@@ -91,6 +96,8 @@ class RunRequest(PlanRequest):
                                    "continuously", "skip"))
     rollbacks: str = arg("of an experiment of the Chaos Toolkit: when they are played; safe is whatever happened",
                          "safe", choices=("safe", "default", "always", "never", "deviated"))
+    by: str = arg("who runs it; whoever types this when left out", "", value="NAME", local_only=True)
+    reference: str = arg("what asked for it, such as a pipeline's address; kept with the run", "", value="TEXT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +118,8 @@ class Ran:
 
 def run(world: World, request: RunRequest) -> Ran:
     """Run an experiment: prove the steady state, put faults in, watch, take them out, prove."""
+    if request.by:
+        world = replace(world, actor=request.by)
     if is_file(request.experiment):
         from mainstay.chaos.operations import toolkit_run  # noqa: PLC0415  (a lazy start: native runs need none of it)
         from mainstay.chaos.operations.toolkit_check import taken  # noqa: PLC0415  (a lazy start)
@@ -118,11 +127,13 @@ def run(world: World, request: RunRequest) -> Ran:
         found = taken(request.experiment)
         if found is not None:
             return Ran(journal=toolkit_run.run(world, found, toolkit_run.Options(
-                request.allow_python, request.dry_run, request.hypothesis, request.rollbacks)))
+                request.allow_python, request.dry_run, request.hypothesis, request.rollbacks,
+                reference=request.reference)))
     world, experiment = experiment_named(world, request.experiment)
     if request.dry_run:
         return Ran(plan=prepare(world, experiment, request.options).plan)
-    return Ran(run=execute(world, experiment, request.options), rollback=experiment.rollback)
+    options = replace(request.options, reference=request.reference)
+    return Ran(run=execute(world, experiment, options), rollback=experiment.rollback)
 
 
 CODES = {Status.PASSED: 0, Status.FAILED: 1, Status.ABORTED: 1, Status.INVALID: 3}

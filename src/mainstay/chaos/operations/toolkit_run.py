@@ -61,6 +61,7 @@ class Options:
         hypothesis: when the steady state is looked at, one of `STRATEGIES`.
         rollbacks: when they are played, one of `ROLLBACKS`; `safe` is always, once the experiment was begun.
         every: seconds between two looks at the steady state during the method.
+        reference: what asked for it; kept with the run.
     """
 
     calls: bool = False
@@ -68,6 +69,7 @@ class Options:
     hypothesis: str = "default"
     rollbacks: str = "safe"
     every: float = 1.0
+    reference: str = ""
 
 
 def run(world: World, found: Taken, options: Options, hands: Hands | None = None) -> dict[str, Any]:
@@ -102,7 +104,7 @@ class _Play:
         self._values, _ = values_of(experiment, os.environ)
         self._halted, self._never = threading.Event(), threading.Event()
         self._why = self._signal = ""
-        self._book = Recorder.of_toolkit(world, experiment)
+        self._book = Recorder.of_toolkit(world, experiment, options.reference)
         self._outside = Outside(world, hands, self._book.run.id, (), AbortWhen(incident=False), world.journal.head())
         self._hypothesis: Task[dict[str, Any] | None] | None = None
         self._hypothesis_due = 0.0
