@@ -130,6 +130,22 @@ def test_the_smallest_cause_is_kept_as_an_experiment_that_breaks_again(made: Cal
     assert str(execute(again.world, kept, hands=PlayedHands(again.clock)).status) == "failed"
 
 
+def test_what_is_to_be_filed_is_a_fact_that_names_what_is_enough(made: Callable[..., Practised]) -> None:
+    room = made(STRESS)
+    assert not minimal(room.world, FindRequest("api-under-stress", steady=True)).filed
+    found = minimal(room.world, FindRequest("api-under-stress", steady=True, file=True))
+    (fact,) = room.journal.facts(FactQuery(kinds=("weakness.",)))
+    assert (found.filed, fact.subject, fact.actor, fact.data["services"]) == (True, "api-under-stress", "ana", ["api"])
+    assert fact.data["faults"] == list(found.faults)
+    assert fact.data["title"] == "it answers"
+
+
+def test_what_holds_is_not_filed(made: Callable[..., Practised]) -> None:
+    room = made(CALM)
+    assert not minimal(room.world, FindRequest("auth-a-little-slow", steady=True, file=True)).filed
+    assert not list(room.journal.facts(FactQuery(kinds=("weakness.",))))
+
+
 def test_a_hypothesis_that_holds_has_no_cause(made: Callable[..., Practised]) -> None:
     found = minimal(made(CALM).world, FindRequest("auth-a-little-slow", steady=True))
     assert (found.faults, found.yaml, len(found.runs)) == ((), "", 1)

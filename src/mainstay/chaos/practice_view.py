@@ -250,6 +250,11 @@ class Cause(Protocol):
         """It."""
         ...
 
+    @property
+    def filed(self) -> bool:
+        """Whether an incident is opened about it."""
+        ...
+
 
 def cause_view(found: Cause) -> View:
     """The smallest cause, how sure, and the experiment that keeps it."""
@@ -264,5 +269,7 @@ def cause_view(found: Cause) -> View:
         Text(f"{cost}; every answer right with at least {found.confidence * 100:.0f} %{rest}", "quiet")]
     if found.written:
         blocks.append(Text(f"Kept as {found.written}.", "good"))
+    if found.filed:
+        blocks.append(Text("An incident of the lowest severity keeps it: mainstay incident list", "good"))
     return View("Cause", (*blocks, Next((f"mainstay chaos run {found.written}",) if found.written else
                                         (f"mainstay chaos find {found.experiment} -o regression.yaml",))))

@@ -14,6 +14,12 @@ KINDS = ("chaos.",)
 HALTED, LIFTED, ASKED = "chaos.halted", "chaos.lifted", "chaos.abort-asked"
 """Everything stops and nothing starts; that is over; one run is to stop."""
 
+WEAKNESS_FOUND = "weakness.found"
+"""`chaos find` found what breaks a hypothesis, and somebody wants it mended; the subject is the experiment."""
+
+WEAKNESS = "weakness:"
+"""What the group of the incident begins with that keeps such a weakness; behind it stands the experiment."""
+
 ALL = "all"
 """The subject of the kill switch."""
 

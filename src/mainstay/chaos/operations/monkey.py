@@ -18,7 +18,7 @@ from mainstay.chaos.monkey import (
     touched_by,
 )
 from mainstay.chaos.operations.engine import execute
-from mainstay.chaos.operations.finding import runs_of
+from mainstay.chaos.operations.finding import runs_of, services_of
 from mainstay.chaos.operations.planning import Options
 from mainstay.chaos.operations.starting import start_apart
 from mainstay.chaos.practice_view import monkey_view
@@ -30,7 +30,7 @@ from mainstay.kernel.journal import AlreadyRecorded, Batch, Fact, FactQuery, New
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span, parse_duration
-from mainstay.kernel.workload import Workload, workload_named
+from mainstay.kernel.workload import Workload
 
 STRUCK, REFUSED, SPARED = "monkey.struck", "monkey.refused", "monkey.spared"
 """It began an experiment; it wanted to, and the engine refused; it would have begun one, and does nothing for real."""
@@ -179,7 +179,7 @@ def circumstances(world: World, one: ChaosMonkey) -> Circumstances:
     targets = {}
     for candidate in one.candidates:
         experiment = world.catalog.get(Experiment, candidate.experiment)
-        services = _services(world, experiment)
+        services = services_of(world, experiment)
         standings = world.standing(world, services)
         if standings:
             known = [1 - standing.spent for standing in standings if standing.spent is not None]
@@ -188,12 +188,6 @@ def circumstances(world: World, one: ChaosMonkey) -> Circumstances:
             open_ones[experiment.name] = found[0]
         targets[experiment.name] = touched_by(experiment, workloads)
     return Circumstances(left, open_ones, targets)
-
-
-def _services(world: World, one: Experiment) -> tuple[str, ...]:
-    names = [one.target, *(fault.workload for phase in one.phases for fault in phase.faults if fault.workload)]
-    found = [workload_named(world.catalog, name).service for name in names]
-    return tuple(dict.fromkeys([one.service] * bool(one.service) + found))
 
 
 # -- going --------------------------------------------------------------------------------------------------------
