@@ -165,7 +165,9 @@ def journals(chaos: str, file: Path, folder: Path, places: tuple[Path, Path] | N
     one, other = places or (folder, folder)
     subprocess.run([chaos, "run", "--journal-path", str(theirs_file), str(file)], cwd=one, capture_output=True,
                    check=False, timeout=300)
-    ours = subprocess.run([*mainstay(), "run", str(file), "--json", "--allow-python", "--rollbacks", "default"],
+    # Without a word of its own, an experiment's rollbacks are played more often by ours.
+    says = () if '"rollbacks": {' in file.read_text() else ("--rollbacks", "default")
+    ours = subprocess.run([*mainstay(), "run", str(file), "--json", "--allow-python", *says],
                           cwd=other, capture_output=True, text=True, check=False, timeout=300)
     return (json.loads(theirs_file.read_text()) if theirs_file.exists() else None,
             json.loads(ours.stdout) if ours.stdout else ours.stderr)

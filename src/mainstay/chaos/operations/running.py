@@ -91,11 +91,11 @@ class RunRequest(PlanRequest):
     """Which experiment, and how."""
 
     dry_run: bool = arg("say what would be done, and do nothing", False)
-    hypothesis: str = arg("of an experiment of the Chaos Toolkit: when its steady state is looked at", "default",
-                          choices=("default", "before-method-only", "after-method-only", "during-method-only",
-                                   "continuously", "skip"))
-    rollbacks: str = arg("of an experiment of the Chaos Toolkit: when they are played; safe is whatever happened",
-                         "safe", choices=("safe", "default", "always", "never", "deviated"))
+    hypothesis: str = arg("of an experiment of the Chaos Toolkit: when its steady state is looked at, where it does "
+                          "not say itself", "", choices=("default", "before-method-only", "after-method-only",
+                                                         "during-method-only", "continuously", "skip"))
+    rollbacks: str = arg("of an experiment of the Chaos Toolkit: when they are played; as it says itself, or safe: "
+                         "whatever happened", "", choices=("safe", "default", "always", "never", "deviated"))
     by: str = arg("who runs it; whoever types this when left out", "", value="NAME", local_only=True)
     reference: str = arg("what asked for it, such as a pipeline's address; kept with the run", "", value="TEXT")
 
