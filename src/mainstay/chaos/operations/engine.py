@@ -109,7 +109,7 @@ class _Course:
         self._reaction: float | None = None
         self._renewed = self._began = world.clock.monotonic()
         self._left = self._said = self._phase = ""
-        self._counted = [0, 0]
+        self._counted, self._held_once = [0, 0], set[int]()
         self._guarded: Guarded | None = None
 
     # -- the whole ---------------------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ class _Course:
 
     def _steady_before(self) -> None:
         self._record("started", {})
-        self._say("before", f"is {self.now.title or 'the steady state'} there?")
+        self._say("before", f"does it hold? {self.now.title or 'the steady state'}")
         rounds = ROUNDS_BEFORE + self._experiment.hypothesis.misses
         self._go_on(self._answer_time() + rounds * self._experiment.hypothesis.every,
                     until=lambda: all(one.held >= ROUNDS_BEFORE for one in self._watch.askings))
@@ -210,7 +210,7 @@ class _Course:
 
     def _during(self, step: Step) -> None:
         self._record("watching", {"share": step.share})
-        self._counted = [0, 0]
+        self._counted, self._held_once = [0, 0], set()
         self._watch.ask_now()
         for one in self._faults:
             one.proof_due = self._watch.now() + _PROVE_AGAIN
@@ -220,7 +220,20 @@ class _Course:
         else:
             self._go_on(step.seconds)
         if self._stop is None:
+            self._held_at_all(step)
+        if self._stop is None:
             self._still_there()
+
+    def _held_at_all(self, step: Step) -> None:
+        """A probe that missed all the while did not hold, though its answers came too slowly for enough of them."""
+        hypothesis = self._experiment.hypothesis
+        if step.seconds <= (hypothesis.misses + 1) * hypothesis.every:
+            return  # so long was it allowed to miss
+        for one in self._watch.askings:
+            if one.misses and one.index not in self._held_once:
+                why = one.last.why if one.last is not None else "it did not answer"
+                self._breach(one, f"it did not hold once in {step.seconds:g} s: {why}")
+                return
 
     def _widen(self, step: Step, widen: Widen) -> None:
         test = RatioTest(widen.healthy, widen.unhealthy, widen.risk, widen.risk)
@@ -396,6 +409,8 @@ class _Course:
         if seen.stage == Stage.DURING:
             self._counted[0] += not answer.ok
             self._counted[1] += 1
+            if answer.ok:
+                self._held_once.add(asking.index)
         if stage in (Stage.REMOVING, Stage.AFTER):
             return
         if not answer.ok and asking.misses > self._experiment.hypothesis.misses:
