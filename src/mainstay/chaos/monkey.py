@@ -183,14 +183,17 @@ def simulate(monkey: ChaosMonkey, span: Span, history: Sequence[Strike],
 
     Looks at which nothing was drawn, or at which it rests, are left out.
     """
-    past = list(history)
+    # Of what it began, the last of each experiment decides: years of history must not make every look longer.
+    past: dict[str, Strike] = {}
+    for strike in sorted(history):
+        past[strike.experiment] = strike
     look = look_of(monkey, span.start)
     if look < span.start:
         look += monkey.every
     while look < span.end:
-        for one in choose(monkey, look, past, circumstances):
+        for one in choose(monkey, look, tuple(past.values()), circumstances):
             if one.outcome == STRIKES:
-                past.append(Strike(look, one.experiment))
+                past[one.experiment] = Strike(look, one.experiment)
             if one.outcome not in (NOT_DRAWN, CLOSED, HOLIDAY):
                 yield one
         look += monkey.every

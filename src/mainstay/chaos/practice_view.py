@@ -268,8 +268,8 @@ def cause_view(found: Cause) -> View:
              f"enough.", "strong"), table("", ("the smallest that breaks it",), [(one,) for one in found.faults]),
         Text(f"{cost}; every answer right with at least {found.confidence * 100:.0f} %{rest}", "quiet")]
     if found.written:
-        blocks.append(Text(f"Kept as {found.written}.", "good"))
+        blocks.append(Text(f"Kept as {found.written}; among the files of the catalog it can be run.", "good"))
     if found.filed:
         blocks.append(Text("An incident of the lowest severity keeps it: mainstay incident list", "good"))
-    return View("Cause", (*blocks, Next((f"mainstay chaos run {found.written}",) if found.written else
+    return View("Cause", (*blocks, Next((f"mainstay chaos run {found.experiment}-minimal",) if found.written else
                                         (f"mainstay chaos find {found.experiment} -o regression.yaml",))))

@@ -322,7 +322,7 @@ class Texts(Protocol):
         ...
 
     def write(self, path: str, text: str) -> None:
-        """Put the text in the file's place, whole or not at all; rights stay.
+        """Put the text in the file's place, whole or not at all; a file that is not there is made, rights stay.
 
         Raises:
             InvalidInput: it cannot be written.

@@ -57,7 +57,7 @@ _STATES: Mapping[Status, State] = {
     Status.PASSED: "healthy", Status.FAILED: "violated", Status.ABORTED: "at_risk", Status.INVALID: "no_data",
     Status.RUNNING: "at_risk", Status.PENDING: "no_data"}
 _PAST = 8
-_AHEAD = timedelta(days=14)
+_AHEAD, _LOOKS = timedelta(days=14), 1000
 _WAY = (("before", Stage.BEFORE), ("putting in", Stage.INJECTING), ("during", Stage.DURING),
         ("taking out", Stage.REMOVING), ("after", Stage.AFTER), ("ended", Stage.ENDED))
 
@@ -166,14 +166,16 @@ def _monkeys(world: World) -> Table | None:
         return None
     rows = []
     for one in declared:
-        coming = [choice for choice in ahead(world, one, _AHEAD) if choice.outcome == "strikes"]
+        # One that looks every minute is not played through for weeks each time that somebody opens the page.
+        length = min(_AHEAD, one.every * _LOOKS)
+        coming = [choice for choice in ahead(world, one, length) if choice.outcome == "strikes"]
         first = coming[0] if coming else None
         last = next(iter(reversed(told(world, one))), None)
-        rows.append((one.name, Cell(f"{first.at:%a %-d %b %H:%M}", at=first.at) if first else "not in 14 d",
-                     first.experiment if first else "–", f"{len(coming)}",
+        rows.append((one.name, Cell(f"{first.at:%a %-d %b %H:%M}", at=first.at) if first else "–",
+                     first.experiment if first else "–", f"{len(coming)} in {format_duration(length)}",
                      "only writes it down" if one.dry_run else "begins it", _last(last)))
     return table("Chaos monkeys, if things stay as they are",
-                 ("monkey", "next", "experiment", "in 14 d>", "this server", "last"), rows)
+                 ("monkey", "next", "experiment", "ahead>", "this server", "last"), rows)
 
 
 def _last(one: Past | None) -> Cell:
@@ -202,6 +204,10 @@ def _days(world: World) -> Table | None:
 # -- before a run ----------------------------------------------------------------------------------------------------
 
 
+_HEALERS = {"kernel-owned": "the kernel", "expiring": "their own end", "guardian": "a guardian",
+            "manual": "nobody but people"}
+
+
 def start_page(world: World, query: PageQuery) -> StartPage:
     """What a run would do, what it may cost and what forbids it; nothing is touched.
 
@@ -212,7 +218,7 @@ def start_page(world: World, query: PageQuery) -> StartPage:
     plan = prepare(world, experiment, Options()).plan
     on = next((run for run in runs_of(world).values() if run.experiment == experiment.name and run.ended is None
                and not lost(world, run)), None)
-    healing = dict.fromkeys(one.healing for one in plan.faults if one.healing)
+    healing = dict.fromkeys(_HEALERS[one.healing] for one in plan.faults if one.healing)
     hours = ", ".join(map(str, experiment.hours.weekly))
     return StartPage(
         experiment.name, experiment.title or experiment.hypothesis.title, plan.target, plan.refusals,
