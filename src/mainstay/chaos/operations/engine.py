@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -20,7 +20,7 @@ from mainstay.chaos.kinds import kind_named
 from mainstay.chaos.lifecycle import Stage, Status
 from mainstay.chaos.operations.asking import ask, time_of
 from mainstay.chaos.operations.hands import Hands, Task, ThreadHands, numbers_first
-from mainstay.chaos.operations.planning import Options, Prepared, Step, prepare, touched
+from mainstay.chaos.operations.planning import Options, Prepared, Step, prepare, step_words, touched
 from mainstay.chaos.operations.recording import Recorder
 from mainstay.chaos.operations.watch import Asking, Outside, Seen, Stop, Watch
 from mainstay.chaos.spec import Experiment, Widen
@@ -68,14 +68,6 @@ def execute(world: World, experiment: Experiment, options: Options = Options(), 
     return _Course(world, prepared, options, hands or ThreadHands()).run(seen)
 
 
-def _named(step: Step, steps: Sequence[Step]) -> str:
-    """`slow at 5 %: `, which step is meant where there are several; empty where there is one."""
-    parts = [step.phase] if len({one.phase for one in steps}) > 1 else []
-    if sum(one.phase == step.phase for one in steps) > 1:
-        parts.append(f"at {step.share * 100:.3g} %")
-    return " ".join(parts) + ": " if parts else ""
-
-
 @dataclass(slots=True)
 class _In:
     """A fault that is in, or on its way in or out."""
@@ -109,7 +101,7 @@ class _Course:
         self._reaction: float | None = None
         self._renewed = self._began = world.clock.monotonic()
         self._left = self._said = self._phase = ""
-        self._counted, self._held_once = [0, 0], set[int]()
+        self._counted = [0, 0]
         self._guarded: Guarded | None = None
 
     # -- the whole ---------------------------------------------------------------------------------------------------
@@ -197,7 +189,7 @@ class _Course:
         return max((time_of(probe) for probe in self._prepared.probes), default=0.0)
 
     def _step(self, number: int, step: Step) -> None:
-        self._phase = _named(step, self._prepared.steps)
+        self._phase = step_words(step, self._prepared.steps)
         if step.pause:
             self._say("pause", f"{step.pause:g} s before {step.phase}")
             self._go_on(step.pause)
@@ -210,7 +202,7 @@ class _Course:
 
     def _during(self, step: Step) -> None:
         self._record("watching", {"share": step.share})
-        self._counted, self._held_once = [0, 0], set()
+        self._counted = [0, 0]
         self._watch.ask_now()
         for one in self._faults:
             one.proof_due = self._watch.now() + _PROVE_AGAIN
@@ -226,14 +218,10 @@ class _Course:
 
     def _held_at_all(self, step: Step) -> None:
         """A probe that missed all the while did not hold, though its answers came too slowly for enough of them."""
-        hypothesis = self._experiment.hypothesis
-        if step.seconds <= (hypothesis.misses + 1) * hypothesis.every:
-            return  # so long was it allowed to miss
-        for one in self._watch.askings:
-            if one.misses and one.index not in self._held_once:
-                why = one.last.why if one.last is not None else "it did not answer"
-                self._breach(one, f"it did not hold once in {step.seconds:g} s: {why}")
-                return
+        hypothesis, one = self._experiment.hypothesis, self._watch.never_held()
+        if one is not None and step.seconds > (hypothesis.misses + 1) * hypothesis.every:
+            why = one.last.why if one.last is not None else "it did not answer"
+            self._breach(one, f"it did not hold once in {step.seconds:g} s: {why}")
 
     def _widen(self, step: Step, widen: Widen) -> None:
         test = RatioTest(widen.healthy, widen.unhealthy, widen.risk, widen.risk)
@@ -409,8 +397,6 @@ class _Course:
         if seen.stage == Stage.DURING:
             self._counted[0] += not answer.ok
             self._counted[1] += 1
-            if answer.ok:
-                self._held_once.add(asking.index)
         if stage in (Stage.REMOVING, Stage.AFTER):
             return
         if not answer.ok and asking.misses > self._experiment.hypothesis.misses:

@@ -160,6 +160,14 @@ def _steps(world: World, experiment: Experiment, target: Workload, seed: int) ->
                        phase.pause if index == 0 else 0.0, seconds, not last, orders, phase.faults)
 
 
+def step_words(step: Step, steps: Sequence[Step]) -> str:
+    """`slow at 5 %: `, which step is meant where there are several; empty where there is one."""
+    parts = [step.phase] if len({one.phase for one in steps}) > 1 else []
+    if sum(one.phase == step.phase for one in steps) > 1:
+        parts.append(f"at {step.share * 100:.3g} %")
+    return " ".join(parts) + ": " if parts else ""
+
+
 _SLACK = 90.0
 """Seconds that a fault may live longer than its phase: putting in, proving and taking out others takes a while."""
 
