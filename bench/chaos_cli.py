@@ -2,8 +2,8 @@
 
 The Chaos Toolkit is installed into an environment of its own, once. Both are given the same experiments; journals are
 held against each other apart from times, and whole processes are timed in turns so that a busy moment hits both.
-With folders of experiments as arguments, all of these are checked, and those that the Chaos Toolkit accepts are run by
-both and compared (they may do anything that they say!).
+With folders of experiments as arguments, all of these are checked, and those that both accept are run by both, each in
+a fresh copy of its folder, and compared (they may do anything that they say: read them first!).
 Goal: `check` and a trivial `run` in half of the Chaos Toolkit's time.
 """
 
@@ -13,6 +13,7 @@ import compileall
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -153,14 +154,21 @@ def _activity(one: Mapping[str, Any]) -> dict[str, Any]:
             "tolerance_met": one.get("tolerance_met"), "failed": "exception" in one}
 
 
-def journals(chaos: str, file: Path, folder: Path) -> tuple[Any, Any]:
-    """What both make of it: theirs, and ours under their strategy for rollbacks."""
+def journals(chaos: str, file: Path, folder: Path, places: tuple[Path, Path] | None = None) -> tuple[Any, Any]:
+    """What both make of it: theirs, and ours under their strategy for rollbacks.
+
+    Args:
+        places: where each is run; in `folder` when left out.
+    """
     theirs_file = folder / "theirs.json"
     theirs_file.unlink(missing_ok=True)
-    subprocess.run([chaos, "run", "--journal-path", str(theirs_file), str(file)], cwd=folder, capture_output=True,
+    one, other = places or (folder, folder)
+    subprocess.run([chaos, "run", "--journal-path", str(theirs_file), str(file)], cwd=one, capture_output=True,
                    check=False, timeout=300)
-    ours = subprocess.run([*mainstay(), "run", str(file), "--json", "--allow-python", "--rollbacks", "default"],
-                          cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    # Without a word of its own, an experiment's rollbacks are played more often by ours.
+    says = () if '"rollbacks": {' in file.read_text() else ("--rollbacks", "default")
+    ours = subprocess.run([*mainstay(), "run", str(file), "--json", "--allow-python", *says],
+                          cwd=other, capture_output=True, text=True, check=False, timeout=300)
     return (json.loads(theirs_file.read_text()) if theirs_file.exists() else None,
             json.loads(ours.stdout) if ours.stdout else ours.stderr)
 
@@ -189,17 +197,22 @@ def compare(chaos: str, folder: Path, url: str) -> int:
 def public(chaos: str, folders: list[str], scratch: Path) -> None:
     """Every experiment of these folders: checked by both, and run by both where both accept it."""
     counts = {"experiments": 0, "theirs accepts": 0, "ours accepts": 0, "run by both": 0, "same": 0}
-    for file in _files(folders):
+    for root, file in ((Path(folder).resolve(), one.resolve()) for folder in folders for one in _files(folder)):
         counts["experiments"] += 1
-        theirs = subprocess.run([chaos, "validate", str(file)], cwd=file.parent, capture_output=True, check=False)
-        ours = subprocess.run([*mainstay(), "check", str(file), "--json", "--allow-python"], cwd=file.parent,
+        theirs = subprocess.run([chaos, "validate", str(file)], cwd=root, capture_output=True, check=False)
+        ours = subprocess.run([*mainstay(), "check", str(file), "--json", "--allow-python"], cwd=root,
                               capture_output=True, check=False)
         assert ours.returncode in (0, 1), ours.stderr.decode()
         counts["theirs accepts"] += theirs.returncode == 0
         counts["ours accepts"] += ours.returncode == 0
         if theirs.returncode or ours.returncode:
             continue
-        one, other = journals(chaos, file, scratch)
+        # What the first does to the files beside it must not be what the second finds.
+        places = scratch / "theirs", scratch / "ours"
+        for place in places:
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(root, place)
+        one, other = journals(chaos, file, scratch, places)
         if one is not None and isinstance(other, dict):
             counts["run by both"] += 1
             counts["same"] += essence(one) == essence(other)
@@ -208,13 +221,12 @@ def public(chaos: str, folders: list[str], scratch: Path) -> None:
     print("  " + ", ".join(f"{name} {count}" for name, count in counts.items()))
 
 
-def _files(folders: list[str]) -> Iterator[Path]:
-    for folder in folders:
-        for file in sorted(Path(folder).rglob("*")):
-            if file.suffix in (".json", ".yaml", ".yml") and file.is_file():
-                text = file.read_text(errors="replace")
-                if "steady-state-hypothesis" in text and "method" in text and "chaoslib-version" not in text:
-                    yield file
+def _files(folder: str) -> Iterator[Path]:
+    for file in sorted(Path(folder).rglob("*")):
+        if file.suffix in (".json", ".yaml", ".yml") and file.is_file():
+            text = file.read_text(errors="replace")
+            if "method" in text and "provider" in text and "chaoslib-version" not in text:
+                yield file
 
 
 # -- timing --------------------------------------------------------------------------------------------------------

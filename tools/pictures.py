@@ -39,7 +39,7 @@ def main() -> int:
             time.sleep(_WAIT)
             taken = _photograph(address)
             _experiment(folder)
-            taken.append(_photograph_one(f"{address}/chaos/show?run=EXP-1", "experiment", 1020))
+            taken.append(_photograph_one(f"{address}/chaos/show?name=EXP-1", "experiment", 1020))
         store = {"MAINSTAY_STORE": f"sqlite:///{folder}/incident.db"}
         with _running(folder, "serve", "--port", "0", "--catalog", "examples/on-call-runbook", **store) as address:
             httpx.post(f"{address}/api/v2/alerts", json=_ALERTS).raise_for_status()

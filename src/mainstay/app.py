@@ -25,6 +25,7 @@ from mainstay.kernel.journal import Journal
 from mainstay.kernel.operation import Operation
 from mainstay.kernel.people import Notifier, Responders
 from mainstay.kernel.ports import (
+    Begun,
     Clock,
     FileSet,
     Ledger,
@@ -152,7 +153,7 @@ def build_world(settings: Settings) -> World:
                  progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
                  texts=_Texts(), scopes=_ALL_SCOPES, injector=_injector, relays=_relays,
                  prober=_OnceAsked(catalog, clock), actuator=lambda: open_actuator(catalog, clock), usage=_usage,
-                 tell=settings.tell)
+                 command=lambda words: _begin(settings, words), tell=settings.tell)
 
 
 _ALL_SCOPES = frozenset({"read", "write", "approve"})
@@ -341,6 +342,12 @@ def _relays(asked: Relaying, told: Callable[[str], None]) -> tuple[Relayed, ...]
                       server=ProxyServer(asked.listen, asked.seed, anywhere=asked.anywhere))
     return tuple(Relayed(name, one.connections, one.victims, one.bytes_upstream, one.bytes_downstream)
                  for name, one in sorted(found.items()))
+
+
+def _begin(settings: Settings, words: Sequence[str]) -> Begun:
+    from mainstay.adapters.apart import begin  # noqa: PLC0415  (a lazy start)
+
+    return begin(words, {"MAINSTAY_CATALOG": catalog_folder(settings), "MAINSTAY_STORE": settings.store})
 
 
 def _injector() -> Injector:

@@ -14,7 +14,7 @@ KINDS = (
     "slo.notice-due", "slo.incident-due", "slo.maintenance-planned", "slo.zone-entered", "postmortem.drafted",
     "page.sent", "incident.resolved", "alert.opened", "alert.heard", "alert.closed", "runbook.ended",
     "runbook.escalated", "remedy.observed", "remedy.started", "remedy.failed", "remedy.skipped", "remedy.escalated",
-    "remedy.overdue", "remedy.verified", "remedy.ended")
+    "remedy.overdue", "remedy.verified", "remedy.ended", "weakness.found")
 """Every kind in the table of reactions, which a test holds to it."""
 
 

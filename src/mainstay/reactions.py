@@ -12,11 +12,13 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
+from mainstay.chaos.state import WEAKNESS, WEAKNESS_FOUND
 from mainstay.followed import REACTED, followed_through
-from mainstay.incident.engine import MakeSilence, Note
-from mainstay.incident.intake import AlertEvent
+from mainstay.incident.engine import MakeSilence, Note, Open
+from mainstay.incident.intake import AlertEvent, Opening
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.postmortem import keep_measured
+from mainstay.incident.severity import Severity
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact, NewMessage
 from mainstay.kernel.matcher import Matcher
@@ -166,10 +168,38 @@ def _service_of(world: World, fact: Fact) -> str:
 
 def _noted(world: World, fact: Fact) -> None:
     """A line in the incident that the trouble belongs to, once."""
-    incident, text = incident_of(world, fact.data["keys"]), told_of(fact)
+    _note_once(world, incident_of(world, fact.data["keys"]), told_of(fact), fact.actor)
+
+
+def _note_once(world: World, incident: str, text: str, by: str) -> None:
     notes = FactQuery(kinds=("incident.noted",), subject=incident)
     if incident and not any(one.data["text"] == text for one in world.journal.facts(notes)):
-        desk_of(world).do(Note(incident, text, fact.actor))
+        desk_of(world).do(Note(incident, text, by))
+
+
+# -- weaknesses ---------------------------------------------------------------------------------------------------
+
+
+def _weakness(world: World, fact: Fact) -> None:
+    """An experiment broke, and what it takes is known: an incident that wakes nobody keeps it until it is mended.
+
+    Found again while it is open, it is a line in the same one.
+    """
+    desk, data = desk_of(world), fact.data
+    group = f"{WEAKNESS}{fact.subject}"
+    state = desk.caught_up()
+    known = state.groups.get(group)
+    one = state.incidents.get(known.incident) if known is not None else None
+    if one is not None and one.resolved is None:
+        incident = one.id
+    else:
+        opening = Opening(f"does not hold: {data['title']}", Severity.SEV4, tuple(data["services"]), group, page=False,
+                          by=fact.actor)
+        incident = desk.do(Open(opening)).incident
+    kept = f"; it is kept as {data['regression']}" if data["regression"] else ""
+    text = (f"mainstay chaos find {fact.subject}: {'; '.join(data['faults'])} is enough. Last tried in "
+            f"{data['runs'][-1]}, sure with {data['confidence'] * 100:.0f} %{kept}.")
+    _note_once(world, incident, text, fact.actor)
 
 
 REACTIONS = (
@@ -190,6 +220,7 @@ REACTIONS = (
     Reaction("remedy.overdue", _escalated),
     Reaction("remedy.verified", _remedied),
     Reaction("remedy.ended", _remedied),
+    Reaction(WEAKNESS_FOUND, _weakness),
 )
 
 

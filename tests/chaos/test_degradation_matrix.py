@@ -18,6 +18,7 @@ from mainstay.chaos.matrix import (
     interactions,
     judge,
     reach,
+    some_of,
 )
 from mainstay.chaos.thresholds import breaker_threshold, places, time_out
 from mainstay.kernel.errors import InvalidInput
@@ -145,6 +146,17 @@ def test_every_dependency_is_in_every_trouble_once_and_pairs_are_of_different_on
     assert len(paired) == 6 + 12
     assert all(len({one.dependency for one in case}) == len(case) for case in paired)
     assert len(set(paired)) == len(paired)
+
+
+def test_of_the_pairs_a_seed_draws_so_many_and_every_two_dependencies_come_before_any_two_again() -> None:
+    todo = cases([workload("web", "api"), workload("api", "auth", "cache")], pairs=True)
+    found = some_of(todo, 3, seed=4)
+    assert found[:15] == tuple(case for case in todo if len(case) == 1)
+    assert {tuple(one.dependency for one in case) for case in found[15:]} == {
+        ("api", "auth"), ("api", "cache"), ("auth", "cache")}
+    assert found == some_of(todo, 3, seed=4)
+    assert found != some_of(todo, 3, seed=5)
+    assert sorted(some_of(todo, 1000, seed=4)) == sorted(todo)
 
 
 def test_an_unknown_mode_and_a_system_without_dependencies_are_refused() -> None:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from chaos.played import NOW, SLOW, Played
-from mainstay.adapters.memory_faults import MemoryInjection, MemoryInjector, MemorySystem
+from mainstay.adapters.memory_faults import MemoryInjection, MemoryInjector, MemoryProber, MemorySystem
 from mainstay.chaos.lifecycle import STEPS, Stage, Status
 from mainstay.chaos.state import fold
 from mainstay.kernel.errors import MainstayError, NotAllowed, SourceUnavailable
@@ -20,6 +21,7 @@ from mainstay.kernel.faults import Healing, Injection, Measured, Order
 from mainstay.kernel.journal import Batch, FactQuery, NewFact
 from mainstay.kernel.locks import Locked, all_held, take
 from mainstay.kernel.ports import ServiceStanding, Spending
+from mainstay.kernel.probing import Ask, Heard
 
 WIDENED = SLOW.replace("duration: 30s", "duration: 30s\n  widen: {shares: [1%, 5%, 10%], longest: 2m}")
 TWO = """
@@ -48,13 +50,57 @@ def test_a_system_that_bears_it_passes_and_every_fault_was_proven_in_and_out():
     assert all_held(played.journal, played.clock.now()) == ()
 
 
+class SlowToSayNo(MemoryProber):
+    """Whoever asks in vain waits for nine seconds."""
+
+    def __init__(self, played: Played) -> None:
+        super().__init__(played.system)
+        self._clock = played.clock
+
+    def ask(self, question: Ask) -> Heard:
+        heard = super().ask(question)
+        if heard.value["status"] == 503:
+            self._clock.sleep(9.0)
+        return heard
+
+
+@pytest.mark.parametrize(("misses", "expected"), [(5, Status.FAILED), (100, Status.PASSED)])
+def test_a_probe_that_hangs_all_the_while_has_not_held_however_few_its_answers_are(misses: int, expected: Status):
+    # In thirty seconds there are four answers: no six in a row, and still nothing held for longer than was allowed.
+    played = Played(SLOW.replace("hypothesis: {", f"hypothesis: {{misses: {misses}, "),
+                    unbearable={"dependency-slow": 0.0})
+    played.world = replace(played.world, prober=lambda: SlowToSayNo(played))
+    run = played.run()
+    assert run.status is expected, run.reasons
+    assert any("did not hold once in 30 s" in one for one in run.reasons) is (expected is Status.FAILED)
+
+
+def test_each_phase_says_by_its_name_how_long_it_took_to_be_steady_again():
+    again = [note for note in Played(TWO).run().notes if "steady again" in note]
+    assert [note.partition(":")[0] for note in again] == ["slow", "gone"]
+    assert [note for note in Played(SLOW).run().notes if note.startswith("steady again after")], "one phase needs none"
+    widened = [note.partition(":")[0] for note in Played(WIDENED).run().notes if "steady again" in note]
+    assert widened == ["at 1 %", "at 5 %", "at 10 %"]
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(60, 32), (1800, 238)])
+def test_answers_are_written_every_two_seconds_at_first_and_seldom_in_a_long_run(seconds: int, most: int):
+    played = Played(SLOW)
+    played.run(seconds=float(seconds))
+    at = [fact.at for fact in played.journal.facts(FactQuery(kinds=("chaos.measured",)))]
+    assert timedelta(seconds=1.9) < at[1] - at[0] < timedelta(seconds=3.5)
+    assert seconds / 10 <= len(at) <= most
+    assert max(later - sooner for sooner, later in pairwise(at)) < timedelta(seconds=13)
+
+
 def test_the_intent_is_recorded_before_the_act_and_the_run_is_the_fold_of_its_facts():
     played = Played(SLOW)
     seen: list[list[str]] = []
 
     class Looking(MemoryInjector):
         def put_in(self, order: Order) -> Injection:
-            seen.append([fact.kind for fact in played.journal.facts(FactQuery(kinds=("chaos.",)))])
+            seen.append([fact.kind for fact in played.journal.facts(FactQuery(kinds=("chaos.",)))
+                         if fact.kind != "chaos.measured"])
             return super().put_in(order)
 
     played.injector = Looking(played.system)

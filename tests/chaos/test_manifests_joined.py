@@ -144,6 +144,40 @@ def test_what_is_no_command_line_of_pumba_is_refused_and_what_it_cannot_do_is_na
     assert powerfulseal.pumba("pumba stress --duration 1m api").left_out[0].what == "stress"
 
 
+SCRIPT = """#!/bin/sh
+# the api gets slow
+pumba netem --duration 5m \\
+  delay --time 3000 api
+sudo /usr/local/bin/pumba kill --signal SIGTERM api
+echo done
+"""
+
+
+def test_command_lines_of_pumba_are_imported_as_they_are_typed_and_out_of_a_script(tmp_path: Path) -> None:
+    script = tmp_path / "chaos.sh"
+    script.write_text(SCRIPT)
+    line = "pumba pause --duration 15s api"
+    found = import_(Played(PODS).world, ImportRequest((line, str(script)), output=str(tmp_path / "ours")))
+    assert [(one.tool, one.name, one.title) for one in found.experiments] == [
+        ("pumba", "pause-api", "pause api"), ("pumba", "netem-delay-api", "netem delay api"),
+        ("pumba", "kill-api", "kill api")]
+    assert sorted(one.name for one in (tmp_path / "ours").iterdir()) == [
+        "kill-api.yaml", "netem-delay-api.yaml", "pause-api.yaml"]
+    catalog, _ = declared(found.experiments[1].yaml)
+    (fault,) = catalog.of(Experiment)[0].phases[0].faults
+    assert (fault.kind, fault.settings["latency"]) == ("network-latency", 3.0)
+
+
+def test_what_pumba_cannot_have_meant_is_told_with_its_line(tmp_path: Path) -> None:
+    script = tmp_path / "chaos.sh"
+    script.write_text("#!/bin/sh\npumba stress --duration 1m api\n")
+    (one,) = import_(Played(PODS).world, ImportRequest((str(script),))).experiments
+    assert (one.yaml, one.findings[0].where.line, "stress" in one.findings[0].message) == ("", 2, True)
+    script.write_text("echo nothing\n")
+    with pytest.raises(InvalidInput, match="of no format that is known"):
+        import_(Played(PODS).world, ImportRequest((str(script),)))
+
+
 def test_an_experiment_in_kubernetes_is_exported_to_chaos_mesh_and_comes_back() -> None:
     found = export(Played(PODS).world, ExportRequest("api-pods", to="chaos-mesh"))
     documents = list(yaml.safe_load_all(found.text))

@@ -32,7 +32,8 @@ def world(shop: RunningShop) -> World:
 
 @pytest.fixture(scope="module")
 def measured(world: World) -> Matrix:
-    return matrix(world, replace(REQUEST, workload=("api",), dependency=("auth", "cache"), modes=("down",)))
+    return matrix(world, replace(REQUEST, workload=("api",), dependency=("auth", "cache"), modes=("down",),
+                                 pairs=True, most=1))
 
 
 def rows(found: Matrix, workload: str, probe: str) -> dict[str, Row]:
@@ -61,9 +62,19 @@ def test_who_calls_through_another_and_fails_too_is_in_a_cascade(measured: Matri
     assert login.state == "violated"
 
 
+def test_two_dependencies_are_really_down_at_once_and_what_that_adds_is_told(measured: Matrix) -> None:
+    found = measured.measured
+    assert found is not None
+    assert (found.paired, found.pairs) == (1, 1)
+    browse, login = (rows(measured, "api", probe)["auth down + cache down"] for probe in ("browse", "login"))
+    assert browse.dependencies == ("auth", "cache")
+    assert (browse.verdict, login.verdict) == ("degraded", "fails-fast")
+    assert not [one for one in found.worse if one.workload == "api"], "each hurts requests of its own"
+
+
 def test_every_case_is_a_run_of_the_engine_and_the_shop_is_well_afterwards(measured: Matrix, shop: RunningShop) -> None:
     assert measured.measured is not None
-    assert len({one.run for one in measured.measured.rows}) == 2
+    assert len({one.run for one in measured.measured.rows}) == 3
     login = {"user": "ada", "password": "let-me-in"}
     eventually(lambda: shop.ask("POST", "/login", login).status == 200)
     eventually(lambda: "x-degraded" not in shop.ask("GET", "/products/1").headers)
@@ -92,6 +103,23 @@ def test_a_dry_run_says_what_would_be_put_in_and_touches_nothing(world: World) -
     assert world.journal.head() == head
 
 
+def test_pairs_are_bounded_by_their_number_and_all_by_a_time(world: World) -> None:
+    found = matrix(world, replace(REQUEST, pairs=True, most=3, within="1m", dry_run=True))
+    assert len(found.planned) == 4 * len(MODES) + 3
+    assert (found.pairs, found.seconds) == (6 * len(MODES) ** 2, 60.0)
+    again = matrix(world, replace(REQUEST, pairs=True, most=3, seed=1, dry_run=True))
+    assert found.planned[-3:] != again.planned[-3:]
+
+
+def test_when_the_time_is_up_the_rest_is_left_and_said(shop: RunningShop) -> None:
+    short = replace(REQUEST, workload=("api",), dependency=("auth", "cache"), modes=("down",), duration="1s",
+                    baseline="1s", settle="500ms", within="4s")
+    found = matrix(shop_world(shop), short).measured
+    assert found is not None
+    assert {one.case for one in found.rows} == {"auth down"}
+    assert "the time of 4s was up: cache down and what follows, 1 case, were not measured" in found.stopped
+
+
 def test_a_target_that_something_else_acts_on_is_left_alone(world: World, shop: RunningShop) -> None:
     fresh = shop_world(shop)
     take(fresh.journal, ["api"], "runbook run-1", fresh.clock.now(), timedelta(hours=1))
@@ -101,7 +129,9 @@ def test_a_target_that_something_else_acts_on_is_left_alone(world: World, shop: 
 
 @pytest.mark.parametrize(("changed", "says"), [
     ({"duration": "100ms"}, "too few requests"), ({"rate": 0.0}, "no low rate"), ({"errors": 2.0}, "no share"),
-    ({"modes": ("donw",)}, "no mode"), ({"patience": "soon"}, "soon")])
+    ({"most": 0}, "no number of pairs"), ({"within": "3s"}, "too short for one case"),
+    ({"pairs": True, "dependency": ("auth",)}, "no two dependencies"), ({"modes": ("donw",)}, "no mode"),
+    ({"patience": "soon"}, "soon")])
 def test_what_cannot_be_measured_is_refused(world: World, changed: dict[str, object], says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
         matrix(world, replace(REQUEST, **changed))  # type: ignore[arg-type]

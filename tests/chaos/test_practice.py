@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaos.played import WORKLOADS, Played
+from mainstay.adapters.texts import write_text
 from mainstay.chaos.grammar import GRAMMAR
 from mainstay.chaos.operations import gameday as gameday_room
 from mainstay.chaos.operations import minimal as minimal_room
@@ -128,6 +129,33 @@ def test_the_smallest_cause_is_kept_as_an_experiment_that_breaks_again(made: Cal
     assert (kept.name, len(kept.phases[0].faults), kept.rollback) == (
         "api-under-stress-minimal", 1, ("restart the api",))
     assert str(execute(again.world, kept, hands=PlayedHands(again.clock)).status) == "failed"
+
+
+def test_what_is_to_be_filed_is_a_fact_that_names_what_is_enough(made: Callable[..., Practised]) -> None:
+    room = made(STRESS)
+    assert not minimal(room.world, FindRequest("api-under-stress", steady=True)).filed
+    found = minimal(room.world, FindRequest("api-under-stress", steady=True, file=True))
+    (fact,) = room.journal.facts(FactQuery(kinds=("weakness.",)))
+    assert (found.filed, fact.subject, fact.actor, fact.data["services"]) == (True, "api-under-stress", "ana", ["api"])
+    assert fact.data["faults"] == list(found.faults)
+    assert fact.data["title"] == "it answers"
+
+
+def test_what_holds_is_not_filed(made: Callable[..., Practised]) -> None:
+    room = made(CALM)
+    assert not minimal(room.world, FindRequest("auth-a-little-slow", steady=True, file=True)).filed
+    assert not list(room.journal.facts(FactQuery(kinds=("weakness.",))))
+
+
+def test_a_file_that_is_not_there_yet_is_made_and_one_that_is_keeps_its_rights(tmp_path: Path) -> None:
+    file = tmp_path / "regression.yaml"
+    write_text(str(file), "kind: Experiment\n")
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("kind: Experiment\n", 0o644)
+    file.chmod(0o600)
+    write_text(str(file), "kind: Workload\n")
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("kind: Workload\n", 0o600)
+    with pytest.raises(InvalidInput, match="cannot be written"):
+        write_text(str(tmp_path / "nowhere" / "regression.yaml"), "")
 
 
 def test_a_hypothesis_that_holds_has_no_cause(made: Callable[..., Practised]) -> None:

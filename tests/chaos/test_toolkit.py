@@ -51,6 +51,22 @@ def test_the_journal_has_the_chaos_toolkits_shape(tmp_path: Path):
     assert journal["rollbacks"][0]["status"] == "succeeded"
 
 
+def test_strategies_that_the_experiment_itself_declares_are_kept_unless_somebody_says_otherwise(tmp_path: Path):
+    says = {"runtime": {"hypothesis": {"strategy": "before-method-only"}, "rollbacks": {"strategy": "never"}},
+            "method": [_program("take away", "rm", "file")], "rollbacks": [_program("put back", "touch", "file")]}
+    journal = _journal(tmp_path, **says)
+    assert (journal["steady_states"]["after"], journal["rollbacks"], journal["deviated"]) == (None, [], False)
+    told = _journal(tmp_path, "--hypothesis", "default", "--rollbacks", "safe", code=1, **says)
+    assert (told["deviated"], len(told["rollbacks"])) == (True, 1)
+
+
+def test_a_strategy_that_nobody_knows_is_told_with_its_line(tmp_path: Path):
+    file = _written(tmp_path, runtime={"rollbacks": {"strategy": "alwys"}})
+    answer = mainstay(tmp_path, "chaos", "check", file)
+    assert (answer.code, 'did you mean "always"' in answer.out) == (1, True), answer.out
+    assert mainstay(tmp_path, "chaos", "run", file).code == 2
+
+
 def test_a_steady_state_that_is_gone_afterwards_deviates_and_is_rolled_back(tmp_path: Path):
     journal = _journal(tmp_path, code=1, method=[_program("take away", "rm", "file")],
                        rollbacks=[_program("put back", "touch", "file")])

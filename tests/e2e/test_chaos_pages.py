@@ -35,12 +35,9 @@ from mainstay.kernel.ports import Clock, Source, World
 from mainstay.kernel.workload import Workload
 from mainstay.slo.grammar import GRAMMAR as SLO
 from mainstay.stats.dice import Dice
-from programs import need
 
 pytestmark = pytest.mark.server("chromium")
 
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
-             "--disable-component-update", "--disable-sync"]
 CATALOG = """
 apiVersion: mainstay/v1
 kind: Workload
@@ -103,17 +100,6 @@ spec: {experiments: [{name: auth-slow, probability: 20%}, {name: cache-down, pro
 """
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = need("chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
 def _no_source(name: str) -> Source:
     raise NotFound(name)
 
@@ -155,32 +141,6 @@ def room(tmp_path: Path) -> Iterator[Room]:
         yield Room(up, tmp_path, catalog, store)
     store.journal.close()
     store.ledger.close()
-
-
-@pytest.fixture
-def complaints() -> Iterator[list[str]]:
-    found: list[str] = []
-    yield found
-    assert not found, found
-
-
-@pytest.fixture
-def open_page(browser: Any, room: Room, complaints: list[str]) -> Iterator[Any]:
-    contexts: list[Any] = []
-
-    def open_one(path: str, *, width: int = 1200, **options: Any) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text)
-                if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(room.server.url + path)
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
 
 
 def picture(page: Any, name: str) -> None:

@@ -11,12 +11,9 @@ import pytest
 
 from command import mainstay
 from e2e.live import Serving, serving
-from programs import need
 
 pytestmark = pytest.mark.server("chromium")
 
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
-             "--disable-component-update", "--disable-sync"]
 PLAN = """
 apiVersion: openslo/v1
 kind: Service
@@ -33,17 +30,6 @@ kind: EscalationPolicy
 metadata: {name: web}
 spec: {steps: [{page: [person:ana]}], fallback: [person:ana]}
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = need("chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @dataclass
@@ -64,32 +50,6 @@ def room(tmp_path: Path) -> Iterator[Room]:
     (tmp_path / "plan" / "plan.yaml").write_text(PLAN)
     with serving(tmp_path, "-c", "plan", "--every", "1h") as server:
         yield Room(server, tmp_path)
-
-
-@pytest.fixture
-def complaints() -> list[str]:
-    """What pages complain of; at the end of a test nothing is left that it has not expected."""
-    return []
-
-
-@pytest.fixture
-def open_page(browser: Any, room: Room, complaints: list[str]) -> Iterator[Any]:
-    contexts: list[Any] = []
-
-    def open_one(path: str, *, width: int = 1200, **options: Any) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text)
-                if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(room.server.url + path)
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without JavaScript"])

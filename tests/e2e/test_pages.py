@@ -10,26 +10,12 @@ import pytest
 
 from mainstay.doors.front import Hooks, ServerSettings
 from mainstay.doors.security import TokenStore
-from programs import need
 from toy_pages import PAGES, overview
 from toy_server import T0, running, toy_app
 
 pytestmark = pytest.mark.server("chromium")
 
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
-             "--disable-component-update", "--disable-sync"]
 OBJECTIVE = "/slo/show?name=checkout-availability"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = need("chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 class Shop:

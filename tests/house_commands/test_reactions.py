@@ -11,7 +11,9 @@ from mainstay.adapters.clock import FakeClock, SystemClock
 from mainstay.adapters.memory import MemoryJournal
 from mainstay.adapters.store import open_store
 from mainstay.app import grammar
+from mainstay.chaos.price import open_incidents
 from mainstay.followed import KINDS
+from mainstay.incident.engine import Resolve
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import desk_of
 from mainstay.kernel.catalog import load
@@ -129,3 +131,27 @@ def test_following_a_fact_twice_makes_nothing_twice(tmp_path: Path) -> None:
 
 def test_what_is_followed_is_known_without_loading_the_table():
     assert sorted(KINDS) == sorted({reaction.when for reaction in REACTIONS})
+
+
+def test_a_weakness_that_was_found_is_kept_by_one_incident_that_wakes_nobody(tmp_path: Path) -> None:
+    world, clock = _rehearsed(tmp_path, WORK)
+
+    def found(run: str) -> None:
+        world.journal.commit(Batch([NewFact("weakness.found", "checkout-stress", clock.now(), {
+            "title": "customers can pay", "faults": ["dependency-slow api → auth: latency 0.6"], "services": ["shop"],
+            "confidence": 0.94, "runs": ["EXP-1", run], "regression": "regression.yaml"}, actor="ana")]))
+        react(world)
+
+    found("EXP-9")
+    found("EXP-12")
+    [one] = desk_of(world).caught_up().incidents.values()
+    assert (one.title, str(one.severity), one.services) == ("does not hold: customers can pay", "SEV4", ("shop",))
+    noted = [fact.data["text"] for fact in world.journal.facts(FactQuery(kinds=("incident.noted",)))]
+    assert [("latency 0.6 is enough" in text, run in text) for text, run in zip(noted, ("EXP-9", "EXP-12"), strict=True)
+            ] == [(True, True), (True, True)]
+    assert not list(world.journal.facts(FactQuery(kinds=("incident.paged",))))
+    # It is no trouble on the service: what proves that it is mended is an experiment.
+    assert open_incidents(world.journal.facts(FactQuery(kinds=("incident.",))), ["shop"]) == ()
+    desk_of(world).do(Resolve(one.id, "ana"))
+    found("EXP-20")
+    assert len(desk_of(world).caught_up().incidents) == 2, "it is back"

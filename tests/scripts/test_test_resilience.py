@@ -78,8 +78,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
         folder = shop.folder / "catalog"
         folder.mkdir()
         for file in (EXAMPLES / "08-chaos" / "catalog").glob("*.yaml"):
-            (folder / file.name).write_text(file.read_text().replace("../../../var/shop", ".."))
+            (folder / file.name).write_text(file.read_text().replace("../../../var/shop", "..").replace(
+                "../../shop", str(EXAMPLES / "shop")))
         yield shop
+        # A part that was started again is no child of the shop's own supervisor any more.
+        shop.run("down")
 
 
 def real(shop: RunningShop, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -104,6 +107,15 @@ def test_an_experiment_runs_and_proves_its_fault_in_and_out(shop: RunningShop) -
     assert (code, found["status"]) == (0, "passed"), found
     assert found["faults"][0]["proof"]["in_effect"]
     assert found["faults"][0]["removed"]
+
+
+@pytest.mark.parametrize("name", ["process-kill", "clock-skew", "network-partition"])
+def test_what_takes_a_part_of_the_shop_away_leaves_whoever_calls_it_well(shop: RunningShop, name: str) -> None:
+    """Each part is asked at its own address: of web it says nothing that api does not answer."""
+    code, found = real(shop, "--experiment", name, "--target", "api", "--duration", "2")
+    assert (code, found["status"]) == (0, "passed"), found
+    during = found["figures"]["web is well"]["during"]
+    assert (during["answers"] > 3, during["misses"]) == (True, 0), found["figures"]
 
 
 def test_the_breaker_of_the_shop_is_seen_to_open_and_close_from_outside(shop: RunningShop) -> None:

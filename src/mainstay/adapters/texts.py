@@ -117,8 +117,19 @@ def _decoded(file: BinaryIO, name: str) -> Iterator[str]:
         raise InvalidInput(f"{name} is not UTF-8 text", "save it as UTF-8") from error
 
 
+def _kept(file: Path) -> tuple[bytes, int]:
+    """The byte order mark and the rights of a file that is there; what a new one gets."""
+    try:
+        with file.open("rb") as opened:
+            begins = opened.read(3)
+    except FileNotFoundError:
+        return b"", 0o644
+    return begins if begins == b"\xef\xbb\xbf" else b"", stat.S_IMODE(file.stat().st_mode)
+
+
 def write_text(path: str, text: str) -> None:
-    """Put the text in the file's place, whole or not at all; rights and a byte order mark stay, links are followed.
+    """Put the text in the file's place, whole or not at all; a file that is not there is made. Rights and a byte order
+    mark stay, links are followed.
 
     Raises:
         InvalidInput: it cannot be written.
@@ -126,8 +137,7 @@ def write_text(path: str, text: str) -> None:
     file = Path(path).resolve()
     made = ""
     try:
-        mark = b"\xef\xbb\xbf" if file.open("rb").read(3) == b"\xef\xbb\xbf" else b""
-        mode = stat.S_IMODE(file.stat().st_mode)
+        mark, mode = _kept(file)
         handle, made = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
         with os.fdopen(handle, "wb") as out:
             out.write(mark + text.encode())

@@ -98,6 +98,8 @@ class Measurement:
         rate: requests a second of each probe.
         patience: seconds that a caller waited.
         stopped: why it ended before every case was measured; empty when it did not.
+        pairs: of all pairs of troubles that there are; 0 when none was asked for.
+        seed: that the pairs were drawn by.
     """
 
     at: datetime
@@ -108,6 +110,13 @@ class Measurement:
     worse: tuple[Worse, ...] = ()
     advice: tuple[Advice, ...] = ()
     stopped: str = ""
+    pairs: int = 0
+    seed: int = 0
+
+    @property
+    def paired(self) -> int:
+        """How many pairs were put in."""
+        return len({one.case for one in self.rows if len(one.modes) > 1})
 
     @property
     def broken(self) -> tuple[Row, ...]:
@@ -151,7 +160,7 @@ def from_data(at: datetime, data: Mapping[str, Any]) -> Measurement:
     """The measurement that a fact carries."""
     return Measurement(at, data["seconds"], data["rate"], data["patience"], tuple(_row(one) for one in data["rows"]),
                        tuple(Worse(**one) for one in data["worse"]), tuple(Advice(**one) for one in data["advice"]),
-                       data["stopped"])
+                       data["stopped"], data.get("pairs", 0), data.get("seed", 0))
 
 
 def _row(data: Mapping[str, Any]) -> Row:

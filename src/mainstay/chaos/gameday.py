@@ -15,6 +15,7 @@ from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput, NotAllowed
 from mainstay.kernel.finding import Position, did_you_mean
 from mainstay.kernel.journal import Fact
+from mainstay.kernel.wording import many
 
 BEGUN, DECIDED, RAN, NOTED, CLOSED = (
     "gameday.begun", "gameday.decided", "gameday.ran", "gameday.noted", "gameday.closed")
@@ -176,7 +177,7 @@ def summary(day: GameDay, state: GameDayState) -> str:
     lines += ["| role | who |", "|---|---|", *(f"| {role} | {', '.join(who)} |" for role, who in day.roles.items()), ""]
     outcomes = [_came_out(one) for one in state.steps]
     counted = ", ".join(f"{outcomes.count(word)} {word}" for word in ("held", "broke", "skipped", "open"))
-    lines += [f"Of {len(outcomes)} steps: {counted}.", "", "## Steps", ""]
+    lines += [f"Of {many(len(outcomes), 'step')}: {counted}.", "", "## Steps", ""]
     for one in state.steps:
         lines += _told(one)
         lines += [f"- {note.at:%H:%M} {note.by}: {note.text}" for note in state.notes if note.step == one.number]

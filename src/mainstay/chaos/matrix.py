@@ -16,6 +16,7 @@ from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.workload import MODES, Contract, Workload
+from mainstay.stats.dice import Dice
 from mainstay.stats.order import quantile, quantile_interval, ratio_interval
 from mainstay.stats.shares import Interval, newcombe, wilson
 
@@ -156,6 +157,20 @@ def cases(workloads: Sequence[Workload], modes: Sequence[str] = MODES, *, pairs:
     double = [(one[0], other[0]) for one, other in combinations(single, 2)
               if one[0].dependency != other[0].dependency] if pairs else []
     return (*single, *double)
+
+
+def some_of(todo: Sequence[Case], most: int, seed: int) -> tuple[Case, ...]:
+    """Every single trouble and at most so many pairs: every two dependencies once before any two again, which modes by
+    the seed. The singles come first: what two do together is compared with what each does alone."""
+    dice, pairs = Dice(seed), [case for case in todo if len(case) > 1]
+    dice.shuffle(pairs)
+    seen: dict[tuple[str, ...], int] = {}
+    turns: list[tuple[int, int]] = []
+    for place, case in enumerate(pairs):
+        couple = tuple(one.dependency for one in case)
+        seen[couple] = seen.get(couple, 0) + 1
+        turns.append((seen[couple], place))
+    return (*(case for case in todo if len(case) == 1), *(pairs[place] for _, place in sorted(turns)[:most]))
 
 
 # -- what the answers prove ----------------------------------------------------------------------------------------

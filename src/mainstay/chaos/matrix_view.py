@@ -59,6 +59,11 @@ class Answered(Protocol):
         """How long it takes, about."""
         ...
 
+    @property
+    def pairs(self) -> int:
+        """Of all pairs that there are."""
+        ...
+
 
 def matrix_view(found: Answered) -> View:
     """The matrix, or what measuring it would take."""
@@ -69,8 +74,11 @@ def _planned_view(found: Answered) -> View:
     refused = sum(bool(one.refusals) for one in found.planned)
     verdict = f"{many(len(found.planned), 'case')} would be measured in about {format_duration(found.seconds)}." \
         if not refused else f"{refused} of {many(len(found.planned), 'case')} would be refused."
+    paired = sum(" + " in one.case for one in found.planned)
     return View("Degradation matrix, dry run", (
-        Text(f"requests: {', '.join(found.requests)}", "quiet"), Text(verdict, "bad" if refused else "strong"),
+        Text(f"requests: {', '.join(found.requests)}", "quiet"),
+        *((Text(f"{paired} of {found.pairs} pairs, drawn by the seed; --most takes more", "quiet"),)
+          if found.pairs else ()), Text(verdict, "bad" if refused else "strong"),
         table("", ("case", "what is put in", "refused because"), [
             (one.case, "; ".join(one.faults), Cell("; ".join(one.refusals), "bad")) for one in found.planned]),
         Next(("mainstay chaos matrix",) if not refused else ("mainstay chaos doctor",))))
@@ -83,16 +91,25 @@ def measured_view(found: Measurement) -> View:
         f"second of each, callers wait {format_duration(found.patience)}", "quiet"), Text(*verdict(found))]
     if found.stopped:
         blocks.append(Text(found.stopped, "warn"))
+    if found.pairs:
+        blocks.append(Text(pairs_words(found), "quiet"))
     blocks.append(grid(found.rows))
     blocks += [Text(f"{one.workload} {one.probe}, {one.case}: {one.broken}", "bad") for one in found.broken]
-    if found.worse:
+    if found.worse or found.paired:
         blocks.append(table("Worse together", ("workload", "request", "case", "alone", "together"), [
-            (one.workload, one.probe, one.case, WORDS[one.alone], WORDS[one.together]) for one in found.worse]))
+            (one.workload, one.probe, one.case, WORDS[one.alone], WORDS[one.together]) for one in found.worse],
+            empty="no two troubles are worse together than the worse of them alone"))
     if helps := _helps(found.rows):
         blocks.append(helps)
     blocks.append(advice_table(found))
     blocks.append(Next(("mainstay chaos matrix --last --json", "mainstay chaos list")))
     return View("Degradation matrix", tuple(blocks))
+
+
+def pairs_words(found: Measurement) -> str:
+    """How many of the pairs that there are were put in; nobody shall take those that were not for harmless."""
+    return f"{found.paired} of {found.pairs} pairs of troubles, drawn by seed {found.seed}" + (
+        "; the others were not looked at" if found.paired < found.pairs else "")
 
 
 def verdict(found: Measurement) -> tuple[str, Tone]:

@@ -52,6 +52,7 @@ class ChaosMonkey:
         between: no two experiments of it begin closer together.
         keep: share of every objective's budget that must be left, 0..1; None does not look.
         excepted: workloads, services or experiments that it leaves alone.
+        dry_run: whether `mainstay serve` only writes down what it would begin.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ChaosMonkey:
     keep: float | None = 0.5
     excepted: tuple[str, ...] = ()
     seed: int = 0
+    dry_run: bool = True
 
 
 class Strike(NamedTuple):
@@ -110,6 +112,11 @@ def look_of(monkey: ChaosMonkey, now: datetime) -> datetime:
     """The look that this moment belongs to: each happens once, however often it is asked for."""
     step = int(monkey.every.total_seconds())
     return datetime.fromtimestamp(int(now.timestamp()) // step * step, UTC)
+
+
+def next_look(monkey: ChaosMonkey, now: datetime) -> datetime:
+    """The first look after this moment."""
+    return look_of(monkey, now) + monkey.every
 
 
 def draw(monkey: ChaosMonkey, look: datetime, experiment: str) -> float:
@@ -177,14 +184,17 @@ def simulate(monkey: ChaosMonkey, span: Span, history: Sequence[Strike],
 
     Looks at which nothing was drawn, or at which it rests, are left out.
     """
-    past = list(history)
+    # Of what it began, the last of each experiment decides: years of history must not make every look longer.
+    past: dict[str, Strike] = {}
+    for strike in sorted(history):
+        past[strike.experiment] = strike
     look = look_of(monkey, span.start)
     if look < span.start:
         look += monkey.every
     while look < span.end:
-        for one in choose(monkey, look, past, circumstances):
+        for one in choose(monkey, look, tuple(past.values()), circumstances):
             if one.outcome == STRIKES:
-                past.append(Strike(look, one.experiment))
+                past[one.experiment] = Strike(look, one.experiment)
             if one.outcome not in (NOT_DRAWN, CLOSED, HOLIDAY):
                 yield one
         look += monkey.every

@@ -81,6 +81,8 @@ def pumba(line: str) -> Translation:
         words = shlex.split(line)
     except ValueError as error:
         raise InvalidInput(f"the command line cannot be read: {error}", "close its quotes") from None
+    if words[:1] == ["sudo"]:
+        words = words[1:]
     if not words or not words[0].rpartition("/")[2].startswith("pumba"):
         raise InvalidInput("it is no command line of pumba", "write pumba netem --duration 1m delay --time 100 api")
     flags, rest = _flags(words[1:])

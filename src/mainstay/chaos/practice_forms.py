@@ -38,7 +38,7 @@ def read_monkey(reader: Reader) -> Iterator[ChaosMonkey]:
     found = ChaosMonkey(
         meta.name, meta.origin, tuple(_candidates(spec)), meta.owner, every or usual.every, _hours(spec),
         tuple(_dates(spec)), usual.between if between is None else between, usual.keep if keep is None else keep,
-        spec.texts("except"), spec.whole("seed", minimum=0) or 0)
+        spec.texts("except"), spec.whole("seed", minimum=0) or 0, spec.flag("dry_run", default=True))
     spec.done()
     if meta.name and len(spec.findings) == before:
         yield found

@@ -16,6 +16,45 @@ _TONES: dict[str, Tone] = {"strikes": "warn", "drawn": "plain", "not drawn": "qu
 _STEPS: dict[str, Tone] = {"passed": "good", "failed": "bad", "aborted": "warn", "invalid": "warn"}
 
 
+class Happened(Protocol):
+    """Something of a monkey's history."""
+
+    @property
+    def at(self) -> datetime:
+        """When."""
+        ...
+
+    @property
+    def experiment(self) -> str:
+        """Of which experiment."""
+        ...
+
+    @property
+    def what(self) -> str:
+        """Begun, refused, spared."""
+        ...
+
+    @property
+    def by(self) -> str:
+        """Who let it look."""
+        ...
+
+    @property
+    def run(self) -> str:
+        """What it became."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """How that ended."""
+        ...
+
+    @property
+    def why(self) -> str:
+        """Why it was refused."""
+        ...
+
+
 class Looked(Protocol):
     """What came of a look of a chaos monkey."""
 
@@ -69,6 +108,16 @@ class Looked(Protocol):
         """Why it was refused."""
         ...
 
+    @property
+    def dry_run(self) -> bool:
+        """Whether the server only writes down what it would begin."""
+        ...
+
+    @property
+    def past(self) -> Sequence[Happened]:
+        """Its history."""
+        ...
+
 
 def monkey_view(found: Looked) -> View:
     """What it did or would do, and what held it back."""
@@ -81,6 +130,14 @@ def monkey_view(found: Looked) -> View:
                                      else "has begun nothing yet"), "quiet"), Text(*_verdict(found)),
         table("", ("look", "experiment", "outcome", "drawn", "why"), rows,
               empty="nothing is drawn in this time")]
+    if found.past:
+        blocks.append(table("Before", ("at", "experiment", "what", "by", "run", "why"), [
+            (Cell(f"{one.at:%a %-d %b %H:%M}", at=one.at), one.experiment, one.what, one.by,
+             f"{one.run} {one.status}".strip() or "–", one.why) for one in found.past]))
+    if found.until is None:
+        serves = "only writes down what it would begin; dry_run: false lets it" if found.dry_run else \
+            "begins what it draws"
+        blocks.append(Text(f"mainstay serve {serves}.", "quiet"))
     return View("Chaos monkey", (*blocks, Next(_next(found))))
 
 
@@ -193,6 +250,11 @@ class Cause(Protocol):
         """It."""
         ...
 
+    @property
+    def filed(self) -> bool:
+        """Whether an incident is opened about it."""
+        ...
+
 
 def cause_view(found: Cause) -> View:
     """The smallest cause, how sure, and the experiment that keeps it."""
@@ -206,6 +268,8 @@ def cause_view(found: Cause) -> View:
              f"enough.", "strong"), table("", ("the smallest that breaks it",), [(one,) for one in found.faults]),
         Text(f"{cost}; every answer right with at least {found.confidence * 100:.0f} %{rest}", "quiet")]
     if found.written:
-        blocks.append(Text(f"Kept as {found.written}.", "good"))
-    return View("Cause", (*blocks, Next((f"mainstay chaos run {found.written}",) if found.written else
+        blocks.append(Text(f"Kept as {found.written}; among the files of the catalog it can be run.", "good"))
+    if found.filed:
+        blocks.append(Text("An incident of the lowest severity keeps it: mainstay incident list", "good"))
+    return View("Cause", (*blocks, Next((f"mainstay chaos run {found.experiment}-minimal",) if found.written else
                                         (f"mainstay chaos find {found.experiment} -o regression.yaml",))))

@@ -23,6 +23,10 @@ BREAKS_TARGET = frozenset({"process-kill", "process-pause", "process-restart", "
 """Kinds after which the target itself cannot be expected to answer while they last."""
 
 
+RESTARTS_TARGET = frozenset({"clock-skew", "clock-drift"})
+"""Kinds that take the target away for a moment, and after which it has to answer."""
+
+
 class Preset(NamedTuple):
     """An experiment that can be run by its name alone."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from mainstay.chaos.spec import Hours, Spend
+from mainstay.chaos.state import WEAKNESS
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Fact
 from mainstay.kernel.ports import ServiceStanding, Spending
@@ -108,7 +109,11 @@ def open_incidents(facts: Iterable[Fact], services: Sequence[str]) -> tuple[str,
 
 
 def concerns(fact: Fact, services: Sequence[str]) -> bool:
-    """Whether an incident that opened is about one of the services; pages that only test the pager are not."""
+    """Whether an incident that opened is about one of the services; pages that only test the pager are not.
+
+    Nor is a weakness that is to be mended: nothing is broken yet, and only an experiment proves that it is mended.
+    """
     data = fact.data
-    named = {data.get("service", ""), *data.get("services", ())} - {""}
-    return not data.get("test", False) and bool(named & set(services))
+    if data.get("test", False) or str(data.get("group", "")).startswith(WEAKNESS):
+        return False
+    return bool(({data.get("service", ""), *data.get("services", ())} - {""}) & set(services))

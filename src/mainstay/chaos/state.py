@@ -15,6 +15,12 @@ KINDS = ("chaos.",)
 HALTED, LIFTED, ASKED = "chaos.halted", "chaos.lifted", "chaos.abort-asked"
 """Everything stops and nothing starts; that is over; one run is to stop."""
 
+WEAKNESS_FOUND = "weakness.found"
+"""`chaos find` found what breaks a hypothesis, and somebody wants it mended; the subject is the experiment."""
+
+WEAKNESS = "weakness:"
+"""What the group of the incident begins with that keeps such a weakness; behind it stands the experiment."""
+
 ALL = "all"
 """The subject of the kill switch."""
 
@@ -98,6 +104,7 @@ class Run:
     Args:
         reaction: seconds from the first breach, or from being told to stop, until every fault was taken out.
         reached: the greatest blast radius a fault was proven with.
+        reference: what asked for it, such as a monkey's look or a pipeline's address.
         notes: what could not be said before it began, such as an error budget nobody measured.
     """
 
@@ -123,6 +130,7 @@ class Run:
     notes: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
     widening: tuple[Mapping[str, Any], ...] = ()
+    reference: str = ""
 
     def fault(self, name: str) -> FaultRun:
         """The fault of that id."""
@@ -158,7 +166,8 @@ def halted(facts: Iterable[Fact]) -> Fact | None:
 def _accepted(fact: Fact | NewFact) -> Run:
     data = fact.data
     return Run(fact.subject, data["experiment"], data["target"], data["service"], fact.actor, data["seed"],
-               data["title"], tuple(data["probes"]), asked=fact.at, notes=tuple(data["notes"]))
+               data["title"], tuple(data["probes"]), asked=fact.at, notes=tuple(data["notes"]),
+               reference=data.get("reference", ""))
 
 
 def after(run: Run, fact: Fact | NewFact) -> Run:

@@ -109,8 +109,36 @@ def read(document: Document) -> tuple[ToolkitExperiment, list[Finding]]:
             findings.append(Finding("unknown-reference", one.where, f'no activity is named "{one.name}"'
                                     + did_you_mean(one.name, names),
                                     "known: " + ", ".join(names) if names else "name an activity"))
-    findings += _not_played(document, values)
+    findings += (*_runtime_wrong(document, values), *_not_played(document, values))
     return found, findings
+
+
+STRATEGIES = ("default", "before-method-only", "after-method-only", "during-method-only", "continuously", "skip")
+"""When the steady state is looked at."""
+
+ROLLBACKS = ("safe", "default", "always", "never", "deviated")
+"""When rollbacks are played; `safe` is ours: always, once the experiment was begun."""
+
+_RUNTIME = {"hypothesis": STRATEGIES, "rollbacks": ROLLBACKS[1:]}
+
+
+def strategy_of(experiment: ToolkitExperiment, what: str) -> str:
+    """What the experiment's own `runtime` says of its `hypothesis` or `rollbacks`; empty where it says nothing."""
+    runtime = experiment.raw.get("runtime")
+    part = runtime.get(what) if isinstance(runtime, dict) else None
+    return str(part.get("strategy") or "") if isinstance(part, dict) else ""
+
+
+def _runtime_wrong(document: Document, values: Mapping[str, Node]) -> Iterator[Finding]:
+    runtime = values.get("runtime")
+    if runtime is None or not isinstance(runtime.value, dict):
+        return
+    for what, known in _RUNTIME.items():
+        part = runtime.value.get(what)
+        said = part.value.get("strategy") if part is not None and isinstance(part.value, dict) else None
+        if said is not None and said.value not in known:
+            yield document.finding("unknown-value", said, f'runtime.{what}.strategy is "{said.value}"'
+                                   + did_you_mean(str(said.value), known), "write one of: " + ", ".join(known))
 
 
 def _places(document: Document, values: Mapping[str, Node]) -> Iterator[tuple[str, Position]]:

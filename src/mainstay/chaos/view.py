@@ -47,7 +47,8 @@ def run_blocks(run: Run) -> Iterator[Block]:
     """A run: the verdict, why, the faults, the figures, the picture."""
     yield Text(f"{run.id} · {run.experiment} on {run.target}" + (f" · {run.started:%-d %b %H:%M:%S} UTC"
                if run.started else "") + (f", {format_duration(run.ended - run.started)}"
-                                          if run.ended and run.started else "") + f" · by {run.by}", "quiet")
+                                          if run.ended and run.started else "") + f" · by {run.by}"
+               + (f" for {run.reference}" if run.reference else ""), "quiet")
     yield Text(f"{SIGNS[run.status]} {run.status}: {MEANINGS[run.status]}.", TONES[run.status])
     for reason in run.reasons:
         yield Text(reason)

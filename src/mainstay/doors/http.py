@@ -138,8 +138,11 @@ def _known(request: AnyRequest, error: Exception) -> MainstayError:
 def _operation_route(front: Front, operation: Operation[Any, Any]) -> HTTPRouteHandler:
     reads = operation.scope == "read"
 
-    def tell(result: Any) -> tuple[bytes, int]:
-        return encode(operation.as_json(result) if operation.as_json else result), operation.exit_code(result)
+    def tell(result: Any) -> tuple[bytes, dict[str, str]]:
+        headers = {"X-Mainstay-Exit": str(operation.exit_code(result))}
+        if operation.follow is not None:
+            headers["Location"] = f"{PREFIX}/{operation.follow(result)}"
+        return encode(operation.as_json(result) if operation.as_json else result), headers
 
     async def call(request: AnyRequest) -> Response[bytes]:
         scope = request.scope
@@ -151,8 +154,8 @@ def _operation_route(front: Front, operation: Operation[Any, Any]) -> HTTPRouteH
             if request.content_type[0] != "application/json":
                 raise NotJson("the body is not declared as JSON", "send Content-Type: application/json")
             fields = from_json(await request.body())
-        told, exit_code = await front.perform(operation, read_request(operation.request, fields), caller, tell)
-        return Response(told, media_type=MediaType.JSON, status_code=200, headers={"X-Mainstay-Exit": str(exit_code)})
+        told, headers = await front.perform(operation, read_request(operation.request, fields), caller, tell)
+        return Response(told, media_type=MediaType.JSON, status_code=202 if operation.follow else 200, headers=headers)
 
     return route(api_path(operation), http_method=READING if reads else "POST", name=api_path(operation))(call)
 

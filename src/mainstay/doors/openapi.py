@@ -80,8 +80,10 @@ def _describe_one(operation: Operation[Any, Any], fields: dict[str, Any], result
         "tags": [_tag(operation)],
         "summary": operation.summary,
         "description": "Exit codes: " + "; ".join(f"{code}: {text}" for code, text in operation.exit_codes),
-        "responses": {"200": {"description": "the result", "headers": {"X-Mainstay-Exit": _EXIT},
-                              "content": {"application/json": {"schema": result}}}, **_REFUSALS},
+        "responses": {"202" if operation.follow else "200": {
+            "description": "begun; it goes on, and can be followed" if operation.follow else "the result",
+            "headers": {"X-Mainstay-Exit": _EXIT, **({"Location": _PLACE} if operation.follow else {})},
+            "content": {"application/json": {"schema": result}}}, **_REFUSALS},
         "x-scope": operation.scope,
     }
     if operation.scope == "read":
@@ -95,6 +97,7 @@ def _describe_one(operation: Operation[Any, Any], fields: dict[str, Any], result
 
 
 _EXIT = {"description": "the exit code of the command", "schema": {"type": "integer"}}
+_PLACE = {"description": "where it can be followed", "schema": {"type": "string"}}
 _REFUSALS = {
     status: {"description": text, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
     for status, text in (

@@ -166,7 +166,7 @@ def _experiment(options: Namespace) -> tuple[Answer, list[str], int]:
         return _described(options, share)
     _needed(options, "target")
     from mainstay.chaos.operations import outside  # noqa: PLC0415  (a lazy start: lists and help need none of it)
-    from mainstay.chaos.view import MEANINGS  # noqa: PLC0415  (a lazy start)
+    from mainstay.chaos.view import MEANINGS, figures  # noqa: PLC0415  (a lazy start)
 
     named = outside.Named(options.experiment, options.target, options.duration, options.dependency or "", share,
                           options.seed)
@@ -183,8 +183,12 @@ def _experiment(options: Namespace) -> tuple[Answer, list[str], int]:
         proof = f"proven by {fault.proof.what}" if fault.proof else "not proven"
         lines.append(f"  {fault.kind} on {fault.workload}: {proof}, " + (
             "gone again" if fault.removed else "NOT proven to be gone"))
+    told = figures(run)
+    lines += [f"  {name}: " + ", ".join(f"{one['misses']} of {one['answers']} missed {stage}"
+                                        for stage, one in stages.items()) for name, stages in told.items()]
     return _plain({"experiment": options.experiment, "target": run.target, "run": run.id, "status": str(run.status),
-                   "reasons": run.reasons, "faults": run.faults, "hypothesis": run.title, "notes": run.notes,
+                   "reasons": run.reasons, "faults": run.faults, "hypothesis": run.title,
+                   "figures": told, "notes": run.notes,
                    "started": run.started, "ended": run.ended, "reaction_seconds": run.reaction}), lines, \
         CODES.get(run.status, 1)
 

@@ -7,7 +7,7 @@ among thousands is still seen. A stretch without values stays empty.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.view import Chart, Line, Mark, Tone
@@ -179,11 +179,20 @@ def _mark_row(marks: Sequence[Mark], canvas: _Canvas) -> str:
     return "".join(row)
 
 
+_SHORT = timedelta(minutes=10)
+"""Below this minutes alone tell no two moments apart."""
+
+
+def _shape(chart: Chart) -> str:
+    return "%-d %b %H:%M:%S" if chart.times and chart.times[-1] - chart.times[0] < _SHORT else "%-d %b %H:%M"
+
+
 def _times(chart: Chart, columns: int, zone: tzinfo | None) -> str:
     start, end = (moment.astimezone(zone) for moment in (chart.times[0], chart.times[-1]))
-    first = start.strftime("%-d %b %H:%M")
-    last = f"{end.strftime('%-d %b %H:%M')} {end.tzname() or end.strftime('%z')}"
-    middle = (start + (end - start) / 2).strftime("%-d %b %H:%M")
+    shape = _shape(chart)
+    first = start.strftime(shape)
+    last = f"{end.strftime(shape)} {end.tzname() or end.strftime('%z')}"
+    middle = (start + (end - start) / 2).strftime(shape)
     if columns < len(first) + len(last) + 2:
         return last.rjust(columns)
     line = list(first.ljust(columns - len(last)) + last)
@@ -202,8 +211,9 @@ def _legend(chart: Chart, indent: int, zone: tzinfo | None) -> list[Runs]:
             said = "no data" if last is None else _number(last, abs(last) or 1.0, chart.unit)
             runs += [(f"{_letter(index)} {line.name} {said}", _tone(chart, index)), ("   ", "plain")]
         out.append(runs)
+    shape = _shape(chart)
     for number, mark in enumerate(chart.marks, 1):
-        at = mark.at.astimezone(zone).strftime("%-d %b %H:%M")
-        until = f" – {mark.until.astimezone(zone).strftime('%-d %b %H:%M')}" if mark.until else ""
+        at = mark.at.astimezone(zone).strftime(shape)
+        until = f" – {mark.until.astimezone(zone).strftime(shape)}" if mark.until else ""
         out.append([(f"{' ' * indent}▲{number} {at}{until}  ", "quiet"), (mark.text, mark.tone)])
     return out

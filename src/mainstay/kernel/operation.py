@@ -95,6 +95,8 @@ class Operation(Generic[Req, Res]):
         catalog: whether it is handed the catalog: not at all, only when its folder was named, only one without errors,
             or any with its findings; or what says so of a request.
         numbers: whether threads of it may be the first to use numpy; then it is loaded before, which costs 60 ms.
+        follow: where what was only begun can be followed, as `chaos/report?run=EXP-3`; the HTTP door then answers 202
+            with that place. None where the work is done when the answer comes.
         doors: where it is offered; a page or route makes no sense for every verb (`slo try` reads local files).
     """
 
@@ -109,6 +111,7 @@ class Operation(Generic[Req, Res]):
     examples: tuple[str, ...] = ()
     doors: tuple[Literal["cli", "http", "page"], ...] = ("cli", "http", "page")
     as_json: Callable[[Res], object] | None = None
+    follow: Callable[[Res], str] | None = None
     catalog: CatalogUse | Callable[[Req], CatalogUse] = "checked"
     numbers: bool = True
 

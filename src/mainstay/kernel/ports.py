@@ -323,7 +323,7 @@ class Texts(Protocol):
         ...
 
     def write(self, path: str, text: str) -> None:
-        """Put the text in the file's place, whole or not at all; rights stay.
+        """Put the text in the file's place, whole or not at all; a file that is not there is made, rights stay.
 
         Raises:
             InvalidInput: it cannot be written.
@@ -426,6 +426,30 @@ class Probed:
         return self.status is not None and self.status < 400
 
 
+# -- commands apart ----------------------------------------------------------------------------------------------
+
+
+class Begun(Protocol):
+    """A command of Mainstay in a process and a session of its own: it outlives whoever began it."""
+
+    @property
+    def process(self) -> str:
+        """Which process, of all that write into one store: `host:number`."""
+        ...
+
+    def code(self) -> int | None:
+        """Its exit code; None while it goes on."""
+        ...
+
+    def said(self) -> str:
+        """What it said on standard error so far."""
+        ...
+
+    def end(self) -> None:
+        """Tell it to stop, in good order."""
+        ...
+
+
 # -- the world ----------------------------------------------------------------------------------------------------
 
 
@@ -467,6 +491,10 @@ def _no_probe(url: str, time_out: timedelta) -> Probed:
     raise AssertionError(f"this world was made without a way to ask {url} within {time_out}")
 
 
+def _no_command(words: Sequence[str]) -> Begun:
+    raise InvalidInput(f"mainstay {' '.join(words)} cannot be begun from here", "run it at a terminal")
+
+
 def _no_usage(measure: str, workload: Workload | None) -> float:
     raise AssertionError(f"this world was made without a look at its host; asked for {measure} of {workload}")
 
@@ -495,6 +523,8 @@ class World:
         prober: asks running systems over HTTP and TCP, by a program, a query or a function.
         actuator: does acts on the system, such as the steps of runbooks; opened when the first one asks.
         usage: how much of this host's `memory` or `cpu` is in use, 0..1, by all or by a workload's process.
+        command: begins a command of Mainstay, given as its words, on the same catalog and store and apart from this
+            process.
         tell: called with lines during long work that stay, such as a command's output; None where nobody waits for the
             end, as over HTTP.
         scopes: what the actor may do (`read`, `write`, `approve`), for operations that show some people more than
@@ -525,5 +555,6 @@ class World:
     prober: Callable[[], Prober] = NoProber
     actuator: Acting = NoActuator
     usage: Callable[[str, Workload | None], float] = _no_usage
+    command: Callable[[Sequence[str]], Begun] = _no_command
     tell: Callable[[str], None] | None = None
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 VERBS: dict[str, tuple[str, str]] = {
     "list": ("looking", "LIST"), "check": ("checking", "CHECK"), "plan": ("running", "PLAN"),
-    "run": ("running", "RUN"), "status": ("looking", "STATUS"), "report": ("looking", "REPORT"),
-    "abort": ("stopping", "ABORT"), "recover": ("stopping", "RECOVER"), "doctor": ("looking", "DOCTOR"),
-    "proxy": ("proxying", "PROXY"),
+    "run": ("running", "RUN"), "start": ("starting", "START"), "status": ("looking", "STATUS"),
+    "report": ("looking", "REPORT"), "abort": ("stopping", "ABORT"), "recover": ("stopping", "RECOVER"),
+    "doctor": ("looking", "DOCTOR"), "proxy": ("proxying", "PROXY"),
     "import": ("exchanging", "IMPORT"), "export": ("exchanging", "EXPORT"),
     "matrix": ("matrix", "MATRIX"), "find": ("minimal", "FIND"), "monkey": ("monkey", "MONKEY"),
     "gameday": ("gameday", "GAMEDAY")}

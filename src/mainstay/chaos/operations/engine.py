@@ -20,7 +20,7 @@ from mainstay.chaos.kinds import kind_named
 from mainstay.chaos.lifecycle import Stage, Status
 from mainstay.chaos.operations.asking import ask, time_of
 from mainstay.chaos.operations.hands import Hands, Task, ThreadHands, numbers_first
-from mainstay.chaos.operations.planning import Options, Prepared, Step, prepare, touched
+from mainstay.chaos.operations.planning import Options, Prepared, Step, prepare, step_words, touched
 from mainstay.chaos.operations.recording import Recorder
 from mainstay.chaos.operations.watch import Asking, Outside, Seen, Stop, Watch
 from mainstay.chaos.spec import Experiment, Widen
@@ -91,7 +91,7 @@ class _Course:
     def __init__(self, world: World, prepared: Prepared, options: Options, hands: Hands) -> None:
         self._world, self._prepared, self._options, self._hands = world, prepared, options, hands
         self._experiment = prepared.experiment
-        self._book = Recorder.of_plan(world, prepared.plan, options.seed)
+        self._book = Recorder.of_plan(world, prepared.plan, options)
         self._faults: list[_In] = []
         self._inflight: Task[Injection] | None = None
         self._watch = Watch(world, hands, prepared.probes, self._experiment.hypothesis.every)
@@ -101,7 +101,7 @@ class _Course:
         self._signal = ""
         self._reaction: float | None = None
         self._renewed = self._began = world.clock.monotonic()
-        self._left = self._said = ""
+        self._left = self._said = self._phase = ""
         self._counted = [0, 0]
         self._guarded: Guarded | None = None
 
@@ -179,7 +179,7 @@ class _Course:
 
     def _steady_before(self) -> None:
         self._record("started", {})
-        self._say("before", f"is {self.now.title or 'the steady state'} there?")
+        self._say("before", f"does it hold? {self.now.title or 'the steady state'}")
         rounds = ROUNDS_BEFORE + self._experiment.hypothesis.misses
         self._go_on(self._answer_time() + rounds * self._experiment.hypothesis.every,
                     until=lambda: all(one.held >= ROUNDS_BEFORE for one in self._watch.askings))
@@ -190,6 +190,7 @@ class _Course:
         return max((time_of(probe) for probe in self._prepared.probes), default=0.0)
 
     def _step(self, number: int, step: Step) -> None:
+        self._phase = step_words(step, self._prepared.steps)
         if step.pause:
             self._say("pause", f"{step.pause:g} s before {step.phase}")
             self._go_on(step.pause)
@@ -212,7 +213,16 @@ class _Course:
         else:
             self._go_on(step.seconds)
         if self._stop is None:
+            self._held_at_all(step)
+        if self._stop is None:
             self._still_there()
+
+    def _held_at_all(self, step: Step) -> None:
+        """A probe that missed all the while did not hold, though its answers came too slowly for enough of them."""
+        hypothesis, one = self._experiment.hypothesis, self._watch.never_held()
+        if one is not None and step.seconds > (hypothesis.misses + 1) * hypothesis.every:
+            why = one.last.why if one.last is not None else "it did not answer"
+            self._breach(one, f"it did not hold once in {step.seconds:g} s: {why}")
 
     def _widen(self, step: Step, widen: Widen) -> None:
         test = RatioTest(widen.healthy, widen.unhealthy, widen.risk, widen.risk)
@@ -539,7 +549,7 @@ class _Course:
                 why = one.last.why if one.last is not None and one.last.why else "it did not answer often enough"
                 self._breach(one, f"not back within {self._experiment.stabilise:g} s: {why}")
                 return
-        self._record("noted", {"text": f"steady again after {self._watch.now() - began:.1f} s"})
+        self._record("noted", {"text": f"{self._phase}steady again after {self._watch.now() - began:.1f} s"})
 
     def _wait_for(self, condition: Callable[[], bool], seconds: float, *, watching: bool = False) -> None:
         """Until it is so, at most so long; nothing stops this, because it is the way out."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mainstay.chaos.operations.finding import run_named
-from mainstay.chaos.operations.formats import FORMATS, Said, documents_of, format_of, is_file
+from mainstay.chaos.operations.formats import FORMATS, Said, documents_of, format_of, is_file, lines_of
 from mainstay.chaos.spec import Experiment
 from mainstay.chaos.toolkit import read
 from mainstay.chaos.toolkit_out import document_of, journal_of
@@ -26,7 +26,7 @@ from mainstay.kernel.wording import many
 class ImportRequest:
     """What another tool wrote."""
 
-    files: tuple[str, ...] = arg("files of another tool", positional=True, local_only=True)
+    files: tuple[str, ...] = arg("files of another tool, or a command line of pumba", positional=True, local_only=True)
     source: str = arg("the tool they are from; auto looks at them", "auto", choices=("auto", *FORMATS), flag="from")
     output: str = arg("write what is ours, as YAML, into this folder", "", short="o", local_only=True)
     force: bool = arg("replace files that are there already", False)
@@ -63,7 +63,7 @@ def import_(world: World, request: ImportRequest) -> Imports:
     """Take experiments of other tools: what runs here, what is missing, what cannot be said."""
     found: list[Imported] = []
     for file in request.files:
-        for document in documents_of(file):
+        for document in lines_of(file) or documents_of(file):
             chosen = format_of(document, request.source)
             said = chosen.read(world, document)
             written = _write(request, said) if request.output and said.yaml else ""
@@ -116,7 +116,8 @@ IMPORT = Operation(
     exit_codes=((0, "taken, and all of it can be run here"), (1, "taken, and something is missing or wrong"),
                 (2, "a file cannot be read, or is of no format that is known")),
     examples=("mainstay chaos import experiment.json",
-              "mainstay chaos import a.json b.yaml --from chaostoolkit --json"))
+              "mainstay chaos import a.json b.yaml --from chaostoolkit --json",
+              "mainstay chaos import 'pumba netem --duration 1m delay --time 100 api' -o experiments"))
 
 
 # -- export --------------------------------------------------------------------------------------------------------

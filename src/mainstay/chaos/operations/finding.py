@@ -12,6 +12,7 @@ from mainstay.kernel.finding import InvalidFiles, did_you_mean, errors_of
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.locks import all_held
 from mainstay.kernel.ports import World
+from mainstay.kernel.workload import workload_named
 
 
 def experiment_named(world: World, name: str) -> tuple[World, Experiment]:
@@ -53,6 +54,13 @@ def run_named(world: World, name: str) -> Run:
         raise NotFound(f'there is no run "{name}"{did_you_mean(name, runs)}',
                        "mainstay chaos status lists the runs" if runs else "mainstay chaos run NAME makes one")
     return fitting[-1]
+
+
+def services_of(world: World, one: Experiment) -> tuple[str, ...]:
+    """The service that the experiment is of, and those of every workload that a fault of it names."""
+    names = [one.target, *(fault.workload for phase in one.phases for fault in phase.faults if fault.workload)]
+    found = [workload_named(world.catalog, name).service for name in names]
+    return tuple(dict.fromkeys([one.service] * bool(one.service) + found))
 
 
 def lost(world: World, run: Run) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,10 @@ def _of(group: str) -> Callable[[Document], bool]:
     return recognised
 
 
+def _pumba(document: Document) -> bool:
+    return bool(_COMMAND.match(document.root.written or ""))
+
+
 def _policy(document: Document) -> bool:
     value = document.root.value
     return isinstance(value, dict) and "scenarios" in value and "apiVersion" not in value
@@ -84,7 +89,8 @@ FORMATS: Mapping[str, Format] = {one.name: one for one in (
     Format("chaostoolkit", "Chaos Toolkit", _toolkit, "operations.toolkit_check", "said_by_toolkit"),
     Format("chaos-mesh", "Chaos Mesh", _of("chaos-mesh.org"), "operations.manifests_in", "said_by_chaos_mesh"),
     Format("litmus", "Litmus", _of("litmuschaos.io"), "operations.manifests_in", "said_by_litmus"),
-    Format("powerfulseal", "PowerfulSeal", _policy, "operations.manifests_in", "said_by_powerfulseal"))}
+    Format("powerfulseal", "PowerfulSeal", _policy, "operations.manifests_in", "said_by_powerfulseal"),
+    Format("pumba", "pumba", _pumba, "operations.manifests_in", "said_by_pumba"))}
 """Every format, in the order in which they are tried."""
 
 
@@ -122,6 +128,33 @@ def _node(value: Any) -> Node:
         case list():
             return Node([_node(one) for one in value], 1, 1)
     return Node(value, 1, 1, written="" if value is None else str(value))
+
+
+_COMMAND = re.compile(r"\s*(?:sudo\s+)?(?:\S*/)?pumba\s")
+"""How a command line of pumba begins, which is one line and no document."""
+
+
+def lines_of(file: str) -> list[Document]:
+    """Command lines of pumba: the text itself, or those of a script; nothing where there is none. A line that ends in a
+    backslash goes on, as in a shell."""
+    if _COMMAND.match(file):
+        return [Document("command line", Node(file, 1, 1, written=file), ())]
+    if not file.endswith((".sh", ".bash", ".txt")):
+        return []
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return []  # whoever reads it as a document says why it cannot be read
+    found: list[Document] = []
+    begun, parts = 0, list[str]()
+    for number, line in enumerate(text.splitlines(), 1):
+        begun = begun if parts else number
+        parts.append(line.removesuffix("\\"))
+        if not line.endswith("\\"):
+            whole, parts = " ".join(parts), []
+            if _COMMAND.match(whole):
+                found.append(Document(file, Node(whole, begun, 1, written=whole), ()))
+    return found
 
 
 def documents_of(file: str) -> list[Document]:

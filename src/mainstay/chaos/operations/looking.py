@@ -115,8 +115,9 @@ def list_view(found: Listing) -> View:
         Next(("mainstay chaos plan NAME", "mainstay chaos list --kinds"))))
 
 
-LIST = Operation("chaos", "list", ListRequest, list_, list_view,
-                 numbers=False, examples=("mainstay chaos list -c shop", "mainstay chaos list --kinds --json"))
+LIST = Operation("chaos", "list", ListRequest, list_, list_view, numbers=False,
+                 catalog=lambda request: "unused" if request.kinds else "checked",
+                 examples=("mainstay chaos list -c shop", "mainstay chaos list --kinds --json"))
 
 
 # -- status --------------------------------------------------------------------------------------------------------

@@ -34,9 +34,16 @@ def said_by_powerfulseal(world: World, document: Document) -> Said:
     return _said(world, document, powerfulseal.translations(part(document.root.plain())))
 
 
-def _said(world: World, document: Document, found: Sequence[Translation]) -> Said:
+def said_by_pumba(world: World, document: Document) -> Said:
+    """A command line of pumba."""
+    found = powerfulseal.pumba(document.root.written)
+    # Its target alone names many: what one command line does is part of its name.
+    return _said(world, document, [found], _slug(f"{found.kind} {found.name}"))
+
+
+def _said(world: World, document: Document, found: Sequence[Translation], name: str = "") -> Said:
     where = Position(document.file, document.root.line, document.root.column)
-    name = _slug(next((one.name for one in found if one.name), "") or "experiment")
+    name = name or _slug(next((one.name for one in found if one.name), "") or "experiment")
     title = f"{found[0].kind} {found[0].name}".strip() if found else ""
     steps = [step for one in found for step in one.steps]
     findings = list(_findings(found, where, steps))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mainstay.chaos.catalogue import (
@@ -32,6 +33,7 @@ from mainstay.chaos.matrix import (
     interactions,
     judge,
     reach,
+    some_of,
 )
 from mainstay.chaos.matrix_view import matrix_view
 from mainstay.chaos.operations.driving import Driven, Driver, driven
@@ -49,6 +51,7 @@ from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.probing import TcpAsk
 from mainstay.kernel.quantity import format_duration, parse_duration
+from mainstay.kernel.wording import many
 from mainstay.kernel.workload import MODES, Workload, workload_named
 
 _EVERY = 0.2
@@ -62,7 +65,9 @@ class MatrixRequest:
     workload: tuple[str, ...] = arg("only of this workload's dependencies", (), value="NAME")
     dependency: tuple[str, ...] = arg("only this dependency", (), value="NAME")
     modes: tuple[str, ...] = arg("only this kind of trouble", MODES, value="MODE")
-    pairs: bool = arg("every two dependencies in trouble at once, too", False)
+    pairs: bool = arg("two dependencies in trouble at once, too", False)
+    most: int = arg("with --pairs: at most so many of them, drawn by the seed", 12)
+    within: str = arg("begin no case that would not be over so long after the start", "", value="DURATION")
     duration: str = arg("how long each trouble lasts", "5s", value="DURATION")
     baseline: str = arg("how long healthy requests are watched before the first trouble", "10s", value="DURATION")
     settle: str = arg("how long a system may take until it is well again", "3s", value="DURATION")
@@ -70,7 +75,7 @@ class MatrixRequest:
     patience: str = arg("how long a caller waits", "2s", value="DURATION")
     slow: str = arg("how much longer a slow dependency takes", "1s", value="DURATION")
     errors: float = arg("share of a failing dependency's answers that are errors, 0 to 1", 1.0)
-    seed: int = arg("of every draw", 0)
+    seed: int = arg("of every draw, also of which pairs", 0)
     dry_run: bool = arg("only say what would be done", False)
     last: bool = arg("show the last one that was measured", False)
 
@@ -92,17 +97,23 @@ class Matrix:
         measured: None for a dry run.
         planned: of a dry run.
         seconds: how long measuring takes, about.
+        pairs: of all pairs of troubles that there are; 0 when none was asked for.
     """
 
     measured: Measurement | None
     planned: tuple[PlannedCase, ...] = ()
     requests: tuple[str, ...] = ()
     seconds: float = 0.0
+    pairs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The request, read."""
+    """The request, read.
+
+    Args:
+        within: seconds from the start after which no case may go on; None is as long as it takes.
+    """
 
     duration: float
     settle: float
@@ -110,6 +121,7 @@ class _Asked:
     baseline: float
     settings: Mapping[str, Mapping[str, str | float]]
     standards: Standards
+    within: float | None = None
 
 
 def matrix(world: World, request: MatrixRequest) -> Matrix:
@@ -123,22 +135,30 @@ def matrix(world: World, request: MatrixRequest) -> Matrix:
     if not wanted:
         raise InvalidInput("no workload that is open to experiments declares a dependency",
                            "write dependencies: and experiments: true in a Workload")
-    todo = tuple(case for case in cases(wanted, request.modes or MODES, pairs=request.pairs)
-                 if not request.dependency or {one.dependency for one in case} <= _known(request.dependency, wanted))
+    every = tuple(case for case in cases(wanted, request.modes or MODES, pairs=request.pairs)
+                  if not request.dependency or {one.dependency for one in case} <= _known(request.dependency, wanted))
+    todo, pairs = some_of(every, request.most, request.seed), sum(len(case) > 1 for case in every)
+    if request.pairs and not pairs:
+        raise InvalidInput("there are no two dependencies that could be in trouble at once",
+                           "name another --dependency, or leave --pairs out")
     watched = tuple(_watched(world, todo, asked))
     if not watched:
         raise InvalidInput("no workload that needs the dependencies can be asked anything",
                            "write address: and requests: (or health:) in the Workloads that callers use")
     experiments = [(case, experiment_of(world, case, wanted, asked)) for case in todo]
-    each = asked.duration + asked.settle + _after(request, asked) + 2.0
-    whole = asked.baseline + len(todo) * each
+    whole = asked.baseline + len(todo) * _each(request, asked)
+    if asked.within is not None:
+        whole = min(whole, asked.within)
     if request.dry_run:
         return Matrix(None, tuple(_planned(world, case, experiment) for case, experiment in experiments),
-                      tuple(f"{one.workload.name} {one.name}" for one in watched), whole)
+                      tuple(f"{one.workload.name} {one.name}" for one in watched), whole, pairs)
     world.progress(f"{len(todo)} cases, about {format_duration(whole)}; {request.rate:g} requests a second of each of "
                    f"{len(watched)}")
     found = _measure(world, request, asked, experiments, watched)
-    return Matrix(found, seconds=whole)
+    if pairs:
+        found = replace(found, pairs=pairs, seed=request.seed)
+    world.journal.commit(Batch([NewFact(MEASURED, "matrix", found.at, as_data(found), actor=world.actor)]))
+    return Matrix(found, seconds=whole, pairs=pairs)
 
 
 def latest(world: World) -> Measurement:
@@ -161,6 +181,12 @@ def _read(request: MatrixRequest) -> _Asked:
         raise InvalidInput(f"--rate {request.rate:g} is no low rate", "write 0.1 to 200 requests a second")
     if not 0 < request.errors <= 1:
         raise InvalidInput(f"--errors {request.errors:g} is no share", "write 0.2, or 1 for every answer")
+    if request.most < 1:
+        raise InvalidInput(f"--most {request.most} is no number of pairs", "write 1 or more")
+    within = parse_duration(request.within).total_seconds() if request.within else None
+    if within is not None and within < seconds["baseline"] + seconds["duration"]:
+        raise InvalidInput(f"--within {request.within} is too short for one case after the baseline",
+                           "write a longer time, or a shorter --baseline")
     for mode in request.modes:
         if mode not in MODES:
             raise InvalidInput(f'there is no mode "{mode}"{did_you_mean(mode, MODES)}',
@@ -172,7 +198,7 @@ def _read(request: MatrixRequest) -> _Asked:
     settings["slow"] = {"latency": seconds["slow"]}
     settings["errors"] = {"rate": request.errors}
     return _Asked(seconds["duration"], seconds["settle"], seconds["patience"], seconds["baseline"], settings,
-                  Standards(patience=seconds["patience"], fast=min(0.5, seconds["patience"] / 2)))
+                  Standards(patience=seconds["patience"], fast=min(0.5, seconds["patience"] / 2)), within)
 
 
 def _known(names: Sequence[str], wanted: Sequence[Workload]) -> set[str]:
@@ -240,6 +266,11 @@ class _Ran:
     over: datetime | None = None
 
 
+def _each(request: MatrixRequest, asked: _Asked) -> float:
+    """Seconds that a case takes, about, with two for putting in, proving and taking out."""
+    return asked.duration + asked.settle + _after(request, asked) + 2.0
+
+
 def _after(request: MatrixRequest, asked: _Asked) -> float:
     """Seconds of requests afterwards: as many as prove something."""
     return max(2.0, 1.5 * asked.standards.least / request.rate)
@@ -248,11 +279,15 @@ def _after(request: MatrixRequest, asked: _Asked) -> float:
 def _measure(world: World, request: MatrixRequest, asked: _Asked, experiments: Sequence[tuple[Case, Experiment]],
              watched: Sequence[Driven]) -> Measurement:
     ran: list[_Ran] = []
-    stopped = ""
+    stopped, began, each = "", world.clock.monotonic(), _each(request, asked)
     with Driver(world, watched, request.rate, seed=request.seed) as driver:
         driver.wait(asked.baseline)
         for number, (case, experiment) in enumerate(experiments, 1):
             world.progress(f"{number} of {len(experiments)}: {said(case)}")
+            if asked.within is not None and ran and world.clock.monotonic() - began + each > asked.within:
+                stopped = (f"the time of {request.within} was up: {said(case)} and what follows, "
+                           f"{many(len(experiments) - number + 1, 'case')}, were not measured")
+                break
             try:
                 run = execute(world, experiment, Options(seed=request.seed + number))
             except MainstayError as error:
@@ -266,12 +301,10 @@ def _measure(world: World, request: MatrixRequest, asked: _Asked, experiments: S
                 break
     cells = [(cell, one.run.id) for one in ran for cell in _cells(world, (one, ran), watched, driver, asked)]
     rows = tuple(row(cell, run) for cell, run in cells)
-    found = Measurement(world.clock.now(), asked.duration, request.rate, asked.patience, rows,
-                        worse(interactions([cell for cell, _ in cells])),
-                        tuple(_advice(world, watched, [_healthy(driver, index, ran) for index in range(len(watched))],
-                                      request.rate)), stopped)
-    world.journal.commit(Batch([NewFact(MEASURED, "matrix", found.at, as_data(found), actor=world.actor)]))
-    return found
+    return Measurement(world.clock.now(), asked.duration, request.rate, asked.patience, rows,
+                       worse(interactions([cell for cell, _ in cells])),
+                       tuple(_advice(world, watched, [_healthy(driver, index, ran) for index in range(len(watched))],
+                                     request.rate)), stopped)
 
 
 def _timed(world: World, case: Case, run: Run, driver: Driver, waits: tuple[_Asked, float]) -> _Ran:
@@ -347,4 +380,4 @@ MATRIX = Operation(
     exit_codes=((0, "measured; no promise is broken"), (1, "a promise of a workload is broken"),
                 (2, "the input cannot be used, or something forbids it")),
     examples=("mainstay chaos matrix --dry-run", "mainstay chaos matrix --workload api --modes down --modes slow",
-              "mainstay chaos matrix --pairs --duration 10s --rate 20", "mainstay chaos matrix --last --json"))
+              "mainstay chaos matrix --pairs --most 6 --within 10m --seed 7", "mainstay chaos matrix --last --json"))

@@ -9,15 +9,16 @@ from dataclasses import field, replace
 from mainstay.chaos.finder import Belief, Found, Suspect, find, ladder
 from mainstay.chaos.lifecycle import Status
 from mainstay.chaos.operations.engine import execute
-from mainstay.chaos.operations.finding import experiment_named
+from mainstay.chaos.operations.finding import experiment_named, services_of
 from mainstay.chaos.operations.planning import Options
 from mainstay.chaos.practice_view import cause_view
 from mainstay.chaos.spec import Experiment, Fault, Phase
-from mainstay.chaos.state import Run
+from mainstay.chaos.state import WEAKNESS_FOUND, Run
 from mainstay.chaos.view import settings_words, share_words
 from mainstay.chaos.written import as_yaml, document_of
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput
+from mainstay.kernel.journal import Batch, NewFact
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import parse_duration
@@ -47,6 +48,7 @@ class FindRequest:
     steady: bool = arg("the system answers the same each time: one try for each question", False)
     error: float = arg("chance that one question is answered wrongly, 0 to 0.2", 0.01)
     seed: int = arg("of every draw", 0)
+    file: bool = arg("open an incident of the lowest severity about it, so that it is mended", False)
     output: str = arg("write the smallest experiment into this file", "", short="o", value="FILE", local_only=True)
 
 
@@ -60,6 +62,7 @@ class Minimal:
         confidence: at least this sure that every answer was right.
         checked: anything smaller was seen not to break it.
         yaml: the experiment that keeps it from coming back; `written` is where it was put.
+        filed: whether an incident is opened about it.
     """
 
     experiment: str
@@ -73,6 +76,7 @@ class Minimal:
     runs: tuple[str, ...]
     yaml: str = ""
     written: str = ""
+    filed: bool = False
 
 
 @dataclass(slots=True)
@@ -127,7 +131,19 @@ def minimal(world: World, request: FindRequest) -> Minimal:
     trials = _Trials(world, experiment, Options(request.seed, seconds))
     belief = STEADY if request.steady else Belief(error=request.error)
     found = find(tuple(_suspects(experiment, request.steps)), trials.broke, belief)
-    return _told(world, request, experiment, (found, tuple(trials.runs)))
+    result = _told(world, request, experiment, (found, tuple(trials.runs)))
+    if request.file and result.faults:
+        _file(world, experiment, result)
+        return replace(result, filed=True)
+    return result
+
+
+def _file(world: World, experiment: Experiment, found: Minimal) -> None:
+    """A weakness is a fact; what follows from it, an incident, is no business of this word."""
+    world.journal.commit(Batch([NewFact(WEAKNESS_FOUND, experiment.name, world.clock.now(), {
+        "title": experiment.hypothesis.title or experiment.title or experiment.name, "faults": list(found.faults),
+        "services": list(services_of(world, experiment)), "confidence": found.confidence, "runs": list(found.runs),
+        "regression": found.written}, key=f"weakness:{experiment.name}:{found.runs[-1]}", actor=world.actor)]))
 
 
 def named(experiment: Experiment) -> Iterator[tuple[str, Fault]]:
@@ -202,4 +218,4 @@ FIND = Operation(
     exit_codes=((0, "found"), (1, "the hypothesis held with every fault in: there is nothing to find"),
                 (2, "the input cannot be used, or runs prove nothing")),
     examples=("mainstay chaos find checkout-under-stress -c shop",
-              "mainstay chaos find checkout-under-stress --steady --duration 10s -o regression.yaml"))
+              "mainstay chaos find checkout-under-stress --steady --duration 10s -o regression.yaml --file"))

@@ -15,7 +15,7 @@ from mainstay.chaos.matrix import Answer
 from mainstay.chaos.operations.driving import Driven, Driver, driven
 from mainstay.chaos.operations.engine import execute
 from mainstay.chaos.operations.planning import Options, Plan, prepare
-from mainstay.chaos.presets import BREAKS_TARGET, Preset, preset
+from mainstay.chaos.presets import BREAKS_TARGET, RESTARTS_TARGET, Preset, preset
 from mainstay.chaos.spec import Experiment, Fault, Phase
 from mainstay.chaos.state import Run
 from mainstay.kernel.dataclass import dataclass
@@ -31,6 +31,9 @@ _EVERY = 0.25
 _SETTLE = 3.0
 _LOOKS = 0.05
 _NEVER = 1_000_000
+_RESTARTING = 40
+"""Misses in a row, ten seconds of them, while a process is started once more under another clock."""
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ def _steady(world: World, target: Workload, chosen: Preset) -> tuple[tuple[Probe
     if own is not None and not stops:
         probes.append(own)
     if probes:
-        return tuple(probes), 2, "whoever calls it is well" if stops else "it and whoever calls it are well"
+        misses = _RESTARTING if chosen.kind.name in RESTARTS_TARGET else 2
+        return tuple(probes), misses, "whoever calls it is well" if stops else "it and whoever calls it are well"
     if own is not None:
         return (own,), _NEVER, "it comes back"
     alive = Probe(f"{target.name} takes connections", TcpAsk(workload=target, seconds=_PATIENCE), Exactly(True))
@@ -105,7 +109,7 @@ def _own(target: Workload) -> Probe | None:
     if not target.health.startswith("/") or not target.address.said:
         return None
     return Probe(f"{target.name} is well", HttpAsk(target.health, workload=target, seconds=_PATIENCE),
-                 Between(200, 399, "status"))
+                 Between(200, 399, "status"), workload=target.name)
 
 
 def plan_by_name(world: World, named: Named) -> Plan:

@@ -32,12 +32,14 @@ class Options:
         seconds: how long all phases together last; None is as declared.
         manual: accept faults that nobody takes out when the run is killed.
         calls: probes may call functions of Python modules.
+        reference: what asked for it; kept with the run.
     """
 
     seed: int = 0
     seconds: float | None = None
     manual: bool = False
     calls: bool = False
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def prepare(world: World, experiment: Experiment, options: Options) -> Prepared:
     if not options.calls and any(isinstance(probe.ask, CallAsk) or (
             isinstance(probe.tolerance, Asked) and isinstance(probe.tolerance.ask, CallAsk))
             for probe in probes_of(experiment)):
-        refusals.append("a probe calls a Python function; allow that with --allow-python")
+        refusals.append("a probe calls a Python function, which only mainstay chaos run --allow-python lets it")
     plan = Plan(experiment.name, target.name, services[0], experiment.hypothesis.title or experiment.title,
                 tuple({"name": probe.name, "tolerance": said_of(probe)} for probe in probes), faults,
                 experiment.seconds, prices, tuple(refusals), tuple(_notes(prices, required=experiment.spend.required)))
@@ -157,6 +159,14 @@ def _steps(world: World, experiment: Experiment, target: Workload, seed: int) ->
                            for place, order in enumerate(_order(world, fault, target) for fault in phase.faults))
             yield Step(phase.name, share if share is not None else max((one.share for one in orders), default=0.0),
                        phase.pause if index == 0 else 0.0, seconds, not last, orders, phase.faults)
+
+
+def step_words(step: Step, steps: Sequence[Step]) -> str:
+    """`slow at 5 %: `, which step is meant where there are several; empty where there is one."""
+    parts = [step.phase] if len({one.phase for one in steps}) > 1 else []
+    if sum(one.phase == step.phase for one in steps) > 1:
+        parts.append(f"at {step.share * 100:.3g} %")
+    return " ".join(parts) + ": " if parts else ""
 
 
 _SLACK = 90.0

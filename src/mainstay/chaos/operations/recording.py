@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
-from mainstay.chaos.operations.planning import Plan
+from mainstay.chaos.operations.planning import Options, Plan
 from mainstay.chaos.state import Run, after
 from mainstay.chaos.toolkit import ToolkitExperiment
 from mainstay.kernel.errors import Conflict
 from mainstay.kernel.journal import AlreadyRecorded, Batch, Fact, FactQuery, NewFact, Pending
 from mainstay.kernel.ports import World
 
-FLUSH = 10.0
-"""Seconds of samples that a killed run may lose."""
+FLUSH, LONGEST_FLUSH = 2.0, 10.0
+"""Seconds of samples that a killed run may lose: at first, when somebody watches the charts grow, and later on."""
+
+_GROWS = 30.0
+"""In between a run writes each time that it has grown older by a thirtieth. So charts grow while somebody looks on, and
+a run of any length has at most 48 such facts more than one that would write every ten seconds."""
 
 _TRIES = 100
 
@@ -25,29 +30,32 @@ class Recorder:
         self._world = world
         self._pending: list[Pending[tuple[Fact, ...]]] = []
         self._samples: list[list[Any]] = []
-        self._flushed = world.clock.monotonic()
+        self._began = self._flushed = world.clock.monotonic()
         self.run = self._accept(accepted)
 
     @classmethod
-    def of_plan(cls, world: World, plan: Plan, seed: int) -> Recorder:
+    def of_plan(cls, world: World, plan: Plan, options: Options) -> Recorder:
         """The book of a run of that plan."""
         return cls(world, {
-            "experiment": plan.experiment, "target": plan.target, "service": plan.service, "seed": seed,
-            "title": plan.title, "probes": list(plan.probes), "notes": list(plan.notes), "seconds": plan.seconds})
+            "experiment": plan.experiment, "target": plan.target, "service": plan.service,
+            "seed": options.seed, "title": plan.title, "probes": list(plan.probes), "notes": list(plan.notes),
+            "seconds": plan.seconds, "reference": options.reference})
 
     @classmethod
-    def of_toolkit(cls, world: World, experiment: ToolkitExperiment) -> Recorder:
+    def of_toolkit(cls, world: World, experiment: ToolkitExperiment, reference: str = "") -> Recorder:
         """The book of a run of an experiment of the Chaos Toolkit."""
         return cls(world, {
             "experiment": experiment.origin.file, "target": "", "service": "", "seed": 0, "title": experiment.title,
-            "probes": [{"name": one.name, "tolerance": ""} for one in experiment.probes], "notes": [], "seconds": None})
+            "probes": [{"name": one.name, "tolerance": ""} for one in experiment.probes], "notes": [], "seconds": None,
+            "reference": reference})
 
     def _accept(self, accepted: Mapping[str, Any]) -> Run:
         """A run with an id of its own, which is given once even when two begin at once."""
         for _ in range(_TRIES):
             last = self._world.journal.facts(FactQuery(kinds=("chaos.accepted",), newest_first=True, limit=1))
             number = 1 + max((int(fact.data["number"]) for fact in last), default=0)
-            fact = NewFact("chaos.accepted", f"EXP-{number}", self._world.clock.now(), {"number": number, **accepted},
+            fact = NewFact("chaos.accepted", f"EXP-{number}", self._world.clock.now(), {
+                "number": number, "process": f"{os.uname().nodename}:{os.getpid()}", **accepted},
                            key=f"chaos:EXP-{number}", actor=self._world.actor)
             try:
                 self._world.journal.commit(Batch([fact], fresh=True))
@@ -78,7 +86,8 @@ class Recorder:
     def sampled(self, row: list[Any]) -> None:
         """One more answer, recorded with others every few seconds."""
         self._samples.append(row)
-        if self._world.clock.monotonic() - self._flushed >= FLUSH:
+        now = self._world.clock.monotonic()
+        if now - self._flushed >= min(max(FLUSH, (now - self._began) / _GROWS), LONGEST_FLUSH):
             self.flush()
 
     def flush(self) -> None:

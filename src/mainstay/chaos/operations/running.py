@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from mainstay.chaos.lifecycle import Status
@@ -60,11 +61,13 @@ class RunRequest(PlanRequest):
     """Which experiment, and how."""
 
     dry_run: bool = arg("say what would be done, and do nothing", False)
-    hypothesis: str = arg("of an experiment of the Chaos Toolkit: when its steady state is looked at", "default",
-                          choices=("default", "before-method-only", "after-method-only", "during-method-only",
-                                   "continuously", "skip"))
-    rollbacks: str = arg("of an experiment of the Chaos Toolkit: when they are played; safe is whatever happened",
-                         "safe", choices=("safe", "default", "always", "never", "deviated"))
+    hypothesis: str = arg("of an experiment of the Chaos Toolkit: when its steady state is looked at, where it does "
+                          "not say itself", "", choices=("default", "before-method-only", "after-method-only",
+                                                         "during-method-only", "continuously", "skip"))
+    rollbacks: str = arg("of an experiment of the Chaos Toolkit: when they are played; as it says itself, or safe: "
+                         "whatever happened", "", choices=("safe", "default", "always", "never", "deviated"))
+    by: str = arg("who runs it; whoever types this when left out", "", value="NAME", local_only=True)
+    reference: str = arg("what asked for it, such as a pipeline's address; kept with the run", "", value="TEXT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class Ran:
 
 def run(world: World, request: RunRequest) -> Ran:
     """Run an experiment: prove the steady state, put faults in, watch, take them out, prove."""
+    if request.by:
+        world = replace(world, actor=request.by)
     if is_file(request.experiment):
         from mainstay.chaos.operations import toolkit_run  # noqa: PLC0415  (a lazy start: native runs need none of it)
         from mainstay.chaos.operations.toolkit_check import taken  # noqa: PLC0415  (a lazy start)
@@ -92,13 +97,15 @@ def run(world: World, request: RunRequest) -> Ran:
         found = taken(request.experiment)
         if found is not None:
             return Ran(journal=toolkit_run.run(world, found, toolkit_run.Options(
-                request.allow_python, request.dry_run, request.hypothesis, request.rollbacks)))
+                request.allow_python, request.dry_run, request.hypothesis, request.rollbacks,
+                reference=request.reference)))
     world, experiment = experiment_named(world, request.experiment)
     if request.dry_run:
         return Ran(plan=prepare(world, experiment, request.options).plan)
     from mainstay.chaos.operations.engine import execute  # noqa: PLC0415  (a lazy start: others' need none of it)
 
-    return Ran(run=execute(world, experiment, request.options), rollback=experiment.rollback)
+    options = replace(request.options, reference=request.reference)
+    return Ran(run=execute(world, experiment, options), rollback=experiment.rollback)
 
 
 CODES = {Status.PASSED: 0, Status.FAILED: 1, Status.ABORTED: 1, Status.INVALID: 3}

@@ -150,8 +150,8 @@ def recover_view(found: Recovered) -> View:
     """What was left, and what became of it."""
     rows = [(one.run, one.undo.act, Cell("taken out" if one.healed else one.problem or "still there",
                                          tone="good" if one.healed else "bad")) for one in found.leftovers]
-    words = Text(f"{many(len(found.runs), 'run')} whose process is gone: {', '.join(found.runs)}."
-                 if found.runs else "Every run that has not ended goes on.", "strong")
+    words = Text(f"{many(len(found.runs), 'run')} whose process is gone: {', '.join(found.runs)}." if found.runs else
+                 "No run is without its process; of one that was killed just now that shows within a minute.", "strong")
     return View("Recover", (words, table("Left behind", ("run", "what takes it out", "now"), rows,
                                          empty="nothing was left behind"), Next(("mainstay chaos status",))))
 

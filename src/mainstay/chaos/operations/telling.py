@@ -9,7 +9,7 @@ from mainstay.chaos.operations.planning import Plan
 from mainstay.chaos.state import Run
 from mainstay.chaos.view import by_hand, figures, picture, run_blocks, settings_words, share_words
 from mainstay.kernel.quantity import format_duration
-from mainstay.kernel.view import Block, Cell, Next, Text, View, table
+from mainstay.kernel.view import Block, Cell, Next, Table, Text, View, table
 from mainstay.kernel.wording import many
 
 
@@ -28,6 +28,13 @@ def _plan_blocks(found: Plan) -> Iterator[Block]:
             yield Text(refusal)
     else:
         yield Text("It would be started.", "good")
+    yield from plan_tables(found)
+    for note in found.notes:
+        yield Text(note, "quiet")
+
+
+def plan_tables(found: Plan) -> Iterator[Table]:
+    """What would be put in, what must hold, and what that may cost."""
     rows = [(one.kind, one.workload + (f" → {one.dependency}" if one.dependency else ""), settings_words(one.settings),
              share_words(one.share), Cell(one.mechanism or "none", tone="plain" if one.mechanism else "bad"),
              one.healing, "; ".join(one.does) or one.problem) for one in found.faults]
@@ -38,8 +45,6 @@ def _plan_blocks(found: Plan) -> Iterator[Block]:
                                      tone="bad" if one.affordable is False else "plain"),
                  one.sentence.partition(": ")[2]) for one in found.prices]
         yield table("What it may cost", ("objective", "can pay", "how it is reckoned"), prices)
-    for note in found.notes:
-        yield Text(note, "quiet")
 
 
 def run_view(run: Run, rollback: Sequence[str]) -> View:

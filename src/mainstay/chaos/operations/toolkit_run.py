@@ -34,6 +34,7 @@ from mainstay.chaos.toolkit import (
     ask_of,
     calls,
     dynamic,
+    strategy_of,
     tolerance_for,
     values_of,
 )
@@ -45,11 +46,8 @@ from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.ports import World
 from mainstay.kernel.probing import CallAsk, HttpAsk, ProcessAsk
 
-STRATEGIES = ("default", "before-method-only", "after-method-only", "during-method-only", "continuously", "skip")
-ROLLBACKS = ("safe", "default", "always", "never", "deviated")
 _PROMISED = 86_400.0
 """Seconds after which guardians play rollbacks of a run that still goes on: a method may take long."""
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +57,18 @@ class Options:
     Args:
         calls: functions of Python modules may be called.
         dry: nothing is asked and nothing is done.
-        hypothesis: when the steady state is looked at, one of `STRATEGIES`.
-        rollbacks: when they are played, one of `ROLLBACKS`; `safe` is always, once the experiment was begun.
+        hypothesis: when the steady state is looked at, one of `STRATEGIES`; empty is as the experiment says.
+        rollbacks: when they are played, one of `ROLLBACKS`; empty is as the experiment says, else `safe`.
         every: seconds between two looks at the steady state during the method.
+        reference: what asked for it; kept with the run.
     """
 
     calls: bool = False
     dry: bool = False
-    hypothesis: str = "default"
-    rollbacks: str = "safe"
+    hypothesis: str = ""
+    rollbacks: str = ""
     every: float = 1.0
+    reference: str = ""
 
 
 def run(world: World, found: Taken, options: Options, hands: Hands | None = None) -> dict[str, Any]:
@@ -99,11 +99,14 @@ class _Play:
     """One run."""
 
     def __init__(self, world: World, experiment: ToolkitExperiment, options: Options, hands: Hands) -> None:
-        self._world, self._experiment, self._options, self._hands = world, experiment, options, hands
+        self._world, self._experiment, self._hands = world, experiment, hands
+        self._options = replace(
+            options, hypothesis=options.hypothesis or strategy_of(experiment, "hypothesis") or "default",
+            rollbacks=options.rollbacks or strategy_of(experiment, "rollbacks") or "safe")
         self._values, _ = values_of(experiment, os.environ)
         self._halted, self._never = threading.Event(), threading.Event()
         self._why = self._signal = ""
-        self._book = Recorder.of_toolkit(world, experiment)
+        self._book = Recorder.of_toolkit(world, experiment, options.reference)
         self._outside = Outside(world, hands, self._book.run.id, (), AbortWhen(incident=False), world.journal.head())
         self._hypothesis: Task[dict[str, Any] | None] | None = None
         self._hypothesis_due = 0.0

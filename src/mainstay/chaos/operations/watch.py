@@ -27,6 +27,7 @@ class Asking:
     Args:
         misses: answers in a row that were not tolerated, of questions begun since they are counted.
         held: answers in a row that were.
+        once: whether any was, of questions begun since all were asked at once.
         stage: in which the question was begun.
     """
 
@@ -38,6 +39,7 @@ class Asking:
     missing: bool = False
     misses: int = 0
     held: int = 0
+    once: bool = False
     stage: str = ""
     last: Answer | None = None
 
@@ -57,7 +59,7 @@ class Watch:
 
     def __init__(self, world: World, hands: Hands, probes: Sequence[Probe], every: float) -> None:
         self._world, self._hands, self._every = world, hands, every
-        self._since = world.clock.monotonic()
+        self._since = self._asked = world.clock.monotonic()
         self.askings = [Asking(probe, index) for index, probe in enumerate(probes)]
 
     def now(self) -> float:
@@ -66,8 +68,13 @@ class Watch:
 
     def ask_now(self) -> None:
         """Every probe is due."""
+        self._asked = self.now()
         for one in self.askings:
-            one.due = 0.0
+            one.due, one.once = 0.0, False
+
+    def never_held(self) -> Asking | None:
+        """A probe that misses, and has not held once since all were asked at once."""
+        return next((one for one in self.askings if one.misses and not one.once), None)
 
     def count_anew(self) -> None:
         """What is asked from now on counts, as in a row; what was asked before does not."""
@@ -103,6 +110,7 @@ class Watch:
         if one.begun >= self._since:
             one.misses, one.held = (0, one.held + 1) if answer.ok else (one.misses + 1, 0)
             one.last = answer
+            one.once |= answer.ok and one.begun >= self._asked
         return Seen(one, answer, one.begun, one.stage)
 
 

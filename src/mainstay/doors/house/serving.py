@@ -20,6 +20,7 @@ from mainstay.doors.front import Act, Front, Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp, ShortWay
 from mainstay.doors.house.crew import Crew
 from mainstay.doors.house.engine import Engine, engine_metrics
+from mainstay.doors.house.monkeys import Monkeys
 from mainstay.doors.house.remedying import Remedying
 from mainstay.doors.house.rounds import Rounds
 from mainstay.doors.house.tokens import token_file
@@ -274,7 +275,8 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     rounds = Rounds(lambda: clockwork.world, feed)
     crew = Crew(lambda: clockwork.world, feed)
     remedying = Remedying(lambda: replace(clockwork.world, actor="system"), feed)
-    beside = (engine, remedying, rounds, crew)
+    monkeys = Monkeys(lambda: replace(clockwork.world, actor="system"))
+    beside = (engine, remedying, rounds, crew, monkeys)
 
     def latest(asked: World) -> Report:
         return clockwork.latest or report(asked, ReportRequest(offline=True))

@@ -13,12 +13,16 @@ from mainstay.chaos.gameday import GameDay, state_of
 from mainstay.chaos.lifecycle import Stage, Status
 from mainstay.chaos.matrix import FAULT_OF, Trouble
 from mainstay.chaos.matrix_view import TONES as STATE_TONES
-from mainstay.chaos.matrix_view import WORDS, advice_table, share_words, time_words, verdict
+from mainstay.chaos.matrix_view import WORDS, advice_table, pairs_words, share_words, time_words, verdict
 from mainstay.chaos.monkey import ChaosMonkey
 from mainstay.chaos.operations.finding import lost, run_named, runs_of
 from mainstay.chaos.operations.matrix import latest
-from mainstay.chaos.operations.monkey import ahead
+from mainstay.chaos.operations.monkey import Past, ahead, told
+from mainstay.chaos.operations.planning import Options, prepare
+from mainstay.chaos.operations.starting import START
 from mainstay.chaos.operations.stopping import ABORT
+from mainstay.chaos.operations.telling import plan_tables
+from mainstay.chaos.price import Price
 from mainstay.chaos.spec import Experiment
 from mainstay.chaos.state import HALTED, LIFTED, Run, Sample, halted
 from mainstay.chaos.view import MEANINGS, SIGNS, TONES, faults_table, figures_table, timeline
@@ -34,6 +38,7 @@ from mainstay.doors.web.chaos_pages import (
     ModeGrid,
     ModeRow,
     RunPage,
+    StartPage,
     Verdict,
 )
 from mainstay.doors.web.incident_pages import Ticking
@@ -52,7 +57,7 @@ _STATES: Mapping[Status, State] = {
     Status.PASSED: "healthy", Status.FAILED: "violated", Status.ABORTED: "at_risk", Status.INVALID: "no_data",
     Status.RUNNING: "at_risk", Status.PENDING: "no_data"}
 _PAST = 8
-_AHEAD = timedelta(days=14)
+_AHEAD, _LOOKS = timedelta(days=14), 1000
 _WAY = (("before", Stage.BEFORE), ("putting in", Stage.INJECTING), ("during", Stage.DURING),
         ("taking out", Stage.REMOVING), ("after", Stage.AFTER), ("ended", Stage.ENDED))
 
@@ -66,7 +71,14 @@ def chaos_pages() -> tuple[Page, ...]:
     """The hand-made pages of the word."""
     return (Page("/chaos", "Experiments", "chaos.html", experiments_page, word="chaos", forms={"abort": ABORT}),
             Page("/chaos/matrix", "Failure modes", "failure_modes.html", matrix_page, word="chaos"),
+            Page("/chaos/start", "Begin", "chaos_start.html", start_page, word="chaos", listed=False,
+                 forms={"start": START}, leads=lambda started: link_to(started.run)),
             Page("/chaos/show", "Run", "chaos_run.html", run_page, word="chaos", listed=False, forms={"abort": ABORT}))
+
+
+def link_to_start(experiment: str) -> str:
+    """The address of the page on which an experiment is begun."""
+    return f"chaos/start?name={quote(experiment)}"
 
 
 def _verdict(status: Status) -> Verdict:
@@ -116,13 +128,13 @@ def _row(one: Experiment, runs: Sequence[Run]) -> ExperimentRow:
     last = runs[-1] if runs else None
     faults = ", ".join(dict.fromkeys(fault.kind for phase in one.phases for fault in phase.faults))
     shown = ExperimentRow(one.name, one.title or one.hypothesis.title, one.target, faults, radius_words(one.share),
-                          format_duration(one.seconds), None, "", "", None, "")
+                          format_duration(one.seconds), None, "", "", None, "", (), link_to_start(one.name))
     if last is None:
         return shown
     past = tuple((_verdict(run.status), link_to(run.id)) for run in reversed(runs[-_PAST - 1:-1]))
     return ExperimentRow(shown.name, shown.title, shown.target, shown.faults, shown.radius, shown.lasts,
                          _verdict(last.status), last.id, link_to(last.id), last.started or last.asked,
-                         last.reasons[0] if last.reasons else "", past)
+                         last.reasons[0] if last.reasons else "", past, shown.start)
 
 
 def _going_on(run: Run, now: datetime) -> GoingOn:
@@ -154,11 +166,24 @@ def _monkeys(world: World) -> Table | None:
         return None
     rows = []
     for one in declared:
-        coming = [choice for choice in ahead(world, one, _AHEAD) if choice.outcome == "strikes"]
+        # One that looks every minute is not played through for weeks each time that somebody opens the page.
+        length = min(_AHEAD, one.every * _LOOKS)
+        coming = [choice for choice in ahead(world, one, length) if choice.outcome == "strikes"]
         first = coming[0] if coming else None
-        rows.append((one.name, Cell(f"{first.at:%a %-d %b %H:%M}", at=first.at) if first else "not in 14 d",
-                     first.experiment if first else "–", f"{len(coming)}"))
-    return table("Chaos monkeys, if things stay as they are", ("monkey", "next", "experiment", "in 14 d>"), rows)
+        last = next(iter(reversed(told(world, one))), None)
+        rows.append((one.name, Cell(f"{first.at:%a %-d %b %H:%M}", at=first.at) if first else "–",
+                     first.experiment if first else "–", f"{len(coming)} in {format_duration(length)}",
+                     "only writes it down" if one.dry_run else "begins it", _last(last)))
+    return table("Chaos monkeys, if things stay as they are",
+                 ("monkey", "next", "experiment", "ahead>", "this server", "last"), rows)
+
+
+def _last(one: Past | None) -> Cell:
+    if one is None:
+        return Cell("nothing yet", "quiet")
+    became = f", {one.run} {one.status}" if one.run else f": {one.why}" if one.why else ""
+    return Cell(f"{one.experiment} {one.what} {one.at:%a %-d %b %H:%M}{became}",
+                link=link_to(one.run) if one.run else "")
 
 
 def _days(world: World) -> Table | None:
@@ -174,6 +199,40 @@ def _days(world: World) -> Table | None:
         rows.append((one.name, Cell(f"{one.on:%-d %b %H:%M}", at=one.on) if one.on else "–", stands,
                      f"{done} of {len(state.steps)}"))
     return table("Game days", ("game day", "on", "stands", "steps done>"), rows)
+
+
+# -- before a run ----------------------------------------------------------------------------------------------------
+
+
+_HEALERS = {"kernel-owned": "the kernel", "expiring": "their own end", "guardian": "a guardian",
+            "manual": "nobody but people"}
+
+
+def start_page(world: World, query: PageQuery) -> StartPage:
+    """What a run would do, what it may cost and what forbids it; nothing is touched.
+
+    Raises:
+        NotFound: the catalog declares no such experiment.
+    """
+    experiment = world.catalog.get(Experiment, query.get("name"))
+    plan = prepare(world, experiment, Options()).plan
+    on = next((run for run in runs_of(world).values() if run.experiment == experiment.name and run.ended is None
+               and not lost(world, run)), None)
+    healing = dict.fromkeys(_HEALERS[one.healing] for one in plan.faults if one.healing)
+    hours = ", ".join(map(str, experiment.hours.weekly))
+    return StartPage(
+        experiment.name, experiment.title or experiment.hypothesis.title, plan.target, plan.refusals,
+        radius_words(experiment.share), format_duration(plan.seconds), _budget(plan.prices),
+        ", ".join(healing) or "nobody", f"{hours} {experiment.hours.zone}" if hours else "at any time",
+        tuple(plan_tables(plan)), plan.notes, (on.id, link_to(on.id)) if on is not None else None)
+
+
+def _budget(prices: Sequence[Price]) -> str:
+    known = [one for one in prices if one.affordable is not None]
+    if not known:
+        return "not measured"
+    dear = [one.objective for one in known if not one.affordable]
+    return f"{', '.join(dear)} cannot pay" if dear else f"{many(len(known), 'objective')} can pay"
 
 
 # -- one run ---------------------------------------------------------------------------------------------------------
@@ -195,7 +254,8 @@ def run_page(world: World, query: PageQuery) -> RunPage:
         "–" if run.reaction is None else f"{run.reaction * 1000:.0f} ms", radius_words(run.reached), _way(run),
         tuple(_pictures(run)), faults_table(run.faults), figures_table(run), _told(run), run.notes,
         declared.rollback if stuck and declared is not None else (),
-        f"mainstay chaos run {run.experiment}" if declared is not None else "")
+        f"mainstay chaos run {run.experiment}" if declared is not None else "",
+        link_to_start(run.experiment) if declared is not None and not goes_on else "")
 
 
 def _way(run: Run) -> tuple[Choice, ...]:
@@ -281,7 +341,8 @@ def matrix_page(world: World, query: PageQuery) -> MatrixPage:
     words, tone = verdict(found)
     return MatrixPage(
         words, tone, found.at, f"each trouble for {format_duration(found.seconds)}, {found.rate:g} requests a second, "
-        f"callers wait {format_duration(found.patience)}", found.stopped, counts,
+        f"callers wait {format_duration(found.patience)}" + (f", {pairs_words(found)}" if found.pairs else ""),
+        found.stopped, counts,
         tuple(_grid(name, [one for one in single if one.dependencies == (name,)])
               for name in dict.fromkeys(one.dependencies[0] for one in single)),
         _pairs(found), tuple(_modes(world, shown)), advice_table(found) if found.advice else None)

@@ -28,6 +28,7 @@ class ExperimentRow:
         verdict: None when it never ran.
         why: the first reason of the last run.
         past: the runs before, newest first.
+        start: where it can be begun.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ExperimentRow:
     at: datetime | None
     why: str
     past: tuple[tuple[Verdict, str], ...] = ()
+    start: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,33 @@ class ExperimentsPage:
 
 
 @dataclass(frozen=True, slots=True)
+class StartPage:
+    """What a run would do, before somebody begins it.
+
+    Args:
+        refusals: why it would not be begun, as the command says it; empty when it would.
+        radius, lasts: the greatest blast radius, and how long it takes at most.
+        budget: what the error budgets can bear, in a sentence.
+        out: who takes the faults out when the run is killed.
+        tables: faults, what must hold, what it may cost.
+        goes_on: a run of it that has not ended, and its page.
+    """
+
+    name: str
+    title: str
+    target: str
+    refusals: tuple[str, ...]
+    radius: str
+    lasts: str
+    budget: str
+    out: str
+    hours: str
+    tables: tuple[Table, ...]
+    notes: tuple[str, ...]
+    goes_on: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunPage:
     """One run, live while it goes on.
 
@@ -127,6 +156,7 @@ class RunPage:
     notes: tuple[str, ...]
     by_hand: tuple[str, ...]
     again: str
+    again_link: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ class Page:
         listed: whether the navigation names it; a page that needs a name in its address is not listed.
         forms: what the forms of the page do, by the value of their field `act`; afterwards the page is shown again,
             and what was refused stands in it (`refused`) with what was typed.
+        leads: the address, such as `chaos/show?name=EXP-3`, of the page that a form leads to once it is done, from what
+            it did; the page itself when left out.
     """
 
     path: str
@@ -73,6 +75,7 @@ class Page:
     default_range: str = "30d"
     listed: bool = True
     forms: Mapping[str, Operation[Any, Any]] = field(default_factory=dict)
+    leads: Callable[[Any], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,8 +288,8 @@ def _page_route(site: Site, page: Page) -> HTTPRouteHandler:
         refused = None
         if request.scope["method"] == "POST":
             try:
-                await _do(site, page, request, caller)
-                return site.with_cookie(_redirect(_own_address(request)), cookie)
+                led = await _do(site, page, request, caller)
+                return site.with_cookie(_redirect(led or _own_address(request)), cookie)
             except _Refusal as refusal:
                 refused = refusal.refused
         query = _query(request, page.default_range)
@@ -312,8 +315,8 @@ class _Refusal(Exception):
         self.refused = refused
 
 
-async def _do(site: Site, page: Page, request: AnyRequest, caller: Caller) -> None:
-    """What a form of the page asks for.
+async def _do(site: Site, page: Page, request: AnyRequest, caller: Caller) -> str:
+    """What a form of the page asks for; the address that it leads to, empty for the page itself.
 
     Raises:
         NotKnown: the caller has to log in.
@@ -326,8 +329,9 @@ async def _do(site: Site, page: Page, request: AnyRequest, caller: Caller) -> No
         if operation is None:
             raise InvalidInput(f'this page has no form "{act}"', "load the page again")
         site.front.who_acts(request.scope, form_token)
-        await site.front.perform(operation, read_request(operation.request, clean(operation.request, sent)), caller,
-                                 lambda _: None)
+        return await site.front.perform(
+            operation, read_request(operation.request, clean(operation.request, sent)), caller,
+            lambda result: address(page.leads(result)) if page.leads is not None else "")
     except NotKnown:
         raise
     except MainstayError as error:
