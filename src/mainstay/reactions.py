@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from mainstay.chaos.state import WEAKNESS, WEAKNESS_FOUND
@@ -34,10 +34,15 @@ from mainstay.toil.ledger import of_incident, of_page, of_run
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """When a fact of this kind is recorded, then this follows."""
+    """When a fact of this kind is recorded, then this follows.
+
+    Args:
+        wanted: whether there is anybody in the world for whom it can follow; where not, such facts are passed over.
+    """
 
     when: str
     then: Callable[[World, Fact], object]
+    wanted: Callable[[World], object] = lambda _: True
 
 
 def _notice(world: World, fact: Fact) -> None:
@@ -121,8 +126,6 @@ def _alert_began(world: World, fact: Fact) -> None:
 
     One that is silenced or inhibited does when it is heard: planned work mends itself.
     """
-    if not rules_of(world):
-        return  # in a storm it would be asked for each alert
     known = desk_of(world).caught_up(fact.seq).alerts.get(fact.subject)
     if known is not None and not known.muted:
         alert_began(world, fact.subject, known.labels, fact.seq)
@@ -211,8 +214,8 @@ REACTIONS = (
     Reaction("incident.resolved", _incident_booked),
     Reaction("runbook.ended", _run_booked),
     Reaction("runbook.escalated", _escalation),
-    Reaction("alert.opened", _alert_began),
-    Reaction("alert.heard", _alert_began),
+    Reaction("alert.opened", _alert_began, rules_of),
+    Reaction("alert.heard", _alert_began, rules_of),
     Reaction("alert.closed", _alert_over),
     Reaction("slo.zone-entered", _zone_entered),
     *(Reaction(f"remedy.{kind}", _noted) for kind in ("observed", "started", "failed", "skipped")),
@@ -239,13 +242,19 @@ def react(world: World) -> int:
 
 def _follow(world: World) -> int:
     after = followed_through(world.journal)
-    by_kind = {reaction.when: reaction for reaction in REACTIONS}
+    by_kind = {reaction.when: reaction for reaction in REACTIONS if reaction.wanted(world)}
     followed = 0
-    through = after
+    through = _passed_over(world, after, [one.when for one in REACTIONS if one.when not in by_kind])
     for fact in world.journal.facts(FactQuery(kinds=tuple(by_kind), after=after)):
         by_kind[fact.kind].then(world, fact)
-        followed, through = followed + 1, fact.seq
+        followed, through = followed + 1, max(through, fact.seq)
     if through > after:
         world.journal.commit(Batch([NewFact(REACTED, "reactions", world.clock.now(), {"through": through},
                                             key=f"{REACTED}:{through}")]))
     return followed
+
+
+def _passed_over(world: World, after: int, kinds: Sequence[str]) -> int:
+    """The number of the last fact of those kinds; looked for before the others are read, so that none is missed."""
+    some = world.journal.facts(FactQuery(kinds=kinds, after=after, newest_first=True, limit=1)) if kinds else ()
+    return max((fact.seq for fact in some), default=after)

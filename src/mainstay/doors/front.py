@@ -124,7 +124,6 @@ class Hooks:
 
 
 @functools.lru_cache(maxsize=1024)
-@functools.lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's own."""
     name = host.strip("[]").lower()
@@ -136,6 +135,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+@functools.lru_cache(maxsize=1024)
 def host_name(authority: str) -> str:
     """The name of a Host header without its port, lower case."""
     if authority.startswith("["):
@@ -146,10 +146,16 @@ def host_name(authority: str) -> str:
 def came_straight(scope: Mapping[str, Any]) -> bool:
     """Whether the request came from this machine itself, under loopback's own name and through no proxy."""
     client: tuple[str, int] | None = scope.get("client")
-    headers: dict[bytes, bytes] = dict(scope["headers"])
-    forwarded = any(name in headers for name in (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"))
-    return client is not None and is_loopback(client[0]) and not forwarded \
-        and is_loopback(host_name(headers.get(b"host", b"").decode("latin-1")))
+    host = b""
+    for name, value in scope["headers"]:
+        if name in _FORWARDED:
+            return False
+        if name == b"host":
+            host = value
+    return client is not None and is_loopback(client[0]) and is_loopback(host_name(host.decode("latin-1")))
+
+
+_FORWARDED = frozenset((b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"))
 
 
 def check_binding(settings: ServerSettings, tokens: TokenStore | None) -> None:

@@ -7,6 +7,7 @@ import logging
 import secrets
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, cast
@@ -40,9 +41,11 @@ GRACE = 10
 HEAD_TIME_OUT = 10.0
 """Seconds for a request's head to arrive; whoever sends it drop by drop is cut off."""
 
-ACCEPTS = 16
-"""Connections accepted in one round of the event loop. libuv accepts one a round for each descriptor of a listening
-socket (since 1.45, its pull request 3696): of 500 senders that connect at once, the last would wait for 500 rounds."""
+BACKLOG = 2_048
+"""Connections that may wait to be accepted, and that are accepted in one round of the event loop."""
+
+ACCEPT_AGAIN = 1.0
+"""Seconds until connections are accepted again after there were too many."""
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's head before the connection is closed; up to it, the guard answers with a reason."""
@@ -288,6 +291,58 @@ class _Protocol(HttpToolsProtocol):
         cycle.on_response()
 
 
+class _Acceptor:
+    """Accepts everybody who waits in one round of the event loop.
+
+    libuv accepts one a round (since 1.45, its pull request 3696): of 500 senders that connect at once in the middle of
+    a storm, the last would wait for 500 rounds.
+    """
+
+    def __init__(self, listening: socket.socket, protocol: Callable[[], asyncio.Protocol],
+                 tls: ssl.SSLContext | None) -> None:
+        self._listening, self._protocol, self._tls = listening, protocol, tls
+        self._loop = asyncio.get_running_loop()
+        self._greeting: set[asyncio.Task[None]] = set()
+
+    def begin(self) -> None:
+        """From now on."""
+        self._loop.add_reader(self._listening, self._accept)
+
+    def end(self) -> None:
+        """Nobody any more."""
+        if self._listening.fileno() >= 0:
+            self._loop.remove_reader(self._listening)
+            self._listening.close()
+
+    def _accept(self) -> None:
+        for _ in range(BACKLOG):
+            try:
+                connection, _address = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:  # too many open files: those that wait may have better luck in a moment
+                log.error("no connection can be accepted: %s", error.strerror)
+                self._loop.remove_reader(self._listening)
+                self._loop.call_later(ACCEPT_AGAIN, self._begin_again)
+                return
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            task = self._loop.create_task(self._greet(connection))
+            self._greeting.add(task)
+            task.add_done_callback(self._greeting.discard)
+
+    def _begin_again(self) -> None:
+        if self._listening.fileno() >= 0:
+            self.begin()
+
+    async def _greet(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._protocol, connection, ssl=self._tls)
+        except OSError as error:  # a broken handshake of TLS is one too
+            log.debug("a connection ended before it began: %s", error)
+            connection.close()
+
+
 class Server(uvicorn.Server):
     """A bound server: `url` is known before it runs; `run` returns after SIGTERM, SIGINT or `stop`, gracefully."""
 
@@ -301,24 +356,35 @@ class Server(uvicorn.Server):
             ssl_certfile=settings.certificate, ssl_keyfile=str(settings.private_key) if settings.private_key else None))
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         try:
-            self._socket = socket.create_server((settings.host, settings.port), family=family, backlog=256)
+            self._socket = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
         except OSError as error:
             raise InvalidInput(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}",
                                "take another port; 0 takes a free one") from error
         shown = f"[{settings.host}]" if family == socket.AF_INET6 else settings.host
         scheme = "https" if settings.certificate else "http"
         self.url = f"{scheme}://{shown}:{self._socket.getsockname()[1]}"
+        self._socket.setblocking(False)
         self._feed, self._started = feed, started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, then say so."""
         await super().startup(sockets)
         if not self.should_exit:
+            self._acceptor = _Acceptor(self._socket, self._protocol, self.config.ssl)
+            self._acceptor.begin()
             self._started(self.url)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return _Protocol(self.config, self.server_state, self.lifespan.state)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nobody any more, and answer what was asked."""
+        self._acceptor.end()
+        await super().shutdown(sockets)
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop."""
-        super().run([self._socket, *(self._socket.dup() for _ in range(ACCEPTS - 1))] if sockets is None else sockets)
+        super().run(sockets or [])  # uvicorn listens nowhere itself
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  (the signal module calls it)
         """A signal to stop: end the event streams first, or open pages would hold the server for GRACE seconds.

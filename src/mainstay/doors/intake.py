@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -155,30 +155,65 @@ def _status(error: MainstayError) -> int:
 class _Ticket:
     """A request that waits for the inbox. Told once on its event loop: what came of it, or that it took too long."""
 
-    __slots__ = ("_tell", "_timer", "loop")
+    __slots__ = ("_tell", "loop", "until")
 
-    def __init__(self, tell: Callable[[Outcomes | Exception], None], time_out: float) -> None:
-        self.loop, self._tell = asyncio.get_running_loop(), tell
-        # A plain timer: asyncio's own way to wait for so long costs as much as reading the alert.
-        self._timer = self.loop.call_later(time_out, self._give_up, time_out)
+    def __init__(self, tell: Callable[[Outcomes | Exception], None], loop: asyncio.AbstractEventLoop,
+                 until: float) -> None:
+        self._tell: Callable[[Outcomes | Exception], None] | None = tell
+        self.loop, self.until = loop, until
+
+    @property
+    def told(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._tell is None
 
     def settle(self, outcome: Outcomes | Exception) -> None:
         """Tell; nothing happens where it was told before."""
-        if not self._timer.cancelled():
-            self._timer.cancel()
-            self._tell(outcome)
-
-    def _give_up(self, time_out: float) -> None:
-        self.settle(_too_late(time_out))
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell(outcome)
 
 
 class _Waiting:
-    """Requests that wait for the inbox: their event loop is woken once for all that were decided together."""
+    """Requests that wait for the inbox: their event loop is woken once for all that were decided together.
+
+    All wait equally long, so one timer for the one that came first does for all of them; one each would cost a storm
+    as much as reading its alerts.
+    """
+
+    def __init__(self, time_out: float) -> None:
+        self._time_out = time_out
+        self._line: deque[_Ticket] = deque()
+        self._looks_on: asyncio.AbstractEventLoop | None = None
+
+    def ticket(self, tell: Callable[[Outcomes | Exception], None]) -> _Ticket:
+        """For a request that was handed in on the running event loop."""
+        loop = asyncio.get_running_loop()
+        ticket = _Ticket(tell, loop, loop.time() + self._time_out)
+        while self._line and self._line[0].told:
+            self._line.popleft()
+        self._line.append(ticket)
+        if self._looks_on is not loop:
+            self._look_at(loop, ticket.until)
+        return ticket
 
     def told(self, answers: Sequence[tuple[_Ticket, Outcomes | Exception]]) -> None:
         for loop, some in groupby(answers, lambda answer: answer[0].loop):
             with suppress(RuntimeError):  # the loop is closed: the server stopped, and nobody waits any more
                 loop.call_soon_threadsafe(_settle, list(some))
+
+    def _look(self) -> None:
+        """Give up for those who waited too long, and look again when the next one has."""
+        loop = asyncio.get_running_loop()
+        while self._line and (self._line[0].told or self._line[0].until <= loop.time()):
+            self._line.popleft().settle(_too_late(self._time_out))
+        self._looks_on = None
+        if self._line:
+            self._look_at(loop, self._line[0].until)
+
+    def _look_at(self, loop: asyncio.AbstractEventLoop, moment: float) -> None:
+        self._looks_on = loop
+        loop.call_at(moment, self._look)
 
 
 def _settle(answers: Sequence[tuple[_Ticket, Outcomes | Exception]]) -> None:
@@ -209,7 +244,7 @@ class IntakeDoor:
 
     def __init__(self, front: Front, inbox: Inbox, desk: Callable[[], Desk], environ: Mapping[str, str]) -> None:
         self._front, self._inbox, self._desk, self._environ = front, inbox, desk, environ
-        self._waiting = _Waiting()
+        self._waiting = _Waiting(front.settings.time_out)
 
     def routes(self) -> dict[str, AsgiApp]:
         """Path → app; one that ends in a slash takes one more part."""
@@ -371,7 +406,7 @@ class IntakeDoor:
         return _taken(await answer)
 
     def _hand_in(self, happenings: Sequence[Happening], tell: Callable[[Outcomes | Exception], None]) -> None:
-        ticket = _Ticket(tell, self._front.settings.time_out)
+        ticket = self._waiting.ticket(tell)
         try:
             self._inbox.hand_in(happenings, self._waiting, ticket)
         except MainstayError as error:

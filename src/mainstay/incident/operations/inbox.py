@@ -20,8 +20,8 @@ from mainstay.incident.operations.desk import Desk
 from mainstay.kernel.errors import MainstayError, StoreUnavailable
 
 log = logging.getLogger("mainstay.inbox")
-TOGETHER = 200
-"""Happenings in one commit: about ten milliseconds of deciding, so that nobody waits long for whoever came before."""
+TOGETHER = 500
+"""Happenings in one commit: about 25 milliseconds of deciding, so that nobody waits long for whoever came before."""
 
 CAPACITY = 20_000
 """Happenings that may wait: two to four seconds of work, after which a sender does better to come again."""
