@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from mainstay.followed import anything_to_follow
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.lifecycle import Status
 from mainstay.incident.operations.desk import desk_of
@@ -132,6 +133,17 @@ def test_an_alert_that_was_over_before_anybody_followed_it_triggers_nothing() ->
                                            {"alertname": "Down", "service": "web"}, "down", "test"))
     place.passes(MINUTE)
     assert place.remedies() == []
+
+
+def test_a_rule_that_is_declared_later_is_not_triggered_by_alerts_from_before() -> None:
+    without = Place(CATALOG.partition("---\napiVersion: mainstay/v1\nkind: Remediation")[0])
+    without.fires()
+    assert not anything_to_follow(without.world.journal), "what nobody can follow was passed over"
+    later = Place(journal=without.world.journal, clock=without.clock)
+    later.passes(MINUTE)
+    assert later.remedies() == []
+    later.fires("db")
+    assert "triggered" in later.remedies(), "from now on it is"
 
 
 def test_an_approval_that_is_not_given_in_time_is_told() -> None:
