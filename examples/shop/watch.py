@@ -25,7 +25,7 @@ from shop.wire import BadMessage, Request
 ALERT = "ServiceDown"
 _EVERY_SECONDS = 1.0
 _ANSWER_SECONDS = 1.0
-_DOWN_AFTER = 3  # looks in a row without an answer; one that is restarted is away for less
+_DOWN_AFTER = 4  # looks in a row without an answer: seven seconds of a paused one, longer than experiments pause it
 _AGAIN_SECONDS = 10.0
 _HOLDS = timedelta(seconds=4 * _AGAIN_SECONDS)  # as Prometheus: four times as long as until it is sent again
 _REQUIRED = {name for trade in TRADES.values() for name, need in trade.NEEDS.items() if need.required} | {"web"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -24,10 +25,14 @@ class Shop:
     def __init__(self) -> None:
         self.hooks, self.verdict = Hooks(), ""
         self.url = ""
+        self.held = 0.0
 
     def overview(self, world: Any, query: Any) -> object:
         page = overview(world, query)
-        return replace(page, verdict=self.verdict) if self.verdict else page
+        page = replace(page, verdict=self.verdict) if self.verdict else page
+        held, self.held = self.held, 0.0
+        time.sleep(held)
+        return page
 
     def change(self, verdict: str) -> None:
         self.verdict = verdict
@@ -53,11 +58,12 @@ def open_page(browser: Any, shop: Shop) -> Iterator[Opener]:
     complaints: list[str] = []
     contexts: list[Any] = []
 
-    def open_one(path: str, *, width: int = 1280, **options: Any) -> Any:
+    def open_one(path: str, *, width: int = 1280, asks: Callable[[str], object] = lambda _: None, **options: Any,
+                 ) -> Any:
         context = browser.new_context(viewport={"width": width, "height": 800}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: (asked.append(request.url), asks(request.url)))
         page.on("console", lambda message: complaints.append(message.text)
                 if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -200,10 +206,33 @@ def test_rows_that_were_opened_stay_open_when_the_page_changes(open_page: Opener
 def test_another_words_change_leaves_the_page_alone(open_page: Opener, shop: Shop) -> None:
     page = open_page("/")
     listens(page, shop)
+    page.wait_for_timeout(300)  # once its line is open, it looks once for what it missed
     shop.verdict = "changed"
     shop.hooks.feed.publish("chaos")
     page.wait_for_timeout(300)
     assert page.get_by_text("changed").count() == 0
+
+
+def test_what_changed_before_the_line_was_open_is_seen(open_page: Opener, shop: Shop) -> None:
+    def changes(url: str) -> None:
+        if url.endswith("/events"):
+            shop.verdict = "It changed meanwhile."
+
+    page = open_page("/", asks=changes)
+    page.get_by_text("It changed meanwhile.").wait_for()
+
+
+def test_an_older_page_that_arrives_late_replaces_no_newer_one(open_page: Opener, shop: Shop) -> None:
+    page = open_page("/")
+    listens(page, shop)
+    page.wait_for_timeout(1_200)  # its first look is over
+    shop.held = 2.0
+    shop.change("This is older.")
+    page.wait_for_timeout(300)
+    shop.change("This is newer.")
+    page.get_by_text("This is newer.").wait_for()
+    page.wait_for_timeout(2_500)
+    assert page.get_by_text("This is newer.").count() == 1
 
 
 def test_a_page_says_when_it_is_no_longer_live(browser: Any) -> None:

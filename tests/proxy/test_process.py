@@ -83,11 +83,11 @@ def test_nothing_heavy_is_loaded():
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
 
 
-def test_of_mainstay_only_the_errors_are_loaded():
+def test_of_mainstay_only_the_errors_and_how_value_types_are_made_are_loaded():
     code = "import sys, mainstay.adapters.proxy.__main__; print(*(m for m in sys.modules if m.startswith('mainstay.')))"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert {name for name in loaded if not name.startswith("mainstay.adapters")} == {
-        "mainstay.kernel", "mainstay.kernel.errors"}
+        "mainstay.kernel", "mainstay.kernel.dataclass", "mainstay.kernel.errors"}
 
 
 def test_leaving_the_context_ends_the_process_and_frees_the_port(upstream):

@@ -167,6 +167,8 @@ for (const list of document.querySelectorAll("[data-checks]")) {
 const LEAST_BETWEEN = 1000; // ms between two fetches, so that a burst of changes costs one
 let fetched = 0;
 let planned = null;
+let fetching = false; // one at a time: on a slow line an older page could arrive after a newer one
+let again = false;
 
 function swap(region, fresh) {
   if (region.innerHTML === fresh.innerHTML) return;
@@ -180,7 +182,24 @@ function swap(region, fresh) {
 
 async function refresh() {
   planned = null;
+  if (fetching) {
+    again = true;
+    return;
+  }
+  fetching = true;
   fetched = Date.now();
+  try {
+    await renew();
+  } finally {
+    fetching = false;
+    if (again) {
+      again = false;
+      plan();
+    }
+  }
+}
+
+async function renew() {
   const answer = await fetch(location.href, { redirect: "error" }).catch(() => null);
   if (!answer?.ok) return; // the next change tries again; the page keeps what it has and when it was measured
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -215,7 +234,7 @@ if (document.body.dataset.events && document.querySelector("[data-live]")) {
     }, QUIET);
   });
   events.addEventListener("open", () => {
-    if (lost) plan(); // whatever changed while the line was down
+    plan(); // whatever changed while the line was down, or between this page and the line
     lost = null;
     notice.hidden = true;
   });
