@@ -11,14 +11,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mainstay.kernel.errors import MainstayError
-from mainstay.kernel.journal import Batch, Fact, FactQuery, Journal, Message, Timer
+from mainstay.kernel.journal import Batch, Fact, FactQuery, Journal, Message, Pending, Timer
 
 Asked = dict[str, Any]
 
@@ -47,7 +46,7 @@ class Watched:
         self._boundaries.here()
         return facts
 
-    def submit(self, batch: Batch) -> Future[tuple[Fact, ...]]:
+    def submit(self, batch: Batch) -> Pending[tuple[Fact, ...]]:
         return self._journal.submit(batch)
 
     def facts(self, query: FactQuery) -> Any:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable, StoreUnavailable
-from mainstay.kernel.journal import Batch, Fact, FactQuery, Journal, Message, NewFact, Timer
+from mainstay.kernel.journal import Batch, Fact, FactQuery, Journal, Message, NewFact, Pending, Timer
 from mainstay.kernel.view import Next
 from mainstay.reactions import react
 from mainstay.slo.operations.policy import (
@@ -398,7 +397,7 @@ class _Through(Journal):
     def commit(self, batch: Batch) -> tuple[Fact, ...]:
         return self.inner.commit(batch)
 
-    def submit(self, batch: Batch) -> Future[tuple[Fact, ...]]:
+    def submit(self, batch: Batch) -> Pending[tuple[Fact, ...]]:
         return self.inner.submit(batch)
 
     def facts(self, query: FactQuery) -> Iterator[Fact]:
