@@ -10,6 +10,7 @@ from mainstay.doors.front import ServerSettings
 from mainstay.doors.http import build_app
 from mainstay.doors.web.pages import PageQuery
 from mainstay.doors.web.toil_content import toil_page, toil_pages
+from mainstay.kernel.journal import Batch, NewFact
 from toil.ledgers import TODAY, TOIL, facts, weeks_of, work, world
 from toy_server import Client
 from web.test_pages import Outline
@@ -55,6 +56,17 @@ def test_an_empty_ledger_says_what_fills_it():
     text = served()[1].get("/toil").text
     assert "No work is logged." in text
     assert "mainstay toil log" in text
+
+
+def test_what_programs_saved_is_shown_before_anybody_logged_anything():
+    made, client = served()
+    made.journal.commit(Batch([NewFact("toil.saved", "RB-1", made.clock.now(), {
+        "hours": 0.2, "task": "Restart a service", "runbook": "restart-service", "service": "shop"})]))
+    text = client.get("/toil").text
+    assert "1 run of runbooks saved 0.20 h" in text
+    assert "mainstay toil log" in text
+    told = client.get("/api/v1/toil/report").json()
+    assert (told["summary"]["state"], told["saved"][0]["hours"]) == ("no_data", 0.2)
 
 
 def test_a_tap_is_an_entry():

@@ -233,12 +233,15 @@ def tally(entries: Iterable[Entry], stretch: Stretch, part: Part = EVERYTHING) -
     return adding.tally()
 
 
+HOW_TO_LOG = "mainstay toil log 30m 'Deploy by hand', or mainstay toil import FILE"
+
+
 def demand_work(found: Tally) -> None:
     """Raises NoData where the stretch has no work, saying where the log has some."""
     if found.cells:
         return
     if found.began is None or found.ended is None:
-        raise NoData("no work is logged", "mainstay toil log 30m 'Deploy by hand', or mainstay toil import FILE")
+        raise NoData("no work is logged", HOW_TO_LOG)
     if found.ended < found.stretch.first:
         raise NoData(f"no work is logged from {found.stretch.first} to {found.stretch.last}; the log ends on "
                      f"{found.ended}", f"look from there: --as-of {found.ended + timedelta(days=1)}, or further back: "

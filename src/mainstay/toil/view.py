@@ -103,7 +103,10 @@ def _rejected(read: Read) -> list[Block]:
 def report_view(found: Report) -> View:
     """What was read, the verdict, why, what to do."""
     blocks: list[Block] = [*_origin(found.origin, found.about),
-                           Text(verdict_words(found.summary), _TONES[found.summary.state]), figures(found.summary)]
+                           Text(verdict_words(found.summary), _TONES[found.summary.state])]
+    if not found.summary.entries:
+        return View("Toil", (*blocks, saved_table(found), Next(("mainstay toil log 30m 'Deploy by hand'",))))
+    blocks.append(figures(found.summary))
     if sum(one.share is not None for one in found.trend.periods) > 1:
         blocks.append(weeks_chart(found.trend, found.summary.line))
     if found.summary.total_hours == found.summary.total_toil_hours:

@@ -19,6 +19,7 @@ from mainstay.toil.answers import Report
 from mainstay.toil.entry import TOIL, TYPES, Entry
 from mainstay.toil.operations.book import book_of
 from mainstay.toil.operations.reporting import ReportRequest, report
+from mainstay.toil.tally import HOW_TO_LOG
 from mainstay.toil.tasks import words_of
 from mainstay.toil.view import candidates_table, group_table, saved_table, weeks_chart
 from mainstay.toil.wording import coverage_words, hours_words, share_words, verdict_words
@@ -111,6 +112,9 @@ def _teams(entries: Sequence[Entry], query: PageQuery) -> tuple[Choice, ...]:
 
 def _filled(shell: ToilPage, found: Report, teams: tuple[Choice, ...]) -> ToilPage:
     figures = found.summary
+    saved = (saved_table(found),) if found.saved else ()
+    if not figures.entries:
+        return replace(shell, verdict=verdict_words(figures), tables=saved, empty=f"To fill it: {HOW_TO_LOG}")
     tone = _TONES[figures.state]
     facts = (
         Fact("Toil", share_words(figures.toil_share), f"line {figures.line * 100:g} %", tone, figures.toil_share),
@@ -119,8 +123,7 @@ def _filled(shell: ToilPage, found: Report, teams: tuple[Choice, ...]) -> ToilPa
         Fact("Cost", f"{figures.cost:,.0f}", many(shell.days, "day")),
         Fact("Logged", "–" if figures.coverage.ratio is None else f"{figures.coverage.ratio * 100:.0f} %",
              coverage_words(figures.coverage), "warn" if figures.coverage.patchy else "plain"))
-    groups = tuple(group_table(one) for one in found.groups if one.by in ("team", "category", "type"))
-    groups += (saved_table(found),) if found.saved else ()
+    groups = (*(group_table(one) for one in found.groups if one.by in ("team", "category", "type")), *saved)
     best = candidates_table("Worth automating first", found.candidates) if found.candidates else None
     several = sum(one.share is not None for one in found.trend.periods) > 1
     weeks = weeks_chart(found.trend, figures.line) if several else None

@@ -55,8 +55,11 @@ def book_of(world: World) -> Book:
     return fold(world.journal.facts(FactQuery(kinds=KINDS)), policy_of(world.catalog).team_of)
 
 
-def work_of(world: World, question: Question) -> Found:
+def work_of(world: World, question: Question, *, saved_is_enough: bool = False) -> Found:
     """The work that a question is about.
+
+    Args:
+        saved_is_enough: nobody need have logged anything, where programs saved work.
 
     Raises:
         NoData: there is none; the message says where there is some.
@@ -78,15 +81,16 @@ def work_of(world: World, question: Question) -> Found:
         # Neither teams nor people are named to somebody who may not see them.
         raise NotFound(f"no work of {about(question)} is logged from {stretch.first} to {stretch.last}",
                        "look further back: --days 365")
-    demand_work(chosen)
+    saved = tuple(one for one in book.saved.values() if stretch.first <= one.day <= stretch.last and one.hours > 0) \
+        if part == EVERYTHING else ()
+    if not (saved and saved_is_enough):
+        demand_work(chosen)
     if question.team:
         people = {cell.engineer for cell in chosen.cells}
         if len(people) == 1:
             check_person(who, next(iter(people)))
     origin = Origin(question.logs or "ledger", stretch.first, stretch.last, chosen.entries, chosen.outside, read,
                     0 if question.logs else book.unreadable)
-    saved = tuple(one for one in book.saved.values() if stretch.first <= one.day <= stretch.last and one.hours > 0) \
-        if part == EVERYTHING else ()
     return Found(chosen, origin, policy, who, book.task_of, saved)
 
 

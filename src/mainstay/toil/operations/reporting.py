@@ -36,7 +36,7 @@ class ReportRequest:
 def report(world: World, request: ReportRequest) -> Report:
     """Say how much of the work is toil, against the line, and where it sits."""
     question = Question(request.days, request.logs, request.team, request.engineer, request.everyone)
-    found = work_of(world, question)
+    found = work_of(world, question, saved_is_enough=True)
     rules = found.policy.rules
     chosen = [one for one in DIMENSIONS if one in request.by] or \
         [*_DEFAULT_BY, *(("engineer",) if request.everyone else ())]
