@@ -211,6 +211,21 @@ def test_what_cannot_be_recorded_in_time_is_said(tmp_path: Path) -> None:
         assert line.answer().startswith(b"HTTP/1.1 200")
 
 
+def test_our_own_mistake_is_told_once_and_the_connection_goes_on(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("a mistake")
+
+    with served(tmp_path, time_out=0.2) as one, listening(one.app) as line:
+        with monkeypatch.context() as patched:
+            patched.setattr(one.inbox, "hand_in", broken)
+            line.send(CASES["an alert"])
+            assert b"own mistake" in line.answer()
+        time.sleep(0.4)  # longer than anybody waits: a second answer would be here by now
+        line.send(CASES["a heartbeat"])
+        assert line.answer().startswith(b"HTTP/1.1 202")
+
+
 def test_a_token_opens_the_short_way_too(tmp_path: Path) -> None:
     tokens = TokenStore(tmp_path / "tokens.json")
     good, reads = tokens.create("sender", ["write"], now=T0), tokens.create("reader", ["read"], now=T0)

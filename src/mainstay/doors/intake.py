@@ -274,19 +274,22 @@ class IntakeDoor:
         """The same without a task that waits."""
 
         def go(scope: Scope, body: bytes, answer: Callable[[Answer], None]) -> None:
+            try:
+                reading = read(Asked(scope, body))
+            except Exception as error:
+                answer(refusal(_as_ours(error, scope)))
+                return
+
             def told(outcomes: Outcomes | Exception) -> None:
                 try:
                     if isinstance(outcomes, Exception):
                         raise outcomes
-                    answer(reading.answer(_taken(outcomes)))
+                    found = reading.answer(_taken(outcomes))
                 except Exception as error:
-                    answer(refusal(_as_ours(error, scope)))
+                    found = refusal(_as_ours(error, scope))
+                answer(found)
 
-            try:
-                reading = read(Asked(scope, body))
-                self._hand_in(reading.happenings, told)
-            except Exception as error:
-                answer(refusal(_as_ours(error, scope)))
+            self._hand_in(reading.happenings, told)
 
         return go
 
@@ -409,7 +412,7 @@ class IntakeDoor:
         ticket = self._waiting.ticket(tell)
         try:
             self._inbox.hand_in(happenings, self._waiting, ticket)
-        except MainstayError as error:
+        except Exception as error:  # whatever it is, whoever waits is told, and once
             ticket.settle(error)
 
     async def _durable(self, answer: Awaitable[Any]) -> Any:
