@@ -62,6 +62,8 @@ class Roster:
         self._starts: dict[int, datetime] = {}
         self._taken: list[int] = [0]
         """Turns with covered time before turn i."""
+        self._calm = 0
+        """A turn up to which no day is missing from the calendar."""
         self._end = instant_of(rotation.until, self._zone) if rotation.until is not None else None
         self._holders: list[int | None] = []
         """The place among the members of who has turn i, where members come and go; None for nobody."""
@@ -154,7 +156,7 @@ class Roster:
 
     def _crosses_the_date_line(self, index: int) -> bool:
         """Whether a whole day is missing from the zone's calendar up to that turn, and with it perhaps a turn."""
-        if self.rotation.turn.unit in ("minute", "hour"):
+        if index <= self._calm or self.rotation.turn.unit in ("minute", "hour"):
             return False
         moment, end = self._first, self.turn_start(index)
         before = local_of(moment, self._zone) - moment.replace(tzinfo=None)
@@ -164,6 +166,7 @@ class Roster:
             if abs(after - before) > _DATE_LINE:
                 return True
             before = after
+        self._calm = index
         return False
 
     def covered(self, span: Span) -> list[Span]:

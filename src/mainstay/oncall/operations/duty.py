@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 
 from mainstay.kernel.catalog import Catalog
+from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import FactQuery, Journal
@@ -17,32 +18,43 @@ from mainstay.oncall.roster import Roster, Shift, layered
 from mainstay.oncall.spec import Person, Rotation, Schedule
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was worked out under one set of changes; another set begins anew, so that nothing old is ever mixed in.
+
+    Args:
+        holders: of a name that was asked, whoever is on call there, and for how long that holds.
+    """
+
+    changes: Changes = Changes()
+    rosters: dict[str, Roster] = field(default_factory=dict)
+    holders: dict[str, tuple[Span, tuple[str, ...]]] = field(default_factory=dict)
+
+
 class Duty:
     """Rotations, schedules and people of a catalog, with the overrides of a journal; asked from any thread."""
 
     def __init__(self, catalog: Catalog, journal: Journal) -> None:
         self._catalog, self._journal = catalog, journal
         self._lock = threading.Lock()
-        self._changes = Changes()
+        self._known = _Known()
         self._seq = 0
-        self._rosters: dict[str, Roster] = {}
+        self._reaches: dict[str, tuple[Reach, ...]] = {}
 
     @property
     def changes(self) -> Changes:
         """Overrides and swaps, as they are now."""
-        self._catch_up()
-        return self._changes
+        return self._caught_up().changes
 
-    def _catch_up(self) -> None:
+    def _caught_up(self) -> _Known:
         with self._lock:
             head = self._journal.head()
-            if head == self._seq:
-                return
-            facts = list(self._journal.facts(FactQuery(kinds=KINDS, after=self._seq)))
-            if facts:
-                self._changes = fold(facts, self._changes)
-                self._rosters.clear()
-            self._seq = max(head, facts[-1].seq if facts else 0)
+            if head != self._seq:
+                facts = list(self._journal.facts(FactQuery(kinds=KINDS, after=self._seq)))
+                if facts:
+                    self._known = _Known(fold(facts, self._known.changes))
+                self._seq = max(head, facts[-1].seq if facts else 0)
+            return self._known
 
     def rosters(self, name: str) -> tuple[Roster, ...]:
         """The layers behind a rotation's or schedule's name, the first that answers first.
@@ -50,10 +62,11 @@ class Duty:
         Raises:
             NotFound: there is no rotation or schedule of that name.
         """
+        return self._rosters(self._caught_up(), name)
+
+    def _rosters(self, known: _Known, name: str) -> tuple[Roster, ...]:
         schedule = self._catalog.find(Schedule, name)
-        if schedule is not None:
-            return tuple(self.roster(layer) for layer in schedule.layers)
-        return (self.roster(name),)
+        return tuple(self._roster(known, layer) for layer in (schedule.layers if schedule is not None else (name,)))
 
     def roster(self, name: str) -> Roster:
         """The rotation of that name, ready to be asked.
@@ -61,16 +74,18 @@ class Duty:
         Raises:
             NotFound: there is no rotation of that name.
         """
-        self._catch_up()
-        found = self._rosters.get(name)
+        return self._roster(self._caught_up(), name)
+
+    def _roster(self, known: _Known, name: str) -> Roster:
+        found = known.rosters.get(name)
         if found is None:
             declared = self._catalog.find(Rotation, name)
             if declared is None:
-                known = sorted([one.name for one in self._catalog.of(Rotation)]
+                names = sorted([one.name for one in self._catalog.of(Rotation)]
                                + [one.name for one in self._catalog.of(Schedule)])
-                raise NotFound(f'no rotation or schedule is named "{name}"{did_you_mean(name, known)}',
-                               "known: " + ", ".join(known) if known else "declare a Rotation in the catalog")
-            found = self._rosters[name] = Roster(declared, self._changes.of(name))
+                raise NotFound(f'no rotation or schedule is named "{name}"{did_you_mean(name, names)}',
+                               "known: " + ", ".join(names) if names else "declare a Rotation in the catalog")
+            found = known.rosters[name] = Roster(declared, known.changes.of(name))
         return found
 
     def shifts(self, name: str, span: Span) -> list[Shift]:
@@ -81,11 +96,13 @@ class Duty:
 
     def on_call(self, name: str, at: datetime) -> tuple[str, ...]:
         """Who is on call by the rotation or schedule of that name; nobody when it is empty."""
-        for roster in self.rosters(name):
-            who = roster.who(at).who
-            if who is not None:
-                return (who,)
-        return ()
+        known = self._caught_up()
+        held = known.holders.get(name)
+        if held is None or not held[0].holds(at):
+            shift = layered(self._rosters(known, name), Span(at, at + _AHEAD))[0]
+            who = (shift.who,) if shift.who is not None else ()
+            held = known.holders[name] = (Span(shift.start, shift.end), who)
+        return held[1]
 
     def members(self, name: str) -> tuple[str, ...]:
         """Everybody who takes turns there."""
@@ -94,11 +111,16 @@ class Duty:
 
     def reach(self, person: str) -> tuple[Reach, ...]:
         """The person's own rules, else each of their contacts at once; empty when nobody said."""
-        declared = self._catalog.find(Person, person)
-        if declared is None:
-            return ()
-        rules = declared.rules or tuple(Reach(_AT_ONCE, one) for one in declared.contacts)
-        return tuple(replace(rule, zone=declared.zone) for rule in rules)
+        found = self._reaches.get(person)
+        if found is None:
+            declared = self._catalog.find(Person, person)
+            if declared is None:
+                return ()
+            rules = declared.rules or tuple(Reach(_AT_ONCE, one) for one in declared.contacts)
+            found = self._reaches[person] = tuple(replace(rule, zone=declared.zone) for rule in rules)
+        return found
 
 
 _AT_ONCE = timedelta(0)
+_AHEAD = timedelta(hours=8)
+"""How far ahead a look at who is on call goes: of thousands of alerts in that time only the first one has to look."""
