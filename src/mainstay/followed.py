@@ -14,7 +14,8 @@ KINDS = (
     "slo.notice-due", "slo.incident-due", "slo.maintenance-planned", "slo.zone-entered", "postmortem.drafted",
     "page.sent", "incident.resolved", "alert.opened", "alert.heard", "alert.closed", "runbook.ended",
     "runbook.escalated", "remedy.observed", "remedy.started", "remedy.failed", "remedy.skipped", "remedy.escalated",
-    "remedy.overdue", "remedy.verified", "remedy.ended", "weakness.found")
+    "remedy.overdue", "remedy.verified", "remedy.ended", "weakness.found", "oncall.swap-requested",
+    "oncall.swap-accepted", "oncall.swap-declined", "oncall.swap-withdrawn")
 """Every kind in the table of reactions, which a test holds to it."""
 
 

@@ -25,6 +25,8 @@ from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.objective import Objective
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span
+from mainstay.oncall.changes import SWAP
+from mainstay.oncall.operations.telling import say_swap
 from mainstay.runbook.operations.remedy_desk import rules_of
 from mainstay.runbook.operations.remedying import ESCALATED, alert_began, incident_of, is_over, zone_entered
 from mainstay.runbook.remedy import Remediation
@@ -214,6 +216,7 @@ REACTIONS = (
     Reaction("incident.resolved", _incident_booked),
     Reaction("runbook.ended", _run_booked),
     Reaction("runbook.escalated", _escalation),
+    *(Reaction(f"{SWAP}{event}", say_swap) for event in ("requested", "accepted", "declined", "withdrawn")),
     Reaction("alert.opened", _alert_began, rules_of),
     Reaction("alert.heard", _alert_began, rules_of),
     Reaction("alert.closed", _alert_over),

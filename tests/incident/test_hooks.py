@@ -109,14 +109,14 @@ def test_an_incident_is_one_alert_there_from_trigger_to_resolve(listener: Listen
     declared = Channels("all", HERE, "https://m.example", pagerduty=PagerDutyChannel({"web": SecretAt("PD_WEB")}))
     here = house({"pagerduty": pager(listener)}, {}, steps=policy("channel:pagerduty:web", wait="600m"),
                  declared=declared)
-    incident = here.fires()
+    incident, opened = here.fires(), f"{here.clock.now():%Y-%m-%dT%H:%M:%S}"
     here.run(seconds=1)
     here.desk.do(Acknowledge(incident, "ana"))
     here.run(seconds=1)
     here.desk.do(Resolve(incident, "ana"))
     here.run(seconds=1)
     assert [(one["event_action"], one["dedup_key"], one["routing_key"]) for one in listener.bodies] == [
-        (action, "mainstay-INC-1", "r0uting-key") for action in ("trigger", "acknowledge", "resolve")]
+        (action, f"mainstay-INC-1-{opened}", "r0uting-key") for action in ("trigger", "acknowledge", "resolve")]
     payload = listener.bodies[0]["payload"]
     # What the Events API demands: summary, source, and one of four severities.
     assert payload["summary"].startswith("SEV1 INC-1")

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from mainstay.doors.house.engine import Worker
 from mainstay.doors.sse import Feed
-from mainstay.kernel.errors import MainstayError, SourceUnavailable
-from mainstay.kernel.journal import Batch, Claim, Message, NewFact, Retry, StaleClaim
+from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.locks import Locked
-from mainstay.kernel.people import Notice, Notifier
 from mainstay.kernel.ports import World
 from mainstay.runbook.chain import Entry
 from mainstay.runbook.lifecycle import ACTIVE, State
 from mainstay.runbook.operations.desk import Overtaken, Runs, runs_of
 from mainstay.runbook.operations.driving import PATIENCE, Driver, keep_targets
 from mainstay.runbook.operations.running import new_worker
-from mainstay.runbook.operations.telling import APPROVALS, pause_before, say_expected
 from mainstay.runbook.progress import due_escalations
 from mainstay.runbook.run import Run
 from mainstay.runbook.spec import Runbook
@@ -52,28 +49,24 @@ class Crew:
         self._driving: dict[str, threading.Thread] = {}
         self._left_alone: dict[str, float] = {}
         self._kept: dict[str, float] = {}
-        self._said: set[str] = set()
         self._ending = threading.Event()
         self._worker = Worker("mainstay-crew", self._round)
-        self._teller = Worker("mainstay-approvals", self._tell)
 
     @property
     def problem(self) -> str:
         """What does not work at the moment."""
-        return self._worker.problem or self._teller.problem
+        return self._worker.problem
 
     def start(self) -> None:
         """Begin: what was under way while nothing ran is gone on with."""
         self._worker.start()
-        self._teller.start()
 
     def end(self) -> None:
         """Begin no step any more, and wait for those under way for a while."""
         self._ending.set()
-        for worker in (self._worker, self._teller):
-            if worker.is_alive():
-                worker.end()
-                worker.join(timeout=15)
+        if self._worker.is_alive():
+            self._worker.end()
+            self._worker.join(timeout=15)
         for thread in tuple(self._driving.values()):
             thread.join(timeout=ENDING)
 
@@ -142,37 +135,3 @@ class Crew:
                 runs.append(run.id, [entry], run.seen)
             except Overtaken:
                 return  # the next round looks again
-
-    # -- telling approvers -------------------------------------------------------------------------------------
-
-    def _tell(self) -> float:
-        """Tell those who may approve that a plan waits for them, each by every way that they are reached."""
-        world = self._world()
-        say_expected(world, self._said)
-        channels: Mapping[str, Notifier] = {}
-        while not self._ending.is_set() and (taken := world.journal.take_messages(
-                world.clock.now(), f"crew-{id(self)}", channel=APPROVALS, limit=1)):
-            channels = channels or world.channels()
-            self._send(world, taken[0], channels)
-        return 1.0
-
-    def _send(self, world: World, message: Message, channels: Mapping[str, Notifier]) -> None:
-        now, data = world.clock.now(), message.data
-        run = runs_of(world).run(data["run"])
-        notice = Notice(data["address"], data["subject"], data["body"], message.key, data)
-        facts = [NewFact("approval.asked", run.id, now, {"to": data["to"], "channel": data["channel"]},
-                         key=f"approval.asked:{message.key}")]
-        try:
-            try:
-                if run.state is State.AWAITING:
-                    channels[data["channel"]].send(notice)
-                else:
-                    facts = []
-            except SourceUnavailable as error:
-                log.warning("%s was not told of %s, tried again: %s", data["to"], run.id, error.message)
-                after = now + pause_before(message.attempts)
-                world.journal.commit(Batch(messages_retry=[Retry(message.key, message.fence, after)]))
-                return
-            world.journal.commit(Batch(facts, messages_done=[Claim(message.key, message.fence)]))
-        except StaleClaim:
-            log.warning("%s was taken over by another sender", message.key)

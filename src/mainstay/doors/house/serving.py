@@ -20,6 +20,7 @@ from mainstay.doors.front import Act, Front, Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp, ShortWay
 from mainstay.doors.house.crew import Crew
 from mainstay.doors.house.engine import Engine, engine_metrics
+from mainstay.doors.house.letters import Letters
 from mainstay.doors.house.monkeys import Monkeys
 from mainstay.doors.house.remedying import Remedying
 from mainstay.doors.house.rounds import Rounds
@@ -276,7 +277,8 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     crew = Crew(lambda: clockwork.world, feed)
     remedying = Remedying(lambda: replace(clockwork.world, actor="system"), feed)
     monkeys = Monkeys(lambda: replace(clockwork.world, actor="system"))
-    beside = (engine, remedying, rounds, crew, monkeys)
+    letters = Letters(lambda: clockwork.world)
+    beside = (engine, remedying, rounds, crew, letters, monkeys)
 
     def latest(asked: World) -> Report:
         return clockwork.latest or report(asked, ReportRequest(offline=True))

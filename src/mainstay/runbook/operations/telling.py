@@ -14,13 +14,6 @@ from mainstay.runbook.run import Run
 APPROVALS = "approvals"
 """The channel of the outbox in which they wait."""
 
-_FIRST, _LAST = timedelta(seconds=2), timedelta(minutes=5)
-
-
-def pause_before(attempts: int) -> timedelta:
-    """How long is waited after so many tries: doubling, five minutes at most."""
-    return min(_FIRST * (1 << min(attempts - 1, 10)), _LAST)
-
 
 def say_expected(world: World, said: set[str]) -> None:
     """Write down a message for everybody who is named and may approve; again does nothing.
