@@ -75,10 +75,10 @@ def test_an_anchor_that_holds_itself_is_refused() -> None:
 def test_a_billion_laughs_are_refused_quickly() -> None:
     rows = ["a0: &a0 [" + ",".join("x" * 10) + "]"]
     rows += [f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
-    before = time.monotonic()
+    before = time.thread_time()  # what others do meanwhile takes none of it
     _, (finding,) = read_documents("\n".join(rows), "a.yaml")
     assert finding.code == "too-deep"
-    assert time.monotonic() - before < 2
+    assert time.thread_time() - before < 2
 
 
 @pytest.mark.parametrize("text", ['"[" * 300_000', '"- " * 300_000', '"{a: " * 300_000', '"? " * 300_000'])
