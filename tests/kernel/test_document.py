@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from command import PATIENCE
 from mainstay.kernel.document import Node, read_documents, resolve
 
 
@@ -85,7 +86,7 @@ def test_a_billion_laughs_are_refused_quickly() -> None:
 def test_deep_nesting_does_not_take_the_process_with_it(text: str) -> None:
     # In a process of its own: where this breaks, it breaks as a segmentation fault.
     code = f"from mainstay.kernel.document import read_documents as r; print(r({text}, 'a')[1][0].code)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0
     assert done.stdout.strip() in ("too-deep", "not-yaml")
 
