@@ -232,7 +232,8 @@ def test_a_reader_that_goes_away_is_met_with_silence():
     command = f"{sys.executable} {_TOY} tea drink flood | head -1; echo ${{PIPESTATUS[0]}}"
     # Unbuffered, Python 3.11 takes a write that the pipe cut short for a whole one and never meets the closed pipe.
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(_TESTS)}
-    ended = subprocess.run(["bash", "-c", command], env=environ, text=True, capture_output=True, check=True, timeout=PATIENCE)
+    ended = subprocess.run(["bash", "-c", command], env=environ, text=True, capture_output=True, check=True,
+                           timeout=PATIENCE)
     assert (ended.stdout, ended.stderr) == ("drunk\n141\n", "")
 
 
