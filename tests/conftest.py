@@ -1,7 +1,8 @@
-"""What every test run says at its end: how many tests could not run here, and why."""
+"""What every test run begins with and says at its end: how many tests could not run here, and why."""
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 
 import pytest
@@ -16,6 +17,16 @@ settings.load_profile("steady")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="write what the transcripts of tests/scenarios now print")
+
+
+def pytest_configure() -> None:
+    # A run in the background or under nohup has these ignored, and so would have whatever the tests start. What has a
+    # handler is not handed down: the run itself stays deaf to a hang-up, as it was asked to be.
+    heard = ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL),
+             (signal.SIGHUP, lambda *_: None))
+    for number, handler in heard:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

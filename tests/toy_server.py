@@ -41,6 +41,8 @@ from mainstay.kernel.view import (
 )
 
 T0 = datetime(2026, 5, 17, 10, 5, tzinfo=UTC)
+PATIENCE = 60.0
+"""Seconds after which what is waited for will not come any more, on a busy machine too."""
 
 
 class SetClock:
@@ -193,12 +195,12 @@ def running(app: AsgiApp, settings: ServerSettings, hooks: Hooks) -> Iterator[st
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        if not up.wait(20):
+        if not up.wait(PATIENCE):
             raise AssertionError("the server did not start")
         yield server.url
     finally:
         server.stop()
-        thread.join(20)
+        thread.join(PATIENCE)
         if thread.is_alive():
             raise AssertionError("the server did not stop")
 

@@ -522,6 +522,6 @@ def test_a_worker_stopped_and_resumed_cannot_act_for_the_one_that_took_over(stor
                 clock.sleep(0.05)
             store.journal.commit(Batch(facts=[fact("other")], timers_done=[Claim(mine[0].key, mine[0].fence)]))
             os.kill(worker.pid, signal.SIGCONT)
-            answer, _ = worker.communicate("go on\n", timeout=20)
+            answer, _ = worker.communicate("go on\n", timeout=120)
         assert answer == "stale-claim\n"
         assert subjects(store.journal) == ["other"]

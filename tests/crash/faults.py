@@ -42,6 +42,8 @@ PATIENCE = 2.0
 """Seconds after the kill in which the host has to be as it was."""
 KERNEL = 0.2
 """The same for what the kernel takes out, with nobody left."""
+_NEVER = 120
+"""Seconds after which what has not come will not come any more, on a busy machine too."""
 
 
 @dataclass(slots=True)
@@ -92,11 +94,11 @@ class Faulter:
         with self._turn:
             self._server.stdin.write(json.dumps(job) + "\n")
             self._server.stdin.flush()
-            return self._pids.get(timeout=20)
+            return self._pids.get(timeout=_NEVER)
 
     def close(self) -> None:
         self._server.stdin.close()
-        self._server.wait(20)
+        self._server.wait(_NEVER)
         self._server.stdout.close()
         self._server.stderr.close()
 
@@ -134,7 +136,7 @@ def calibrate(server: Faulter, ability: Ability, folder: Path) -> dict[str, int]
     kill = Kill(ability, "runner", "none", 0)
     place = place_for(folder, ability.kind, ability.mechanism, here=False)
     try:
-        assert _ended(server.start(job_of(place, kill)), 30)
+        assert _ended(server.start(job_of(place, kill)), _NEVER)
         lines: dict[str, int] = json.loads((place.folder / "lines.json").read_text())
         return lines
     finally:
@@ -167,7 +169,7 @@ def do(server: Faulter, kill: Kill, folder: Path, seed: int) -> Kill:
         pid = server.start(job_of(place, kill))
         if kill.who == "guardian, then runner":
             _one_guardian(place, draw.choice((1, 2)), draw.uniform(0, 0.3))
-        if not _ended(pid, 40):
+        if not _ended(pid, _NEVER):
             kill.wrong.append("the run did not end")
             return kill
         killed = time.monotonic()
@@ -196,19 +198,18 @@ def _measure(kill: Kill, place: Place, before: dict[str, Any], killed: float) ->
         HostInjector(place.state).recover()
     limit = KERNEL if kill.who == "all three" and not by_hand else PATIENCE
     differs: dict[str, Any] = {}
-    while True:
+    still = 0.0  # seconds after the kill at which a look began that saw it changed yet
+    while still <= 10:
         began = time.monotonic()
         now = place.snapshot()
-        differs = _differs(before, now) or differs
+        # The look itself takes its time, on a busy machine longer than the limit: what it saw was so when it began, or
+        # soon after.
+        kill.took = began - killed
         if now == before:
-            # The look itself takes its time: what it saw was so when it began, or soon after.
-            kill.took = began - killed
             break
-        if time.monotonic() > killed + 10:
-            kill.took = 10
-            break
-    if kill.took > limit and not by_hand:
-        kill.wrong.append(f"{kill.took:.2f} s until it was as before: {differs}")
+        differs, still = _differs(before, now), kill.took
+    if still > limit and not by_hand:
+        kill.wrong.append(f"{still:.2f} s after the kill it was not as before: {differs}")
 
 
 def _afterwards(kill: Kill, place: Place, before: dict[str, Any]) -> None:
@@ -219,9 +220,10 @@ def _afterwards(kill: Kill, place: Place, before: dict[str, Any]) -> None:
     injector = HostInjector(place.state)
     if kill.who == "all three" or not wal.read(record).faults():
         injector.recover()  # nobody is left; or they were killed before both were there, and nothing was in
-    until = time.monotonic() + 10
-    while time.monotonic() < until and not (wal.read(record).ended and not place.helpers()):
-        if wal.read(record).entries == ():
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        read = wal.read(record)
+        if (read.ended or not read.entries) and not place.helpers():
             break
         time.sleep(0.02)
     read = wal.read(record)

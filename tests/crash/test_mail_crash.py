@@ -20,7 +20,7 @@ _LEASE = 61
 def mailer(url: str, port: int, die: str, later: float = 0.0) -> int:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.run([sys.executable, str(Path(__file__).parent / "mailer.py"), url, str(port), die, str(later)],
-                          env=environment, check=False, timeout=60).returncode
+                          env=environment, check=False, timeout=120).returncode
 
 
 @pytest.mark.parametrize(("die", "mails"), [("before", 1), ("sent", 2), ("recorded", 1)])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from command import PATIENCE
 from doors import toy
 from mainstay.doors.cli import default_store, run
 
@@ -38,7 +39,7 @@ def brewed(tea, *argv: str) -> dict[str, object]:
 def process(*argv: str, **env: str) -> subprocess.CompletedProcess[str]:
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(_TESTS), "TZ": "UTC", **env}
     return subprocess.run([sys.executable, str(_TOY), *argv], env=environ, text=True,
-                          capture_output=True, check=False, timeout=60)
+                          capture_output=True, check=False, timeout=PATIENCE)
 
 
 # -- what is asked ---------------------------------------------------------------------------------------------------
@@ -231,7 +232,8 @@ def test_a_reader_that_goes_away_is_met_with_silence():
     command = f"{sys.executable} {_TOY} tea drink flood | head -1; echo ${{PIPESTATUS[0]}}"
     # Unbuffered, Python 3.11 takes a write that the pipe cut short for a whole one and never meets the closed pipe.
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(_TESTS)}
-    ended = subprocess.run(["bash", "-c", command], env=environ, text=True, capture_output=True, check=True, timeout=60)
+    ended = subprocess.run(["bash", "-c", command], env=environ, text=True, capture_output=True, check=True,
+                           timeout=PATIENCE)
     assert (ended.stdout, ended.stderr) == ("drunk\n141\n", "")
 
 
@@ -239,7 +241,7 @@ def test_a_full_disk_behind_the_output_is_no_bug_of_ours():
     for more in ("", "--json"):
         command = f"{sys.executable} {_TOY} tea brew assam {more} > /dev/full"
         ended = subprocess.run(["bash", "-c", command], env={"PATH": os.environ["PATH"], "PYTHONPATH": str(_TESTS)},
-                               text=True, capture_output=True, check=False, timeout=60)
+                               text=True, capture_output=True, check=False, timeout=PATIENCE)
         assert ended.returncode == 2
         assert "the output cannot be written: No space left on device" in ended.stderr
         assert "bug" not in ended.stderr
@@ -300,7 +302,7 @@ def test_a_completion_script_knows_words_verbs_and_flags(tea, shell):
 
 def test_the_bash_completion_script_is_accepted_by_bash(tea):
     script = tea("completion", "bash")[1]
-    subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=60)
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=PATIENCE)
 
 
 # -- how it is shown -------------------------------------------------------------------------------------------------
@@ -330,7 +332,7 @@ def test_a_person_sees_progress_on_one_line_that_goes_away_again():
     ours, theirs = pty.openpty()
     with subprocess.Popen([sys.executable, str(_TOY), "tea", "brew"], stdout=subprocess.PIPE, stderr=theirs,
                           env={**os.environ, "PYTHONPATH": str(_TESTS), "TERM": "xterm"}) as started:
-        out, _ = started.communicate(timeout=60)
+        out, _ = started.communicate(timeout=PATIENCE)
         os.close(theirs)
     assert os.read(ours, 1000) == b"\r\x1b[Kbrewing\r\x1b[K"
     os.close(ours)
@@ -350,7 +352,7 @@ def test_help_loads_nothing_heavy(argv):
             f"atexit.register(lambda: print([m for m in {_HEAVY} if m in sys.modules], file=sys.stderr)); "
             f"import runpy; runpy.run_path({str(_TOY)!r}, run_name='__main__')")
     ended = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(_TESTS)}, text=True,
-                           capture_output=True, check=True, timeout=60)
+                           capture_output=True, check=True, timeout=PATIENCE)
     assert ended.stderr.strip() == "[]"
 
 
@@ -358,7 +360,7 @@ def test_deferred_numpy_is_the_real_one_once_it_is_used():
     code = ("from mainstay.doors import lazy_start; lazy_start.defer(); import sys, numpy; "
             "before = 'numpy._core' in sys.modules; from numpy.linalg import norm; "
             "print(before, norm([3, 4]), numpy.arange(3).sum()); lazy_start.load_now()")
-    ended = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True, timeout=PATIENCE)
     assert ended.stdout == "False 5.0 3\n"
 
 
@@ -373,5 +375,5 @@ def test_a_deferred_module_that_many_threads_use_first_is_whole_for_each_of_them
             "for one in threads: one.start()\n"
             "for one in threads: one.join()\n"
             "print(len(found), set(found), 'dis' in sys.modules)")
-    ended = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True, timeout=PATIENCE)
     assert (ended.stdout, ended.stderr) == ("8 {'unwrap'} True\n", "")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from command import PATIENCE
 from mainstay.app import MAINSTAY, WordEntry, grammar
 from mainstay.kernel.catalog import Grammar, gather, load, understood
 
@@ -37,7 +38,7 @@ def test_the_help_of_a_command_loads_nothing_heavy(entry: WordEntry):
     verbs = [[entry.name, operation.verb, "--help"] if operation.word else [entry.name, "--help"]
              for operation in entry.operations() if "cli" in operation.doors]
     done = subprocess.run([sys.executable, "-c", _PROBE, json.dumps(verbs), json.dumps(_HEAVY)], text=True,
-                          capture_output=True, check=True, timeout=60)
+                          capture_output=True, check=True, timeout=PATIENCE)
     assert set(json.loads(done.stdout)) <= MAY_LOAD.get(entry.name, set())
 
 
@@ -60,7 +61,7 @@ def test_an_experiment_of_the_chaos_toolkit_loads_nothing_that_it_does_not_use(v
     code = ("import atexit, sys; from mainstay.__main__ import main; "
             f"atexit.register(lambda: print([m for m in {spared} if m in sys.modules], file=sys.stderr)); main()")
     done = subprocess.run([sys.executable, "-c", code, "chaos", verb, "one.json"], text=True, capture_output=True,
-                          check=False, timeout=60, cwd=tmp_path,
+                          check=False, timeout=PATIENCE, cwd=tmp_path,
                           env={**os.environ, "MAINSTAY_STORE": f"sqlite:///{tmp_path}/mainstay.db"})
     assert (done.returncode, done.stderr) == (0, "[]\n"), done.stdout
 
@@ -70,7 +71,7 @@ def test_checking_a_catalog_loads_no_web_server_and_no_parser_of_others(tmp_path
     code = ("import atexit, sys; from mainstay.__main__ import main; "
             f"atexit.register(lambda: print([m for m in {heavy} if m in sys.modules], file=sys.stderr)); main()")
     done = subprocess.run([sys.executable, "-c", code, "check", "-c", str(tmp_path)], text=True, capture_output=True,
-                          check=False, timeout=60)
+                          check=False, timeout=PATIENCE)
     assert done.stderr == "[]\n", done.stdout
 
 
@@ -83,7 +84,7 @@ def test_where_nothing_is_declared_no_word_learns_to_read(verb: tuple[str, str],
     code = ("import atexit, sys; from mainstay.__main__ import main; "
             f"atexit.register(lambda: print([m for m in {_RULES} if m in sys.modules], file=sys.stderr)); main()")
     done = subprocess.run([sys.executable, "-c", code, *verb, "-c", str(tmp_path)], text=True, capture_output=True,
-                          check=False, timeout=60,
+                          check=False, timeout=PATIENCE,
                           env={**os.environ, "MAINSTAY_STORE": f"sqlite:///{tmp_path}/mainstay.db"})
     assert done.stderr.splitlines()[-1] == "[]", done.stderr
 

@@ -195,7 +195,7 @@ def test_alerts_are_taken_in_while_a_checkpoint_is_written(tmp_path):
             other = threading.Thread(target=lambda: taken.append(
                 desk.do(AlertEvent(clock.now(), True, "meanwhile", "s1", "page", {"service": "s1"})).outcome))
             other.start()
-            other.join(timeout=10)
+            other.join(timeout=60)
         return working(batch)
 
     journal.commit = commit  # type: ignore[method-assign]

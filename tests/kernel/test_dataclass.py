@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import pytest
 
+from command import PATIENCE
 from mainstay.kernel.dataclass import dataclass
 
 T = TypeVar("T")
@@ -136,7 +137,7 @@ def test_an_object_pickled_elsewhere_is_taken_by_a_class_that_made_none_yet():
                "print(pickle.loads(bytes.fromhex(sys.argv[1])))")
     from mainstay.kernel.finding import Position
     done = subprocess.run([sys.executable, "-c", program, pickle.dumps(Position("a.yaml", 3)).hex()], text=True,
-                          capture_output=True, check=True, timeout=60)
+                          capture_output=True, check=True, timeout=PATIENCE)
     assert done.stdout == "a.yaml:3:1\n"
 
 

@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from command import PATIENCE
 from mainstay.kernel.document import Node, read_documents, resolve
 
 
@@ -75,17 +76,17 @@ def test_an_anchor_that_holds_itself_is_refused() -> None:
 def test_a_billion_laughs_are_refused_quickly() -> None:
     rows = ["a0: &a0 [" + ",".join("x" * 10) + "]"]
     rows += [f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
-    before = time.monotonic()
+    before = time.thread_time()  # what others do meanwhile takes none of it
     _, (finding,) = read_documents("\n".join(rows), "a.yaml")
     assert finding.code == "too-deep"
-    assert time.monotonic() - before < 2
+    assert time.thread_time() - before < 2
 
 
 @pytest.mark.parametrize("text", ['"[" * 300_000', '"- " * 300_000', '"{a: " * 300_000', '"? " * 300_000'])
 def test_deep_nesting_does_not_take_the_process_with_it(text: str) -> None:
     # In a process of its own: where this breaks, it breaks as a segmentation fault.
     code = f"from mainstay.kernel.document import read_documents as r; print(r({text}, 'a')[1][0].code)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0
     assert done.stdout.strip() in ("too-deep", "not-yaml")
 

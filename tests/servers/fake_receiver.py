@@ -18,7 +18,7 @@ class Listener:
 
     Args:
         good: the status it answers with when nothing else is said; a redirect leads to another place of its own.
-        silence: seconds before it answers.
+        silence: seconds before it answers; whoever is still waiting when the block ends is answered then.
         answers: statuses and headers of the next answers, used up one by one.
         got: each body and its headers, with names in lower case.
         at: when each had come, by the wall clock.
@@ -40,7 +40,7 @@ class Listener:
 @contextlib.contextmanager
 def listening(good: int = 202, silence: float = 0.0) -> Iterator[Listener]:
     """One that listens until the block ends."""
-    here = Listener(good=good, silence=silence)
+    here, over = Listener(good=good, silence=silence), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -48,7 +48,7 @@ def listening(good: int = 202, silence: float = 0.0) -> Iterator[Listener]:
             here.at.append(time.time())
             here.got.append((body, {name.lower(): value for name, value in self.headers.items()}))
             status, headers = here.answers.pop(0) if here.answers else (here.good, {})
-            time.sleep(here.silence)
+            over.wait(here.silence)
             if status in (301, 302, 307):
                 headers = {"Location": f"{here.url}/elsewhere", **headers}
             with contextlib.suppress(ConnectionError):
@@ -67,6 +67,7 @@ def listening(good: int = 202, silence: float = 0.0) -> Iterator[Listener]:
     try:
         yield here
     finally:
+        over.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -55,6 +55,7 @@ class FakeSlack:
     after: dict[str, Callable[[], None]] = field(default_factory=dict)
     """Method → called after it did its work and before it answers, such as to lose the answer."""
     silence: float = 0.0
+    """Seconds before it answers; whoever is still waiting at the end is answered then."""
     page: int = 2
     """Channels in a page of conversations.list, whatever limit was asked for."""
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -67,7 +68,7 @@ class FakeSlack:
         return sum(asked == method for asked, _ in self.asked)
 
     def named(self, name: str) -> Room:
-        return next(room for room in self.rooms.values() if room.name == name)
+        return next(room for room in list(self.rooms.values()) if room.name == name)  # others may be opened meanwhile
 
     def messages_to(self, user: str) -> list[dict[str, Any]]:
         return self.rooms[f"D{user}"].messages if f"D{user}" in self.rooms else []
@@ -198,14 +199,14 @@ def _check_blocks(blocks: Any) -> None:
 @contextlib.contextmanager
 def fake_slack() -> Iterator[FakeSlack]:
     """The fake, listening on this machine until the block ends."""
-    here = FakeSlack()
+    here, over = FakeSlack(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
             asked = json.loads(body) if "json" in self.headers.get("Content-Type", "") else dict(parse_qsl(body))
             method = self.path.rpartition("/")[2].partition("?")[0]
-            time.sleep(here.silence)
+            over.wait(here.silence)
             with here.lock:
                 here.asked.append((method, asked))
                 status, headers, told = self._answer(method, asked)
@@ -242,6 +243,7 @@ def fake_slack() -> Iterator[FakeSlack]:
     try:
         yield here
     finally:
+        over.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -42,11 +42,14 @@ class Postgres:
 
     def start(self) -> None:
         options = f"-c listen_addresses='' -c unix_socket_directories='{self._folder}' -c shared_buffers=32MB"
-        self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", str(self._folder / "log"), "-o", options)
+        self._control("start", "-l", str(self._folder / "log"), "-o", options)
 
     def stop(self, mode: str = "fast") -> None:
         """`immediate` leaves as after a crash: the next start recovers from the write-ahead log."""
-        self._run("pg_ctl", "stop", "-w", "-m", mode, "-D", self._data)
+        self._control("stop", "-m", mode)
+
+    def _control(self, *words: str) -> None:
+        self._run("pg_ctl", "-w", "-t", "120", "-D", self._data, *words)
 
     def url(self, database: str = "postgres", schema: str = "public") -> str:
         return f"postgresql://{_USER}@/{database}?host={self._folder}&options=-csearch_path%3D{schema}"

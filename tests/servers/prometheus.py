@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import signal
 import socket
 import subprocess
@@ -15,8 +16,11 @@ import httpx
 
 from programs import need
 
-READY_WITHIN = 30.0
+READY_WITHIN = 120.0
 """Seconds a server may take to become ready; 0.2 s on a quiet machine."""
+
+PORTS = range(20_000, 32_000)
+"""Below those that Linux gives out by itself (net.ipv4.ip_local_port_range)."""
 
 ATTEMPTS = 3
 """How many ports are tried when somebody else is always faster."""
@@ -37,10 +41,15 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago; `running` tries again with another when somebody was faster."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago; `running` tries again with another when somebody was faster.
+
+    Not one that the kernel gives out to whoever asks for any, else it might have given it to somebody else by the time
+    the server takes it; and not drawn from `random`, which begins alike in every process of a test run.
+    """
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", secrets.choice(PORTS)))
+            return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -76,8 +85,8 @@ def _ready(process: subprocess.Popen[bytes], url: str, client: httpx.Client | No
     with httpx.Client(trust_env=False) if client is None else contextlib.nullcontext(client) as knocking:
         while time.monotonic() < until and process.poll() is None:
             with contextlib.suppress(httpx.TransportError):
-                if knocking.get(url, timeout=2).status_code == 200:
-                    return True
+                if knocking.get(url, timeout=10).status_code == 200:
+                    return process.poll() is None  # else somebody else answers there
             time.sleep(0.05)
     return False
 

@@ -20,14 +20,15 @@ def unwell_service() -> Iterator[str]:
 
     def answer(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            path = connection.recv(4096).split(b" ")[1]
+            asked = connection.recv(4096).split(b" ")
+            path = asked[1] if len(asked) > 1 else b""  # who gave up before it asked has asked for nothing
             if path in _ANSWERS:
                 connection.sendall(_ANSWERS[path])
             elif path == b"/drips":
                 connection.sendall(_DRIP)
                 while not over.wait(0.2):
                     connection.sendall(b".")
-            else:
+            elif path:
                 over.wait()
 
     def accept() -> None:

@@ -6,7 +6,8 @@ import base64
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -35,7 +36,7 @@ from mainstay.kernel.errors import StoreUnavailable
 from mainstay.kernel.journal import Batch, Fact, FactQuery
 from mainstay.kernel.ports import World
 from memory_world import memory_world
-from toy_server import T0, Client
+from toy_server import PATIENCE, T0, Client
 
 CATALOG = PAGED + """\
 ---
@@ -67,11 +68,12 @@ class Held(MemoryJournal):
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(clock)
-        self.open, self.down = threading.Event(), False
+        self.open, self.reached, self.down = threading.Event(), threading.Event(), False
         self.open.set()
 
     def commit(self, batch: Batch) -> tuple[Fact, ...]:
-        assert self.open.wait(20)
+        self.reached.set()
+        assert self.open.wait(PATIENCE)
         if self.down:
             raise StoreUnavailable("the disk is full", "make room")
         return super().commit(batch)
@@ -83,10 +85,16 @@ class Served:
     journal: Held
     inbox: Inbox
     world: World
+    door: IntakeDoor
 
     @property
     def desk(self) -> Desk:
         return desk_of(self.world)
+
+    def has_patience(self) -> None:
+        """From now on nobody is told that it takes too long."""
+        self.door._waiting._time_out = PATIENCE
+        self.door._front.settings = replace(self.door._front.settings, time_out=PATIENCE)
 
     def client(self, address: str = "127.0.0.1") -> Client:
         return Client(self.app, address)
@@ -98,14 +106,16 @@ class Served:
 
 @contextlib.contextmanager
 def served(folder: Path, *, tokens: Path | None = None, capacity: int = 1_000,
-           time_out: float = 20) -> Iterator[Served]:
+           time_out: float = PATIENCE) -> Iterator[Served]:
     clock = FakeClock(T0)
     journal = Held(clock)
     world = memory_world(clock, faultless(CATALOG, Grammar(FORMS), folder), journal)
     inbox = Inbox(lambda: desk_of(world), capacity=capacity)
+    doors: list[IntakeDoor] = []
 
     def raw(front: Front) -> tuple[dict[str, AsgiApp], dict[str, ShortWay]]:
         door = IntakeDoor(front, inbox, lambda: desk_of(world), {"WEB_KEY": "w" * 32, "DB_KEY": "d" * 32})
+        doors.append(door)
         api = AlertmanagerApi(front, door, lambda: desk_of(world))
         return {**door.routes(), **api.routes()}, {**door.short_ways(), **api.short_ways()}
 
@@ -113,7 +123,7 @@ def served(folder: Path, *, tokens: Path | None = None, capacity: int = 1_000,
     app = build_app((), lambda actor: replace(world, actor=actor), settings, hooks=Hooks(raw=raw))
     inbox.start()
     try:
-        yield Served(app, journal, inbox, world)
+        yield Served(app, journal, inbox, world, doors[0])
     finally:
         journal.open.set()
         inbox.end()
@@ -123,6 +133,14 @@ def served(folder: Path, *, tokens: Path | None = None, capacity: int = 1_000,
 def server(tmp_path: Path) -> Iterator[Served]:
     with served(tmp_path) as one:
         yield one
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until it is so."""
+    give_up = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < give_up, "it did not come about in time"
+        time.sleep(0.01)
 
 
 def trigger(**more: Any) -> dict[str, Any]:
@@ -144,10 +162,11 @@ def test_nothing_is_answered_before_the_commit(server: Served) -> None:
     server.journal.open.clear()
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(server.post, "/api/v2/alerts", ALERT)
+        assert server.journal.reached.wait(PATIENCE)
         with pytest.raises(TimeoutError):
             answer.result(0.5)
         server.journal.open.set()
-        assert answer.result(20).status_code == 200
+        assert answer.result(PATIENCE).status_code == 200
 
 
 def test_a_store_that_is_down_is_503_with_when_to_come_back_and_nothing_is_half_known(server: Served) -> None:
@@ -167,15 +186,14 @@ def test_when_too_much_waits_senders_are_told_when_to_come_back(tmp_path: Path) 
         server.journal.open.clear()
         first = pool.submit(server.post, "/api/v2/alerts", [
             {"labels": {"alertname": f"a{number}"}} for number in range(50)])
-        while not server.inbox.waiting:
-            threading.Event().wait(0.01)
+        until(lambda: server.inbox.waiting)
         refused = server.post("/api/v2/alerts", ALERT)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         refused = server.post("/v2/enqueue", trigger())
         assert (refused.status_code, refused.json()["status"]) == (429, "throttle exceeded")
         assert refused.headers["retry-after"] == "1"
         server.journal.open.set()
-        assert first.result(20).status_code == 200
+        assert first.result(PATIENCE).status_code == 200
         assert len(server.desk.state.alerts) == 50
         assert server.inbox.outcomes["intake-full"] == 2
 
@@ -192,7 +210,7 @@ def test_an_inbox_takes_what_waits_before_it_ends_and_nothing_after(tmp_path: Pa
 
 def test_a_thousand_triggers_at_once_share_commits_and_are_one_alert_one_incident_one_page(server: Served) -> None:
     answers = [server.inbox.offer(_events(server)) for _ in range(1_000)]
-    outcomes = [answer.result(20)[0] for answer in answers]
+    outcomes = [answer.result(PATIENCE)[0] for answer in answers]
     assert sum(one.outcome == "opened" for one in outcomes) == 1  # type: ignore[union-attr]
     assert sum(one.outcome == "repeated" for one in outcomes) == 999  # type: ignore[union-attr]
     server.desk.do(Sweep())
@@ -216,14 +234,12 @@ def test_who_waits_for_many_answers_is_woken_once_for_all_that_were_decided_toge
     server.journal.open.clear()
     heard, other = Heard(), Heard()
     first = server.inbox.offer(_events(server))
-    while server.inbox.waiting != 1:
-        threading.Event().wait(0.01)
-    threading.Event().wait(0.05)  # the first is under way, and the others gather behind it
+    assert server.journal.reached.wait(PATIENCE)  # the first is under way, and the others gather behind it
     for ticket in range(50):
         server.inbox.hand_in(_events(server), heard, ticket)
     server.inbox.hand_in([Beat("nobody")], other, "bad")
     server.journal.open.set()
-    first.result(20)
+    first.result(PATIENCE)
     server.inbox.end()
     assert [[ticket for ticket, _ in call] for call in heard.calls] == [list(range(50))]
     assert {answer[0].outcome for _, answer in heard.calls[0]} == {"repeated"}
@@ -238,10 +254,8 @@ def test_an_answer_that_takes_too_long_is_a_refusal_and_coming_again_does_no_har
         assert refused.status_code == 503
         assert "not recorded within 0.2 s" in refused.text
         server.journal.open.set()
-        for _ in range(100):
-            if server.inbox.waiting == 0:
-                break
-            threading.Event().wait(0.02)
+        server.has_patience()
+        until(lambda: server.inbox.waiting == 0)
         assert server.post("/api/v2/alerts", ALERT).status_code == 200
         assert len(server.desk.state.alerts) == 1
 

@@ -14,7 +14,7 @@ from mainstay.doors.front import Act, Hooks, ServerSettings, is_loopback
 from mainstay.doors.guard import AsgiApp
 from mainstay.doors.security import TokenStore
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
-from toy_server import T0, Client, SetClock, error_code, toy_app
+from toy_server import PATIENCE, T0, Client, SetClock, error_code, toy_app
 
 REPORT = "/api/v1/slo/report"
 FREEZE = "/api/v1/slo/freeze"
@@ -94,7 +94,7 @@ def test_a_token_revoked_elsewhere_is_refused_within_moments(
     TokenStore(store._path).revoke("ci", now=T0)
     began = time.monotonic()
     while client.get(REPORT, headers=bearer(token)).status_code == 200:
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < PATIENCE
         time.sleep(0.05)  # slower than a client may ask
     assert client.get(REPORT, headers=bearer(token)).status_code == 401
 

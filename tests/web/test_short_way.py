@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,8 +20,8 @@ from mainstay.doors.front import Hooks, ServerSettings
 from mainstay.doors.guard import Guard
 from mainstay.doors.security import TokenStore
 from mainstay.kernel.journal import FactQuery
-from toy_server import T0, running
-from web.test_intake import ALERT, Served, served, trigger
+from toy_server import PATIENCE, T0, running
+from web.test_intake import ALERT, Served, served, trigger, until
 
 HOST = "127.0.0.1:80"
 
@@ -31,7 +31,7 @@ class Line:
 
     def __init__(self, url: str) -> None:
         host, _, port = url.removeprefix("http://").partition(":")
-        self._socket = socket.create_connection((host, int(port)), timeout=20)
+        self._socket = socket.create_connection((host, int(port)), timeout=PATIENCE)
         self._got = b""
 
     def send(self, data: bytes) -> None:
@@ -177,7 +177,8 @@ def test_who_hangs_up_harms_nobody_and_what_was_sent_is_recorded(server: Served)
         gone.send(CASES["a PagerDuty event"])
         patient.send(CASES["an alert"])
         gone.close()
-        time.sleep(0.1)
+        until(lambda: server.inbox.waiting == 2)
+        time.sleep(0.1)  # by now it is seen, nearly always, that one of them is gone
         server.journal.open.set()
         assert patient.answer().startswith(b"HTTP/1.1 200")
         patient.send(CASES["a heartbeat"])
@@ -186,13 +187,21 @@ def test_who_hangs_up_harms_nobody_and_what_was_sent_is_recorded(server: Served)
     assert len(list(server.journal.facts(FactQuery(kinds=("alert.opened",))))) == 2
 
 
-def test_a_server_that_stops_answers_first_what_it_has_begun(server: Served) -> None:
+def test_a_server_that_stops_answers_first_what_it_has_begun(
+        server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    stops = http.Server.shutdown
+
+    async def shutdown(self: http.Server, sockets: list[socket.socket] | None = None) -> None:
+        # Comes in the next round of the loop: every connection was told by then that it is to end.
+        asyncio.get_running_loop().call_soon(server.journal.open.set)
+        await stops(self, sockets)
+
+    monkeypatch.setattr(http.Server, "shutdown", shutdown)
     server.journal.open.clear()
     with running(server.app, ServerSettings(port=0), Hooks()) as url:
         line = Line(url)
         line.send(CASES["an alert"])
-        time.sleep(0.1)
-        threading.Timer(0.3, server.journal.open.set).start()
+        until(lambda: server.inbox.waiting)
     answer = line.answer()
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"connection: close" in answer
@@ -207,6 +216,7 @@ def test_what_cannot_be_recorded_in_time_is_said(tmp_path: Path) -> None:
         assert b"503" in (answer := line.answer())[9:12]
         assert b"retry-after: 5" in answer
         one.journal.open.set()
+        one.has_patience()
         line.send(CASES["an alert"])
         assert line.answer().startswith(b"HTTP/1.1 200")
 
@@ -222,6 +232,7 @@ def test_our_own_mistake_is_told_once_and_the_connection_goes_on(
             line.send(CASES["an alert"])
             assert b"own mistake" in line.answer()
         time.sleep(0.4)  # longer than anybody waits: a second answer would be here by now
+        one.has_patience()
         line.send(CASES["a heartbeat"])
         assert line.answer().startswith(b"HTTP/1.1 202")
 
