@@ -87,6 +87,10 @@ class RunningShop:
         wanted = set(labels.items())
         return sum(value for (name, has), value in self.samples(service).items() if name == metric and wanted <= has)
 
+    def at_rest(self, *names: str) -> None:
+        """Wait until these services have no request of a customer in hand, and so have written all of them down."""
+        eventually(lambda: not any(self.total(name, "http_requests_in_flight") for name in names))
+
 
 def run_shop(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """One command of the shop, to its end."""
