@@ -199,7 +199,7 @@ kind: Experiment
 metadata: {name: page-stands-still}
 spec:
   target: page
-  hypothesis: {every: 100ms, probes: [{name: page answers, type: health, timeout: 1500ms}]}
+  hypothesis: {every: 100ms, probes: [{name: page answers, type: health, timeout: 5s}]}
   faults: [{kind: process-pause}]
   duration: 60s
 """
@@ -297,8 +297,8 @@ def test_a_real_breach_takes_the_real_fault_out(folder: Path):
     def run() -> Run:
         answer = mainstay(folder, "chaos", "run", "page-stands-still", "-c", str(folder), "--json")
         found = answer.json["run"]
-        assert (answer.code, found["status"]) == (1, "failed"), found
-        assert "no answer within 1.5 s" in found["reasons"][0]
+        assert (answer.code, found["status"]) == (1, "failed"), found["reasons"]
+        assert "no answer within 5 s" in found["reasons"][0]
         assert _state(folder, "page") not in "tT"
         return SimpleNamespace(**found)
 
