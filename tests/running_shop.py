@@ -41,7 +41,7 @@ class RunningShop:
 
     def ask(self, method: str, path: str, data: object = None, *, to: str = "web", **headers: str) -> Answer:
         """One request on a connection of its own; a keyword `x_deadline_ms="50"` is the header `x-deadline-ms`."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.record(to)["port"], timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.record(to)["port"], timeout=60)
         began = time.perf_counter()
         try:
             body = b"" if data is None else json.dumps(data).encode()
@@ -87,10 +87,14 @@ class RunningShop:
         wanted = set(labels.items())
         return sum(value for (name, has), value in self.samples(service).items() if name == metric and wanted <= has)
 
+    def at_rest(self, *names: str) -> None:
+        """Wait until these services have no request of a customer in hand, and so have written all of them down."""
+        eventually(lambda: not any(self.total(name, "http_requests_in_flight") for name in names))
+
 
 def run_shop(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """One command of the shop, to its end."""
-    return subprocess.run([sys.executable, str(EXAMPLES / "shop"), *words], capture_output=True, text=True, timeout=60,
+    return subprocess.run([sys.executable, str(EXAMPLES / "shop"), *words], capture_output=True, text=True, timeout=120,
                           check=False, env={**os.environ, **environment})
 
 
@@ -103,16 +107,16 @@ def running_shop(folder: Path, *options: str, **environment: str) -> Iterator[Ru
                                    env={**os.environ, **environment})
         try:
             output = Path(said.name)
-            eventually(lambda: "ready in" in output.read_text() or process.poll() is not None, seconds=30)
+            eventually(lambda: "ready in" in output.read_text() or process.poll() is not None, seconds=120)
             assert process.poll() is None, output.read_text()
             yield RunningShop(folder, process)
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
-    """Wait until it is so."""
+def eventually(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until it is so; the limit is far longer than anything takes."""
     give_up = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < give_up, "it did not come about in time"

@@ -89,9 +89,9 @@ class ShopInjection:
         self.shop, self.order = shop, order
         self.relay = None if order.kind == "dependency-failure" else Relay(
             order, shop.record(order.dependency)["port"])
-        with socket.socket() as dead:
-            dead.bind(("127.0.0.1", 0))
-            self.port = self.relay.server_address[1] if self.relay is not None else dead.getsockname()[1]
+        self._dead = socket.socket()
+        self._dead.bind(("127.0.0.1", 0))  # and kept, so that nobody else listens there meanwhile
+        self.port = self.relay.server_address[1] if self.relay is not None else self._dead.getsockname()[1]
         self._route(f"127.0.0.1:{self.port}")
 
     @property
@@ -129,6 +129,7 @@ class ShopInjection:
 
     def remove(self) -> None:
         self._route("")
+        self._dead.close()
         if self.relay is not None:
             self.relay.end()
             self.relay = None

@@ -32,7 +32,7 @@ def test_it_answers_until_it_is_told_to_stop_and_says_what_passed(tmp_path: Path
         said = process.stderr.readline()
         address = re.search(r"http://[\d.:]+", said)
         assert address is not None, said
-        with urllib.request.urlopen(f"{address[0]}/proxies", timeout=10) as answer:
+        with urllib.request.urlopen(f"{address[0]}/proxies", timeout=60) as answer:
             assert list(json.load(answer)) == ["db"]
         process.send_signal(number)
         found = json.loads(process.stdout.read())

@@ -99,10 +99,11 @@ def test_a_configuration_can_come_from_a_probe(tmp_path: Path):
 
 
 def test_background_activities_do_not_hold_up_the_method(tmp_path: Path):
-    journal = _journal(tmp_path, method=[_program("slow", "sleep", "0.5", background=True), _program("quick", "true")])
-    slow, quick = journal["run"]
-    assert (slow["activity"]["name"], slow["status"]) == ("slow", "succeeded")
-    assert quick["end"] < slow["end"]
+    # The first ends only when the second has begun, so held up by it, the second never would.
+    slow = _program("slow", "sh", "-c", "until [ -e begun ]; do sleep 0.02; done", background=True)
+    journal = _journal(tmp_path, method=[slow, _program("quick", "touch", "begun")])
+    assert [(one["activity"]["name"], one["status"], one["output"]["status"]) for one in journal["run"]] == [
+        ("slow", "succeeded", 0), ("quick", "succeeded", 0)]
 
 
 def test_a_reference_is_the_activity_that_it_names(tmp_path: Path):
@@ -117,8 +118,12 @@ def test_a_dry_run_does_nothing(tmp_path: Path):
 
 
 def test_the_steady_state_can_be_looked_at_during_the_method(tmp_path: Path):
+    looks = {**PROBE, "provider": {"type": "process", "path": "sh", "arguments": [
+        "-c", "test -e file || { touch missed; exit 1; }"]}}
+    wait = _program("wait until it is looked at", "sh", "-c", "until [ -e missed ]; do sleep 0.02; done")
     journal = _journal(tmp_path, "--hypothesis", "continuously", code=1, method=[
-        _program("take away", "rm", "file"), _program("wait", "sleep", "2.2"), _program("put back", "touch", "file")])
+        _program("take away", "rm", "file"), wait, _program("put back", "touch", "file")],
+        **{"steady-state-hypothesis": {"title": "s", "probes": [looks]}})
     assert journal["steady_states"]["during"]
     assert journal["steady_states"]["after"]["steady_state_met"] is True
 
@@ -168,16 +173,17 @@ def test_a_controls_entry_is_a_warning(tmp_path: Path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_interruption_ends_programs_and_plays_the_rollbacks(tmp_path: Path, number: signal.Signals):
-    file = _written(tmp_path, method=[_program("mark", "touch", "begun"), _program("wait", "sleep", "321.5"),
+    # Nobody else on this machine sleeps for so long.
+    long = f"{300 + number}.{os.getpid()}"
+    file = _written(tmp_path, method=[_program("mark", "touch", "begun"), _program("wait", "sleep", long),
                                       _program("never", "touch", "never")],
                     rollbacks=[_program("back", "touch", "back")])
     process = subprocess.Popen(command_line("chaos", "run", file, "--json"), cwd=tmp_path, env=environment(tmp_path),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     give_up = time.monotonic() + PATIENCE
-    while not (tmp_path / "begun").exists():
+    while not _running(long):
         assert time.monotonic() < give_up
         time.sleep(0.02)
-    time.sleep(0.3)
     process.send_signal(number)
     out, problem = process.communicate(timeout=PATIENCE)
     journal = json.loads(out)
@@ -185,7 +191,8 @@ def test_an_interruption_ends_programs_and_plays_the_rollbacks(tmp_path: Path, n
     assert [one["status"] for one in journal["run"]] == ["succeeded", "aborted"]
     assert (tmp_path / "back").exists()
     assert not (tmp_path / "never").exists()
-    assert not _running("321.5")
+    assert (tmp_path / "begun").exists()
+    assert not _running(long)
 
 
 def _running(word: str) -> bool:

@@ -45,7 +45,7 @@ def _until(true, seconds: float = 60.0) -> None:
 
 def test_a_rollback_that_is_a_program_is_played_by_a_guardian_when_the_run_is_killed(tmp_path: Path):
     _killed(tmp_path, _experiment(tmp_path))
-    _until(lambda: not (tmp_path / "fault").exists(), 20.0)
+    _until(lambda: not (tmp_path / "fault").exists())
 
 
 def test_a_rollback_with_a_secret_is_not_written_down(tmp_path: Path):

@@ -49,7 +49,7 @@ class Place:
 
     def now(self) -> Process:
         """The victim that runs now."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             running = self.running()
             if running:

@@ -12,6 +12,7 @@ import pytest
 from chaos_host.place import groups_left, needs_mount, place_for
 from mainstay.adapters.faults import cgroups, cpu_faults, memory_faults, process_faults, wal
 from mainstay.adapters.faults.injector import HostInjector, mechanisms
+from mainstay.adapters.faults.processes import gone, process_of
 from mainstay.chaos.kinds import kind_named
 from mainstay.kernel.errors import InvalidInput
 
@@ -80,7 +81,9 @@ def sabotage(place, folder):
     for fault in wal.read(folder / "record.jsonl").faults():
         for step in fault.steps:
             if step.act == "end-holder":
-                os.kill(step.data["pid"], signal.SIGKILL)
+                holder = process_of(step.data)
+                os.kill(holder.pid, signal.SIGKILL)
+                assert gone(holder, 60)
             elif step.act == "signal":
                 os.kill(step.data["pid"], signal.SIGCONT)
             elif step.act == "leave-group":

@@ -77,24 +77,24 @@ def test_a_quota_that_nobody_would_miss_is_refused(place):
 @pytest.mark.parametrize("way", [process_faults.ProcessPause, process_faults.ProcessStop])
 def test_a_paused_process_stands_still_as_long_as_it_was_to(place, way):
     with guarded(place, able(way(), "process-pause")) as faults:
+        _until(lambda: len(place.log()) >= 2)
+        began = time.monotonic()
         injection = faults.inject(place.order("process-pause"))
         time.sleep(0.3)
-        longest = 0.3 + _time_of(injection.remove)
-        until = time.monotonic() + 5
-        while _gap(place) < 0.28 and time.monotonic() < until:
-            time.sleep(0.02)
-    assert 0.28 <= _gap(place) <= longest + 0.25  # and what a crowded host takes to put it in
+        injection.remove()
+        ended = time.monotonic()
+        _until(lambda: _gap(place) >= 0.28)
+        _until(lambda: _times(place)[-1] > ended)
+    # And what a crowded host takes to let it go on.
+    assert 0.28 <= _gap(place) <= ended - began + 1
 
 
-def _time_of(act):
-    began = time.monotonic()
-    act()
-    return time.monotonic() - began
+def _times(place):
+    return [float(line.split()[0]) for line in place.log()]
 
 
 def _gap(place):
-    times = [float(line.split()[0]) for line in place.log()]
-    return max(later - earlier for earlier, later in pairwise(times))
+    return max(later - earlier for earlier, later in pairwise(_times(place)))
 
 
 def test_a_process_of_many_threads_stands_still_in_all_of_them(place):
@@ -125,9 +125,9 @@ def test_memory_is_taken_at_once_or_slowly_and_given_back(place):
         faults.inject(place.order("memory-stress", size=1024 * MIB, over=100.0))
         hog = next(pid for pid in place.helpers() if b"\0hog\0" in Path(f"/proc/{pid}/cmdline").read_bytes())
         first, began = memory_faults.resident(hog), time.monotonic()
-        time.sleep(1.0)
+        _until(lambda: memory_faults.resident(hog) - first >= 24 * MIB)
         grown = (memory_faults.resident(hog) - first) / (time.monotonic() - began)
-        assert grown == pytest.approx(10.24 * MIB, rel=0.6)  # grows in steps of 4 MiB
+        assert grown <= 10.24 * MIB * 1.6  # in steps of 4 MiB; a crowded host makes it slower
 
 
 def test_more_memory_than_the_host_can_spare_is_never_taken(place):
@@ -136,14 +136,16 @@ def test_more_memory_than_the_host_can_spare_is_never_taken(place):
 
 
 def test_a_process_that_wants_more_memory_than_its_limit_is_killed_and_started_without_it(place):
-    wants = f"import time; time.sleep(0.4); x = bytearray({192 * MIB}); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", wants]) as greedy:
+    wants = f"import sys, time; sys.stdin.readline(); x = bytearray({192 * MIB}); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", wants], stdin=subprocess.PIPE) as greedy:
         order = replace(place.order("memory-limit", size=64 * MIB), workload=replace(
             place.workload, pid=At(str(greedy.pid))))
         with guarded(place, able(memory_faults.MemoryLimit(), "memory-limit")) as faults:
             injection = faults.inject(order)
             assert injection.proof().in_effect
-            assert greedy.wait(10) == -9
+            greedy.stdin.write(b"\n")
+            greedy.stdin.flush()
+            assert greedy.wait(60) == -9
             assert "killed for wanting more" in injection.proof().note
 
 
@@ -161,7 +163,7 @@ def test_a_full_disk_refuses_what_the_workload_writes_and_leaves_what_was_asked(
         assert abs(status.f_bavail * status.f_frsize - 2 * MIB) <= 64 * 1024
 
 
-def _until(true, seconds=5.0):
+def _until(true, seconds=60.0):
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until
@@ -179,9 +181,12 @@ def test_calls_on_the_folder_take_longer_by_what_was_asked(place):
     with guarded(place, able(disk_faults.FileCalls(), "disk-slow")) as faults:
         faults.inject(place.order("disk-slow", latency=0.05))
         begin = len(place.log())
-        _until(lambda: sum(line.startswith("took") for line in place.log()[begin + 2:]) >= 4, 20)
-        took = sorted(float(line.split()[1]) for line in place.log()[begin + 2:] if line.startswith("took"))
-        assert took[len(took) // 2] == pytest.approx(0.1, abs=0.04)  # it opens and writes
+
+        def took():
+            return [float(line.split()[1]) for line in place.log()[begin + 2:] if line.startswith("took")]
+
+        _until(lambda: len(took()) >= 4 and min(took()) < 0.14)
+        assert min(took()) > 0.06  # it opens and writes; a crowded host makes some later, and none earlier
 
 
 @pytest.mark.parametrize("place", [{"what": "writer"}], indirect=True)
@@ -190,7 +195,7 @@ def test_calls_on_the_folder_fail_with_the_asked_error_at_the_asked_rate(place, 
     with guarded(place, able(disk_faults.FileCalls(), "io-error")) as faults:
         injection = faults.inject(replace(place.order("io-error", error=error, rate=rate), seed=7))
         begin = len(place.log())
-        _until(lambda: len(place.log()) > begin + 60, 20)
+        _until(lambda: len(place.log()) > begin + 60)
         failed = [line for line in place.log()[begin + 4:] if line.startswith("failed")]
         assert set(failed) == {f"failed {getattr(errno, error)}"}
         victims = injection.victims()
@@ -206,6 +211,7 @@ def test_a_clock_that_jumps_is_ahead_by_that_and_one_that_drifts_runs_that_fast(
         injection = faults.inject(place.order("clock-skew", offset=-86400.0))
         seen = injection.proof()
         assert seen.seen == pytest.approx(-86400, abs=1)
+        _until(place.log)
         _until(lambda: float(place.log()[-1].split()[1]) == pytest.approx(time.time() - 86400, abs=2))
         injection.remove()
         begin = len(place.log())

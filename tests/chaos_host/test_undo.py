@@ -66,7 +66,7 @@ def test_a_pid_that_was_used_again_is_never_signalled(notes, child):
     undo.perform("signal", {**reused, "signal": "STOP"}, notes, "f1.0")
     time.sleep(0.05)
     assert alive(child)
-    assert stat_of(child.pid).state == "S"
+    assert stat_of(child.pid).state not in "TtZX"
 
 
 def test_a_pid_of_a_thread_is_nobody():
@@ -81,7 +81,7 @@ def test_a_pid_of_a_thread_is_nobody():
 def test_stopped_goes_on_and_killed_ends_with_all_of_its_session(notes, tmp_path):
     with subprocess.Popen(["sh", "-c", "sleep 60 & sleep 60"], start_new_session=True) as shell:
         leader = found(shell.pid)
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while len(session_members(leader)) < 3 and time.monotonic() < until:
             time.sleep(0.01)
         members = session_members(leader)
@@ -207,7 +207,7 @@ def test_without_a_way_to_start_it_somebody_else_is_waited_for(notes, tmp_path):
 def test_words_of_a_command_line_never_mean_ourselves_or_what_we_run_under(tmp_path):
     marker = f"marker-{tmp_path.name}-{os.getpid()}"
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", marker, "x"]) as process:
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while not who_runs({"match": [marker, "x"]}) and time.monotonic() < until:
             time.sleep(0.01)
         assert [one.pid for one in who_runs({"match": [marker, "x"]})] == [process.pid]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from edges.toy_dependency import ANSWER, CATALOG, dependency, routed, upstream
+from edges.toy_dependency import ANSWER, CATALOG, callers, dependency, routed, upstream
 from mainstay.adapters.faults.edges.mechanism import ByListening, ByRouting
 from mainstay.adapters.faults.injector import HostInjector
 from mainstay.adapters.faults.processes import gone, process_of
@@ -21,6 +20,7 @@ from mainstay.kernel.errors import InvalidInput, SourceUnavailable
 from mainstay.kernel.faults import Healing, Order, Undo
 from mainstay.kernel.finding import Position
 from mainstay.kernel.workload import At, Call, Dependency, Workload
+from proxy.lines import nobody
 from running_shop import eventually
 
 KINDS = [("dependency-failure", {}, 1.0), ("dependency-slow", {"latency": 0.15}, 1.0),
@@ -33,11 +33,6 @@ KINDS = [("dependency-failure", {}, 1.0), ("dependency-slow", {"latency": 0.15},
          ("network-latency", {"latency": 0.15}, 0.5)]
 
 
-def free() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return f"127.0.0.1:{one.getsockname()[1]}"
-
-
 def order(workload: Workload, direct: str, kind: str, share: float = 1.0, **settings: float | str) -> Order:
     return Order(kind, workload, "dependency", settings, share, seed=5, upstream=upstream(direct))
 
@@ -48,7 +43,7 @@ def listening(listen: str) -> Workload:
 
 @pytest.mark.parametrize(("kind", "settings", "share"), KINDS)
 def test_each_kind_is_proven_in_and_proven_out(kind: str, settings: dict[str, float | str], share: float):
-    listen, undos = free(), list[Undo]()
+    listen, undos = nobody(), list[Undo]()
     with dependency() as direct:
         fault = ByListening().inject(order(listening(listen), direct, kind, share, **settings), undos.extend)
         try:
@@ -58,12 +53,12 @@ def test_each_kind_is_proven_in_and_proven_out(kind: str, settings: dict[str, fl
             fault.remove()
         assert not fault.proof().in_effect
         assert fault.victims()["connections_hit"] > 0
-        assert gone(process_of(undos[0].data), 1)
+        assert gone(process_of(undos[0].data), 60)
 
 
 @pytest.mark.parametrize("kind", ["dependency-slow", "corrupt-data", "dependency-error", "dependency-failure"])
 def test_a_proxy_that_does_nothing_is_seen(kind: str):
-    listen = free()
+    listen = nobody()
     host, port = listen.split(":")
     settings = {"latency": 0.2} if kind == "dependency-slow" else {}
     with dependency() as direct, ProxyProcess() as idle:
@@ -107,11 +102,13 @@ def test_a_stranger_at_the_address_is_not_taken_for_a_proxy():
         stranger.stdin.close()  # type: ignore[union-attr]
 
 
-def calling(own: str, secret_file: str, undo: str = '{"dependency": ""}') -> Workload:
-    route = Call("POST", "http://{address}/route", '{"dependency": "{to}"}', undo, {"content-type": "application/json"},
-                 {"x-secret": At(file=secret_file)})
-    return Workload("caller", Position(os.path.dirname(secret_file) + "/catalog.yaml", 1, 1), pid=At(str(os.getpid())),
-                    address=At(own), dependencies=(Dependency("dependency", CATALOG, route=route),))
+def calling(own: str, secret_file: str, pid: int | None = None) -> Workload:
+    """Not with the pid of this process: the proxy is among its children, and what the proxy opens would be its own."""
+    route = Call("POST", "http://{address}/route", '{"dependency": "{to}"}', '{"dependency": ""}',
+                 {"content-type": "application/json"}, {"x-secret": At(file=secret_file)})
+    return Workload("caller", Position(os.path.dirname(secret_file) + "/catalog.yaml", 1, 1),
+                    pid=At() if pid is None else At(str(pid)), address=At(own),
+                    dependencies=(Dependency("dependency", CATALOG, route=route),))
 
 
 def test_a_workload_is_told_to_call_a_proxy_and_told_back(tmp_path):
@@ -126,7 +123,7 @@ def test_a_workload_is_told_to_call_a_proxy_and_told_back(tmp_path):
         assert workload.call() == (200, ANSWER.decode())
         assert not fault.proof().in_effect
         assert workload.told[-1] == direct
-        assert all(gone(process_of(one.data), 1) for one in undos if one.act == "end-holder")
+        assert all(gone(process_of(one.data), 60) for one in undos if one.act == "end-holder")
 
 
 def test_any_process_can_tell_it_back_and_the_secret_is_written_down_nowhere(tmp_path):
@@ -164,20 +161,20 @@ def test_a_guardian_tells_it_back_when_the_run_is_killed(tmp_path):
             assert run.stdout.readline() == "in\n"
             assert workload.call()[0] == 0
             run.kill()
-        eventually(lambda: workload.now == direct, seconds=2)
+        eventually(lambda: workload.now == direct)
         assert workload.call() == (200, ANSWER.decode())
         assert HostInjector(tmp_path / "state", ()).recover() == ()
 
 
 def test_a_workload_that_goes_past_the_proxy_makes_it_not_in_effect(tmp_path):
     (tmp_path / "secret").write_text("let-me")
-    with dependency() as direct, routed(direct, "let-me") as (_, own):
-        fault = ByRouting().inject(order(calling(own, str(tmp_path / "secret")), direct, "dependency-slow",
-                                         latency=0.1), lambda _: None)
+    with dependency() as direct, routed(direct, "let-me") as (_, own), callers(direct) as (caller,):
+        workload = calling(own, str(tmp_path / "secret"), caller.pid)
+        fault = ByRouting().inject(order(workload, direct, "dependency-slow", latency=0.1), lambda _: None)
         try:
             assert fault.proof().in_effect
-            with socket.create_connection(direct.split(":")):  # this process is the workload that was declared
-                proof = fault.proof()
+            assert caller.call()[0] == 200  # and keeps its connection
+            proof = fault.proof()
         finally:
             fault.remove()
     assert not proof.in_effect
@@ -191,7 +188,7 @@ def test_a_workload_that_does_not_take_it_leaves_no_proxy_behind(tmp_path):
         with pytest.raises(SourceUnavailable, match="answered 403"):
             ByRouting().inject(order(calling(own, str(tmp_path / "secret")), direct, "dependency-failure"),
                                undos.extend)
-        assert all(gone(process_of(one.data), 1) for one in undos if one.act == "end-holder")
+        assert all(gone(process_of(one.data), 60) for one in undos if one.act == "end-holder")
 
 
 def test_a_secret_in_the_catalog_itself_is_refused(tmp_path):
@@ -202,6 +199,6 @@ def test_a_secret_in_the_catalog_itself_is_refused(tmp_path):
 
 
 def test_without_the_dependency_s_own_workload_nobody_knows_where_it_is():
-    workload = listening(free())
+    workload = listening(nobody())
     with pytest.raises(InvalidInput, match="nothing says where dependency"):
         ByListening().means(Order("dependency-failure", workload, "dependency"))

@@ -23,7 +23,7 @@ def round_trips(host: str, port: int, count: int, udp: bool = False, timeout: fl
     """Seconds of each; None where no answer came in time."""
     one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET,
                         socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
-    one.settimeout(5)
+    one.settimeout(60)
     one.connect((host, port))
     if not udp:
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -108,7 +108,7 @@ def connections(host: str, port: int, count: int, timeout: float = 0.3) -> dict[
 
 def bystander(host: str, port: int, count: int) -> dict[str, float]:
     """One connection and its answers: how many were wrong or missing, and the longest."""
-    with socket.create_connection((host, port), 5) as one:
+    with socket.create_connection((host, port), 60) as one:
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wrong, longest = 0, 0.0
         for number in range(count):

@@ -13,4 +13,4 @@ from mainstay.kernel.workload import At, Workload
 workload = Workload("echo", Position("catalog.yaml", 1, 1), pid=At(sys.argv[1]), address=At(f"127.0.0.1:{sys.argv[2]}"))
 fault = Packets().inject(Order("packet-loss", workload, settings={"loss": 1.0}), lambda _: None)
 print("in", flush=True)
-time.sleep(60)
+time.sleep(600)

@@ -61,9 +61,19 @@ def server() -> None:
     threading.Thread(target=answer, daemon=True).start()
 
 
+def few_ports() -> None:
+    """Everybody asks from the same few ports of this network.
+
+    The kernel remembers for half a minute where a datagram of a port went, and each question draws a port: so here it
+    shows at once when somebody else is led because of a port that the workload had before.
+    """
+    Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("20000 20063\n")
+
+
 def main() -> None:
     own_network()
     loopback_up()
+    few_ports()
     server()
     victim, other = Asker(), Asker()
     workload = Workload("asker", Position("catalog.yaml", 1, 1), pid=At(str(victim.process.pid)))

@@ -17,13 +17,13 @@ _OPERATIONS = int(os.environ.get("MAINSTAY_BYSTANDER_OPERATIONS", "20000"))
 
 @pytest.mark.parametrize(("kind", "settings"), [
     ("packet-loss", {"loss": 1.0}), ("network-partition", {}), ("connection-reset", {}),
-    ("network-latency", {"latency": 1.0}), ("packet-corruption", {"rate": 1.0})])
+    ("network-latency", {"latency": 10.0}), ("packet-corruption", {"rate": 1.0})])
 def test_a_neighbour_at_another_port_sees_no_fault(place: Town, kind: str, settings: dict[str, float]):
     with place.fault(place.order(kind, **settings)):
         seen = place.see("bystander", host="127.0.0.1", port=place.other, count=_OPERATIONS)
     assert seen["operations"] == _OPERATIONS
     assert seen["wrong"] == 0
-    assert seen["longest"] < 0.5
+    assert seen["longest"] < 5, "not the ten seconds of a packet that is held, nor the time of one that is sent again"
 
 
 def test_the_same_port_at_another_address_sees_no_fault(place: Town):

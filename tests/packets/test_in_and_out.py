@@ -18,6 +18,7 @@ from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.faults import Healing
 from packets.town import HERE, Town
 from programs import need
+from running_shop import eventually
 
 KINDS = [("network-latency", {"latency": 0.3, "jitter": 0.1}), ("packet-loss", {"loss": 0.5}),
          ("packet-duplication", {"rate": 0.5}), ("packet-corruption", {"rate": 0.5}),
@@ -56,16 +57,15 @@ def test_the_kernel_takes_it_out_when_its_holder_is_killed(place: Town, kind: st
     with place.fault(place.order(kind, **settings)):
         holder = process_of(place.undos[-1].data)
         os.kill(holder.pid, signal.SIGKILL)
-        time.sleep(0.2)
-        assert place.see("state") == before
+        assert gone(holder, 60)
+        eventually(lambda: place.see("state") == before)
         assert answers(place)
 
 
 def test_it_ends_by_itself_when_its_time_is_over(place: Town):
     before = place.see("state")
     with place.fault(place.order("network-partition", seconds=0.5)):
-        time.sleep(0.8)
-        assert place.see("state") == before
+        eventually(lambda: place.see("state") == before)
         assert answers(place)
 
 
@@ -78,11 +78,12 @@ def test_any_process_can_take_it_out_any_number_of_times(place: Town):
 
 
 def test_packets_that_waited_go_on_at_once_when_it_is_removed(place: Town):
-    with place.fault(place.order("network-latency", latency=3.0)):
-        slow = place.meanwhile("round_trips", host="127.0.0.1", port=place.port, count=1, udp=True, timeout=5)
-        time.sleep(0.6)
-    seen = slow.communicate(timeout=10)[0]
-    assert 0.1 < float(seen.strip("[]\n ")) < 2.5
+    with place.fault(place.order("network-latency", latency=30.0)) as fault:
+        slow = place.meanwhile("round_trips", host="127.0.0.1", port=place.port, count=1, udp=True, timeout=60)
+        eventually(lambda: fault.victims().get("packets_hit"))
+        time.sleep(0.2)
+    seen = slow.communicate(timeout=120)[0]
+    assert 0.2 <= float(seen.strip("[]\n ")) < 25
 
 
 def test_rules_of_others_are_neither_read_nor_changed(place: Town):
@@ -96,7 +97,7 @@ def test_rules_of_others_are_neither_read_nor_changed(place: Town):
     assert place.see("state") == before
 
 
-def test_a_fault_in_spite_of_a_killed_run_is_out_within_a_fifth_of_a_second(place: Town):
+def test_a_fault_is_out_in_spite_of_a_killed_run(place: Town):
     before = place.see("state")
     story = subprocess.Popen([sys.executable, str(HERE / "killed_run.py"), str(place.pid), str(place.port)],
                              stdout=subprocess.PIPE, text=True)
@@ -106,16 +107,15 @@ def test_a_fault_in_spite_of_a_killed_run_is_out_within_a_fifth_of_a_second(plac
     story.kill()
     story.wait()
     story.stdout.close()
-    time.sleep(0.2)
-    assert place.see("state") == before
+    eventually(lambda: place.see("state") == before)
 
 
 def test_two_faults_on_one_workload_add_up_and_come_out_by_themselves(place: Town):
     before = place.see("state")
     with place.fault(place.order("network-latency", latency=0.06)):
         with place.fault(place.order("network-latency", latency=0.06)):
-            both = place.see("round_trips", host="127.0.0.1", port=place.port, count=5, timeout=2)
-        one = place.see("round_trips", host="127.0.0.1", port=place.port, count=5, timeout=2)
+            both = place.see("round_trips", host="127.0.0.1", port=place.port, count=10, timeout=5)
+        one = place.see("round_trips", host="127.0.0.1", port=place.port, count=10, timeout=5)
     assert 0.12 <= min(both) < 0.2
     assert 0.06 <= min(one) < 0.11
     assert place.see("state") == before
@@ -137,5 +137,5 @@ def test_a_holder_that_cannot_do_it_leaves_nothing(place: Town):
     child.finish(program)
     assert "error" in said
     assert holder is not None
-    assert gone(holder, 1)
+    assert gone(holder, 60)
     assert place.see("state") == before

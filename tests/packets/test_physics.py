@@ -12,7 +12,8 @@ from packets.town import Town
 
 
 def late(times: list[float | None]) -> float:
-    return statistics.median(time for time in times if time is not None)
+    """The quickest: a busy machine makes some later than the fault does, and nobody makes them earlier."""
+    return min(time for time in times if time is not None)
 
 
 def within(hits: int, count: int, share: float) -> bool:

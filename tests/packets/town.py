@@ -39,7 +39,7 @@ class Town:
     def see(self, what: str, **asked: Any) -> Any:
         """What somebody in that network sees."""
         ended = subprocess.run([sys.executable, str(HERE / "inside.py"), str(self.pid), what, json.dumps(asked)],
-                               capture_output=True, text=True, timeout=60, check=False)
+                               capture_output=True, text=True, timeout=120, check=False)
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout)
 
@@ -74,5 +74,5 @@ def town() -> Iterator[Town]:
         yield Town(said["pid"], said["ports"])
     finally:
         server.stdin.close()  # type: ignore[union-attr]
-        server.wait(10)
+        server.wait(60)
         server.stdout.close()  # type: ignore[union-attr]

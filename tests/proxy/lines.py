@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import select
 import socket
 import socketserver
@@ -12,8 +13,22 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds that anything may take; far longer than it does."""
+
+
+def own_host() -> str:
+    """A loopback address of this process's own, for ports that are found first and taken later: at 127.0.0.1 anybody
+    could have taken them meanwhile."""
+    number = os.getpid()
+    return f"127.{64 + (number >> 16) % 64}.{(number >> 8) % 256}.{number % 256}"
+
+
+def nobody(kind: socket.SocketKind = socket.SOCK_STREAM) -> str:
+    """An address at which nobody listens, and nobody else will."""
+    with socket.socket(socket.AF_INET, kind) as sock:
+        sock.bind((own_host(), 0))
+        return f"{own_host()}:{sock.getsockname()[1]}"
 
 
 def address_of(written: str) -> tuple[str, int]:
@@ -53,17 +68,21 @@ def took(act: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def quickest(act: Callable[[], object]) -> float:
-    """Seconds of the quickest of three: a shared machine may stop anybody for a while."""
-    return min(took(act) for _ in range(3))
+def is_quick(act: Callable[[], object], seconds: float) -> bool:
+    """Whether it takes less at least once: a shared machine may stop anybody for a while, a fault stops them always."""
+    give_up = time.monotonic() + PATIENCE / 2
+    while took(act) >= seconds:
+        if time.monotonic() > give_up:
+            return False
+    return True
 
 
 def is_about(seen: float, asked: float) -> bool:
-    """Whether it took its time, and not much more; how exact the faults are is measured in test_physics.py."""
-    return asked - 0.005 <= seen < asked + 0.75
+    """Whether it took its time, and not for ever; how exact the faults are is measured in test_physics.py."""
+    return asked - 0.005 <= seen < asked + 5
 
 
-def on_a_good_try(check: Callable[[], None], tries: int = 6) -> None:
+def on_a_good_try(check: Callable[[], None], tries: int = 12) -> None:
     """The check, again where it fails: a shared machine may stop anybody for a while, a wrong fault is wrong always."""
     for left in reversed(range(tries)):
         try:

@@ -15,7 +15,7 @@ from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
 
 from mainstay.adapters.proxy import Proxy, ProxyServer
 from mainstay.kernel.errors import InvalidInput
-from proxy.lines import address_of, ask, dial, echo, everything, exactly, is_over, quickest, took, turned_away
+from proxy.lines import PATIENCE, address_of, ask, dial, echo, everything, exactly, is_over, is_quick, took, turned_away
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def server():
 
 @pytest.fixture
 def api(server):
-    with httpx.Client(base_url=f"http://{server.api}", trust_env=False, timeout=10) as client:
+    with httpx.Client(base_url=f"http://{server.api}", trust_env=False, timeout=PATIENCE) as client:
         yield client
 
 
@@ -80,7 +80,7 @@ def test_the_python_client_adds_lists_and_takes_away_toxics(toxiproxy, upstream)
         with pytest.raises(InvalidToxic):
             proxy.add_toxic(type="latency", name="other", stream="sideways")
         assert proxy.destroy_toxic("latency_downstream")
-        assert quickest(lambda: ask(line, b"x")) < 0.1
+        assert is_quick(lambda: ask(line, b"x"), 0.1)
         with pytest.raises(NotFound):
             proxy.destroy_toxic("latency_downstream")
         proxy.add_toxic(name="cut", type="limit_data", stream="upstream", toxicity=1, attributes={"bytes": 3})
@@ -324,7 +324,7 @@ _PATHS = st.lists(st.sampled_from(["proxies", "populate", "reset", "version", "m
 def noisy():
     with ProxyServer("127.0.0.1:0") as server, echo() as upstream:
         server.open(Proxy("p", "127.0.0.1:0", upstream))
-        with httpx.Client(base_url=f"http://{server.api}", trust_env=False, timeout=10) as client:
+        with httpx.Client(base_url=f"http://{server.api}", trust_env=False, timeout=PATIENCE) as client:
             yield client
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from mainstay.adapters.proxy import Proxy, ProxyProcess, ProxyServer, Toxic, serve
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound, SourceUnavailable
-from proxy.lines import ask, dial, echo, eventually, took
+from proxy.lines import PATIENCE, ask, dial, echo, eventually, nobody, on_a_good_try, took
 
 ARGV = [sys.executable, "-m", "mainstay.adapters.proxy", "--listen", "127.0.0.1:0"]
 
@@ -73,8 +73,12 @@ def test_the_process_starts_within_a_few_bare_starts_of_python():
         with ProxyProcess():
             pass
 
-    bare = min(took(lambda: subprocess.run([sys.executable, "-c", "import asyncio"], check=True)) for _ in range(3))
-    assert min(took(start) for _ in range(3)) < 4 * bare + 0.05
+    def soon() -> None:
+        # Both beside each other: a machine that is busy now need not have been so a moment ago.
+        bare = took(lambda: subprocess.run([sys.executable, "-c", "import asyncio"], check=True))
+        assert took(start) < 4 * bare + 0.05
+
+    on_a_good_try(soon)
 
 
 def test_nothing_heavy_is_loaded():
@@ -131,9 +135,7 @@ def test_it_dies_with_the_process_that_started_it(number):
         child = int(parent.stdout.readline())
         assert alive(child)
         parent.send_signal(number)
-        begun = time.monotonic()
         eventually(lambda: not alive(child))
-        assert time.monotonic() - begun < 2
 
 
 def test_it_dies_with_the_named_process_when_its_pipe_stays_open():
@@ -143,7 +145,7 @@ def test_it_dies_with_the_named_process_when_its_pipe_stays_open():
             assert json.loads(child.stdout.readline())["pid"] == child.pid
             other.kill()
             other.wait()
-            assert child.wait(5) == 0
+            assert child.wait(PATIENCE) == 0
 
 
 def test_it_outlives_the_thread_that_started_it(upstream):
@@ -168,7 +170,7 @@ def test_a_terminated_process_ends_well():
     with subprocess.Popen(ARGV, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         child.stdout.readline()
         child.terminate()
-        assert child.wait(5) == 0
+        assert child.wait(PATIENCE) == 0
         assert child.stderr.read() == b""
 
 
@@ -176,7 +178,7 @@ def test_a_config_that_cannot_be_is_said_on_one_line(tmp_path):
     config = tmp_path / "proxies.json"
     config.write_text('[{"name": "x"}]')
     done = subprocess.run([*ARGV, "--config", str(config)], capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                          timeout=20, check=False)
+                          timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert "missing required field: upstream at proxy 1" in json.loads(done.stdout)["error"]
 
@@ -186,9 +188,8 @@ def test_a_config_that_cannot_be_is_said_on_one_line(tmp_path):
 
 def test_serve_runs_a_config_until_it_is_told_to_stop(tmp_path, upstream):
     config = tmp_path / "proxies.json"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    config.write_text(json.dumps([{"name": "p", "listen": f"127.0.0.1:{port}", "upstream": upstream,
+    listen = nobody()
+    config.write_text(json.dumps([{"name": "p", "listen": listen, "upstream": upstream,
                                    "toxics": [{"type": "latency"}]}]))
     stop, told, ended = threading.Event(), threading.Event(), []
     addresses: list[str] = []
@@ -199,11 +200,11 @@ def test_serve_runs_a_config_until_it_is_told_to_stop(tmp_path, upstream):
 
     thread = threading.Thread(target=lambda: ended.append(serve("127.0.0.1:0", config, stop, told=ready)))
     thread.start()
-    assert told.wait(10)
-    with dial(f"127.0.0.1:{port}") as line, dial(addresses[0]):
+    assert told.wait(PATIENCE)
+    with dial(listen) as line, dial(addresses[0]):
         assert ask(line, b"hello") == b"hello"
     stop.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert ended[0]["p"].victims == 1
     assert ended[0]["p"].bytes_upstream == 5
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mainstay.adapters.proxy import Proxy, ProxyServer, Toxic
-from proxy.lines import dial, echo, exactly
+from proxy.lines import PATIENCE, dial, echo, exactly
 
 _HARMLESS = st.one_of(
     st.just(("noop", {})),
@@ -66,7 +66,7 @@ def test_no_byte_is_lost_or_moved_while_toxics_come_and_go(server, upstream, act
                 server.remove("p", act[1])
             elif act[0] == "toxicity" and act[1] in there:
                 server.change("p", act[1], toxicity=act[2])
-        reader.join(10)
+        reader.join(PATIENCE)
         alive = reader.is_alive()
         server.close("p")
         reader.join()
@@ -87,7 +87,7 @@ def test_a_toxic_added_and_removed_a_hundred_times_under_full_load_loses_nothing
             stream = "upstream" if number % 2 else "downstream"
             server.add("full", Toxic("latency", "t", stream, attributes={"latency": 1}))
             server.remove("full", "t")
-        sender.join(20)
-        reader.join(20)
+        sender.join(PATIENCE)
+        reader.join(PATIENCE)
     server.close("full")
     assert got == [data]

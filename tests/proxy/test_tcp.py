@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import statistics
 import struct
 import threading
 import time
@@ -14,6 +13,7 @@ import pytest
 from mainstay.adapters.proxy import Proxy, ProxyServer, Toxic
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound, SourceUnavailable
 from proxy.lines import (
+    PATIENCE,
     ask,
     dial,
     echo,
@@ -22,7 +22,8 @@ from proxy.lines import (
     exactly,
     is_about,
     is_over,
-    quickest,
+    is_quick,
+    nobody,
     service,
     silent,
     took,
@@ -94,9 +95,7 @@ def test_a_reset_of_the_service_is_a_reset_of_the_client(server):
 
 
 def test_an_upstream_that_takes_no_connection_is_a_reset_and_is_counted(server):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        closed = f"127.0.0.1:{taken.getsockname()[1]}"
-    assert turned_away(server.open(Proxy("p", "127.0.0.1:0", closed)))
+    assert turned_away(server.open(Proxy("p", "127.0.0.1:0", nobody())))
     eventually(lambda: server.statistics("p").failed == 1)
 
 
@@ -104,7 +103,7 @@ def test_a_reader_that_does_not_read_stops_the_sender(server):
     let_go = threading.Event()
 
     def answer(line: socket.socket) -> None:
-        let_go.wait(10)
+        let_go.wait(PATIENCE)
         line.sendall(str(len(everything(line))).encode())
 
     with service(answer) as upstream, dial(server.open(Proxy("p", "127.0.0.1:0", upstream))) as line:
@@ -115,7 +114,7 @@ def test_a_reader_that_does_not_read_stops_the_sender(server):
                 sent += line.send(bytes(65536))
         assert sent < 64 * 1024 * 1024
         let_go.set()
-        line.settimeout(10)
+        line.settimeout(PATIENCE)
         line.shutdown(socket.SHUT_WR)
         assert int(everything(line)) == sent
 
@@ -161,13 +160,13 @@ def test_jitter_keeps_the_order(through):
 
 def test_a_toxic_can_be_put_on_an_open_connection_and_taken_away(server, through):
     line = through()
-    assert quickest(lambda: ask(line, b"a")) < 0.05
+    assert is_quick(lambda: ask(line, b"a"), 0.05)
     server.add("p", Toxic("latency", attributes={"latency": 100}))
     assert took(lambda: ask(line, b"b")) > 0.095
     server.change("p", "latency_downstream", latency=200)
     assert took(lambda: ask(line, b"c")) > 0.195
     server.remove("p", "latency_downstream")
-    assert quickest(lambda: ask(line, b"d")) < 0.05
+    assert is_quick(lambda: ask(line, b"d"), 0.05)
 
 
 def test_what_a_latency_holds_goes_on_at_once_when_it_is_taken_away(server, through):
@@ -188,15 +187,22 @@ def test_a_line_of_no_rate_lets_nothing_through_until_it_is_taken_away(server, t
 
 def test_slow_close_delays_the_end_and_not_the_data(server, through):
     line = through(Toxic("slow_close", attributes={"delay": 200}))
-    assert quickest(lambda: ask(line, b"quick")) < 0.05
-    line.shutdown(socket.SHUT_WR)
-    assert is_about(took(lambda: everything(line)), 0.2)
+    assert is_quick(lambda: ask(line, b"quick"), 0.05)
+
+    def until_closed() -> None:
+        line.shutdown(socket.SHUT_WR)
+        assert everything(line) == b""
+
+    assert is_about(took(until_closed), 0.2)
 
 
 def test_a_timeout_drops_everything_and_closes_after_its_time(through):
-    line = through(Toxic("timeout", attributes={"timeout": 250}))
-    line.sendall(b"lost")
-    assert 0.1 < took(lambda: everything(line)) < 1
+    def until_closed() -> None:
+        line = through(Toxic("timeout", attributes={"timeout": 250}))
+        line.sendall(b"lost")
+        assert everything(line) == b""
+
+    assert is_about(took(until_closed), 0.25)
 
 
 def test_a_timeout_of_0_drops_until_it_is_taken_away_and_closes_then(server, through):
@@ -217,9 +223,9 @@ def test_reset_peer_resets_when_the_first_bytes_come(through):
 
 def test_reset_peer_waits_its_time(through):
     line = through(Toxic("reset_peer", stream="upstream", attributes={"timeout": 150}))
-    line.sendall(b"x")
 
     def until_reset() -> None:
+        line.sendall(b"x")
         with pytest.raises(ConnectionResetError):
             everything(line)
 
@@ -266,8 +272,10 @@ def test_a_slicer_cuts_into_pieces_and_waits_between_them(server):
             line.shutdown(socket.SHUT_WR)
             assert everything(line) == b"done"
     assert sum(sizes) == 5000
-    assert 25 <= len(sizes) <= 65  # a busy reader finds some pieces together
-    assert 80 <= statistics.median(sizes) <= 120
+    # A busy reader finds some pieces together, but none that is smaller, unless it is the last one.
+    assert len(sizes) <= 63
+    assert min(sizes[:-1]) >= 80
+    assert min(sizes) <= 120
     assert time.perf_counter() - begun >= 0.003 * 40
 
 
@@ -307,14 +315,14 @@ def _in_pieces(line, data, sizes):
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_cut_after_lets_data_through_and_cuts_then(through, reset):
-    line = through(Toxic("cut_after", attributes={"after": 250, "reset": reset}))
     begun = time.perf_counter()
+    line = through(Toxic("cut_after", attributes={"after": 250, "reset": reset}))
     with pytest.raises(ConnectionResetError) if reset else pytest.raises(EOFError):
         while True:
             if ask(line, b"tick") != b"tick":
                 raise EOFError
             time.sleep(0.01)
-    assert 0.1 < time.perf_counter() - begun < 1
+    assert is_about(time.perf_counter() - begun, 0.25)
 
 
 def test_a_noop_does_nothing(through):
@@ -327,7 +335,7 @@ def test_a_noop_does_nothing(through):
 def test_a_toxicity_of_0_meets_nobody_and_moves_no_byte(server, through):
     line = through(Toxic("timeout", toxicity=0), Toxic("latency", toxicity=0, attributes={"latency": 5000}),
                    Toxic("limit_data", toxicity=0), Toxic("reset_peer", toxicity=0), Toxic("refuse", toxicity=0))
-    assert took(lambda: ask(line, b"x" * 100_000)) < 4
+    assert is_quick(lambda: ask(line, b"x" * 100_000), 4)
     found = server.statistics("p")
     assert (found.victims, found.bystanders) == (0, 1)
     assert sum(count.injected for count in found.toxics.values()) == 0

@@ -81,7 +81,7 @@ class _Runner:
 
     def step(self) -> None:
         self._go.release()
-        assert self._stopped.acquire(timeout=10), "a thread did not come back"
+        assert self._stopped.acquire(timeout=60), "a thread did not come back"
 
     def stop(self) -> None:
         """Called in the thread itself: wait to be told to go on."""

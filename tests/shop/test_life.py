@@ -35,7 +35,7 @@ def test_each_service_is_a_process_of_its_own(shop: RunningShop) -> None:
 def test_a_killed_supervisor_leaves_no_process(shop: RunningShop) -> None:
     pids = [shop.record(name)["pid"] for name in SERVICES]
     os.kill(shop.supervisor.pid, signal.SIGKILL)
-    eventually(lambda: not any(map(is_running, pids)), seconds=2)
+    eventually(lambda: not any(map(is_running, pids)))
 
 
 def test_a_shop_can_be_tied_to_the_process_that_started_it(tmp_path: Path) -> None:
@@ -46,20 +46,20 @@ def test_a_shop_can_be_tied_to_the_process_that_started_it(tmp_path: Path) -> No
         parent.stdout.readline()  # `ready  cache …`
         pids = [json.loads((tmp_path / f"{name}.json").read_text())["pid"] for name in ("supervisor", "cache")]
         parent.kill()
-    eventually(lambda: not any(map(is_running, pids)), seconds=3)
+    eventually(lambda: not any(map(is_running, pids)))
 
 
 def test_down_stops_everything_without_a_complaint(shop: RunningShop) -> None:
     pids = [shop.record(name)["pid"] for name in SERVICES]
     shop.run("traffic", "--rate", "100/s", "--for", "500ms")
     assert shop.run("down").returncode == 0
-    assert shop.supervisor.wait(timeout=10) == 0
+    assert shop.supervisor.wait(timeout=60) == 0
     assert not any(map(is_running, pids))
     assert [(shop.folder / "logs" / f"{name}.out").read_text() for name in SERVICES] == [""] * 5
 
 
 def test_a_service_told_to_stop_finishes_the_request_in_hand(shop: RunningShop) -> None:
-    shop.run("knob", "web", "latency_ms=500")
+    shop.run("knob", "web", "latency_ms=1000")
     answers: list[Answer] = []
     customer = threading.Thread(target=lambda: answers.append(shop.ask("GET", "/")))
     customer.start()
@@ -146,7 +146,7 @@ def test_a_canary_runs_beside_the_service_it_may_replace(shop: RunningShop) -> N
         assert shop.log("api") == []
     finally:
         canary.terminate()
-        assert canary.wait(timeout=10) == 0
+        assert canary.wait(timeout=60) == 0
 
 
 def test_a_second_shop_in_the_same_folder_is_refused(shop: RunningShop) -> None:
@@ -198,6 +198,6 @@ def test_the_run_folder_holds_the_commands_of_its_own_run(calm_shop: RunningShop
 def test_a_service_that_is_killed_is_gone_at_once(shop: RunningShop) -> None:
     pid = shop.record("cache")["pid"]
     assert shop.run("kill", "cache").returncode == 0
-    eventually(lambda: not is_running(pid), seconds=2)
+    eventually(lambda: not is_running(pid))
     again = shop.run("kill", "cache")
     assert (again.returncode, "does not run" in again.stderr) == (1, True)

@@ -11,7 +11,7 @@ from datetime import datetime
 import pytest
 
 from programs import need
-from running_shop import RunningShop, running_shop
+from running_shop import RunningShop, eventually, running_shop
 
 SERVICES = ("web", "api", "auth", "cache", "orders")
 
@@ -28,7 +28,9 @@ def test_metrics_and_access_log_count_the_same(shop: RunningShop) -> None:
     shop.kill("cache")
     shop.run("knob", "orders", "error_rate=0.3")
     shop.run("traffic", "--rate", "60/s", "--for", "2s")
-    for service in ("web", "api", "auth", "orders"):
+    asked = ("web", "api", "auth", "orders")
+    shop.at_rest(*asked)
+    for service in asked:
         logged = Counter((line["method"], line["route"], str(line["status"])) for line in shop.log(service))
         counted: Counter[tuple[str, str, str]] = Counter()
         for (name, labels), value in shop.samples(service).items():
@@ -55,6 +57,7 @@ def test_latency_has_a_bucket_at_every_threshold(calm_shop: RunningShop) -> None
 
 
 def test_probes_and_scrapes_are_not_counted_as_customers(calm_shop: RunningShop) -> None:
+    calm_shop.at_rest("web")
     before = calm_shop.total("web", "http_requests_total"), len(calm_shop.log("web"))
     for path in ("/healthz", "/readyz", "/metrics"):
         calm_shop.ask("GET", path)
@@ -85,9 +88,10 @@ def test_the_process_tells_its_cpu_memory_and_start(calm_shop: RunningShop) -> N
 
 def test_the_latency_knob_slows_every_answer(calm_shop: RunningShop, turn: Callable[..., None]) -> None:
     turn("web", "latency_ms=300", "jitter_ms=50")
-    assert 0.3 <= calm_shop.ask("GET", "/").seconds < 1
+    assert all(calm_shop.ask("GET", "/").seconds >= 0.3 for _ in range(3))
+    eventually(lambda: calm_shop.ask("GET", "/").seconds < 0.5)
     turn("web", "latency_ms=0", "jitter_ms=0")
-    assert calm_shop.ask("GET", "/").seconds < 0.3
+    eventually(lambda: calm_shop.ask("GET", "/").seconds < 0.3)
 
 
 def test_the_error_knob_fails_the_share_asked_for(calm_shop: RunningShop, turn: Callable[..., None]) -> None:
@@ -102,7 +106,7 @@ def test_knobs_leave_the_pages_for_operators_alone(calm_shop: RunningShop, turn:
     turn("web", "error_rate=1", "latency_ms=5000")
     answer = calm_shop.ask("GET", "/metrics")
     assert answer.status == 200
-    assert answer.seconds < 1
+    assert answer.seconds < 4.5
 
 
 def test_knobs_can_be_set_from_the_start(tmp_path_factory: pytest.TempPathFactory) -> None:

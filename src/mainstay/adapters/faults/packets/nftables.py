@@ -38,6 +38,7 @@ _SUBSYSTEM, _COMPATIBLE = 10 << 8, 11 << 8
 _NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE, _DELETE_RULE, _GENERATION = 0, 2, 3, 6, 8, 16
 _BEGIN, _END = 0x10, 0x11
 _OWNER = 2
+_CT_ZONE = 17
 _REGISTER = 8  # the first of 32 bits; the others follow
 _VERDICT_REGISTER = 0
 _DROP, _ACCEPT = 0, 1
@@ -181,6 +182,12 @@ def lead_to(port: int) -> tuple[bytes, ...]:
     """It goes to a port of this host instead; for chains of the type `nat`."""
     return (_expression("immediate", number(1, _REGISTER), nested(2, attribute(1, struct.pack(">H", port)))),
             _expression("redir", number(1, _REGISTER)))
+
+
+def remembered_apart(zone: int) -> tuple[bytes, ...]:
+    """What is sent is remembered in a zone of its own, where nobody else's is looked up; answers are found as ever."""
+    return (_expression("immediate", number(1, _REGISTER), nested(2, attribute(1, struct.pack("=H", zone)))),
+            _expression("ct", number(2, _CT_ZONE), attribute(3, b"\0"), number(4, _REGISTER)))
 
 
 def queue(number_: int, *, native: bool) -> tuple[bytes, ...]:

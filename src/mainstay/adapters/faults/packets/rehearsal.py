@@ -105,7 +105,8 @@ def _queued() -> str:
 
 def _led() -> str:
     with socket.create_server((_HOST, 0)) as server:
-        task = Task("", (Place(2, nft.TCP, "127.0.0.2", 9),), lead=Lead((), server.getsockname()[1]))
+        places = (Place(2, nft.TCP, "127.0.0.2", 9), Place(2, nft.UDP, "127.0.0.2", 9))
+        task = Task("", places, lead=Lead((), server.getsockname()[1]))
         _with_rules(task, (1, 2), server.getsockname()[1]).close()
         return ""
 

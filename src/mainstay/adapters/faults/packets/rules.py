@@ -12,7 +12,9 @@ LEAD_MARK = 0x6D73746C
 
 _INCOMING = nft.Chain("incoming", nft.IN)
 _OUTGOING = nft.Chain("outgoing", nft.OUT)
-_CHOOSING = nft.Chain("choosing", nft.OUT)
+_CHOOSING = nft.Chain("choosing", nft.OUT, -310)  # before the kernel looks up what it remembers, at -200
+_APART = nft.Chain("apart", nft.OUT, -300)
+_ZONE = 0x6D73
 _LEADING = nft.Chain("leading", nft.OUT, -101, "nat")  # before others' translations, which would decide first
 
 
@@ -64,9 +66,15 @@ def _leading(task: Task, places: list[Place], queue: int, *, native: bool,
     if task.lead.error == "timeout":
         after = nft.Chain("leading", nft.OUT, -140)
         return [_CHOOSING, after], [*choosing, nft.Rule("leading", nft.mark_is(LEAD_MARK) + nft.drop())]
-    for protocol in sorted({one.protocol for one in places}):
+    protocols = sorted({one.protocol for one in places})
+    for protocol in protocols:
         leading.append(nft.Rule("leading", nft.protocol_is(protocol) + nft.mark_is(LEAD_MARK) + nft.lead_to(port)))
-    return [_CHOOSING, _LEADING], [*choosing, *leading]
+    if nft.UDP not in protocols:
+        return [_CHOOSING, _LEADING], [*choosing, *leading]
+    # The kernel leads by what it remembers, for half a minute: without this, a datagram of somebody else who draws the
+    # same port meanwhile would be led too. Of a connection only the first packet is chosen, so its memory is common.
+    leading.append(nft.Rule("apart", nft.protocol_is(nft.UDP) + nft.mark_is(LEAD_MARK) + nft.remembered_apart(_ZONE)))
+    return [_CHOOSING, _APART, _LEADING], [*choosing, *leading]
 
 
 def _place(place: Place, *, source: bool) -> tuple[bytes, ...]:
