@@ -44,6 +44,18 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
+def held_port() -> Iterator[int]:
+    """A port at which nobody answers, and which until the block ends only those get who ask for it by number.
+
+    Go's servers set SO_REUSEADDR, too, and may listen there meanwhile.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
+
+
+@contextlib.contextmanager
 def running(command: Sequence[str], folder: Path, ready: str, client: httpx.Client | None = None) -> Iterator[Server]:
     """The command as a child process, `{port}` in it filled in, ready by the time the block starts.
 
