@@ -103,15 +103,15 @@ def running_shop(folder: Path, *options: str, **environment: str) -> Iterator[Ru
                                    env={**os.environ, **environment})
         try:
             output = Path(said.name)
-            eventually(lambda: "ready in" in output.read_text() or process.poll() is not None, seconds=30)
+            eventually(lambda: "ready in" in output.read_text() or process.poll() is not None, seconds=120)
             assert process.poll() is None, output.read_text()
             yield RunningShop(folder, process)
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait until it is so."""
     give_up = time.monotonic() + seconds
     while not condition():

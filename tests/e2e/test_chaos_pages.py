@@ -73,7 +73,7 @@ spec:
   target: api
   hypothesis: {probes: [{name: api answers, type: health}, {name: port is open, type: tcp}]}
   faults: [{kind: dependency-slow, dependency: auth, settings: {latency: 200ms}}]
-  duration: 30s
+  duration: 2m
   stabilise: 10s
 ---
 apiVersion: mainstay/v1

@@ -35,13 +35,11 @@ def _alive(folder: Path) -> list[str]:
 
 def test_the_demonstration_ends_by_itself_with_a_summary_and_leaves_nothing_behind(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    begun = time.monotonic()
 
     done = mainstay(tmp_path, "demo", "--for", "12s", "--port", "0", "--run", str(run), "--json")
 
     assert done.code == 0, done.err
     found = done.json
-    assert time.monotonic() - begun < 110
     assert found["seconds_to_first_budgets"] < 60
     assert found["requests"] > 0
     assert found["evaluations"] >= 1

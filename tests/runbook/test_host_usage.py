@@ -59,7 +59,7 @@ def test_a_process_is_found_by_its_file_by_its_words_and_not_where_it_is_gone(tm
     with subprocess.Popen(["sleep", "20.125"]) as sleeps:
         try:
             # The kernel closes our pipe before it has the new words, so that for a moment there are none.
-            eventually(lambda: Path(f"/proc/{sleeps.pid}/cmdline").read_bytes())
+            eventually(lambda: Path(f"/proc/{sleeps.pid}/cmdline").read_bytes(), seconds=60)
             assert process_of(_workload(tmp_path, match=("sleep", "20.125"))) == sleeps.pid
         finally:
             sleeps.kill()
