@@ -20,7 +20,8 @@ from command import command_line, environment
 
 STARTS_WITHIN = 60.0
 Found = TypeVar("Found")
-_URL = re.compile(r"https?://[\d.]+:\d+")
+# Other lines, which may come first, name other servers.
+_URL = re.compile(r"^serving .* at (https?://[\d.]+:\d+) · ")
 
 
 @dataclass
@@ -54,14 +55,14 @@ def serving(folder: Path, *words: str, **more: str) -> Iterator[Serving]:
     reader = threading.Thread(target=lambda: said.extend(process.stderr or ()), daemon=True)
     reader.start()
     try:
-        url = until(lambda: next((found[0] for line in list(said) if (found := _URL.search(line))), None),
+        url = until(lambda: next((found[1] for line in list(said) if (found := _URL.search(line))), None),
                     STARTS_WITHIN, lambda: f"it does not say where it serves: {''.join(said)}", process)
         yield Serving(url, process, said)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10)
+                process.wait(30)
             process.kill()
         process.wait()
         reader.join()
@@ -79,6 +80,13 @@ def until(ask: Callable[[], Found | None], seconds: float, says: Callable[[], st
             return found
         time.sleep(0.1)
     raise AssertionError(says())
+
+
+def rewrite(file: Path, text: str) -> None:
+    """Change a file that a server may be reading: it sees the old text or the new one, and never half of it."""
+    fresh = file.with_name(f"{file.name}.new")
+    fresh.write_text(text)
+    fresh.replace(file)
 
 
 def on_prometheus(folder: Path, url: str, job: str, window: str = "7d") -> Path:

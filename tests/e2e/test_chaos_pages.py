@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from e2e.browsing import PATIENCE, follow
 from e2e.live import Serving, serving
 from mainstay.adapters.clock import FakeClock, SystemClock
 from mainstay.adapters.memory_faults import MemoryInjector, MemoryProber, MemorySystem
@@ -72,7 +73,7 @@ spec:
   target: api
   hypothesis: {probes: [{name: api answers, type: health}, {name: port is open, type: tcp}]}
   faults: [{kind: dependency-slow, dependency: auth, settings: {latency: 200ms}}]
-  duration: 30s
+  duration: 2m
   stabilise: 10s
 ---
 apiVersion: mainstay/v1
@@ -192,13 +193,13 @@ def test_a_live_run_is_seen_without_reloading_and_aborted_by_a_button(room: Room
     thread = threading.Thread(
         target=lambda: ended.append(execute(world, room.catalog.get(Experiment, "auth-slow"))), daemon=True)
     thread.start()
-    page.locator("ul.running a").wait_for(timeout=15_000)
-    page.locator("ul.running a").click()
-    page.locator("ol.way li[aria-current=step]", has_text="during").wait_for(timeout=20_000)
+    page.locator("ul.running a").wait_for(timeout=PATIENCE)
+    follow(page, page.locator("ul.running a"))
+    page.locator("ol.way li[aria-current=step]", has_text="during").wait_for(timeout=PATIENCE)
     picture(page, "chaos-live")
-    page.get_by_role("button", name="Abort and take everything out").click()
-    page.locator("p.verdict", has_text="aborted").wait_for(timeout=20_000)
-    thread.join(20)
+    follow(page, page.get_by_role("button", name="Abort and take everything out"))
+    page.locator("p.verdict", has_text="aborted").wait_for(timeout=PATIENCE)
+    thread.join(60)
     assert str(ended[0].status) == "aborted"
     assert ended[0].reaction is not None
     assert page.get_by_role("button", name="Abort and take everything out").count() == 0

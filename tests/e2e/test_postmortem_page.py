@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from e2e.browsing import follow
 from e2e.live import Serving, serving
 from incident import story
 from mainstay.adapters.clock import SystemClock
@@ -61,16 +62,16 @@ def _page(browser: Any, server: Serving, path: str = EDITOR, **more: Any) -> Any
 
 def _write(page: Any, section: str, text: str) -> None:
     page.locator(f"#w-{section}").fill(text)
-    page.locator(f"form#{section} button").click()
+    follow(page, page.locator(f"form#{section} button"))
 
 
 def test_a_post_mortem_is_written_and_taken_to_review_by_clicking(browser: Any, server: Serving) -> None:
     page = _page(browser, server, "/incident/postmortems")
     assert "INC-1" in page.locator("#answer").inner_text()
-    page.get_by_role("link", name="INC-1").click()
+    follow(page, page.get_by_role("link", name="INC-1"))
     assert page.locator("h1").inner_text() == "checkout answers 500 to 9 % of requests"
 
-    page.get_by_role("button", name="Take it to review").click()
+    follow(page, page.get_by_role("button", name="Take it to review"))
     refusal = page.locator(".refusal").inner_text()
     assert 'section "summary" is empty' in refusal
     assert "there is no action item" in refusal
@@ -85,18 +86,18 @@ def test_a_post_mortem_is_written_and_taken_to_review_by_clicking(browser: Any, 
 
     page.locator("#add-text").fill("alert on the use of the pool")
     page.locator("#add-due").fill("soon")
-    page.get_by_role("button", name="Add").click()
+    follow(page, page.get_by_role("button", name="Add"))
     assert '"soon" is no due date' in page.locator(".refusal").inner_text()
     assert page.locator("#add-text").input_value() == "alert on the use of the pool"
     page.locator("#add-due").fill("14d")
-    page.get_by_role("button", name="Add").click()
-    page.get_by_role("button", name="Take it to review").click()
+    follow(page, page.get_by_role("button", name="Add"))
+    follow(page, page.get_by_role("button", name="Take it to review"))
     assert "AI-1 has no owner" in page.locator(".refusal").inner_text()
     page.locator("#AI-1-owner").fill("ben")
-    page.get_by_role("button", name="Set").click()
-    page.get_by_role("button", name="Take it to review").click()
+    follow(page, page.get_by_role("button", name="Set"))
+    follow(page, page.get_by_role("button", name="Take it to review"))
     assert page.locator(".refusal").count() == 0
-    page.get_by_role("button", name="Publish it").click()
+    follow(page, page.get_by_role("button", name="Publish it"))
     assert "Published." in page.locator("main").inner_text()
     assert page.locator("textarea").count() == 0
     assert page.locator("#cause + div li").all_inner_texts() == ["what is to be said of cause", "and <b>more</b>"]
@@ -112,7 +113,7 @@ def test_who_writes_what_another_wrote_meanwhile_keeps_what_was_typed_and_sees_t
         assert "written by somebody else meanwhile" in mine.locator("form#cause .refusal").inner_text()
         assert mine.locator("#w-cause").input_value() == "my words"
         assert "their words" in mine.locator("form#cause details").inner_text()
-        mine.locator("form#cause button").click()
+        follow(mine, mine.locator("form#cause button"))
         assert mine.locator(".refusal").count() == 0
         assert mine.locator("#w-cause").input_value() == "my words"
         _write(mine, "factors", "Ana should have known.")
@@ -126,12 +127,12 @@ def test_nobody_verifies_their_own_work_on_the_page_of_action_items(browser: Any
         page = _page(browser, other)
         page.locator("#add-text").fill("alert on the use of the pool")
         page.locator("#add-owner").fill("ben")
-        page.get_by_role("button", name="Add").click()
+        follow(page, page.get_by_role("button", name="Add"))
         page.goto(other.url + "/incident/actions")
-        page.get_by_role("button", name="Done").click()
-        page.get_by_role("button", name="Verify").click()
+        follow(page, page.get_by_role("button", name="Done"))
+        follow(page, page.get_by_role("button", name="Verify"))
         assert "cannot verify it" in page.locator("#AI-1 .refusal").inner_text()
-        page.get_by_role("button", name="Open again").click()
+        follow(page, page.get_by_role("button", name="Open again"))
         assert "open, no date yet" in page.locator("#AI-1").inner_text()
 
 

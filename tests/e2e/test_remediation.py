@@ -19,7 +19,7 @@ from servers.alertmanager import alertmanager
 from servers.prometheus import Scrape, Server, prometheus
 
 EXAMPLE = EXAMPLES / "10-remediation"
-PATIENCE = 40.0
+PATIENCE = 120.0
 
 
 def _catalog(folder: Path, shop: RunningShop) -> tuple[str, ...]:
@@ -61,7 +61,7 @@ def _all_running(folder: Path) -> Iterator[tuple[RunningShop, Serving, Server]]:
                 text + "alerting: {alertmanagers: [{static_configs: [{targets: "
                 f"['{am.url.removeprefix('http://')}']}}]}}]}}\n")
             httpx.post(f"{prom.url}/-/reload", trust_env=False).raise_for_status()
-            until(lambda: _up(prom) == {"cache": "1", "auth": "1"} or None, 20, lambda: prom.log)
+            until(lambda: _up(prom) == {"cache": "1", "auth": "1"} or None, 60, lambda: prom.log)
             yield shop, server, prom
 
 

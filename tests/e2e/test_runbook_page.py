@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from command import mainstay
+from e2e.browsing import PATIENCE, follow
 from e2e.live import Serving, serving
 from programs import need
 
@@ -62,7 +63,7 @@ def page(server: tuple[Serving, Path]) -> Iterator[Any]:
 
 def test_a_runbook_is_worked_through_with_checks_and_copies(server: tuple[Serving, Path], page: Any):
     page.goto(f"{server[0].url}/runbook")
-    page.get_by_role("link", name="drain-zone").click()
+    follow(page, page.get_by_role("link", name="drain-zone"))
     page.get_by_label("Take it out").check()
     page.get_by_role("button", name="Copy").first.click()
     page.get_by_role("button", name="Copied").wait_for()
@@ -78,18 +79,18 @@ def test_a_run_is_approved_followed_and_answered_without_reloading(server: tuple
     run = json.loads(asked.out)["id"]
     page.goto(f"{live.url}/runbook/status?name={run}")
     assert "awaits 1 approval" in page.locator(".verdict").text_content()
-    page.get_by_role("button", name="Approve").click()
-    page.get_by_text("draining b", exact=True).wait_for()
-    page.get_by_role("heading", name="Do errors fall?").wait_for()
-    page.get_by_role("button", name="Yes").click()
-    page.locator(".verdict", has_text="succeeded").wait_for()
-    page.get_by_role("link", name="Every act, in the audit").click()
+    follow(page, page.get_by_role("button", name="Approve"))
+    page.get_by_text("draining b", exact=True).wait_for(timeout=PATIENCE)
+    page.get_by_role("heading", name="Do errors fall?").wait_for(timeout=PATIENCE)
+    follow(page, page.get_by_role("button", name="Yes"))
+    page.locator(".verdict", has_text="succeeded").wait_for(timeout=PATIENCE)
+    follow(page, page.get_by_role("link", name="Every act, in the audit"))
     assert page.get_by_text("says what it said").count() == 1
 
 
 def test_whoever_asked_for_a_run_is_told_that_somebody_else_approves_it(server: tuple[Serving, Path], page: Any):
     page.goto(f"{server[0].url}/runbook/run?name=drain-zone&input=zone%3Da")
-    page.get_by_role("button", name="Run").click()
-    page.get_by_role("link", name="RB-").first.click()
+    follow(page, page.get_by_role("button", name="Run"))
+    follow(page, page.get_by_role("link", name="RB-").first)
     assert page.get_by_role("button", name="Approve").is_disabled()
     assert page.get_by_text("You asked for this run").count() == 1

@@ -63,6 +63,19 @@ def test_a_file_with_a_mistake_leaves_the_old_catalog_in_force(tmp_path: Path) -
     assert [one.name for one in work.world.catalog.of(DataSource)] == ["first"]
 
 
+def test_a_file_that_is_just_being_saved_is_read_once_the_editor_has_written_it(tmp_path: Path, monkeypatch) -> None:
+    folder = tmp_path / "slos"
+    folder.mkdir()
+    _declare(folder, "first", 9090)
+    work = _clockwork(folder, tmp_path / "store.db")
+    (folder / "first.yaml").write_text("")
+
+    monkeypatch.setattr(work._stop_asked, "wait", lambda _: _declare(folder, "first", 9191))
+    work.evaluate()
+
+    assert [one.details.url for one in work.world.catalog.of(DataSource)] == ["http://127.0.0.1:9191"]
+
+
 def test_a_source_is_opened_anew_only_when_its_details_changed(tmp_path: Path) -> None:
     _declare(tmp_path, "moved", 9090)
     _declare(tmp_path, "stays", 9090)

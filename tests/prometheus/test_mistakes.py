@@ -19,7 +19,7 @@ from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailabl
 from mainstay.kernel.ports import Condition, CountRequest, EventQuery, GaugeQuery, PromQuery, Reading
 from mainstay.kernel.quantity import Span
 from servers.fake_prometheus import FakeAnswer, FakePrometheus, fake_prometheus, matrix
-from servers.prometheus import free_port
+from servers.nowhere import nobody_listens
 
 START = 1_740_787_200
 SPAN = Span(datetime.fromtimestamp(START, UTC), datetime.fromtimestamp(START + 900, UTC))
@@ -62,9 +62,9 @@ def reading(*answers: FakeAnswer, request: CountRequest = REQUEST, **settings: o
 
 
 def test_a_refused_connection_asks_whether_the_server_runs() -> None:
-    settings = PrometheusSettings(f"http://127.0.0.1:{free_port()}", retries=1)
-
-    with PrometheusSource(settings) as source, pytest.raises(SourceUnavailable, match="connection refused") as caught:
+    with nobody_listens() as port, \
+            PrometheusSource(PrometheusSettings(f"http://127.0.0.1:{port}", retries=1)) as source, \
+            pytest.raises(SourceUnavailable, match="connection refused") as caught:
         source.count([REQUEST])
 
     assert "is the server running" in caught.value.way_out
@@ -92,11 +92,11 @@ def test_https_to_a_server_without_tls_says_so() -> None:
 def test_a_silent_server_is_given_up_after_the_time_out() -> None:
     began = time.monotonic()
 
-    caught = failing(FakeAnswer(matrix(), before=1.5), timeout=0.3)
+    caught = failing(FakeAnswer(matrix(), before=60), timeout=0.3)
 
     assert "did not answer within 0.3 s" in caught.message
     assert "raise the time-out" in caught.way_out
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 def test_a_dripping_server_does_not_outlast_the_time_out() -> None:
@@ -216,10 +216,10 @@ def test_a_slot_that_is_not_over_by_the_clock_is_not_known_yet() -> None:
 def test_a_wait_beyond_the_time_out_is_not_waited_for() -> None:
     began = time.monotonic()
 
-    caught = failing(FakeAnswer(b"", 429, {"Retry-After": "3600"}), retries=2, timeout=5)
+    caught = failing(FakeAnswer(b"", 429, {"Retry-After": "3600"}), retries=2, timeout=60)
 
     assert "takes no more queries just now" in caught.message
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
 
 
 def test_a_failure_that_passes_is_not_noticed() -> None:

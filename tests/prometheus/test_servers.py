@@ -26,7 +26,7 @@ def test_a_prometheus_scrapes_the_target_it_is_given_and_evaluates_rules(tmp_pat
     with prometheus(tmp_path / "target") as target, prometheus(
             tmp_path / "scraper", scrapes=[Scrape("shop", target.url.removeprefix("http://"))],
             rules=[rules]) as scraper:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while value_of(scraper.url, 'seen{job="shop"}') != 1 and time.monotonic() < until:
             time.sleep(0.2)
 

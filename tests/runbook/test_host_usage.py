@@ -21,9 +21,14 @@ def _workload(folder: Path, **changes: object) -> Workload:
 
 
 def test_memory_in_use_is_what_free_says() -> None:
-    total, *_, available = map(int, subprocess.run(["free", "-b"], capture_output=True, text=True, check=True)
-                               .stdout.splitlines()[1].split()[1:])
-    assert usage("memory", None) == pytest.approx(1 - available / total, abs=0.02)
+    def says() -> float:
+        total, *_, available = map(int, subprocess.run(["free", "-b"], capture_output=True, text=True, check=True)
+                                   .stdout.splitlines()[1].split()[1:])
+        return 1 - available / total
+
+    # Others take and give back memory meanwhile.
+    before, found, after = says(), usage("memory", None), says()
+    assert min(before, after) - 0.02 <= found <= max(before, after) + 0.02
 
 
 def test_a_processs_memory_is_its_resident_set(tmp_path: Path) -> None:
@@ -36,11 +41,11 @@ def test_a_processs_memory_is_its_resident_set(tmp_path: Path) -> None:
 def test_a_process_that_works_takes_a_core_and_one_that_sleeps_none(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as works:
         try:
-            busy = usage("cpu", _workload(tmp_path, pid=At(str(works.pid))))
+            # Others work on this machine too, so of its core it gets a part, and now and then none.
+            eventually(lambda: usage("cpu", _workload(tmp_path, pid=At(str(works.pid)))) > 0.1 / (os.cpu_count() or 1),
+                       seconds=60)
         finally:
             works.kill()
-    # Others work on this machine too, so of its core it gets a part.
-    assert busy > 0.1 / (os.cpu_count() or 1)
     with subprocess.Popen(["sleep", "20"]) as sleeps:
         try:
             assert usage("cpu", _workload(tmp_path, pid=At(str(sleeps.pid)))) < 0.02
@@ -54,7 +59,7 @@ def test_a_process_is_found_by_its_file_by_its_words_and_not_where_it_is_gone(tm
     with subprocess.Popen(["sleep", "20.125"]) as sleeps:
         try:
             # The kernel closes our pipe before it has the new words, so that for a moment there are none.
-            eventually(lambda: Path(f"/proc/{sleeps.pid}/cmdline").read_bytes())
+            eventually(lambda: Path(f"/proc/{sleeps.pid}/cmdline").read_bytes(), seconds=60)
             assert process_of(_workload(tmp_path, match=("sleep", "20.125"))) == sleeps.pid
         finally:
             sleeps.kill()

@@ -158,7 +158,7 @@ def test_one_that_is_overtaken_every_time_gives_up_and_has_changed_nothing(clust
 def test_a_rollout_that_does_not_finish_in_time_has_timed_out_and_says_how_far_it_is(cluster: Cluster):
     cluster.fake.run("Deployment", "shop", "api", 3)
     cluster.fake.start_seconds = math.inf
-    done = cluster.do("restart", seconds=1.0)
+    done = cluster.do("restart", seconds=4.0)
     assert done.ending is Ending.TIMED_OUT
     assert done.error == "its time was over (0 of 3 take part); the cluster goes on with it"
 

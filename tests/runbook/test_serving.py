@@ -97,7 +97,7 @@ class Live:
                 "Authorization": f"Bearer {self.token}"})
 
     def ends(self, run: str, state: str) -> dict[str, Any]:
-        return until(lambda: found if (found := self.status(run))["state"] == state else None, 30,
+        return until(lambda: found if (found := self.status(run))["state"] == state else None, 60,
                      lambda: json.dumps(self.status(run), indent=1))
 
     def press(self, action: str, value: str, user: str) -> int:
@@ -142,7 +142,7 @@ def test_a_run_that_is_asked_for_over_http_is_driven_by_the_server(live: Live):
 
 def test_an_approver_is_told_in_slack_and_approves_with_the_button(live: Live):
     run = asked_by_sam(live, "failover", "--reason", "the disk is dying")
-    message = until(lambda: next((one for one in live.slack.messages_to("UBEN") if run in one["text"]), None), 20,
+    message = until(lambda: next((one for one in live.slack.messages_to("UBEN") if run in one["text"]), None), 60,
                     lambda: "Ben was not told")
     assert live.slack.messages_to("UANA") == [], "who may not approve is not asked"
     assert "the disk is dying" in str(message["blocks"])
@@ -184,11 +184,11 @@ def test_a_run_that_succeeded_is_taken_back_over_http(live: Live):
 
 def test_a_run_is_cancelled_while_a_step_goes_on(live: Live):
     run = live.ask("run", name="slow")["id"]
-    until(lambda: True if live.status(run)["steps"][0]["state"] == "running" else None, 20, lambda: "it does not begin")
+    until(lambda: True if live.status(run)["steps"][0]["state"] == "running" else None, 60, lambda: "it does not begin")
     began = time.monotonic()
     live.ask("undo", name=run)
     found = live.ends(run, "cancelled")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30, "the step itself takes a minute"
     assert found["steps"][0]["state"] == "cancelled"
 
 
@@ -200,7 +200,8 @@ def test_a_server_that_is_killed_in_a_step_leaves_it_unknown_and_a_person_decide
     with serving(tmp_path, "-c", "catalog", "--every", "1h") as server:
         first = Live(tmp_path, server, live.slack, token)
         run = first.ask("run", name="slow")["id"]
-        until(lambda: True if (tmp_path / "catalog" / "out").exists() else None, 20, lambda: "it does not begin")
+        out = tmp_path / "catalog" / "out"
+        until(lambda: True if out.exists() and out.read_text() else None, 60, lambda: "it does not begin")
         server.process.kill()
         server.process.wait()
     with serving(tmp_path, "-c", "catalog", "--every", "1h") as server:
@@ -233,9 +234,9 @@ def test_ctrl_c_cancels_a_run_and_takes_back_what_it_did(tmp_path: Path):
         "    - {name: b, command: [sh, -c, 'echo b >> out; sleep 60'], irreversible: it waits}\n")
     out = tmp_path / "mainstay" / "out"
     with command(tmp_path, "runbook", "run", "slow") as process:
-        until(lambda: True if out.exists() and "b" in out.read_text() else None, 30, lambda: "it does not begin")
+        until(lambda: True if out.exists() and "b" in out.read_text() else None, 60, lambda: "it does not begin")
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=60)
     assert process.returncode == 1, said
     assert "RB-1 slow cancelled: cancelled by" in said
     assert out.read_text().splitlines() == ["a", "b", "undo-a"]
@@ -245,23 +246,26 @@ def test_a_run_on_the_command_line_waits_for_its_approval_and_shows_output_as_it
     (tmp_path / "mainstay").mkdir()
     (tmp_path / "mainstay" / "a.yaml").write_text(
         "apiVersion: mainstay/v1\nkind: Runbook\nmetadata: {name: switch}\nspec:\n  approval: {needed: 1}\n  steps:\n"
-        "    - {name: a, command: [sh, -c, 'echo one; sleep 1; echo two'], changes: false}\n")
+        "    - {name: a, command: [sh, -c, 'echo one; until [ -e seen ]; do sleep 0.1; done; echo two'],"
+        " changes: false}\n")
     with command(tmp_path, "runbook", "run", "switch") as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert "awaits 1 approval" in line
         plan = line.split()[-1]
-        at: dict[str, float] = {}
+        said: list[str] = []
         stream = process.stdout
-        reading = threading.Thread(target=lambda: at.update(
-            (line.strip(), time.monotonic()) for line in iter(stream.readline, "")))
+        reading = threading.Thread(target=lambda: said.extend(line.strip() for line in iter(stream.readline, "")))
         reading.start()
         approved = mainstay(tmp_path, "runbook", "approve", "RB-1", "--plan", plan, USER="ben", LOGNAME="ben")
         assert approved.code == 0, approved.err
-        process.wait(30)
+        until(lambda: "│ one" in list(said) or None, 60, lambda: f"not all at once at the end: {said}")
+        assert "│ two" not in said
+        (tmp_path / "mainstay" / "seen").touch()
+        process.wait(60)
         reading.join()
     assert process.returncode == 0
-    assert at["│ two"] - at["│ one"] > 0.5, "not all at once at the end"
+    assert "│ two" in said
 
 
 def test_output_with_markup_is_shown_as_text(live: Live):

@@ -52,7 +52,7 @@ def test_a_unit_is_told_to_reload(systemd: Systemd, do: Do):
     unit = systemd.unit("listens.service", f"ExecStart=/usr/bin/sleep 1000\nExecReload=/usr/bin/touch {told}")
     assert do("start", unit).ending is Ending.SUCCEEDED
     assert do("reload", unit).ending is Ending.SUCCEEDED
-    eventually(told.exists)
+    eventually(told.exists, seconds=60)
     assert "not applicable" in do("reload", systemd.unit("deaf.service", "ExecStart=/usr/bin/sleep 1000")).error
 
 
@@ -68,11 +68,11 @@ def test_what_systemd_refuses_is_said(systemd: Systemd, do: Do):
 
 
 def test_a_job_that_takes_too_long_has_timed_out_and_it_is_said_that_systemd_goes_on(systemd: Systemd, do: Do):
-    unit = systemd.unit("slow.service", "Type=oneshot\nExecStart=/usr/bin/sleep 3\nRemainAfterExit=yes")
+    unit = systemd.unit("slow.service", "Type=oneshot\nExecStart=/usr/bin/sleep 8\nRemainAfterExit=yes")
     done = do("start", unit, seconds=0.7)
     assert (done.ending, done.error) == (Ending.TIMED_OUT, "its time was over; systemd goes on with the job")
     assert systemd.ctl("is-active", unit) == "activating"
-    eventually(lambda: systemd.ctl("is-active", unit) == "active")
+    eventually(lambda: systemd.ctl("is-active", unit) == "active", seconds=60)
 
 
 def test_a_run_restarts_a_unit_sees_that_it_is_up_and_takes_back_what_failed(systemd: Systemd, tmp_path: Path):

@@ -200,13 +200,13 @@ _SLOW = settings(max_examples=100, deadline=None, suppress_health_check=list(Hea
 
 
 def gives_findings_and_soon(text: str) -> None:
-    before = time.monotonic()
+    before = time.process_time()  # others may use this machine, too
     _, findings = declared(text)
     for finding in findings:
         assert finding.where.line >= 1
         assert finding.message
         finding.render()
-    assert time.monotonic() - before < 5
+    assert time.process_time() - before < 5
 
 
 @_SLOW

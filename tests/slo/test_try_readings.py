@@ -14,7 +14,7 @@ import pytest
 
 from command import mainstay
 from servers.fake_prometheus import FakeAnswer, fake_prometheus, matrix
-from servers.prometheus import free_port
+from servers.nowhere import nobody_listens
 from shared_data import shared
 
 APACHE = "access_logs/semicomplete_apache_combined_2015-05.log.gz"
@@ -213,7 +213,8 @@ spec:
 
 
 def test_a_prometheus_that_is_down_is_said_and_nothing_is_written(tmp_path: Path) -> None:
-    said = mainstay(tmp_path, "slo", "report", "-c", _on_prometheus(tmp_path, f"http://127.0.0.1:{free_port()}"))
+    with nobody_listens() as port:
+        said = mainstay(tmp_path, "slo", "report", "-c", _on_prometheus(tmp_path, f"http://127.0.0.1:{port}"))
 
     assert (said.code, said.out) == (2, "")
     assert "127.0.0.1" in said.err

@@ -60,9 +60,9 @@ def test_the_same_task_has_the_same_answer():
 def test_a_year_of_days_for_thirty_people_is_given_out_in_seconds_and_evenly():
     classes = [tuple(None if (day * 7 + person * 13) % 11 == 0 else 2 if day % 7 > 4 else (person + day) % 2
                      for person in range(30)) for day in range(365)]
-    begun = time.perf_counter()
+    begun = time.process_time()  # others may use this machine, too
     found = share(Sharing(classes, [person % 5 for person in range(30)], (64, 4, 4, 8)))
-    assert time.perf_counter() - begun < 30
+    assert time.process_time() - begun < 30
     totals = Counter(found)
     assert max(totals.values()) - min(totals.values()) <= 2
     weekends = Counter(person for day, person in enumerate(found) if day % 7 > 4)

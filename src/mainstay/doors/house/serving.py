@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -74,6 +75,8 @@ from mainstay.toil.operations.publishing import Counter
 
 log = logging.getLogger("mainstay.server")
 _FIRST_RETRY, _LAST_RETRY = timedelta(seconds=5), timedelta(minutes=10)
+_SAVING = 0.2
+"""Seconds that an editor may take between emptying a file and having written it."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,10 @@ class Clockwork(threading.Thread):
         stamp = _stamp(self.world.catalog.root)
         if stamp == self._catalog_seen:
             return
+        # What is just being saved may be half there, or empty, which would be a catalog without anything.
+        if any(0 <= time.time_ns() - changed < _SAVING * 1e9 for _, changed, _ in stamp):
+            self._stop_asked.wait(_SAVING)
+            stamp = _stamp(self.world.catalog.root)
         catalog, findings = load([self.world.catalog.root], grammar())
         self._catalog_seen = stamp
         if wrong := errors_of(findings):

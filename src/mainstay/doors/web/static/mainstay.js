@@ -169,6 +169,12 @@ let fetched = 0;
 let planned = null;
 let fetching = false; // one at a time: on a slow line an older page could arrive after a newer one
 let again = false;
+let pressed = false;
+
+// A click is a press and a release on the same thing: a region swapped between the two would swallow it.
+for (const kind of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) {
+  document.addEventListener(kind, (event) => { pressed = event.buttons > 0; });
+}
 
 function swap(region, fresh) {
   if (region.innerHTML === fresh.innerHTML) return;
@@ -204,6 +210,7 @@ async function renew() {
   if (!answer?.ok) return; // the next change tries again; the page keeps what it has and when it was measured
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   localise(page);
+  while (pressed) await new Promise((go) => setTimeout(go, 50));
   for (const region of document.querySelectorAll("[data-live][id]")) {
     const fresh = page.getElementById(region.id);
     if (fresh) swap(region, fresh);
