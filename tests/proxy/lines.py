@@ -156,10 +156,15 @@ def udp_echo() -> Iterator[str]:
             thread.join()
 
 
+class _Served(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Connections that a toxic reset: a traceback of each would be all that anybody saw of the run."""
+
+
 @contextlib.contextmanager
 def web(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """An HTTP/1.1 service of the standard library."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, _running(server):
+    with _Served(("127.0.0.1", 0), handler) as server, _running(server):
         server.daemon_threads = True
         yield f"127.0.0.1:{server.server_address[1]}"
 
