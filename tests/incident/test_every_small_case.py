@@ -18,9 +18,10 @@ from mainstay.incident.act import Act, Plan
 from mainstay.incident.engine import Acknowledge, Happening, Merge, Open, Resolve, SetSeverity, SetStatus, decide
 from mainstay.incident.intake import AlertEvent, Opening
 from mainstay.incident.lifecycle import PHASES, STATUSES, IllegalStep, Phase, Status
+from mainstay.incident.ongoing import Incident
 from mainstay.incident.severity import Severity
 from mainstay.incident.spec import Addressee, EscalationPolicy, Route, Routing, Step
-from mainstay.incident.state import Incident, State
+from mainstay.incident.state import State
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.finding import Position
 from mainstay.kernel.journal import NewFact, NewTimer, Timer

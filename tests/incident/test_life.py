@@ -26,11 +26,11 @@ from mainstay.incident.engine import (
 )
 from mainstay.incident.intake import AlertEvent, Opening
 from mainstay.incident.lifecycle import IllegalStep, Status
+from mainstay.incident.ongoing import Incident
 from mainstay.incident.operations.desk import Desk
 from mainstay.incident.severity import Severity
 from mainstay.incident.simulation import Event
 from mainstay.incident.spec import Addressee
-from mainstay.incident.state import Incident
 from mainstay.incident.timeline import line
 from mainstay.kernel.journal import FactQuery, Message
 from mainstay.kernel.people import Contact, Reach

@@ -16,9 +16,9 @@ from mainstay.incident.act import Plan
 from mainstay.incident.alertmanager import read_webhook
 from mainstay.incident.engine import Acknowledge, AcknowledgeAlert, Beat, MakeSilence, Sweep
 from mainstay.incident.intake import OVERTAKEN, UNHEARD, AlertEvent
+from mainstay.incident.ongoing import Key
 from mainstay.incident.operations.desk import Desk
 from mainstay.incident.received import Sender
-from mainstay.incident.state import Key
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.quantity import Span

@@ -12,8 +12,8 @@ from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.memory import MemoryActuator
 from mainstay.app import grammar
 from mainstay.incident.intake import AlertEvent
+from mainstay.incident.ongoing import Incident
 from mainstay.incident.operations.desk import desk_of
-from mainstay.incident.state import Incident
 from mainstay.kernel.actuation import Act, Outcome
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.journal import Fact, FactQuery, Journal

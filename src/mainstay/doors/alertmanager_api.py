@@ -26,9 +26,10 @@ from mainstay.doors.intake import (
 from mainstay.incident.alertmanager import alert_document, group_documents, read_silence, receiver, silence_document
 from mainstay.incident.engine import EndSilence, Happening
 from mainstay.incident.intake import Taken
+from mainstay.incident.ongoing import Alert
 from mainstay.incident.operations.alerts import ended_silences
 from mainstay.incident.operations.desk import Desk
-from mainstay.incident.state import Alert, State
+from mainstay.incident.state import State
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.matcher import Matcher, parse_matcher
 

@@ -20,9 +20,9 @@ from mainstay.incident.action_items import (
     overdue_first,
 )
 from mainstay.incident.lifecycle import Status
+from mainstay.incident.ongoing import Incident
 from mainstay.incident.review import ChangedMeanwhile, Review, Stage, due_after, next_stage, section_named
 from mainstay.incident.severity import DEMANDS
-from mainstay.incident.state import Incident
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound
 from mainstay.kernel.finding import did_you_mean

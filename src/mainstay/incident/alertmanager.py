@@ -17,8 +17,9 @@ from msgspec import Struct, field
 
 from mainstay.incident.engine import MakeSilence
 from mainstay.incident.intake import UNHEARD, AlertEvent
+from mainstay.incident.ongoing import Alert, Silence
 from mainstay.incident.received import BadPayload, Moments, Received, Sender, decode, first_line, is_set, texts_of
-from mainstay.incident.state import Alert, Silence, State
+from mainstay.incident.state import State
 from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.quantity import Span
 

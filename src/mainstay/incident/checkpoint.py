@@ -22,9 +22,10 @@ from msgspec.structs import replace
 
 from mainstay.incident.action_items import Item
 from mainstay.incident.layers import Table
+from mainstay.incident.ongoing import Alert, Group, Incident, Key, Pager, Silence, slim
 from mainstay.incident.review import Review
 from mainstay.incident.spec import Inhibition
-from mainstay.incident.state import Alert, Group, Incident, Key, Pager, Silence, State, slim
+from mainstay.incident.state import State
 from mainstay.kernel.dataclass import dataclass
 
 Part = Mapping[str, Any]
@@ -33,7 +34,7 @@ Part = Mapping[str, Any]
 TABLES: Mapping[str, tuple[Any, Any]] = {
     "alerts": (str, Alert), "closed": (Key, datetime), "opens": (Key, tuple[datetime, ...]),
     "incidents": (str, Incident), "groups": (str, Group), "silences": (str, Silence), "pagers": (str, Pager),
-    "reviews": (str, Review), "actions": (str, Item),
+    "held": (tuple[str, str], bool), "reviews": (str, Review), "actions": (str, Item),
 }
 """The tables that are written down, and what their keys and values are."""
 

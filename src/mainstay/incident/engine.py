@@ -12,8 +12,8 @@ from mainstay.incident.aftermath import AddItem, ChangeItem, DraftPostmortem, Mo
 from mainstay.incident.diagnosis import Diagnosed
 from mainstay.incident.intake import AlertEvent, Opening, Taken
 from mainstay.incident.lifecycle import Phase, Status, next_status
+from mainstay.incident.ongoing import Incident, Key
 from mainstay.incident.severity import Severity
-from mainstay.incident.state import Incident, Key
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.journal import Claim, Timer

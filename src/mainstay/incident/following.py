@@ -13,7 +13,7 @@ from typing import Any
 from mainstay.incident.act import Act, Plan
 from mainstay.incident.engine import ROLES
 from mainstay.incident.lifecycle import Phase, Status
-from mainstay.incident.state import Incident
+from mainstay.incident.ongoing import Incident
 from mainstay.kernel.channels import Channels, RoomRule
 from mainstay.kernel.journal import Fact
 from mainstay.kernel.people import Responders

@@ -16,10 +16,10 @@ from mainstay.incident import news, paging, watch
 from mainstay.incident.act import Act, snapshot
 from mainstay.incident.aftermath import note_recurrence
 from mainstay.incident.lifecycle import Status
+from mainstay.incident.ongoing import Alert, Incident, Key
 from mainstay.incident.routing import group_of, route_of, with_service
 from mainstay.incident.severity import Severity, severity_of
 from mainstay.incident.spec import Route
-from mainstay.incident.state import Alert, Incident, Key
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Timer
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from mainstay.incident import paging
 from mainstay.incident.act import Act
 from mainstay.incident.lifecycle import Phase, Status
-from mainstay.incident.state import Incident
+from mainstay.incident.ongoing import Incident
 from mainstay.kernel.journal import Timer
 from mainstay.kernel.quantity import format_duration
 from mainstay.kernel.wording import many

@@ -11,8 +11,8 @@ from typing import Any
 
 from mainstay.incident.engine import AcknowledgeAlert, Happening
 from mainstay.incident.intake import AlertEvent
+from mainstay.incident.ongoing import Key
 from mainstay.incident.received import BadPayload, Moments, Sender, decode, first_line, kept, parse_time, texts_of
-from mainstay.incident.state import Key
 from mainstay.kernel.dataclass import dataclass
 
 LONGEST_KEY = 255

@@ -15,9 +15,9 @@ from typing import Any
 from mainstay.incident.act import Act, addressees
 from mainstay.incident.aftermath import draft_if_due
 from mainstay.incident.lifecycle import Phase, Status, next_phase, next_status
+from mainstay.incident.ongoing import Incident, Pager
 from mainstay.incident.severity import DEMANDS, Severity
 from mainstay.incident.spec import Addressee
-from mainstay.incident.state import Incident, Pager
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.journal import Timer
 from mainstay.kernel.people import Contact, Reach
@@ -242,9 +242,9 @@ def _held(act: Act, one: Incident, person: str, reason: str) -> bool:
     storm = act.plan.routing.storm
     pager = act.state.pagers.get(person) or Pager()
     lately = pager.went[bisect_right(pager.went, act.now - storm.within):]
-    if len(lately) < storm.pages and not pager.held:
+    if len(lately) < storm.pages and not pager.holds:
         return False
-    if not pager.held:
+    if not pager.holds:
         act.set_timer(f"told:{person}", lately[-storm.pages] + storm.within - act.now, person)
     act.record("incident.held", one.id, {"to": person, "until": "the storm guard", "reason": reason})
     return True
@@ -252,8 +252,7 @@ def _held(act: Act, one: Incident, person: str, reason: str) -> bool:
 
 def told_together(act: Act, timer: Timer) -> None:
     """What the storm guard held back, in one page."""
-    pager = act.state.pagers.get(timer.subject) or Pager()
-    open_ones = [one for name in dict.fromkeys(pager.held) if (one := act.state.incidents.get(name)) is not None
+    open_ones = [one for name in act.state.held_for(timer.subject) if (one := act.state.incidents.get(name)) is not None
                  and one.phase in (Phase.TRIGGERED, Phase.EXHAUSTED)]
     names = [one.id for one in open_ones]
     act.say("pager.told", timer.subject, {"incidents": names}, f"told:{timer.subject}:{act.now.isoformat()}")

@@ -12,9 +12,9 @@ from mainstay.incident.action_items import Item, Progress
 from mainstay.incident.engine import ROLES
 from mainstay.incident.following import people_paged
 from mainstay.incident.measures import is_machine
+from mainstay.incident.ongoing import Incident
 from mainstay.incident.review import OPTIONAL, SECTIONS, Review, Stage, missing
 from mainstay.incident.severity import Severity
-from mainstay.incident.state import Incident
 from mainstay.incident.timeline import Line, line
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+from mainstay.incident.ongoing import Key
 from mainstay.incident.spec import Route
-from mainstay.incident.state import Key
 
 _LONGEST_GROUP = 300
 

@@ -3,26 +3,21 @@
 Decisions are made on a draft: a layer over the state that what was decided is folded into at once, so that the next
 decision of the same batch sees it. When the batch is durable the draft is kept; when it is refused the draft is dropped
 and nothing was changed.
-
-The objects in here are replaced, never changed, so a draft costs what it touches and readers never see half a change;
-and since nothing in them leads back to them, Python's collector need not look at them (`gc=False`): with 100,000 alerts
-its rounds would hold up everything else for a third of a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from sys import intern
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from mainstay.incident import action_items, review
 from mainstay.incident.action_items import Item
-from mainstay.incident.layers import NONE, Table, interned
+from mainstay.incident.layers import NONE, Table
 from mainstay.incident.lifecycle import Phase, Status, next_phase, next_status
+from mainstay.incident.ongoing import Alert, Group, Incident, Key, Pager, Silence, slim
 from mainstay.incident.review import Review
 from mainstay.incident.severity import Severity
 from mainstay.incident.spec import Inhibition
@@ -32,137 +27,6 @@ from mainstay.kernel.quantity import Span
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-
-class Key(NamedTuple):
-    """What tells an alert from another: the sender's key, within a service."""
-
-    service: str
-    key: str
-
-
-class Alert(Struct, frozen=True, gc=False):
-    """Something that a sender says is wrong, from when it opened to when it closed.
-
-    Args:
-        muted: why nobody hears of it: `silence S-3`, `inhibited`; empty when it is heard.
-        last: the latest event about it, by the sender's clock; an older one changes nothing.
-        settled: while it flaps, when it will be closed if it stays quiet.
-        count: events that said it fires.
-        annotations: what the sender wrote for people, its runbook among it.
-        url: where the sender shows it.
-        until: when the sender will have said it again, if it still fires; None when it will not.
-    """
-
-    id: str
-    key: Key
-    severity: Severity
-    summary: str
-    labels: Mapping[str, str]
-    opened: datetime
-    last: datetime
-    group: str
-    incident: str = ""
-    muted: str = ""
-    count: int = 1
-    settled: datetime | None = None
-    version: int = 1
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    url: str = ""
-    until: datetime | None = None
-
-
-class Incident(Struct, frozen=True, gc=False):
-    """Something that people work on.
-
-    Args:
-        group: alerts of this group belong to it.
-        policy: the escalation policy as it was when the incident opened: {name, version, steps, loops, ack_timeout,
-            fallback}; empty when nobody is paged.
-        loop, step: where the escalation is, both from 0; step 0 is the first.
-        until: the last loop that is gone through.
-        reaching: timers that will page the same people again by their own rules.
-        firing: how many of its alerts fire.
-        roles: role → person.
-        updated: when stakeholders last heard of it.
-        test: a page that somebody asked for to see whether it arrives; nothing is broken.
-        room: whether it has a war room.
-        reminded: since when the time to their next update counts: its opening, an update, another severity.
-        interval, repeat: of its route as it was when it opened, in seconds; None where it has none.
-        grown: alerts that joined it since whoever has it was told.
-        turn: how many incidents were opened under a policy of this name before, for steps that take turns.
-    """
-
-    id: str
-    number: int
-    title: str
-    service: str
-    services: tuple[str, ...]
-    severity: Severity
-    group: str
-    opened: datetime
-    policy: Mapping[str, Any]
-    status: Status = Status.OPEN
-    phase: Phase = Phase.TRIGGERED
-    loop: int = 0
-    step: int = 0
-    until: int = 0
-    reaching: tuple[str, ...] = ()
-    firing: int = 0
-    acknowledged_by: str = ""
-    roles: Mapping[str, str] = field(default_factory=dict)
-    resolved: datetime | None = None
-    merged_into: str = ""
-    updated: datetime | None = None
-    reminded: datetime | None = None
-    version: int = 1
-    test: bool = False
-    room: bool = False
-    turn: int = 0
-    interval: float | None = None
-    repeat: float | None = None
-    grown: int = 0
-
-
-class Group(Struct, frozen=True, gc=False):
-    """Alerts that belong together: those that wait to be told of, and the incident they became.
-
-    Args:
-        due: when those that wait become an incident; None where they do at once.
-    """
-
-    waiting: tuple[str, ...] = ()
-    incident: str = ""
-    due: datetime | None = None
-
-
-class Silence(Struct, frozen=True, gc=False):
-    """Alerts that fit all matchers are not heard for a while.
-
-    Args:
-        span: when it holds.
-        made: when it was made.
-        plan: the planned work it was made for; empty when somebody made it by hand.
-    """
-
-    id: str
-    matchers: tuple[Matcher, ...]
-    span: Span
-    by: str
-    comment: str
-    made: datetime
-    plan: str = ""
-
-    def holds(self, labels: Mapping[str, str], at: datetime) -> bool:
-        """Whether an alert with these labels is silenced at that moment."""
-        return self.span.holds(at) and all(matcher.holds(labels) for matcher in self.matchers)
-
-
-class Pager(Struct, frozen=True, gc=False):
-    """One person's pager lately: when it went, and the incidents that wait to be told together."""
-
-    went: tuple[datetime, ...] = ()
-    held: tuple[str, ...] = ()
 
 
 class State:
@@ -187,6 +51,8 @@ class State:
         self.groups: Table[str, Group] = self._table(under.groups if under else None)
         self.silences: Table[str, Silence] = self._table(under.silences if under else None)
         self.pagers: Table[str, Pager] = self._table(under.pagers if under else None)
+        self.held: Table[tuple[str, str], bool] = self._table(under.held if under else None)
+        """(person, incident) that wait to be told together."""
         self.sources: Table[tuple[int, tuple[str, ...]], tuple[int, int]] = \
             self._table(under.sources if under else None)
         """(inhibition, values of its equal labels) → alerts that fire as a source, and those of them that are no
@@ -259,6 +125,10 @@ class State:
         """The id of a silence that holds for these labels, or the empty text."""
         return next((one.id for one in self.silences.values() if one.holds(labels, at)), "")
 
+    def held_for(self, person: str) -> list[str]:
+        """The incidents that the person will be told of together, the longest held first."""
+        return [name for to, name in self.held.keys() if to == person]  # noqa: SIM118  (a table is no dict)
+
     def _member(self, incident: str, name: str) -> Alert | None:
         one = self.alerts.get(name)
         return one if one is not None and one.incident == incident else None
@@ -316,12 +186,6 @@ def _equal(rule: Inhibition, labels: Mapping[str, str]) -> tuple[str, ...]:
 _KEPT_OPENS = 20
 """Openings of one key that are remembered: more than any flapping rule asks for."""
 _KEPT_PAGES = 60
-
-
-def slim(alert: Alert) -> Alert:
-    """The alert with texts that it has in common with others: of thousands of alerts most labels are the same few."""
-    return replace(alert, labels=interned(alert.labels), annotations=interned(alert.annotations),
-                   summary=intern(str(alert.summary)), group=intern(str(alert.group)), url=intern(str(alert.url)))
 
 
 def _alert_opened(state: State, fact: Fact | NewFact) -> None:
@@ -473,13 +337,16 @@ def _incident_waits(state: State, fact: Fact | NewFact) -> None:
 
 def _incident_held(state: State, fact: Fact | NewFact) -> None:
     state._changed(fact.subject)
+    state.held[fact.data["to"], fact.subject] = True
     pager = state.pagers.get(fact.data["to"]) or Pager()
-    state.pagers[fact.data["to"]] = replace(pager, held=(*pager.held, fact.subject))
+    if not pager.holds:
+        state.pagers[fact.data["to"]] = replace(pager, holds=True)
 
 
 def _pager_told(state: State, fact: Fact | NewFact) -> None:
-    pager = state.pagers.get(fact.subject) or Pager()
-    state.pagers[fact.subject] = replace(pager, held=())
+    for name in state.held_for(fact.subject):
+        state.held.drop((fact.subject, name))
+    state.pagers[fact.subject] = replace(state.pagers.get(fact.subject) or Pager(), holds=False)
 
 
 def _phase_after(event: str) -> Any:

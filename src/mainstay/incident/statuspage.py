@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from html import escape
 
 from mainstay.incident.lifecycle import Status
+from mainstay.incident.ongoing import Incident
 from mainstay.incident.severity import DEMANDS, Severity
-from mainstay.incident.state import Incident
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Fact
 from mainstay.kernel.quantity import State, format_duration

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from mainstay.incident.lifecycle import Phase, Status
+from mainstay.incident.ongoing import Incident
 from mainstay.incident.severity import DEMANDS, Severity
-from mainstay.incident.state import Incident
 from mainstay.incident.timeline import Line
 from mainstay.kernel.quantity import format_duration
 from mainstay.kernel.view import Cell, Entry, Table, Timeline, Tone, table

@@ -14,9 +14,9 @@ from datetime import timedelta
 
 from mainstay.doors.house.engine import Worker
 from mainstay.doors.sse import Feed
+from mainstay.incident.ongoing import Incident
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.diagnose import diagnose
-from mainstay.incident.state import Incident
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.ports import World

@@ -24,13 +24,13 @@ from mainstay.doors.web.slo_pages import Choice
 from mainstay.incident import diagnosis
 from mainstay.incident.engine import ROLES
 from mainstay.incident.lifecycle import STATUSES, Phase, Status
+from mainstay.incident.ongoing import Alert, Incident
 from mainstay.incident.operations.acting import ACK, NOTE, RESOLVE, ROLE, STATUS, UPDATE
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.diagnose import DIAGNOSE, declared
 from mainstay.incident.operations.looking import find, gathering, read
 from mainstay.incident.operations.statuspage import made
 from mainstay.incident.severity import Severity
-from mainstay.incident.state import Alert, Incident
 from mainstay.incident.statuspage import document, unpublished
 from mainstay.incident.timeline import timeline
 from mainstay.incident.view import holder, severity_cell

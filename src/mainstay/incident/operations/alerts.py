@@ -7,9 +7,10 @@ from datetime import datetime
 from itertools import islice
 
 from mainstay.incident.engine import EndSilence, MakeSilence
+from mainstay.incident.ongoing import Alert, Silence
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.severity import Severity
-from mainstay.incident.state import Alert, Silence, State
+from mainstay.incident.state import State
 from mainstay.incident.view import severity_cell
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput

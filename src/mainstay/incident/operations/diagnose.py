@@ -13,10 +13,10 @@ from datetime import timedelta
 
 from mainstay.incident import diagnosis
 from mainstay.incident.diagnosis import LOOK_BACK, Diagnosed, Diagnosis, Neighbour, Past
+from mainstay.incident.ongoing import Incident
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.looking import find
 from mainstay.incident.spec import Diagnostics
-from mainstay.incident.state import Incident
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.journal import FactQuery

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 from mainstay.incident.engine import ROLES
 from mainstay.incident.lifecycle import Phase, Status
+from mainstay.incident.ongoing import Alert, Incident
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.severity import DEMANDS, Severity, severity_named
-from mainstay.incident.state import Alert, Incident, State
+from mainstay.incident.state import State
 from mainstay.incident.statuspage import unpublished
 from mainstay.incident.timeline import Line, timeline
 from mainstay.incident.view import answer_due, holder, incidents_table, severity_cell, timeline_of, worst_first

@@ -14,9 +14,9 @@ from typing import Any
 from mainstay.incident.engine import Undelivered
 from mainstay.incident.following import ANSWERED, about, answered, invited, people_paged, room_name, room_rule, shown
 from mainstay.incident.lifecycle import Status
+from mainstay.incident.ongoing import Incident
 from mainstay.incident.operations.desk import Desk
 from mainstay.incident.outbox import GIVE_UP_AFTER, next_way, notice_of, pause_before, tried, unreachable, unwanted
-from mainstay.incident.state import Incident
 from mainstay.kernel.errors import MainstayError, NotDelivered, SourceUnavailable
 from mainstay.kernel.journal import (
     Batch,

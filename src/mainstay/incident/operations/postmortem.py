@@ -15,6 +15,7 @@ from mainstay.incident import blameless
 from mainstay.incident.aftermath import DraftPostmortem, MovePostmortem, WriteSection
 from mainstay.incident.document import Block, markdown, page
 from mainstay.incident.layouts import LAYOUTS, Layout, lay_out, read_template, spending_text, title_of
+from mainstay.incident.ongoing import Incident
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.looking import find
 from mainstay.incident.postmortem import (
@@ -32,7 +33,6 @@ from mainstay.incident.postmortem import (
 )
 from mainstay.incident.review import Review, Stage, missing, section_named, stage_named
 from mainstay.incident.severity import Severity
-from mainstay.incident.state import Incident
 from mainstay.incident.view import severity_cell
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, NotFound
