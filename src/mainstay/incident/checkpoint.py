@@ -50,7 +50,7 @@ ROWS = 1_000
 _MORE = 1.5
 """Rows in a chain, by the rows that there are, from which on it begins anew."""
 
-_FORM = 2
+_FORM = 3
 """How parts are written; a number that no other way has had."""
 
 
@@ -184,7 +184,7 @@ def _derive(state: State) -> None:
     state.firing.fill(firing)
     state.by_key.fill(by_key)
     state.opens.fill({**opens, **dict(state.opens.rows())})
-    state.members.fill({incident: tuple(alerts) for incident, alerts in members.items()})
+    state.members.fill({incident: (tuple(alerts),) for incident, alerts in members.items()})
     for item in state.actions.values():
         state.mark(item)
     state.count_sources()

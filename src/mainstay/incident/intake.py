@@ -172,7 +172,7 @@ def _gather(act: Act, alert: Alert, route: Route) -> Taken:
     if group is None or not _tells(route):
         return Taken("recorded", alert.id)
     if route.wait:
-        if len(group.waiting) == 1:
+        if group.waiting == ((alert.id,),):
             act.set_timer(f"gather:{alert.group}", route.wait, alert.group)
         return Taken("gathering", alert.id)
     return Taken("opened", alert.id, _open(act, alert.group, route))
@@ -191,7 +191,7 @@ def _reopen(act: Act, one: Incident, alert: Alert) -> Taken:
 def gathered(act: Act, timer: Timer) -> None:
     """A new group has waited long enough: what of it still fires becomes an incident."""
     group = act.state.groups.get(timer.subject)
-    first = next((alert for name in (group.waiting if group is not None else ())
+    first = next((alert for name in (group.names if group is not None else ())
                   if (alert := act.state.alerts.get(name)) is not None), None)
     if first is not None:
         _open(act, timer.subject, route_of(act.plan.routing.route, first.labels))
@@ -200,13 +200,13 @@ def gathered(act: Act, timer: Timer) -> None:
 def gather_no_longer(act: Act, alert: Alert) -> None:
     """What the alert gathers with becomes an incident now, where it waits for others."""
     group = act.state.groups.get(alert.group)
-    if group is not None and alert.id in group.waiting:
+    if group is not None and alert.id in group.names:
         _open(act, alert.group, route_of(act.plan.routing.route, alert.labels))
         act.clear_timers(f"gather:{alert.group}")
 
 
 def _open(act: Act, group: str, route: Route) -> str:
-    alerts = [alert for name in act.state.groups[group].waiting if (alert := act.state.alerts.get(name)) is not None]
+    alerts = [alert for name in act.state.groups[group].names if (alert := act.state.alerts.get(name)) is not None]
     worst = min(alerts, key=lambda alert: alert.severity.rank)
     title = worst.summary if len(alerts) == 1 else f"{worst.summary} (and {len(alerts) - 1} more)"
     services = tuple(dict.fromkeys(alert.key.service for alert in alerts if alert.key.service))

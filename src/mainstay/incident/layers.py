@@ -131,6 +131,17 @@ class Table(Generic[K, V]):
         self._own.clear()
 
 
+Pieces = tuple[tuple[V, ...], ...]
+"""A long row of values in pieces, each longer than the next."""
+
+
+def longer(pieces: Pieces[V], more: tuple[V, ...]) -> Pieces[V]:
+    """The row with more at its end, as a new one: of n values a few are copied, and each at most log n times in all."""
+    while pieces and len(pieces[-1]) <= len(more):
+        pieces, more = pieces[:-1], pieces[-1] + more
+    return (*pieces, more)
+
+
 NONE: Mapping[str, str] = {}
 
 

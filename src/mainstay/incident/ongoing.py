@@ -7,15 +7,16 @@ rounds would hold up everything else for a third of a second.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from sys import intern
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from mainstay.incident.layers import interned
+from mainstay.incident.layers import Pieces, interned
 from mainstay.incident.lifecycle import Phase, Status
 from mainstay.incident.severity import Severity
 from mainstay.kernel.matcher import Matcher
@@ -119,9 +120,14 @@ class Group(Struct, frozen=True, gc=False):
         due: when those that wait become an incident; None where they do at once.
     """
 
-    waiting: tuple[str, ...] = ()
+    waiting: Pieces[str] = ()
     incident: str = ""
     due: datetime | None = None
+
+    @property
+    def names(self) -> Iterator[str]:
+        """The alerts that wait, the first one first."""
+        return chain.from_iterable(self.waiting)
 
 
 class Silence(Struct, frozen=True, gc=False):

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
 from mainstay.incident import action_items, review
 from mainstay.incident.action_items import Item
-from mainstay.incident.layers import NONE, Table
+from mainstay.incident.layers import NONE, Pieces, Table, longer
 from mainstay.incident.lifecycle import Phase, Status, next_phase, next_status
 from mainstay.incident.ongoing import Alert, Group, Incident, Key, Pager, Silence, slim
 from mainstay.incident.review import Review
@@ -59,7 +60,7 @@ class State:
         target."""
         self.muted: Table[str, str] = self._table(under.muted if under else None)
         """Alert → why nobody hears of it."""
-        self.members: Table[str, tuple[str, ...]] = self._table(under.members if under else None)
+        self.members: Table[str, Pieces[str]] = self._table(under.members if under else None)
         """Incident → its alerts that fire, and some that no longer do."""
         self.until: Table[str, datetime] = self._table(under.until if under else None)
         """Alert → when its sender will have said it again; counted like repeats, not recorded."""
@@ -107,7 +108,8 @@ class State:
 
     def alerts_of(self, incident: str) -> list[Alert]:
         """The incident's alerts that fire."""
-        return [one for name in self.members.get(incident) or () if (one := self._member(incident, name)) is not None]
+        return [one for name in chain.from_iterable(self.members.get(incident) or ())
+                if (one := self._member(incident, name)) is not None]
 
     def inhibited(self, labels: Mapping[str, str]) -> bool:
         """Whether an alert with these labels is inhibited by one that fires.
@@ -213,15 +215,15 @@ def _wait(state: State, alert: Alert, data: Mapping[str, Any]) -> None:
     due = data.get("gathers", "")
     if alert.group and due is not False:
         group = state.groups.get(alert.group) or Group()
-        state.groups[alert.group] = replace(group, waiting=(*group.waiting, alert.id),
+        state.groups[alert.group] = replace(group, waiting=longer(group.waiting, (alert.id,)),
                                             due=datetime.fromisoformat(due) if due else group.due)
 
 
 def _wait_no_longer(state: State, alert: Alert) -> None:
     group = state.groups.get(alert.group)
-    if group is None or alert.id not in group.waiting:
+    if group is None or alert.id not in group.names:
         return
-    waiting = tuple(one for one in group.waiting if one != alert.id)
+    waiting = tuple(filter(None, [tuple([one for one in piece if one != alert.id]) for piece in group.waiting]))
     if waiting or group.incident:
         state.groups[alert.group] = replace(group, waiting=waiting, due=group.due if waiting else None)
     else:
@@ -272,9 +274,8 @@ def _leave(state: State, alert: Alert) -> None:
         return
     # Taking one out of thousands costs thousands, so those that left are taken out together, when they are many.
     members = state.members.get(incident.id) or ()
-    if len(members) > 2 * incident.firing + 50:
-        state.members[incident.id] = tuple(
-            one for one in members if one != alert.id and state._member(incident.id, one) is not None)
+    if sum(map(len, members)) > 2 * incident.firing + 50:
+        state.members[incident.id] = (tuple([one.id for one in state.alerts_of(incident.id) if one.id != alert.id]),)
 
 
 def _incident_opened(state: State, fact: Fact | NewFact) -> None:
@@ -306,7 +307,7 @@ def _join(state: State, incident: str, alerts: Sequence[str]) -> None:
     if joined:
         into = state.incidents[incident]
         state.incidents[incident] = replace(into, firing=into.firing + len(joined))
-        state.members[incident] = (*(state.members.get(incident) or ()), *(one.id for one in joined))
+        state.members[incident] = longer(state.members.get(incident) or (), tuple([one.id for one in joined]))
 
 
 def _incident_joined(state: State, fact: Fact | NewFact) -> None:

@@ -117,7 +117,7 @@ def gathering(state: State, fits: Callable[[Alert], bool] = lambda _: True) -> G
     """What gathers of the alerts that fit."""
     alerts, groups, moments = 0, 0, []
     for group in state.groups.values():
-        found = sum(fits(one) for name in group.waiting if (one := state.alerts.get(name)) is not None)
+        found = sum(fits(one) for name in group.names if (one := state.alerts.get(name)) is not None)
         if found:
             alerts, groups = alerts + found, groups + 1
             moments += [group.due] if group.due is not None else []

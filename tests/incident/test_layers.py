@@ -1,0 +1,30 @@
+"""Rows in pieces: what a long row is made of is what was added to it, and little of it is copied."""
+
+from __future__ import annotations
+
+from itertools import chain, pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mainstay.incident.layers import Pieces, longer
+
+
+@given(parts=st.lists(st.lists(st.integers(), min_size=1, max_size=5), max_size=60))
+def test_a_row_in_pieces_holds_what_was_added_in_that_order(parts: list[list[int]]):
+    row: Pieces[int] = ()
+    for part in parts:
+        row = longer(row, tuple(part))
+        assert all(len(one) > len(other) for one, other in pairwise(row))
+    assert list(chain.from_iterable(row)) == list(chain.from_iterable(parts))
+
+
+def test_of_a_row_that_grows_one_by_one_each_value_is_copied_a_few_times():
+    row: Pieces[int] = ()
+    copied = 0
+    for value in range(4_096):
+        before = {id(piece) for piece in row}
+        row = longer(row, (value,))
+        copied += sum(len(piece) for piece in row if id(piece) not in before)
+    assert len(row) <= 13
+    assert copied <= 4_096 * 13
