@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,10 +13,12 @@ from chaos.played import SLOW, Played
 from mainstay.app import MAINSTAY
 from mainstay.chaos.catalogue import MEASURED, Measurement, as_data, row, worse
 from mainstay.chaos.matrix import Answer, Asked, Interaction, Seen, Trouble, judge
+from mainstay.chaos.operations.looking import StatusRequest, status
 from mainstay.doors.front import ServerSettings
 from mainstay.doors.http import build_app
 from mainstay.doors.web.chaos_content import chaos_pages
 from mainstay.kernel.journal import Batch, NewFact
+from mainstay.kernel.locks import take
 from mainstay.kernel.workload import Contract
 from toy_server import Client
 from web.test_pages import Outline
@@ -74,6 +78,20 @@ def test_a_state_filters_the_catalogue_and_keeps_the_table() -> None:
     text = served(measured(ran())).get("/chaos/matrix?state=no_data").text
     assert "No cell is in that state." in text
     assert "fails fast" in text
+
+
+@pytest.mark.parametrize(("host", "gone"), [(os.uname().nodename, True), ("another-host", False)])
+def test_a_process_that_was_killed_here_is_gone_at_once_and_one_elsewhere_when_its_lock_lapses(host: str, gone: bool):
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    room = Played(SLOW)
+    now = room.clock.now()
+    accepted = {"number": 9, "experiment": "auth-slow", "target": "api", "service": "api", "seed": 0, "title": "",
+                "probes": [], "notes": [], "seconds": 5.0, "process": f"{host}:{process.pid}"}
+    room.journal.commit(Batch([NewFact("chaos.accepted", "EXP-9", now, accepted)]))
+    take(room.journal, ["workload:api"], "experiment EXP-9", now, timedelta(minutes=1))
+    found = status(room.world, StatusRequest())
+    assert found.lost == (("EXP-9",) if gone else ())
 
 
 def test_the_kill_switch_and_a_run_whose_process_is_gone_are_shouted() -> None:

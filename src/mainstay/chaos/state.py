@@ -106,6 +106,7 @@ class Run:
         reached: the greatest blast radius a fault was proven with.
         reference: what asked for it, such as a monkey's look or a pipeline's address.
         notes: what could not be said before it began, such as an error budget nobody measured.
+        process: `host:number` of the process that runs it.
     """
 
     id: str
@@ -131,6 +132,7 @@ class Run:
     samples: tuple[Sample, ...] = ()
     widening: tuple[Mapping[str, Any], ...] = ()
     reference: str = ""
+    process: str = ""
 
     def fault(self, name: str) -> FaultRun:
         """The fault of that id."""
@@ -167,7 +169,7 @@ def _accepted(fact: Fact | NewFact) -> Run:
     data = fact.data
     return Run(fact.subject, data["experiment"], data["target"], data["service"], fact.actor, data["seed"],
                data["title"], tuple(data["probes"]), asked=fact.at, notes=tuple(data["notes"]),
-               reference=data.get("reference", ""))
+               reference=data.get("reference", ""), process=data.get("process", ""))
 
 
 def after(run: Run, fact: Fact | NewFact) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 from mainstay.chaos.operations.formats import is_file
@@ -64,6 +65,21 @@ def services_of(world: World, one: Experiment) -> tuple[str, ...]:
 
 
 def lost(world: World, run: Run) -> bool:
-    """Whether its process is gone: it has not ended, and does not hold its lock any more."""
+    """Whether its process is gone although it has not ended: seen on this host at once, else when its lock lapses."""
+    if run.ended is not None:
+        return False
     holders = {lock.holder for lock in all_held(world.journal, world.clock.now())}
-    return run.ended is None and f"experiment {run.id}" not in holders
+    return f"experiment {run.id}" not in holders or _gone(run.process)
+
+
+def _gone(process: str) -> bool:
+    host, _, number = process.rpartition(":")
+    if host != os.uname().nodename:
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # somebody else's, so it is there
+    return False
