@@ -72,7 +72,9 @@ def _serve(options: argparse.Namespace) -> int:
         die_with(options.die_with)
     folder = RunFolder(options.run)
     settings = _settings(options.service, options.instance or options.service, options.version_label, options)
-    asyncio.run(run_service(settings, folder, options.port))
+    supervisor = folder.record(SUPERVISOR) if options.die_with is None else None
+    beside = supervisor if supervisor is not None and supervisor.alive() else None
+    asyncio.run(run_service(settings, folder, options.port, beside))
     return 0
 
 

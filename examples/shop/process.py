@@ -8,20 +8,23 @@ import errno
 import os
 import signal
 import sys
+from contextlib import suppress
 
-from shop.run_folder import RunFolder, describe_me
+from shop.run_folder import Record, RunFolder, describe_me
 from shop.server import Server
 from shop.service import Service, Settings
 from shop.services import TRADES
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _DRAIN_SECONDS = 5.0
+_LOOK_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-async def run_service(settings: Settings, folder: RunFolder, port: int) -> None:
+async def run_service(settings: Settings, folder: RunFolder, port: int, beside: Record | None = None) -> None:
     """Serve until told to stop, then finish the requests in hand.
 
+    `beside` is a supervisor that did not start this service: when it is gone, the service stops as well.
     With port 0 it takes the port it had before in this run folder. The first time, or when a stranger has that port
     now, it takes any; the others find it by its record.
     """
@@ -37,7 +40,9 @@ async def run_service(settings: Settings, folder: RunFolder, port: int) -> None:
             raise
         taken = await server.start(0)
     folder.write_record(describe_me(settings.service, settings.instance, taken, settings.version))
-    await stop.wait()
+    while not stop.is_set() and (beside is None or beside.alive()):
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), None if beside is None else _LOOK_SECONDS)
     await server.drain(_DRAIN_SECONDS)
 
 

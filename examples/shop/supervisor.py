@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -161,6 +162,7 @@ class Supervisor:
         child.expected_to_end = True
         process = child.process
         if process is None or process.returncode is not None:
+            await self._stop_successor(child)
             return
         process.terminate()
         process.send_signal(signal.SIGCONT)  # a paused process cannot hear the signal before
@@ -169,6 +171,17 @@ class Supervisor:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+    async def _stop_successor(self, child: Child) -> None:
+        """End what somebody else started in the place of a service that died, such as an experiment that killed it."""
+        record = self._folder.record(child.service)
+        give_up = asyncio.get_running_loop().time() + _GRACE_SECONDS
+        while record is not None and record.alive():
+            late = asyncio.get_running_loop().time() > give_up
+            with suppress(ProcessLookupError):
+                os.kill(record.pid, signal.SIGKILL if late else signal.SIGTERM)
+                os.kill(record.pid, signal.SIGCONT)
+            await asyncio.sleep(0.05)
 
     async def _answer(self, request: Request) -> Response:
         """The page through which `shop restart` asks; only our own child can be given our protection."""

@@ -149,6 +149,18 @@ def test_a_canary_runs_beside_the_service_it_may_replace(shop: RunningShop) -> N
         assert canary.wait(timeout=60) == 0
 
 
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_what_somebody_started_in_the_place_of_a_dead_service_ends_with_the_shop(
+        shop: RunningShop, end: signal.Signals) -> None:
+    shop.kill("cache")
+    command = [sys.executable, str(EXAMPLES / "shop"), "serve", "cache", "--run", str(shop.folder)]
+    dead = shop.record("cache")["pid"]
+    with subprocess.Popen(command, start_new_session=True) as successor:
+        eventually(lambda: shop.record("cache")["pid"] != dead)
+        shop.kill("supervisor", end)
+        assert successor.wait(timeout=60) == 0
+
+
 def test_a_second_shop_in_the_same_folder_is_refused(shop: RunningShop) -> None:
     answer = shop.run("up")
     assert answer.returncode == 1
