@@ -87,7 +87,7 @@ def transfer(host: str, port: int, size: int) -> dict[str, float]:
         return {"rate": (size - first) / (time.perf_counter() - began)}
 
 
-def connections(host: str, port: int, count: int, timeout: float = 0.3) -> dict[str, int]:
+def connections(host: str, port: int, count: int, timeout: float = 2.0) -> dict[str, int]:
     """New connections, one after another, with a word on each: how they fared, in their order."""
     fared = []
     for _ in range(count):
