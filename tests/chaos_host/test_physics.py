@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -77,24 +78,24 @@ def test_a_quota_that_nobody_would_miss_is_refused(place):
 @pytest.mark.parametrize("way", [process_faults.ProcessPause, process_faults.ProcessStop])
 def test_a_paused_process_stands_still_as_long_as_it_was_to(place, way):
     with guarded(place, able(way(), "process-pause")) as faults:
-        _until(lambda: len(place.log()) >= 2)
-        began = time.monotonic()
-        injection = faults.inject(place.order("process-pause"))
-        time.sleep(0.3)
-        injection.remove()
-        ended = time.monotonic()
-        _until(lambda: _gap(place) >= 0.28)
-        _until(lambda: _times(place)[-1] > ended)
-    # And what a crowded host takes to let it go on.
-    assert 0.28 <= _gap(place) <= ended - began + 1
+        for _ in range(5):  # a crowded host may let it go on late: the best of five tries
+            _until(lambda: len(place.log()) >= 2)
+            before = _times(place)[-1]
+            injection = faults.inject(place.order("process-pause"))
+            paused = time.monotonic()
+            time.sleep(0.3)
+            injection.remove()
+            ended = time.monotonic()
+            _until(lambda ended=ended: _times(place)[-1] > ended)
+            gap = max(later - earlier for earlier, later in pairwise(_times(place)) if earlier >= before)
+            assert gap >= 0.28
+            if gap <= ended - paused + 0.25:
+                break
+    assert gap <= ended - paused + 0.25  # and what a crowded host takes to put it in
 
 
 def _times(place):
     return [float(line.split()[0]) for line in place.log()]
-
-
-def _gap(place):
-    return max(later - earlier for earlier, later in pairwise(_times(place)))
 
 
 def test_a_process_of_many_threads_stands_still_in_all_of_them(place):
@@ -127,7 +128,7 @@ def test_memory_is_taken_at_once_or_slowly_and_given_back(place):
         first, began = memory_faults.resident(hog), time.monotonic()
         _until(lambda: memory_faults.resident(hog) - first >= 24 * MIB)
         grown = (memory_faults.resident(hog) - first) / (time.monotonic() - began)
-        assert grown <= 10.24 * MIB * 1.6  # in steps of 4 MiB; a crowded host makes it slower
+        assert grown == pytest.approx(10.24 * MIB, rel=0.6)  # grows in steps of 4 MiB
 
 
 def test_more_memory_than_the_host_can_spare_is_never_taken(place):
@@ -185,8 +186,10 @@ def test_calls_on_the_folder_take_longer_by_what_was_asked(place):
         def took():
             return [float(line.split()[1]) for line in place.log()[begin + 2:] if line.startswith("took")]
 
-        _until(lambda: len(took()) >= 4 and min(took()) < 0.14)
-        assert min(took()) > 0.06  # it opens and writes; a crowded host makes some later, and none earlier
+        # It opens and writes. A crowded host makes some later: of any five in a row.
+        _until(lambda: len(took()) >= 5 and statistics.median(took()[-5:]) < 0.14)
+        assert statistics.median(took()[-5:]) == pytest.approx(0.1, abs=0.04)
+        assert min(took()) > 0.06
 
 
 @pytest.mark.parametrize("place", [{"what": "writer"}], indirect=True)

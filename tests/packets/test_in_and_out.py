@@ -26,6 +26,9 @@ KINDS = [("network-latency", {"latency": 0.3, "jitter": 0.1}), ("packet-loss", {
          ("network-partition", {}), ("connection-reset", {})]
 
 
+_TRIES = 5
+"""A busy machine may stop whoever takes a fault out: what is out in time in one of so many tries is quick enough."""
+
 _THEIRS = """table inet theirs {
     chain c {
         type filter hook input priority 0
@@ -54,19 +57,32 @@ def test_it_is_proven_in_and_proven_out_and_nothing_is_left(place: Town, kind: s
 @pytest.mark.parametrize(("kind", "settings"), [KINDS[0], KINDS[2], KINDS[6], KINDS[7]])
 def test_the_kernel_takes_it_out_when_its_holder_is_killed(place: Town, kind: str, settings: dict[str, float]):
     before = place.see("state")
-    with place.fault(place.order(kind, **settings)):
-        holder = process_of(place.undos[-1].data)
-        os.kill(holder.pid, signal.SIGKILL)
-        assert gone(holder, 60)
-        eventually(lambda: place.see("state") == before)
-        assert answers(place)
+
+    def soon() -> bool:
+        with place.fault(place.order(kind, **settings)):
+            holder = process_of(place.undos[-1].data)
+            os.kill(holder.pid, signal.SIGKILL)
+            time.sleep(0.2)
+            at_once = place.see("state") == before
+            eventually(lambda: place.see("state") == before)
+            assert answers(place)
+            return at_once
+
+    assert any(soon() for _ in range(_TRIES))
 
 
 def test_it_ends_by_itself_when_its_time_is_over(place: Town):
     before = place.see("state")
-    with place.fault(place.order("network-partition", seconds=0.5)):
-        eventually(lambda: place.see("state") == before)
-        assert answers(place)
+
+    def soon() -> bool:
+        with place.fault(place.order("network-partition", seconds=0.5)):
+            time.sleep(0.8)
+            at_once = place.see("state") == before
+            eventually(lambda: place.see("state") == before)
+            assert answers(place)
+            return at_once
+
+    assert any(soon() for _ in range(_TRIES))
 
 
 def test_any_process_can_take_it_out_any_number_of_times(place: Town):
@@ -97,7 +113,11 @@ def test_rules_of_others_are_neither_read_nor_changed(place: Town):
     assert place.see("state") == before
 
 
-def test_a_fault_is_out_in_spite_of_a_killed_run(place: Town):
+def test_a_fault_in_spite_of_a_killed_run_is_out_within_a_fifth_of_a_second(place: Town):
+    assert any(_out_soon_after_its_run_is_killed(place) for _ in range(_TRIES))
+
+
+def _out_soon_after_its_run_is_killed(place: Town) -> bool:
     before = place.see("state")
     story = subprocess.Popen([sys.executable, str(HERE / "killed_run.py"), str(place.pid), str(place.port)],
                              stdout=subprocess.PIPE, text=True)
@@ -107,7 +127,10 @@ def test_a_fault_is_out_in_spite_of_a_killed_run(place: Town):
     story.kill()
     story.wait()
     story.stdout.close()
+    time.sleep(0.2)
+    at_once = place.see("state") == before
     eventually(lambda: place.see("state") == before)
+    return at_once
 
 
 def test_two_faults_on_one_workload_add_up_and_come_out_by_themselves(place: Town):
