@@ -17,7 +17,7 @@ from pathlib import Path
 from shop.client import Pool
 from shop.process import STOPPING
 from shop.routing import Call, Refusal, Route, find_route
-from shop.run_folder import RunFolder, describe_me
+from shop.run_folder import Record, RunFolder, describe_me
 from shop.server import Server
 from shop.service import knows_secret
 from shop.services import TRADES
@@ -173,15 +173,25 @@ class Supervisor:
             await process.wait()
 
     async def _stop_successor(self, child: Child) -> None:
-        """End what somebody else started in the place of a service that died, such as an experiment that killed it."""
+        """End what somebody else started in the place of a service that died, such as an experiment that killed it.
+
+        It is asked once: its interpreter no longer listens while it ends, and a second signal would kill it there.
+        """
         record = self._folder.record(child.service)
         give_up = asyncio.get_running_loop().time() + _GRACE_SECONDS
+        if record is not None and record.alive():
+            self._signal(record, signal.SIGTERM)
         while record is not None and record.alive():
-            late = asyncio.get_running_loop().time() > give_up
-            with suppress(ProcessLookupError):
-                os.kill(record.pid, signal.SIGKILL if late else signal.SIGTERM)
-                os.kill(record.pid, signal.SIGCONT)
+            if asyncio.get_running_loop().time() > give_up:
+                self._signal(record, signal.SIGKILL)
             await asyncio.sleep(0.05)
+
+    @staticmethod
+    def _signal(record: Record, number: signal.Signals) -> None:
+        """Send the signal, also to a paused process, which hears it only when it goes on."""
+        with suppress(ProcessLookupError):
+            os.kill(record.pid, number)
+            os.kill(record.pid, signal.SIGCONT)
 
     async def _answer(self, request: Request) -> Response:
         """The page through which `shop restart` asks; only our own child can be given our protection."""
