@@ -18,7 +18,7 @@ settings.load_profile("steady")
 
 # What a busy machine makes fail gets a second try, which the run's last lines name (decision 0028). These do not: there
 # it is by chance that a fault shows, so that one failure in many tries is the finding.
-_ONE_TRY = ("crash", "edges", "kernel", "resilience", "stats")
+_ONE_TRY = ("crash", "kernel", "resilience", "stats")
 _MOST_SECOND_TRIES = 10
 """A run with more of them says no: that is no accident any more."""
 

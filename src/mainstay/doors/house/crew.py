@@ -40,33 +40,23 @@ ENDING = 20.0
 then unknown, as after a crash."""
 
 
-class Crew:
-    """Drives runs. `world` is asked anew each round, for the catalog may have changed."""
+class Crew(Worker):
+    """Drives runs, also those that were under way while nothing ran.
+
+    `world` is asked anew each round, for the catalog may have changed.
+    """
 
     def __init__(self, world: Callable[[], World], feed: Feed) -> None:
+        super().__init__("mainstay-crew", self._round)
         self._world, self._feed = world, feed
         self._seen = 0
         self._driving: dict[str, threading.Thread] = {}
         self._left_alone: dict[str, float] = {}
         self._kept: dict[str, float] = {}
-        self._ending = threading.Event()
-        self._worker = Worker("mainstay-crew", self._round)
-
-    @property
-    def problem(self) -> str:
-        """What does not work at the moment."""
-        return self._worker.problem
-
-    def start(self) -> None:
-        """Begin: what was under way while nothing ran is gone on with."""
-        self._worker.start()
 
     def end(self) -> None:
         """Begin no step any more, and wait for those under way for a while."""
-        self._ending.set()
-        if self._worker.is_alive():
-            self._worker.end()
-            self._worker.join(timeout=15)
+        super().end()
         for thread in tuple(self._driving.values()):
             thread.join(timeout=ENDING)
 
@@ -103,7 +93,7 @@ class Crew:
 
     def _through(self, world: World, name: str) -> None:
         try:
-            driven = Driver(world, name, new_worker(), resting=self._ending.is_set).drive()
+            driven = Driver(world, name, new_worker(), resting=lambda: self.ending).drive()
             if driven.held_by:
                 self._left_alone[name] = world.clock.monotonic() + HANDS_OFF
         except MainstayError as error:
@@ -113,7 +103,7 @@ class Crew:
             log.exception("%s could not be driven", name)
             self._left_alone[name] = world.clock.monotonic() + HANDS_OFF
         finally:
-            self._worker.wake()
+            self.wake()
 
     def _keep(self, world: World, run: Run, time: float) -> None:
         if time - self._kept.get(run.id, float("-inf")) < PATIENCE.total_seconds() / 3:

@@ -66,18 +66,18 @@ class Worker(threading.Thread):
 
     def __init__(self, name: str, round_: Callable[[], float]) -> None:
         super().__init__(name=name, daemon=True)
-        self._round = round_
+        self._do = round_
         self._woken = threading.Event()
-        self._ending = False
+        self.ending = False
         self.problem = ""
 
     def run(self) -> None:
-        """Until `end` is called."""
-        while not self._ending:
+        """Until it is asked to end."""
+        while not self.ending:
             # Cleared before the round: what happens while it goes on is the next round's work.
             self._woken.clear()
             try:
-                pause = self._round()
+                pause = self._do()
                 self.problem = ""
             except MainstayError as error:
                 self.problem, pause = f"{self.name}: {error.message}", AFTER_TROUBLE
@@ -91,10 +91,16 @@ class Worker(threading.Thread):
         """Do not wait for the next round. From any thread."""
         self._woken.set()
 
-    def end(self) -> None:
-        """Stop after the round under way."""
-        self._ending = True
+    def ask_to_end(self) -> None:
+        """Have it stop after the round under way."""
+        self.ending = True
         self._woken.set()
+
+    def end(self) -> None:
+        """Stop after the round under way, and wait for that."""
+        self.ask_to_end()
+        if self.is_alive():
+            self.join(timeout=15)
 
 
 class Engine:
@@ -141,9 +147,9 @@ class Engine:
         self.inbox.end()
         if self._ringer.is_alive():
             for worker in self._workers:
-                worker.end()
+                worker.ask_to_end()
             for worker in self._workers:
-                worker.join(timeout=15)
+                worker.end()
             self._delivery.end()
         if self._tidying is not None:
             self._tidying.end()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -49,30 +48,13 @@ _KINDS = {
     SWAPS: _Kind("swap.told", "swap", lambda world, data: still_news(world, data["swap"], data["event"]))}
 
 
-class Letters:
+class Letters(Worker):
     """Sends them. `world` is asked anew each round, for the catalog may have changed."""
 
     def __init__(self, world: Callable[[], World]) -> None:
+        super().__init__("mainstay-letters", self.round)
         self._world = world
         self._said: set[str] = set()
-        self._ending = threading.Event()
-        self._worker = Worker("mainstay-letters", self.round)
-
-    @property
-    def problem(self) -> str:
-        """What does not work at the moment."""
-        return self._worker.problem
-
-    def start(self) -> None:
-        """Begin."""
-        self._worker.start()
-
-    def end(self) -> None:
-        """Send nothing more than what is on its way."""
-        self._ending.set()
-        if self._worker.is_alive():
-            self._worker.end()
-            self._worker.join(timeout=15)
 
     def round(self) -> float:
         """Send what waits; seconds until it is worth looking again."""
@@ -80,7 +62,7 @@ class Letters:
         say_expected(world, self._said)
         channels: Mapping[str, Notifier] = {}
         for name, kind in _KINDS.items():
-            while not self._ending.is_set() and (taken := world.journal.take_messages(
+            while not self.ending and (taken := world.journal.take_messages(
                     world.clock.now(), f"letters-{os.getpid()}", channel=name, limit=1)):
                 channels = channels or world.channels()
                 self._send(world, taken[0], kind, channels)

@@ -22,18 +22,15 @@ _LONGEST = 2.0
 
 
 class Monkeys(Worker):
-    """The thread. `world` is asked anew each round, for the catalog may have changed."""
+    """The thread. `world` is asked anew each round, for the catalog may have changed.
+
+    What was begun goes on in its own process when the thread ends.
+    """
 
     def __init__(self, world: Callable[[], World]) -> None:
         super().__init__("mainstay-monkeys", self.look)
         self._world = world
         self._looked: dict[str, datetime] = {}
-
-    def end(self) -> None:
-        """Stop after the round under way; what was begun goes on, in its own process."""
-        super().end()
-        if self.is_alive():
-            self.join(timeout=15)
 
     def look(self) -> float:
         """Each monkey's look that is due; seconds until the next round."""

@@ -32,12 +32,6 @@ class Remedying(Worker):
         self._decisions: Counter[tuple[str, str]] = Counter()
         self._counting = threading.Lock()
 
-    def end(self) -> None:
-        """Stop after the round under way."""
-        super().end()
-        if self.is_alive():
-            self.join(timeout=15)
-
     def _once(self) -> float:
         world = self._world()
         if self._counted is None:

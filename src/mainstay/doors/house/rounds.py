@@ -40,30 +40,19 @@ WATCHED = ("incident.", "alert.", "postmortem.", "action.", "chaos.", "matrix.",
 _EXPERIMENTS = frozenset(("chaos", "matrix", "monkey", "gameday"))
 
 
-class Rounds:
+class Rounds(Worker):
     """Follows the journal. `world` is asked anew each round, for the catalog may have changed."""
 
     def __init__(self, world: Callable[[], World], feed: Feed) -> None:
+        super().__init__("mainstay-rounds", self._round)
         self._world, self._feed = world, feed
         self._seen: int | None = None
         self._waiting: set[str] = set()
         self._doctors = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="mainstay-diagnose")
-        self._worker = Worker("mainstay-rounds", self._round)
-
-    @property
-    def problem(self) -> str:
-        """What does not work at the moment."""
-        return self._worker.problem
-
-    def start(self) -> None:
-        """Begin."""
-        self._worker.start()
 
     def end(self) -> None:
         """Finish what is being diagnosed; each takes a few seconds at most."""
-        if self._worker.is_alive():
-            self._worker.end()
-            self._worker.join(timeout=15)
+        super().end()
         self._doctors.shutdown(wait=True, cancel_futures=True)
 
     def _round(self) -> float:
