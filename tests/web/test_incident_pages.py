@@ -1,4 +1,4 @@
-"""The pages of incidents as they arrive: what a long list leaves out is said, and every time is in the viewer's zone."""
+"""The pages of incidents as they arrive: what a long list leaves out is said, times are in the viewer's zone."""
 
 from __future__ import annotations
 

@@ -67,7 +67,8 @@ def test_the_edge_of_a_field_is_seen(theme: str, ground: str) -> None:
 
 
 def test_every_field_has_that_edge() -> None:
-    fields = re.findall(r"^((?:\S* ?)(?:input|select|textarea|button)[^{\n]*)\{([^}]*border: 1px[^;]*;)", CSS, re.MULTILINE)
+    controls = r"^((?:\S* ?)(?:input|select|textarea|button)[^{\n]*)\{([^}]*border: 1px[^;]*;)"
+    fields = re.findall(controls, CSS, re.MULTILINE)
     assert len(fields) >= 2
     assert [selector for selector, rules in fields if "var(--edge)" not in rules] == []
 

@@ -204,7 +204,8 @@ def _alerts(alerts: Sequence[Alert]) -> Table:
     rest = [(f"and {len(ordered) - _MOST:,} more", "", "", "", "", "")] if len(ordered) > _MOST else []
     return table("Alerts that fire", ("alert", "severity", "what", "service", "since", "times>"), [
         *((Cell(alert.id, link=alert.url), severity_cell(alert.severity), alert.summary, alert.key.service or "–",
-           Cell(f"{alert.opened:%-d %b %H:%M} UTC", at=alert.opened), f"{alert.count:,}") for alert in ordered[:_MOST]), *rest],
+           Cell(f"{alert.opened:%-d %b %H:%M} UTC", at=alert.opened), f"{alert.count:,}")
+          for alert in ordered[:_MOST]), *rest],
         empty="None fires.")
 
 

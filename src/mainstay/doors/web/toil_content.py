@@ -109,7 +109,8 @@ def _teams(entries: Sequence[Entry], query: PageQuery) -> tuple[Choice, ...]:
         return ()
     asked = query.get("team")
     return (Choice("everybody", f"toil?range={query.range}", not asked),
-            *(Choice(name, f"toil?range={query.range}&team={quote(name, safe='')}", name == asked) for name in names[:20]))
+            *(Choice(name, f"toil?range={query.range}&team={quote(name, safe='')}", name == asked)
+              for name in names[:20]))
 
 
 def _filled(shell: ToilPage, found: Report, teams: tuple[Choice, ...]) -> ToilPage:
