@@ -339,6 +339,15 @@ def test_the_theme_is_switched_and_remembered(open_page: Opener) -> None:
     assert page.evaluate(ground) == "rgb(19, 21, 24)"
 
 
+def test_what_is_printed_is_dark_on_white_in_either_theme_and_has_no_controls(open_page: Opener) -> None:
+    page = open_page(OBJECTIVE, color_scheme="dark")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(27, 29, 34)"
+    controls = "[...document.querySelectorAll('button, nav, input')].filter((one) => one.checkVisibility()).length"
+    assert page.evaluate(controls) == 0
+
+
 def test_the_pointer_reads_values_off_a_chart(open_page: Opener) -> None:
     page = open_page(OBJECTIVE)
     has_looked(page)  # which draws the chart anew
