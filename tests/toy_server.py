@@ -111,6 +111,7 @@ def show_report(result: Report) -> View:
         table("Spent by", ("key", "bad>"), [(Cell("GET /a", link="slo/report?name=<b>"), "2"),
                                             (Cell("off site", link="javascript:alert(1)"), "1")]),
         table("Nothing here", ("key", "bad>"), [], empty="run: mainstay slo try LOG"),
+        table("", ("", "bad>"), [("▸", "2")]),
         Chart("Budget left, 2 d: 43 % and falling", times, (Line("budget left", values),), "%",
               bounds=((25.0, "freeze below 25 %"),), query='sum(rate(x{path="</svg>"}[5m]))',
               marks=(Mark(times[5], "deployed checkout 1.4", link="rollout/show?id=7"),
@@ -182,9 +183,9 @@ def toy_world(clock: Any = None) -> World:
 
 
 def toy_app(settings: ServerSettings | None = None, *, clock: Any = None, hooks: Hooks | None = None,
-            pages: Sequence[Page] = ()) -> AsgiApp:
+            pages: Sequence[Page] = (), operations: Sequence[Operation[Any, Any]] = OPERATIONS) -> AsgiApp:
     world = toy_world(clock)
-    return build_app(OPERATIONS, lambda actor: replace(world, actor=actor), settings or ServerSettings(), pages, hooks)
+    return build_app(operations, lambda actor: replace(world, actor=actor), settings or ServerSettings(), pages, hooks)
 
 
 @contextlib.contextmanager

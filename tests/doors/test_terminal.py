@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.doors.terminal import Style, bar, display_width, render, sparkline, style_of, to_ascii
+from mainstay.doors.terminal import Style, bar, display_width, render, render_error, sparkline, style_of, to_ascii
+from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.quantity import zone_named
 from mainstay.kernel.view import (
     Block,
@@ -293,3 +295,35 @@ def test_a_pipe_is_100_columns_wide_unless_it_says():
 @pytest.mark.parametrize(("encoding", "signs"), [("utf-8", True), ("UTF8", True), ("ascii", False), ("latin-1", False)])
 def test_signs_are_for_outputs_that_can_hold_them(encoding, signs):
     assert style_of(_Stream(encoding=encoding), {}).unicode is signs
+
+
+HOSTILE = "a\x1b]0;owned\x07b\x1b[2Jc\rd\x9b31me\u202ef\x1b[31mg"
+
+
+@pytest.mark.parametrize("block", [
+    Text(HOSTILE), Pairs(((HOSTILE, cells(HOSTILE, HOSTILE)),), HOSTILE), table(HOSTILE, (HOSTILE,), [(HOSTILE,)]),
+    table("", ("x",), [], empty=HOSTILE), Timeline((Entry(_MAY, HOSTILE),), HOSTILE), Code(HOSTILE, "", HOSTILE),
+    Next((HOSTILE,)),
+    Chart(HOSTILE, _HOURS[:2], (Line(HOSTILE, (1.0, 2.0)), Line("b", (2.0, 1.0))), "%", bounds=((1.5, HOSTILE),),
+          marks=(Mark(_MAY, HOSTILE),)),
+])
+@pytest.mark.parametrize("style", [Style(), Style(80, colour=True, cut=True)])
+def test_what_others_wrote_moves_no_cursor_and_turns_no_text_around(block: Block, style: Style):
+    text = re.sub("\x1b\\[(?:0|1|2|31|32|33)m" if style.colour else "$^", "", shown(block, style=style))
+    assert [c for c in text if not c.isprintable() and c != "\n"] == []
+    assert "owned" in text
+
+
+def test_a_line_break_in_a_cell_starts_no_line_of_its_own():
+    assert shown(table("", ("what", "who"), [("a\nb\tc", "ana")])) == "  what   who\n  a b c  ana\n"
+
+
+def test_code_for_another_program_is_passed_on_as_it_is_and_harmless_for_a_person():
+    code = Code("a\x1b[2J\tb\n")
+    assert shown(code) == "a\x1b[2J\tb\n"
+    assert shown(code, style=Style(cut=True)) == "a␛[2J\tb\n"
+
+
+def test_an_error_says_what_was_written_without_obeying_it():
+    said = render_error(InvalidInput("no name is \x1b[2J", "try \x07"), Style())
+    assert said == "error: no name is ␛[2J\n  → try ␇\n"

@@ -29,11 +29,12 @@ class Shop:
         self.url = ""
         self.looks = 0
         self.then = ""
+        self.rows: Callable[[Any], Any] = tuple
         self.hold, self.holds, self.let_go = False, threading.Event(), threading.Event()
 
     def overview(self, world: Any, query: Any) -> object:
         page = overview(world, query)
-        page = replace(page, verdict=self.verdict) if self.verdict else page
+        page = replace(page, verdict=self.verdict, rows=self.rows(page.rows)) if self.verdict else page
         self.looks += 1
         if self.then:  # nobody hears of it: it is found by looking again
             self.verdict, self.then = self.then, ""
@@ -210,6 +211,38 @@ def test_a_live_region_changes_without_shifting_the_page(open_page: Opener, shop
     assert page.evaluate("document.activeElement.textContent") == "checkout-availability"
 
 
+def test_the_focus_stays_on_what_it_was_on_when_rows_change_places(open_page: Opener, shop: Shop) -> None:
+    page = open_page("/")
+    has_looked(page)
+    page.evaluate("document.querySelector('.objectives a').focus()")
+    focused = page.evaluate("document.activeElement.textContent")
+    shop.rows = lambda rows: rows[::-1]
+    shop.change("It changed meanwhile.")
+    page.get_by_text("It changed meanwhile.").wait_for(timeout=PATIENCE)
+    assert page.evaluate("document.activeElement.textContent") == focused
+
+
+def test_the_focus_goes_to_no_other_control_when_what_it_was_on_is_gone(open_page: Opener, shop: Shop) -> None:
+    page = open_page("/")
+    has_looked(page)
+    page.evaluate("document.querySelectorAll('.objectives a')[1].focus()")
+    shop.rows = lambda rows: (rows[0], *rows[2:])
+    shop.change("It changed meanwhile.")
+    page.get_by_text("It changed meanwhile.").wait_for(timeout=PATIENCE)
+    assert page.evaluate("document.activeElement.id") == "live-overview"
+
+
+def test_what_was_scrolled_in_a_page_stays_where_it_was(open_page: Opener, shop: Shop) -> None:
+    page = open_page(OBJECTIVE, width=480)
+    has_looked(page)
+    page.get_by_text("Show the rows").first.click()
+    rows = "document.querySelector('#live-objective .scroll')"
+    page.evaluate(f"{rows}.scrollTop = 90; document.querySelector('#live-objective h1').textContent = 'old'")
+    shop.hooks.feed.publish("slo")
+    page.get_by_role("heading", name="checkout-availability", exact=True).wait_for()
+    assert page.evaluate(f"{rows}.scrollTop") == 90
+
+
 def test_rows_that_were_opened_stay_open_when_the_page_changes(open_page: Opener, shop: Shop) -> None:
     page = open_page(OBJECTIVE)
     listens(page, shop)
@@ -304,6 +337,15 @@ def test_the_theme_is_switched_and_remembered(open_page: Opener) -> None:
     assert page.evaluate(ground) == "rgb(19, 21, 24)"
     page.reload()
     assert page.evaluate(ground) == "rgb(19, 21, 24)"
+
+
+def test_what_is_printed_is_dark_on_white_in_either_theme_and_has_no_controls(open_page: Opener) -> None:
+    page = open_page(OBJECTIVE, color_scheme="dark")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(27, 29, 34)"
+    controls = "[...document.querySelectorAll('button, nav, input')].filter((one) => one.checkVisibility()).length"
+    assert page.evaluate(controls) == 0
 
 
 def test_the_pointer_reads_values_off_a_chart(open_page: Opener) -> None:

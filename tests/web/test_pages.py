@@ -11,9 +11,10 @@ import pytest
 from mainstay.doors.front import Hooks, ServerSettings
 from mainstay.doors.web.links import address, local_path
 from mainstay.doors.web.pages import Page
-from mainstay.kernel.errors import NoData
+from mainstay.kernel.errors import MainstayError, NoData, NotFound
+from mainstay.kernel.operation import Operation
 from toy_pages import PAGES
-from toy_server import Client, toy_app
+from toy_server import Client, Report, ReportRequest, show_report, toy_app
 
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 
@@ -70,6 +71,24 @@ def test_a_page_is_well_formed_and_readable_by_ear(client: Client, path: str) ->
     identities = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
     assert len(identities) == len(set(identities))
     assert len(outline.all("main")) == 1
+    for section in outline.all("section"):
+        assert section.get("aria-label") or section.get("aria-labelledby") in identities, section
+    for table in outline.all("table"):
+        assert table.get("aria-label") or table.get("aria-labelledby") in identities, table
+
+
+def test_a_page_of_one_thing_is_called_after_it_so_that_tabs_can_be_told_apart(client: Client) -> None:
+    def title(path: str) -> str:
+        return re.search("<title>(.*?)</title>", client.get(path).text)[1]  # type: ignore[index]
+
+    assert title("/slo/show?name=checkout-availability") == "checkout-availability · Mainstay"
+    assert title("/slo/report?name=checkout") == "Budget of checkout · Mainstay"
+    assert title("/slo/freeze") == "slo freeze · Mainstay"
+    assert title("/search?q=budget") == "budget · Search · Mainstay"
+
+
+def test_a_column_without_a_name_has_no_empty_heading(client: Client) -> None:
+    assert re.search(r"<th[^>]*></th>", client.get("/slo/report?name=unnamed").text) is None
 
 
 @pytest.mark.parametrize("path", [*EVERY[:-1], "/metrics", "/api/v1/slo/report?name=checkout"])
@@ -111,6 +130,29 @@ def test_an_untouched_form_hints_at_what_it_needs_and_a_filled_one_is_refused(cl
     assert "nothing to suggest from: name an objective or a log" in untouched.text
     assert 'role="alert"' not in untouched.text
     assert client.get("/slo/suggest?name=&log=").status_code == 400
+
+
+@pytest.mark.parametrize("failure", [NotFound("no objective is declared", "docs/guides/slo.md shows how"),
+                                     NoData("nothing was measured", "docs/guides/slo.md shows how")])
+def test_a_page_of_the_menu_that_has_nothing_to_show_yet_says_what_would_fill_it(failure: MainstayError) -> None:
+    def empty(_: object, __: object) -> Report:
+        """Find nothing yet."""
+        raise failure
+
+    client = Client(toy_app(operations=(Operation("slo", "report", ReportRequest, empty, show_report),)))
+    untouched = client.get("/slo/report")
+    assert untouched.status_code == 200
+    assert f"{failure.message}: docs/guides/slo.md shows how" in untouched.text
+    assert client.get("/slo/report?name=missing").status_code == failure.http_status
+    assert client.get("/api/v1/slo/report").status_code == failure.http_status
+
+
+def test_a_link_may_fill_a_form_in_and_leave_the_rest_to_whoever_follows_it(client: Client) -> None:
+    begun = client.get("/slo/report?name=missing&begun=true")
+    assert begun.status_code == 200
+    assert 'value="missing"' in begun.text
+    assert 'role="alert"' not in begun.text
+    assert "no objective is named" in begun.text
 
 
 def test_an_argument_for_the_command_line_alone_is_not_asked_for(client: Client) -> None:

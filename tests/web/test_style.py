@@ -60,6 +60,19 @@ def test_the_filled_part_of_a_bar_stands_out_from_the_empty_one(theme: str, stat
     assert contrast(THEMES[theme][state], THEMES[theme]["line"]) >= 3.0
 
 
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("ground", ["ground", "surface"])
+def test_the_edge_of_a_field_is_seen(theme: str, ground: str) -> None:
+    assert contrast(THEMES[theme]["edge"], THEMES[theme][ground]) >= 3.0  # WCAG 2.1 SC 1.4.11, parts of controls
+
+
+def test_every_field_has_that_edge() -> None:
+    controls = r"^((?:\S* ?)(?:input|select|textarea|button)[^{\n]*)\{([^}]*border: 1px[^;]*;)"
+    fields = re.findall(controls, CSS, re.MULTILINE)
+    assert len(fields) >= 2
+    assert [selector for selector, rules in fields if "var(--edge)" not in rules] == []
+
+
 def test_the_dark_theme_is_the_same_by_system_and_by_choice() -> None:
     assert variables(':root:not([data-theme="light"])') == DARK
     assert set(DARK) == set(LIGHT)

@@ -16,7 +16,7 @@ from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
 from mainstay.doors.front import Front
-from mainstay.doors.names import PREFIX
+from mainstay.doors.names import PREFIX, READING
 from mainstay.doors.security import Caller
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.quantity import Span
@@ -28,7 +28,7 @@ EVERYTHING = "all"
 
 def calendar_route(front: Front) -> HTTPRouteHandler:
     """The route of the feed."""
-    @route(f"{PREFIX}/oncall/ical/{{name:str}}", http_method="GET", name=f"{PREFIX}/oncall/ical")
+    @route(f"{PREFIX}/oncall/ical/{{name:str}}", http_method=READING, name=f"{PREFIX}/oncall/ical")
     async def feed(request: AnyRequest) -> Response[str]:
         caller = _caller(front, request)
         caller.demand("read")

@@ -258,16 +258,22 @@ class _Progress:
         if self._shows:
             # A terminal that does not know its size says 0.
             columns = os.get_terminal_size(self._stream.fileno()).columns or 80
-            self._stream.write(f"\r\x1b[K{sentence[:columns - 1]}")
+            self._stream.write(f"\r\x1b[K{self._harmless(sentence)[:columns - 1]}")
             self._stream.flush()
             self._used = True
 
     def tell(self, line: str) -> None:
         """A line that stays, above the one that replaces itself; also where nobody watches a terminal."""
         self.clear()
-        self._stream.write(line.encode(self._stream.encoding or "utf-8", "replace").decode(
+        self._stream.write(self._harmless(line).encode(self._stream.encoding or "utf-8", "replace").decode(
             self._stream.encoding or "utf-8") + "\n")
         self._stream.flush()
+
+    @staticmethod
+    def _harmless(text: str) -> str:
+        from mainstay.doors.terminal import harmless  # noqa: PLC0415  (a lazy start: most commands say nothing)
+
+        return harmless(text)
 
     def clear(self) -> None:
         """Take the line away."""

@@ -23,6 +23,7 @@ from mainstay.kernel.view import SIGNS, Block, Cell, Chart, Code, Column, Next, 
 PIPED_WIDTH = 100
 _NARROWEST = 40
 _BAR = 10
+_BREAKS = re.compile(r"[\t\n\v\f\r\x85]+")
 _SPARK = 24
 
 _TONES: dict[Tone, str] = {"plain": "", "quiet": "2", "strong": "1", "good": "32", "warn": "33", "bad": "31"}
@@ -80,7 +81,8 @@ def render(view: View, style: Style) -> str:
     read. A view that is nothing but code is made for another program and printed as it is.
     """
     if len(view.blocks) == 1 and isinstance(view.blocks[0], Code) and not view.blocks[0].title:
-        return view.blocks[0].text if style.unicode else to_ascii(view.blocks[0].text)
+        code = harmless(view.blocks[0].text) if style.cut else view.blocks[0].text
+        return code if style.unicode else to_ascii(code)
     column = max((display_width(name) for block in view.blocks if isinstance(block, Pairs) for name, _ in block.rows),
                  default=0)
     lines: list[str] = []
@@ -92,7 +94,7 @@ def render(view: View, style: Style) -> str:
             lines.append("")
         lines += drawn
         before = block
-    text = "".join(f"{line.rstrip()}\n" for line in lines)
+    text = harmless("".join(f"{line.rstrip()}\n" for line in lines), painted=style.colour)
     return text if style.unicode else to_ascii(text)
 
 
@@ -104,7 +106,26 @@ def render_error(error: MainstayError, style: Style) -> str:
         text = f"{style.paint('error:', _TONES['bad'])} {error.message}\n"
     if error.way_out:
         text += f"  → {error.way_out}\n"
+    text = harmless(text, painted=style.colour)
     return text if style.unicode else to_ascii(text)
+
+
+def harmless(text: str, *, painted: bool = False) -> str:
+    """The text with a sign in the place of whatever a terminal would obey instead of showing.
+
+    Titles of alerts, notes, output of programs: what others wrote must not clear the screen of whoever reads it, name
+    its window, or turn the text around.
+
+    Args:
+        painted: whether the text has colours of ours, which are kept.
+    """
+    def shown(found: re.Match[str]) -> str:
+        sign = found[0]
+        if sign.endswith("m"):
+            return sign if painted and sign in _OURS else ""
+        return chr(0x2400 + ord(sign)) if sign < " " else "\u2421" if sign == "\x7f" else "\ufffd"
+
+    return _OBEYED.sub(shown, text)
 
 
 def display_width(text: str) -> int:
@@ -116,6 +137,8 @@ def display_width(text: str) -> int:
 
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+_OBEYED = re.compile("\x1b\\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_OURS = {f"\x1b[{code}m" for code in ("0", *_TONES.values(), *_STATES.values()) if code}
 
 
 def to_ascii(text: str) -> str:
@@ -178,7 +201,7 @@ def _block(block: Block, style: Style, column: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return [line for paragraph in text.splitlines()
+    return [line for paragraph in _ESCAPES.sub("", text).splitlines()
             for line in textwrap.wrap(paragraph, width, break_long_words=False, break_on_hyphens=False) or [""]]
 
 
@@ -194,7 +217,7 @@ def _cell(cell: Cell, style: Style) -> str:
 def _cell_lines(cell: Cell, style: Style, room: int | None) -> list[str]:
     """The cell with its text wrapped into the room; what is drawn with it stands before the first line."""
     code = _STATES[cell.state] if cell.state is not None else _TONES[cell.tone]
-    text = cell.text if cell.at is None else in_zone(cell.at, style.zone)
+    text = _ESCAPES.sub("", _BREAKS.sub(" ", cell.text)) if cell.at is None else in_zone(cell.at, style.zone)
     if cell.state is not None and not text:
         text = " ".join(SIGNS[cell.state])
     parts = [style.paint(bar(cell.bar), code)] if cell.bar is not None else []

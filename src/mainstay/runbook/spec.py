@@ -61,6 +61,9 @@ class Input:
         Raises:
             InvalidInput: it does not, and why.
         """
+        if not str(given).strip() and (self.allowed or self.type != "text"):
+            raise InvalidInput(f"{self.name} is empty", "give one of: " + ", ".join(str(one) for one in self.allowed)
+                               if self.allowed else self.description or f"give a {self.type}")
         value = self._typed(given)
         if isinstance(value, str):
             value = self._sound(value)

@@ -113,7 +113,9 @@ def incidents_page(world: World, query: PageQuery) -> IncidentsPage:
     verdict += f" {soon}" if soon else ""
     tone: Tone = "bad" if nobodys else "warn" if open_ones or soon else "good"
     return IncidentsPage(verdict, tone, choices, tuple(_row(one, now) for one in ordered[:_MOST]),
-                         "Nothing here. Alerts open incidents, or: mainstay incident open 'what is broken'")
+                         "Nothing here. Alerts open incidents, or: mainstay incident open 'what is broken'",
+                         f"The worst {_MOST} of {len(ordered):,}; the command line has all of them: mainstay incident "
+                         f"list{'' if wanted == 'open' else ' --last 30d'}" if len(ordered) > _MOST else "")
 
 
 def _row(one: Incident, now: datetime) -> IncidentRow:
@@ -202,7 +204,8 @@ def _alerts(alerts: Sequence[Alert]) -> Table:
     rest = [(f"and {len(ordered) - _MOST:,} more", "", "", "", "", "")] if len(ordered) > _MOST else []
     return table("Alerts that fire", ("alert", "severity", "what", "service", "since", "times>"), [
         *((Cell(alert.id, link=alert.url), severity_cell(alert.severity), alert.summary, alert.key.service or "–",
-           f"{alert.opened:%-d %b %H:%M} UTC", f"{alert.count:,}") for alert in ordered[:_MOST]), *rest],
+           Cell(f"{alert.opened:%-d %b %H:%M} UTC", at=alert.opened), f"{alert.count:,}")
+          for alert in ordered[:_MOST]), *rest],
         empty="None fires.")
 
 

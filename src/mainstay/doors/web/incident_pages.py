@@ -47,13 +47,18 @@ class IncidentRow:
 
 @dataclass(frozen=True, slots=True)
 class IncidentsPage:
-    """Incidents, those that are open first, the worst first."""
+    """Incidents, those that are open first, the worst first.
+
+    Args:
+        more: what the list leaves out and which command has it; empty when it is whole.
+    """
 
     verdict: str
     tone: Tone
     choices: tuple[Choice, ...]
     rows: tuple[IncidentRow, ...]
     empty: str
+    more: str = ""
 
 
 @dataclass(frozen=True, slots=True)

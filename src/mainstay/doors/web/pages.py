@@ -20,7 +20,7 @@ from mainstay.doors.web.forms import Field, clean, draw_fields
 from mainstay.doors.web.links import address, local_path
 from mainstay.doors.web.render import render_template
 from mainstay.kernel.dataclass import dataclass
-from mainstay.kernel.errors import InvalidInput, MainstayError, NotFound
+from mainstay.kernel.errors import InvalidInput, MainstayError, NoData, NotFound
 from mainstay.kernel.operation import Operation
 from mainstay.kernel.ports import World
 from mainstay.kernel.view import View
@@ -34,6 +34,8 @@ LOOP = ("slo", "monitoring", "telemetry", "incident", "oncall", "runbook", "chao
 RANGES = (("1h", "last hour"), ("6h", "last 6 hours"), ("1d", "last day"), ("7d", "last 7 days"),
           ("30d", "last 30 days"), ("90d", "last 90 days"))
 MAX_FOUND = 50
+BEGUN = "begun"
+"""The field of a link that fills in a part of a form, `begun=true`, and leaves the rest to whoever follows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +361,7 @@ def _operation_page(site: Site, operation: Operation[Any, Any]) -> HTTPRouteHand
         values = {"frame": site.frame(name_of(operation), path, caller, word=operation.word),
                   "name": name_of(operation), "topic": operation.word or operation.verb,
                   "operation": operation, "answer": answer, "acts": operation.scope != "read",
-                  "api": f"{api_path(operation)}?{sent.decode('latin-1')}" if operation.scope == "read" else "",
+                  "api": _api_address(operation, sent) if operation.scope == "read" else "",
                   "may": operation.scope in caller.scopes}
         status = answer.error.http_status if answer.error else 200
         body = await site.front.in_thread(lambda: render_template("operation.html", **values))
@@ -370,14 +372,21 @@ def _operation_page(site: Site, operation: Operation[Any, Any]) -> HTTPRouteHand
                  before_request=_come_closer)(answer)
 
 
+def _api_address(operation: Operation[Any, Any], sent: bytes) -> str:
+    fields = [field for field in sent.decode("latin-1").split("&") if field != f"{BEGUN}=true"]
+    return f"{api_path(operation)}?{'&'.join(fields)}"
+
+
 async def _answer(site: Site, operation: Operation[Any, Any], request: AnyRequest, caller: Caller,
                   sent: bytes) -> _Answer:
     """The form as it was filled in, and the result when there is enough to ask for one."""
     acts = request.scope["method"] == "POST"
     answer = _Answer(fields=draw_fields(operation.request, {}))
+    begun = False
     try:
         raw = from_query(operation.request, sent)
         form_token = str(raw.pop("csrf", "")) if acts else ""
+        begun = not acts and raw.pop(BEGUN, "") == "true"
         given = clean(operation.request, raw)
         answer.fields = draw_fields(operation.request, given)
         missing = [one.name for one in offered(operation.request) if one.required and one.name not in given]
@@ -391,7 +400,7 @@ async def _answer(site: Site, operation: Operation[Any, Any], request: AnyReques
         raise
     except MainstayError as error:
         # Nobody has typed anything yet: what the operation misses is a hint, not a refusal.
-        if type(error) is InvalidInput and not acts and not sent:
+        if type(error) in (InvalidInput, NotFound, NoData) and not acts and (begun or not sent):
             answer.asks = f"{error.message}: {error.way_out}" if error.way_out else error.message
         else:
             answer.error = error

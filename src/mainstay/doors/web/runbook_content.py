@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from mainstay.doors.web.pages import Page, PageQuery
+from mainstay.doors.web.pages import BEGUN, Page, PageQuery
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NotFound
 from mainstay.kernel.operation import Operation
@@ -194,7 +194,8 @@ def runbook_page(world: World, query: PageQuery) -> RunbookPage:
               for each in sections(book)),
         tuple(f"after {format_duration(each.after)}: {each.to}" for each in book.escalation),
         runs_table(found.runs, "Last runs", "") if found.runs else None,
-        f"runbook/plan?{link}", f"runbook/run?{link}", f"runbook/run?{link}&by_hand=true")
+        f"runbook/plan?{link}" + (f"&{BEGUN}=true" if any(each.default is None for each in book.inputs) else ""),
+        f"runbook/run?{link}", f"runbook/run?{link}&by_hand=true")
 
 
 def _when(alert: str, threshold: str, runbook: str, ended: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from mainstay.doors.web.pages import Page, PageQuery
 from mainstay.doors.web.slo_pages import Choice, Fact
@@ -48,7 +49,7 @@ class ToilPage:
 
     Args:
         taps: the asker's own recent tasks, else the team's most frequent.
-        running: the asker's timer, in words; empty when none runs.
+        running: what the asker's timer measures, since `running_since`; empty when none runs.
         may_log: whether the asker may write.
         empty: what would fill the page; empty when there is work to show.
     """
@@ -67,6 +68,7 @@ class ToilPage:
     may_log: bool
     days: int
     empty: str = ""
+    running_since: datetime | None = None
 
 
 def toil_pages() -> tuple[Page, ...]:
@@ -80,9 +82,9 @@ def toil_page(world: World, query: PageQuery) -> ToilPage:
     since = (world.clock.now() - _LOOK_BACK).date()
     recent = [one for one in book.entries if one.type == TOIL and one.day >= since and one.description]
     running = book.running.get(world.actor)
-    timer = "" if running is None else f"{running.fields.get('description', '')}, since {running.since:%H:%M} UTC"
+    timer = "" if running is None else str(running.fields.get("description", "")) or "A timer"
     shell = ToilPage("", "no_data", (), None, (), None, (), taps_of(recent, world.actor), LENGTHS, TYPES, timer,
-                     "write" in world.scopes, days)
+                     "write" in world.scopes, days, running_since=None if running is None else running.since)
     try:
         found = report(world, ReportRequest(days=days, team=query.get("team")))
     except (NoData, NotFound, NotAllowed) as error:
@@ -107,7 +109,8 @@ def _teams(entries: Sequence[Entry], query: PageQuery) -> tuple[Choice, ...]:
         return ()
     asked = query.get("team")
     return (Choice("everybody", f"toil?range={query.range}", not asked),
-            *(Choice(name, f"toil?range={query.range}&team={name}", name == asked) for name in names[:20]))
+            *(Choice(name, f"toil?range={query.range}&team={quote(name, safe='')}", name == asked)
+              for name in names[:20]))
 
 
 def _filled(shell: ToilPage, found: Report, teams: tuple[Choice, ...]) -> ToilPage:

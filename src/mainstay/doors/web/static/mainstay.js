@@ -176,14 +176,38 @@ for (const kind of ["pointerdown", "pointermove", "pointerup", "pointercancel"])
   document.addEventListener(kind, (event) => { pressed = event.buttons > 0; });
 }
 
+const FOCUSABLE = "a, button, summary, input, select, textarea, [tabindex]";
+
+// What a thing is, whatever its place: rows come, go and change places, and the focus must follow its own.
+const called = (one) => [one.tagName, one.id, one.name, one.value, one.getAttribute("href"), one.getAttribute("aria-label"),
+  one.textContent.trim(), ...[...(one.form?.elements || [])].filter((field) => field.type === "hidden").map((field) => field.value)].join("\n");
+
+function byName(region, selector, name) {
+  const times = new Map();
+  const found = new Map();
+  for (const one of region.querySelectorAll(selector)) {
+    const said = name(one);
+    times.set(said, (times.get(said) || 0) + 1);
+    found.set(`${said}\n${times.get(said)}`, one);
+  }
+  return found;
+}
+
+const summary = (one) => one.querySelector("summary")?.textContent || "";
+
 function swap(region, fresh) {
   if (region.innerHTML === fresh.innerHTML) return;
-  const open = [...region.querySelectorAll("details")].map((one) => one.open);
-  const focusable = "a, button, summary, input, select, [tabindex]";
-  const focus = [...region.querySelectorAll(focusable)].indexOf(document.activeElement);
+  const open = byName(region, "details", summary);
+  const focus = [...byName(region, FOCUSABLE, called)].find(([, one]) => one === document.activeElement);
+  const places = [...region.querySelectorAll(".scroll, pre")].map((one) => [one.scrollLeft, one.scrollTop]);
   region.replaceChildren(...fresh.childNodes);
-  region.querySelectorAll("details").forEach((one, i) => { one.open = open[i] || false; });
-  if (focus >= 0) region.querySelectorAll(focusable)[focus]?.focus({ preventScroll: true });
+  for (const [name, one] of byName(region, "details", summary)) one.open = open.has(name) ? open.get(name).open : one.open;
+  region.querySelectorAll(".scroll, pre").forEach((one, i) => { [one.scrollLeft, one.scrollTop] = places[i] || [0, 0]; });
+  if (focus) {
+    // Gone: then to the region, never to a neighbour, which a key that is pressed just now would set off.
+    region.tabIndex = -1;
+    (byName(region, FOCUSABLE, called).get(focus[0]) || region).focus({ preventScroll: true });
+  }
 }
 
 async function refresh() {
