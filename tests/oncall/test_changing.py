@@ -33,6 +33,11 @@ metadata: {name: web}
 spec: {timezone: America/New_York, start: "2026-03-02T09:00", turn: 1w, members: [ana, ben]}
 ---
 apiVersion: mainstay/v1
+kind: Schedule
+metadata: {name: day}
+spec: {layers: [web]}
+---
+apiVersion: mainstay/v1
 kind: Person
 metadata: {name: ana}
 spec:
@@ -103,7 +108,8 @@ def test_of_identical_requests_at_one_moment_exactly_one_is_recorded(world: Worl
 @pytest.mark.parametrize(("wrong", "says"), [
     ({"until": "2026-03-03T09:00"}, "ends before it begins"), ({"since": "tomorrow"}, "not a time"),
     ({"replaces": "zoe"}, "takes no turns"), ({"rotation": "wbe"}, 'did you mean "web"'),
-    ({"who": "dorra"}, 'did you mean "dora"'), ({"who": ""}, "needs a rotation")])
+    ({"who": "dorra"}, 'did you mean "dora"'), ({"who": ""}, "needs a rotation"),
+    ({"replaces": "nobody"}, "replaces nobody"), ({"rotation": "day"}, '"day" is a schedule')])
 def test_a_wrong_override_says_what_is_wrong_and_records_nothing(world: World, wrong: dict[str, str], says: str):
     with pytest.raises(MainstayError, match=says):
         override(world, _ask(**wrong))

@@ -81,8 +81,9 @@ def test_layers_listed_bottom_first_are_put_right_by_the_final_schedule():
     entries = []
     at = exports.NOW
     while at < exports.NOW + timedelta(days=20):
+        who = str(exports.pagerduty_who(at + timedelta(minutes=30)))
         entries.append({"start": at.isoformat(), "end": (at + timedelta(hours=1)).isoformat(),
-                        "user": {"id": "x", "summary": exports.pagerduty_who(at + timedelta(minutes=30))}})
+                        "user": {"id": f"P{who.upper()}", "summary": who}})
         at += timedelta(hours=1)
     schedule["final_schedule"] = {"rendered_schedule_entries": entries}
     straight = pagerduty.take(document, _ASKED)
@@ -251,9 +252,34 @@ def test_calendars_of_other_programs_are_read_or_refused_with_a_reason():
 
 
 @pytest.mark.parametrize(("text", "name"), [
-    ("Web Primary (EU)", "web-primary-eu"), ("ana@example.com", "ana"), ("Ana Díaz", "ana-d-az"), ("  ", "unnamed")])
+    ("Web Primary (EU)", "web-primary-eu"), ("ana@example.com", "ana"), ("Ana Díaz", "ana-diaz"), ("Groß", "gross"),
+    ("  ", "unnamed")])
 def test_names_become_what_a_catalog_takes(text, name):
     assert name_of(text) == name
+
+
+def test_two_accounts_of_one_name_stay_two_people_and_that_is_said(tmp_path: Path):
+    document = exports.pagerduty()
+    layer = document["schedule"]["schedule_layers"][1]
+    layer["users"] = [{"user": {"id": identity, "type": "user_reference", "summary": "Ana Reyes"}}
+                      for identity in ("P1", "P2", "P1")]
+    taken = pagerduty.take(document, _ASKED)
+    assert taken.rotations[1].members == ("ana-reyes", "ana-reyes-2", "ana-reyes")
+    assert any("ana-reyes-2" in note for note in taken.notes)
+    _loaded(taken, tmp_path)
+
+
+def test_names_in_other_letters_and_accounts_called_nobody_are_people_all_the_same(tmp_path: Path):
+    document = exports.pagerduty()
+    layer = document["schedule"]["schedule_layers"][1]
+    names = ["李雷", "Иван", "Nobody", "李雷"]
+    layer["users"] = [{"user": {"type": "user_reference", "summary": name}} for name in names]
+    taken = pagerduty.take(document, _ASKED)
+    assert taken.rotations[1].members == ("unnamed", "unnamed-2", "nobody-2", "unnamed")
+    assert [taken.people[name].title for name in ("unnamed", "unnamed-2")] == ["李雷", "Иван"]
+    ask = _loaded(taken, tmp_path)
+    held = ask(taken.rotations[1].name, Span(exports.NOW, exports.NOW + timedelta(days=60)))
+    assert None not in {one.who for one in held}
 
 
 def test_rotations_of_two_zones_in_one_calendar_come_back_each_with_its_own():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,32 @@ def test_health_counts_from_the_journal_and_every_number_opens_to_its_pages(worl
     alone = health(world, HealthRequest("60d", person="ana"))
     assert alone.rows
     assert {one.who for one in alone.pages} == {one.who for one in alone.people} == {"ana"}
+
+
+def test_pages_of_another_pager_make_a_rotation_no_less_even(world: World, tmp_path: Path):
+    # Ana stands in at another pager, in a week in which ben has that of web, and is paged there.
+    (tmp_path / "db.yaml").write_text("""
+apiVersion: mainstay/v1
+kind: Rotation
+metadata: {name: db}
+spec:
+  {timezone: UTC, start: "2026-01-05T09:00", turn: 1w, members: [ben, chloe],
+   overrides: [{from: "2026-02-25", to: "2026-02-26", who: ana}]}
+""")
+    both = replace(world, catalog=load([tmp_path], GRAMMAR)[0])
+
+    def paged(incident: str, at: str) -> None:
+        world.journal.commit(Batch([NewFact("incident.opened", incident, utc(at), {"severity": "SEV2"}), NewFact(
+            "incident.paged", incident, utc(at), {"to": "ana", "channel": "email", "loop": 0, "step": 0})]))
+
+    paged("INC-8", "2026-02-18T15:00Z")
+    before = health(world, HealthRequest("28d"))
+    paged("INC-9", "2026-02-25T15:00Z")
+    after = health(both, HealthRequest("28d"))
+    assert sum(one.pages for one in after.people) == 6
+    shared = [{one.what: one for one in found.fairness if one.rotation == "web"}["pages"] for found in (before, after)]
+    assert shared[1] == shared[0]
+    assert shared[0].most == 1.0
 
 
 def test_who_joined_lately_does_not_make_up_for_the_time_before(world: World):

@@ -37,9 +37,11 @@ class Reader:
         """Where this mapping starts."""
         return Position(self.document.file, self.node.line, self.node.column)
 
-    def where_of(self, key: str) -> Position:
-        """Where the value of that field stands; the mapping itself when the field is absent."""
+    def where_of(self, key: str, entry: int | None = None) -> Position:
+        """Where the value of that field stands, or an entry of its list; the mapping itself when it is absent."""
         node = self._values.get(key)
+        if node is not None and entry is not None and isinstance(node.value, list) and entry < len(node.value):
+            node = node.value[entry]
         return Position(self.document.file, node.line, node.column) if node else self.where
 
     def report(self, code: str, message: str, mend: str = "", key: str | None = None) -> None:

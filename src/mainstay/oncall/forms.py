@@ -10,6 +10,7 @@ from mainstay.kernel.catalog import Form
 from mainstay.kernel.channels import CHANNELS
 from mainstay.kernel.document import Node
 from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.finding import Position
 from mainstay.kernel.metadata import parse_date, read_metadata
 from mainstay.kernel.people import Contact, Reach
 from mainstay.kernel.quantity import Span, parse_moment, zone_named
@@ -56,29 +57,32 @@ def read_rotation(reader: Reader) -> Iterator[Rotation]:
     zone = spec.parsed("timezone", zone_named, required=True)
     start = spec.parsed("start", parse_wall_time, required=True)
     turn = spec.parsed("turn", parse_turn, required=True)
-    members, stays = _members(spec, zone)
+    members, stays, places = _members(spec, zone)
     until = spec.parsed("until", parse_wall_time)
     empty_turns = spec.text("empty_turns", one_of=("skip", "count"), default="skip")
     if start is not None and until is not None and until <= start:
         spec.report("out-of-range", f"{spec.path}.until is not after {spec.path}.start", "write a later time", "until")
     restrictions = tuple(filter(None, map(_restriction, spec.children("restrictions"))))
-    overrides = _overrides(spec, zone, members)
+    overrides = _overrides(spec, zone, members, places)
     spec.done()
     if zone is None or start is None or turn is None or not members or not meta.name:
         return
     yield Rotation(meta.name, meta.origin, str(zone), start, turn,
                    tuple(None if name == NOBODY else name for name in members), restrictions, overrides, meta.title,
-                   meta.labels, stays, until, empty_turns == "count")
+                   meta.labels, stays, until, empty_turns == "count", places)
 
 
-def _members(spec: Reader, zone: tzinfo | None) -> tuple[tuple[str, ...], tuple[Stay, ...]]:
-    """The names in their order, and from when until when each takes part; no stays where nobody comes or goes."""
+def _members(spec: Reader, zone: tzinfo | None) -> tuple[tuple[str, ...], tuple[Stay, ...], dict[str, Position]]:
+    """The names in their order, from when until when each takes part (no stays where nobody comes or goes), and where
+    each name is written first."""
     names: list[str] = []
     stays: list[Stay] = []
-    for entry in spec.texts_or_children("members", required=True):
+    places: dict[str, Position] = {}
+    for index, entry in enumerate(spec.texts_or_children("members", required=True)):
         if isinstance(entry, str):
             names.append(entry)
             stays.append(ALWAYS)
+            places.setdefault(entry, spec.where_of("members", index))
             continue
         who = entry.text("who", required=True)
         stay = Stay(entry.parsed("from", lambda text: _moment(text, zone)),
@@ -90,10 +94,11 @@ def _members(spec: Reader, zone: tzinfo | None) -> tuple[tuple[str, ...], tuple[
         elif who is not None:
             names.append(who)
             stays.append(stay)
+            places.setdefault(who, entry.where_of("who"))
     if spec.has("members") and not names:
         spec.report("missing-field", f"{spec.path}.members is empty: nobody would ever be on call",
                     "write at least one name", "members")
-    return tuple(names), tuple(stays) if any(stay != ALWAYS for stay in stays) else ()
+    return tuple(names), tuple(stays) if any(stay != ALWAYS for stay in stays) else (), places
 
 
 def _restriction(reader: Reader) -> WeeklyHours | None:
@@ -107,6 +112,10 @@ def _restriction(reader: Reader) -> WeeklyHours | None:
 
 def _days(reader: Reader) -> frozenset[int] | None:
     written = reader.texts("days")
+    if reader.has("days") and not written:
+        reader.report("missing-field", f"{reader.field('days')} is empty: nothing would be covered",
+                      "name a day, or leave it out for every day", "days")
+        return None
     try:
         return frozenset(map(parse_day, written)) or EVERY_DAY
     except InvalidInput as error:
@@ -114,14 +123,20 @@ def _days(reader: Reader) -> frozenset[int] | None:
         return None
 
 
-def _overrides(spec: Reader, zone: tzinfo | None, members: tuple[str, ...]) -> tuple[Override, ...]:
-    """In their order; somebody whom an earlier one put on call can be replaced by a later one."""
+def _overrides(spec: Reader, zone: tzinfo | None, members: tuple[str, ...],
+               places: dict[str, Position]) -> tuple[Override, ...]:
+    """In their order; somebody whom an earlier one put on call can be replaced by a later one.
+
+    Where the names of those who stand in are written is added to the places.
+    """
     found: list[Override] = []
     known = members
     for child in spec.children("overrides"):
         one = _override(child, zone, known)
         if one is not None:
             found.append(one)
+            if one.who is not None:
+                places.setdefault(one.who, child.where_of("who"))
             known += (one.who,) if one.who is not None and one.who not in known else ()
     return tuple(found)
 
@@ -132,6 +147,10 @@ def _override(reader: Reader, zone: tzinfo | None, members: tuple[str, ...]) -> 
     replaces = reader.text("replaces")
     note = reader.text("note", default="")
     reader.done()
+    if replaces == NOBODY:
+        reader.report("invalid-value", f"{reader.path} replaces {NOBODY}, who is never on call",
+                      "leave `replaces` out: the override covers the time, gaps included", "replaces")
+        return None
     if replaces is not None and members and replaces not in members:
         reader.report("unknown-reference", f'{reader.field("replaces")} names "{replaces}", who takes no turns here',
                       "write one of: " + ", ".join(members), "replaces")
@@ -147,7 +166,11 @@ def _span(reader: Reader, zone: tzinfo | None) -> Span | None:
     end = reader.parsed("to", lambda text: _moment(text, zone), required=True)
     if start is None or end is None:
         return None
-    if start >= end:
+    if start == end:
+        reader.report("out-of-range", f"{reader.path} covers no time",
+                      "write a `to` after `from`; a time that clocks skip is the first instant after the gap", "to")
+        return None
+    if start > end:
         reader.report("out-of-range", f"{reader.path} ends before it begins", "write a `to` after `from`", "to")
         return None
     return Span(start, end)
@@ -174,7 +197,8 @@ def read_schedule(reader: Reader) -> Iterator[Schedule]:
         spec.report("missing-field", f"{spec.path}.layers is empty", "name at least one rotation", "layers")
     spec.done()
     if layers and meta.name:
-        yield Schedule(meta.name, meta.origin, layers, meta.title)
+        places = {name: spec.where_of("layers", index) for index, name in enumerate(layers)}
+        yield Schedule(meta.name, meta.origin, layers, meta.title, places)
 
 
 def read_person(reader: Reader) -> Iterator[Person]:
@@ -182,6 +206,10 @@ def read_person(reader: Reader) -> Iterator[Person]:
     meta = read_metadata(reader)
     spec = reader.child("spec", required=True)
     reader.done()
+    if meta.name == NOBODY and (metadata := reader.child("metadata")) is not None:
+        metadata.report("invalid-name", f'a person cannot be named "{NOBODY}", which stands for a turn that nobody has',
+                        "write another name", "name")
+        return
     if spec is None:
         return
     zone = spec.parsed("timezone", zone_named)
@@ -190,12 +218,12 @@ def read_person(reader: Reader) -> Iterator[Person]:
     rules = tuple(filter(None, (_reach(child, contacts) for child in spec.children("notify"))))
     absences = tuple(filter(None, (_absence(child, zone) for child in spec.children("time_off"))))
     written = spec.texts("holidays")
-    calendars = tuple(text for text in written if not text[:1].isdigit())
+    places = {text: spec.where_of("holidays", index) for index, text in enumerate(written) if not text[:1].isdigit()}
     holidays = _dates(spec, "holidays", tuple(text for text in written if text[:1].isdigit()))
     spec.done()
     if meta.name:
         yield Person(meta.name, meta.origin, meta.title, str(zone) if zone is not None else "UTC", contacts, rules,
-                     absences, holidays, team, calendars)
+                     absences, holidays, team, tuple(places), places)
 
 
 def _dates(reader: Reader, key: str, written: tuple[str, ...]) -> tuple[date, ...]:

@@ -15,10 +15,10 @@ def links(resource: Resource) -> Iterable[Reference]:
     """The rotations that a schedule is made of, and the calendars of holidays that people keep."""
     if isinstance(resource, Schedule):
         for name in resource.layers:
-            yield Reference(Rotation, name, resource.origin)
+            yield Reference(Rotation, name, resource.places.get(name, resource.origin))
     elif isinstance(resource, Person):
         for name in resource.calendars:
-            yield Reference(Holidays, name, resource.origin)
+            yield Reference(Holidays, name, resource.places.get(name, resource.origin))
 
 
 def check(catalog: Catalog) -> Iterator[Finding]:
@@ -30,9 +30,20 @@ def check(catalog: Catalog) -> Iterator[Finding]:
         named = dict.fromkeys([*rotation.members, *(one.who for one in rotation.overrides)])
         for name in named:
             if name is not None and name not in people:
-                yield Finding("unknown-person", rotation.origin, f'"{name}" takes turns in "{rotation.name}" and no '
-                              f"person of that name is declared{did_you_mean(name, people)}",
+                where = rotation.places.get(name, rotation.origin)
+                yield Finding("unknown-person", where, f'"{name}" takes turns in "{rotation.name}" and no person of '
+                              f"that name is declared{did_you_mean(name, people)}",
                               "declare the person: a page to somebody unknown reaches nobody", "", Severity.WARNING)
+
+
+def check_names(catalog: Catalog) -> Iterator[Finding]:
+    """A schedule has a name of its own: commands, feeds and policies name rotations and schedules alike."""
+    for schedule in catalog.of(Schedule):
+        rotation = catalog.find(Rotation, schedule.name)
+        if rotation is not None:
+            yield Finding("duplicate-name", schedule.origin,
+                          f'a rotation is named "{schedule.name}" as well, at {rotation.origin}',
+                          "rename one of the two: whoever names it would not say which is meant")
 
 
 def check_contacts(catalog: Catalog) -> Iterator[Finding]:
@@ -50,4 +61,4 @@ def check_contacts(catalog: Catalog) -> Iterator[Finding]:
                               "contact", "", Severity.WARNING)
 
 
-GRAMMAR = Grammar(FORMS, (links,), (check, check_contacts))
+GRAMMAR = Grammar(FORMS, (links,), (check, check_names, check_contacts))

@@ -69,6 +69,7 @@ class Rotation:
             and the others keep their order.
         until: a wall-clock time from which nobody takes turns any more.
         counts_empty: a turn without covered time is somebody's all the same, as other tools have it.
+        places: where each name that takes turns or stands in is written first.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Rotation:
     stays: tuple[Stay, ...] = ()
     until: datetime | None = None
     counts_empty: bool = False
+    places: Mapping[str, Position] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,17 @@ class Holidays:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Layers of rotations: the first layer in which somebody is on call answers."""
+    """Layers of rotations: the first layer in which somebody is on call answers.
+
+    Args:
+        places: where the name of each layer is written.
+    """
 
     name: str
     origin: Position
     layers: tuple[str, ...]
     title: str = ""
+    places: Mapping[str, Position] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,7 @@ class Person:
         zone: where the person lives: nights and weekends are judged there.
         holidays: days that count as weekend for this person.
         calendars: names of `Holidays` whose days count as well.
+        places: where the name of each of those is written.
     """
 
     name: str
@@ -134,3 +142,4 @@ class Person:
     holidays: tuple[date, ...] = ()
     team: str = ""
     calendars: tuple[str, ...] = ()
+    places: Mapping[str, Position] = field(default_factory=dict, compare=False)

@@ -91,7 +91,7 @@ class _Reading:
 
     def _user(self, identity: object) -> str:
         title = self.users.get(str(identity), str(identity))
-        return self.taken.person(title, title)
+        return self.taken.person(title, title, account=str(identity))
 
     def rotation(self, one: Mapping[str, Any], hours: Sequence[WeeklyHours], wanted: str = "") -> Rotation:
         """A rotation whose turns fall so that the active person is on call now."""
@@ -167,7 +167,7 @@ class _Reading:
         identity, kind = str(get(target, "id", "a target")), str(get(target, "type", "a target"))
         if kind == "user":
             who = self._user(identity) if identity in self.users else self.taken.person(
-                str(target.get("name") or identity), str(target.get("name") or ""))
+                str(target.get("name") or identity), str(target.get("name") or ""), account=identity)
             start = local_of(self.asked.now, zone_named(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
             return Rotation(self.taken.rotation_name(f"{schedule}-{who}"), NOWHERE, zone, start - timedelta(days=7),
                             Turn(1, "week"), (who,), hours)

@@ -76,7 +76,8 @@ class _Reading:
     def _user(self, identity: object) -> str:
         user = self.users.get(str(identity), {})
         named = str(user.get("username") or user.get("email") or identity)
-        return self.taken.person(named, str(user.get("name") or ""), str(user.get("timezone") or "UTC"))
+        return self.taken.person(named, str(user.get("name") or ""), str(user.get("timezone") or "UTC"),
+                                 account=str(identity))
 
     def schedule(self, shifts: list[Mapping[str, Any]], finals: list[Mapping[str, Any]]) -> None:
         """Each shift a layer, the highest level first; single events of a level together."""

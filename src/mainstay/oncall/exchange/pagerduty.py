@@ -138,7 +138,7 @@ def _user(taken: Taken, entry: Mapping[str, Any]) -> str:
     assert isinstance(user, dict)
     title = str(user.get("summary") or user.get("name") or "")
     named = str(user.get("email") or title or get(user, "id", "a user"))
-    return taken.person(named, title)
+    return taken.person(named, title, account=str(user.get("id") or ""))
 
 
 def _entries(taken: Taken, subschedule: object) -> list[Shift]:

@@ -4,6 +4,7 @@ answers, against which ours are held."""
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.finding import Position
 from mainstay.kernel.quantity import Span, zone_named
 from mainstay.kernel.wallclock import local_of
+from mainstay.oncall.forms import NOBODY
 from mainstay.oncall.roster import Roster, Shift, layered
 from mainstay.oncall.spec import Override, Person, Rotation, Schedule, Turn
 
@@ -56,13 +58,36 @@ class Taken:
     people: dict[str, Person] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     truth: dict[str, list[Shift]] = field(default_factory=dict)
+    accounts: dict[str, str] = field(default_factory=dict)
+    """The names here of people whom the tool tells apart by something else."""
 
-    def person(self, name: str, title: str = "", zone: str = "UTC", **_: object) -> str:
-        """The person's name here, declared when it is met first."""
+    def person(self, name: str, title: str = "", zone: str = "UTC", account: str = "") -> str:
+        """The person's name here, declared when it is met first.
+
+        Args:
+            account: what the tool tells people apart by, where it has that: two accounts of one name are two people.
+        """
         short = name_of(name)
-        if short not in self.people:
-            self.people[short] = Person(short, NOWHERE, title if title != short else "", zone)
-        return short
+        if short == _UNNAMED:  # in letters of which nothing is left, names tell people apart all the same
+            account = account or name.strip()
+        if account in self.accounts:
+            return self.accounts[account]
+        if not account and short in self.people:
+            return short
+        found = self._free(short) if short == NOBODY or short in self.accounts.values() else short
+        if short in self.people and found != short != _UNNAMED:
+            self.notes.append(f"several people are called {title or name}: one of them is {found}")
+        if account:
+            self.accounts[account] = found
+        if found not in self.people:
+            self.people[found] = Person(found, NOWHERE, title if title != found else "", zone)
+        return found
+
+    def _free(self, short: str) -> str:
+        number = 2
+        while f"{short}-{number}" in self.people:
+            number += 1
+        return f"{short}-{number}"
 
     def rotation_name(self, wanted: str) -> str:
         """A name that no rotation or schedule has yet."""
@@ -189,13 +214,19 @@ def shift(start: datetime, end: datetime, who: str | None, name: str = "") -> Sh
 # -- reading what other programs wrote ------------------------------------------------------------------------------
 
 _BAD = re.compile(r"[^a-z0-9._-]+")
+_UNNAMED = "unnamed"
 
 
 def name_of(text: str) -> str:
-    """A name as a catalog takes it: `Web Primary (EU)` is `web-primary-eu`; of an address, what stands before the @."""
+    """A name as a catalog takes it: `Web Primary (EU)` is `web-primary-eu`; of an address, what stands before the @.
+
+    Letters lose their accents; those of other alphabets are left out.
+    """
     local, at, host = text.strip().partition("@")
     plain = local if at and "." in host and " " not in text.strip() else text
-    return _BAD.sub("-", plain.strip().lower()).strip("-._") or "unnamed"
+    bare = "".join(one for one in unicodedata.normalize("NFKD", plain.strip().casefold())
+                   if not unicodedata.combining(one))
+    return _BAD.sub("-", bare).strip("-._") or _UNNAMED
 
 
 def objects(value: object, what: str) -> list[Mapping[str, Any]]:

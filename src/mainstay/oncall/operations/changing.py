@@ -109,11 +109,14 @@ def override(world: World, request: OverrideRequest) -> Overridden:
     span = _span(request.since, request.until, rotation)
     if request.who != NOBODY:
         _known_person(world, request.who)
+    if request.replaces == NOBODY:
+        raise InvalidInput(f"it replaces {NOBODY}, who is never on call",
+                           "leave --replaces out: the override covers the time, gaps included")
     # Somebody who only stands in there can be replaced as well.
     held = {one.who for one in duty.shifts(rotation.name, span)}
     if request.replaces and request.replaces not in held | set(rotation.members):
         raise InvalidInput(f'"{request.replaces}" takes no turns in "{rotation.name}"',
-                           "members: " + ", ".join(name or NOBODY for name in rotation.members))
+                           "members: " + ", ".join(name for name in rotation.members if name is not None))
     data = {"rotation": rotation.name, **_texts(span), "who": None if request.who == NOBODY else request.who,
             "replaces": request.replaces or None, "via": "override", "note": request.note}
     name = _numbered(world, duty, data)

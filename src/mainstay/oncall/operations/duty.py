@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.dataclass import dataclass
-from mainstay.kernel.errors import NotFound
+from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import FactQuery, Journal
 from mainstay.kernel.people import Reach
@@ -73,7 +73,12 @@ class Duty:
 
         Raises:
             NotFound: there is no rotation of that name.
+            InvalidInput: it is the name of a schedule.
         """
+        schedule = self._catalog.find(Schedule, name)
+        if schedule is not None:
+            raise InvalidInput(f'"{name}" is a schedule, and has no turns of its own',
+                               "write one of its layers: " + ", ".join(schedule.layers))
         return self._roster(self._caught_up(), name)
 
     def _roster(self, known: _Known, name: str) -> Roster:

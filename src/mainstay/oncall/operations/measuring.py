@@ -76,20 +76,27 @@ def health(world: World, request: HealthRequest) -> Health:
     warned = tuple(one for one in warnings_of(pages, shifts, members)
                    if not request.person or one.who == request.person)
     fair = tuple(fairness for name in pagers for roster in duty.rosters(name)
-                 for fairness in _fairness(roster, (shifts[name], pages), (weeks, calendars)))
+                 for fairness in _fairness(roster, (shifts[name], [one for one in pages if one.pager == name]),
+                                           (weeks, calendars)))
     return Health(span, pause, people, warned, () if request.person else fair, tuple(week.start for week in weeks),
                   tuple(counts), trend, kept, request.rows or bool(request.person))
 
 
 def _fairness(roster: Roster, carried: tuple[Sequence[Shift], Sequence[Page]],
               over: tuple[Sequence[Span], Calendars]) -> list[Fairness]:
-    """How evenly the members of a rotation share what of it was not covered by a layer above, week by week."""
+    """How evenly the members of a rotation share what of it was not covered by a layer above, week by week.
+
+    Args:
+        carried: the shifts of its pager, and the pages that fell into them.
+    """
     (shifts, pages), (weeks, calendars) = carried, over
     name = roster.rotation.name
     people = roster.taking_part(Span(weeks[0].start, weeks[-1].end)) if weeks else ()
     if len(people) < 2:
         return []
     own = {name: [one for one in shifts if one.rotation == name]}
+    begins = {one.start for one in own[name]}
+    pages = [one for one in pages if one.shift in begins]
     rows: dict[str, list[list[float]]] = {"hours": [], "nights": [], "weekends": [], "pages": []}
     for week in weeks:
         loads = [load_of(who, [one for one in pages if one.who == who and week.holds(one.at)],
