@@ -151,6 +151,7 @@ def build_world(settings: Settings) -> World:
                  standing=_standing, probe=_probe, findings=tuple(findings),
                  alerts=lambda place: open_alerts(catalog, place, clock), actor=settings.actor,
                  progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
+                 under=lambda world, other: declared_anew(world, other, ()),
                  texts=_Texts(), scopes=_ALL_SCOPES, injector=_injector, relays=_relays,
                  prober=_OnceAsked(catalog, clock), actuator=lambda: open_actuator(catalog, clock), usage=_usage,
                  command=lambda words: _begin(settings, words), tell=settings.tell)

@@ -83,6 +83,30 @@ def test_json_paths_find_what_they_name(path: str, found: list[Any]):
     assert compiled(path)(DOCUMENT) == found
 
 
+# What jsonpath2 0.4.5 finds, with which the Chaos Toolkit reads paths, in the form in which it reads them.
+@pytest.mark.parametrize(("path", "found"), [
+    ("$.store.book[*][?(@.price<10)].title", ["a"]), ("$.store.book[*][?(@.title=\"b\")].price", [22]),
+    ("$.store.book[*][?(@.price)].title", ["a", "b"]), ("$.store.book[*].price[?(@>10)]", [22]),
+    ("$.store.book[*][?(@[\"title\"]=\"a\")].price", [8]), ("$.store[?(@[\"x-y\"]=1)].book[2].title", ["c"]),
+    ("$.store.book[*][?(@.price>5 and @.price<10)].title", ["a"]),
+    ("$.store.book[*][?(@.title=\"a\" or @.title=\"c\")].title", ["a", "c"]),
+    ("$.store.book[*][?(not @.price)].title", ["c"]),
+    ("$.store.book[*][?(not (@.price>5 and @.price<10))].title", ["b", "c"])])
+def test_filters_in_the_chaos_toolkits_way_ask_what_they_stand_behind(path: str, found: list[Any]):
+    assert compiled(path)(DOCUMENT) == found
+
+
+def test_a_filter_behind_two_points_finds_each_value_once():
+    assert [one["title"] for one in compiled("$..[?(@.price)]")(DOCUMENT)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(("condition", "titles"), [
+    ("@.price>5 && @.price<10", ["a"]), ("@.price<10||@.title=='c'", ["a", "c"]), ("!@.price", ["c"]),
+    ("@.title!='a' && !(@.price)", ["c"]), ("@.title=='a or b' or @.title=='c'", ["c"])])
+def test_conditions_of_a_filter_are_joined(condition: str, titles: list[str]):
+    assert compiled(f"$.store.book[?({condition})].title")(DOCUMENT) == titles
+
+
 @pytest.mark.parametrize("path", ["store", "$.", "$[", "$.a[?(@.b=)]", "$.a b", "$.a[::0]", "$.a[?(@.b==nope)]"])
 def test_what_is_no_json_path_is_refused(path: str):
     with pytest.raises(InvalidInput):

@@ -14,7 +14,7 @@ from mainstay.chaos import chaos_mesh, powerfulseal
 from mainstay.chaos.operations.exchanging import ExportRequest, ImportRequest, export, import_
 from mainstay.chaos.operations.manifests_in import experiment_document
 from mainstay.chaos.spec import Experiment
-from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.errors import Conflict, InvalidInput
 from mainstay.kernel.finding import errors_of
 from shared_data import shared
 
@@ -193,3 +193,47 @@ def test_an_experiment_outside_kubernetes_has_no_manifests() -> None:
     text = PODS.replace("kubernetes: {namespace: shop, name: api}", "folder: /tmp")
     with pytest.raises(InvalidInput, match="says not where it runs in Kubernetes"):
         export(Played(text).world, ExportRequest("api-pods", to="chaos-mesh"))
+
+
+# -- several at once ---------------------------------------------------------------------------------------------------
+
+
+def _files(folder: Path, *texts: str) -> tuple[str, ...]:
+    for number, text in enumerate(texts):
+        (folder / f"{number}.yaml").write_text(text, encoding="utf-8")
+    return tuple(str(folder / f"{number}.yaml") for number in range(len(texts)))
+
+
+def test_documents_that_hold_nothing_are_no_documents(tmp_path: Path) -> None:
+    found = import_(Played().world, ImportRequest(_files(tmp_path, f"---\n{DELAY}\n---\n---\n{DELAY}\n---\n")))
+    assert [one.name for one in found.experiments] == ["api-delay", "api-delay"]
+
+
+def test_two_that_would_take_the_same_place_are_named_and_nothing_is_written(tmp_path: Path) -> None:
+    files = _files(tmp_path, DELAY.replace("api-delay", "other"), DELAY, DELAY.replace("90ms", "80ms"))
+    with pytest.raises(Conflict, match="both hold an experiment called api-delay"):
+        import_(Played().world, ImportRequest(files, output=str(tmp_path / "ours")))
+    assert not (tmp_path / "ours").exists()
+
+
+def test_what_is_there_already_keeps_all_of_them_from_being_written(tmp_path: Path) -> None:
+    ours = tmp_path / "ours"
+    ours.mkdir()
+    (ours / "api-delay.yaml").write_text("mine", encoding="utf-8")
+    files = _files(tmp_path, DELAY.replace("api-delay", "other"), DELAY)
+    with pytest.raises(Conflict, match="is there already"):
+        import_(Played().world, ImportRequest(files, output=str(ours)))
+    assert [one.name for one in ours.iterdir()] == ["api-delay.yaml"]
+    import_(Played().world, ImportRequest(files, output=str(ours), force=True))
+    assert sorted(one.name for one in ours.iterdir()) == ["api-delay.yaml", "other.yaml"]
+
+
+def test_a_status_check_alone_says_why_it_is_no_experiment(tmp_path: Path) -> None:
+    check = """
+apiVersion: chaos-mesh.org/v1alpha1
+kind: StatusCheck
+metadata: {name: up}
+spec: {type: HTTP, http: {url: "http://127.0.0.1:1", criteria: {statusCode: "200"}}}
+"""
+    (one,) = import_(Played().world, ImportRequest(_files(tmp_path, check))).experiments
+    assert one.findings[0].message == "nothing of it can be done here: StatusCheck up puts no fault in"

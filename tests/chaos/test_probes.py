@@ -153,6 +153,7 @@ def _running(word: bytes) -> bool:
 def test_a_function_is_heard_and_whatever_it_raises_is_a_problem(probes: Probes):
     assert probes.ask(CallAsk("operator", "add", {})).problem.startswith("operator.add failed: TypeError")
     assert probes.ask(CallAsk("json", "loads", {"s": "[1]", "configuration": {}})).value == [1]
+    assert probes.ask(CallAsk("time", "time", {})).value > 1e9, "a function of C that does not tell what it takes"
     assert 'has no function "nope"' in probes.ask(CallAsk("json", "nope")).problem
     assert "is not installed" in probes.ask(CallAsk("chaosk8s.pod", "x")).problem
 

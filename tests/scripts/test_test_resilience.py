@@ -61,12 +61,27 @@ def test_other_names_for_a_fault_are_taken() -> None:
     (("--experiment", "cpu-stress", "--target", "api"), "is not installed"),
     (("--test-circuit-breaker", "--service", "api"), "--dependency is missing"),
     (("--experiment", "cpu-stress", "--duration", "0", "--dry-run"), "is not above zero"),
+    (("--experiment", "cpu-stress", "--duration", "nan", "--dry-run"), "--duration nan is not above zero"),
+    (("--experiment", "cpu-stress", "--duration", "1e300", "--dry-run"), "a year at most"),
     (("--experiment", "cpu-stress", "--share", "200%", "--dry-run"), "is no share"),
     (("--experiment", "cpu-stress", "--duration", "soon"), "invalid float value")])
 def test_what_cannot_be_used_ends_with_2_and_says_what_to_do(arguments: tuple[str, ...], said: str) -> None:
     done = bare(*arguments, code=2)
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_duration_that_was_said_is_kept_whatever_it_is() -> None:
+    asked = ("--test-circuit-breaker", "--service", "api", "--dependency", "auth", "--dry-run")
+    assert "with errors for 15 s" in installed(*asked)
+    assert "with errors for 1 m" in installed(*asked, "--duration", "60")
+
+
+def installed(*arguments: str) -> str:
+    """What it says with Mainstay installed, where nothing is touched."""
+    done = subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, timeout=60,
+                          check=True)
+    return done.stdout
 
 
 # -- for real, on the shop ---------------------------------------------------------------------------------------------

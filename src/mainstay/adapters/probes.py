@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -259,7 +259,10 @@ def _package(module: str) -> str:
 
 def _call(question: CallAsk) -> Any:
     function = function_of(question.module, question.function)
-    names = inspect.signature(function).parameters
+    try:
+        names: Container[str] = inspect.signature(function).parameters
+    except ValueError:  # a function of C that does not tell what it takes
+        names = ()
     # What a driver does not ask for it is not given: configuration and secrets, above all.
     given = {name: value for name, value in question.arguments.items()
              if name in names or name not in ("configuration", "secrets")}

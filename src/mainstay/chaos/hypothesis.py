@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from mainstay.chaos import jsonpath
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
-from mainstay.kernel.finding import did_you_mean
+from mainstay.kernel.finding import Position, did_you_mean
 from mainstay.kernel.probing import Ask
 
 
@@ -116,6 +117,46 @@ def within(tolerance: Tolerance, value: Any) -> bool:
             return _compared(tolerance, _at(value, tolerance.target))
         case Asked():
             raise AssertionError("another probe has to be asked first, and its answer decides")
+
+
+HEARD: Mapping[str, str] = {
+    "http": "{status, headers, body, seconds}", "health": "{status, headers, body, seconds}",
+    "process": "{status, stdout, stderr}", "tcp": "true or false", "query": "a number, or a list of several",
+    "objective": "{state, spent, burn}"}
+"""What probes of each type are heard as."""
+
+_TEXTS: Mapping[str, tuple[str, ...]] = {
+    "http": ("body",), "health": ("body",), "process": ("stdout", "stderr"), "objective": ("state",)}
+_FIGURES: Mapping[str, tuple[str, ...]] = {
+    "http": ("status", "seconds", "body"), "health": ("status", "seconds", "body"),
+    "process": ("status", "stdout", "stderr"), "objective": ("spent", "burn")}
+
+
+def can_hold(tolerance: Tolerance, kind: str) -> bool:
+    """Whether any answer of a probe of this type is tolerated at all; one of Python may answer anything."""
+    match tolerance:
+        case Between(low, high) if low > high:
+            return False
+        case _ if kind == "tcp":
+            return within(tolerance, True) or within(tolerance, False)
+        case Exactly(value) if kind == "query":
+            return isinstance(value, int | float)
+        case Listed(values) if kind == "query":
+            numbers = [value for value in values if isinstance(value, int | float)]
+            return bool(numbers) and (len(values) != 2 or (len(numbers) == 2 and numbers[0] <= numbers[1]))
+        case Matches() if kind == "query":
+            return False
+        case Exactly(value) if kind in _TEXTS:
+            return kind != "objective" and _is_whole(value)
+        case Listed(values) if kind in _TEXTS:
+            return kind != "objective" and any(isinstance(value, int | float) for value in values)
+        case Matches(_, target) if kind in _TEXTS:
+            return target in _TEXTS[kind]
+        case Between(_, _, target) if kind in _TEXTS:
+            return target in _FIGURES[kind]
+        case Compared("int" | "float", _, _, target) if kind in _TEXTS:
+            return target in _FIGURES[kind]
+    return True
 
 
 def answers(value: Any) -> bool:
@@ -345,6 +386,7 @@ class Probe:
         ask: what is asked, or an objective whose standing is looked up.
         faster: seconds within which it must be answered; None does not mind.
         workload: at whose address it is asked; empty is the experiment's target, where the question says none.
+        where: where it is written; None where it was not read from a file.
     """
 
     name: str
@@ -352,6 +394,7 @@ class Probe:
     tolerance: Tolerance
     faster: float | None = None
     workload: str = ""
+    where: Position | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,11 @@
 """The part of JSONPath that tolerances use, read once and matched against plain JSON values.
 
 `$`, `.name`, `..name`, `['name']`, `['a','b']`, `[0]`, `[-1]`, `[1:3]`, `[*]`, `.*`, and filters `[?(@.x == 1)]` with
-`==`, `!=`, `<`, `<=`, `>`, `>=`, or `[?(@.x)]` for what is there. Source: S. Goessner, "JSONPath", 2007; RFC 9535.
+`==`, `=`, `!=`, `<`, `<=`, `>`, `>=`, or `[?(@.x)]` for what is there, joined by `and`, `or`, `not` (`&&`, `||`, `!`).
+Source: S. Goessner, "JSONPath", 2007; RFC 9535.
+
+A filter asks the members of a list, as there. The Chaos Toolkit reads paths with jsonpath2, whose filters ask what they
+stand behind: `$.items[*][?(@.ok=true)]`. So an object is asked itself first, and its members when it says no.
 """
 
 from __future__ import annotations
@@ -23,6 +27,9 @@ _WORD = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 _INDICES = re.compile(r"\[\s*(-?\d+(?:\s*,\s*-?\d+)*)\s*\]")
 _SLICE = re.compile(r"\[\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?\]")
 _STAR = re.compile(r"\[\s*\*\s*\]")
+_OR = re.compile(r"\s*\|\|\s*|\s+or\s+")
+_AND = re.compile(r"\s*&&\s*|\s+and\s+")
+_NOT = re.compile(r"not\b\s*|!(?!=)\s*")
 _OPERATORS = ("==", "!=", "<=", ">=", "=", "<", ">")
 
 
@@ -46,10 +53,11 @@ def compiled(path: str) -> Callable[[Any], list[Any]]:
 def _steps(text: str, root: str) -> list[Step]:
     if not text.startswith(root):
         raise InvalidInput(f'"{text}" is not a JSON path', f"start it with {root}, such as $.items[0].status")
-    place, steps = len(root), []
+    place, steps = len(root), list[Step]()
     while place < len(text):
         if (end := _end_of_filter(text, place)) > 0:
-            steps.append(_filtered(text[place:end]))
+            # Behind `..` every value comes by itself, and as a member of what holds it: once is enough.
+            steps.append(_filtered(text[place:end], members=bool(steps) and steps[-1] is _deep))
             place = end
             continue
         for pattern, make in _READ:
@@ -138,10 +146,47 @@ def _depths(text: str) -> Iterator[tuple[int, int]]:
             yield index, depth
 
 
-def _filtered(text: str) -> Step:
-    condition = text[1:-1].strip().removeprefix("?").strip()
-    if condition.startswith("(") and condition.endswith(")"):
-        condition = condition[1:-1].strip()
+def _filtered(text: str, *, members: bool) -> Step:
+    holds = _condition(text[1:-1].strip().removeprefix("?"))
+
+    def step(value: Any) -> Iterator[Any]:
+        if not members and not isinstance(value, list) and holds(value):
+            yield value
+        else:
+            yield from (each for each in _all(value) if holds(each))
+    return step
+
+
+def _condition(text: str) -> Callable[[Any], bool]:
+    condition = text.strip()
+    for word, decide in ((_OR, any), (_AND, all)):
+        parts = _parts(condition, word)
+        if len(parts) > 1:
+            return _joined([_condition(part) for part in parts], decide)
+    if (negated := _NOT.match(condition)) is not None:
+        inner = _condition(condition[negated.end():])
+        return lambda value: not inner(value)
+    closed = next((index for index, depth in _depths(condition) if depth == 0), -1)
+    if condition.startswith("(") and closed == len(condition) - 1:
+        return _condition(condition[1:-1])
+    return _comparison(condition)
+
+
+def _joined(conditions: list[Callable[[Any], bool]], decide: Callable[[Iterator[bool]], bool]) -> Callable[[Any], bool]:
+    return lambda value: decide(one(value) for one in conditions)
+
+
+def _parts(condition: str, word: re.Pattern[str]) -> list[str]:
+    """What stands between the words, outside quotes and brackets."""
+    parts, begun = list[str](), 0
+    for index, depth in _depths(condition):
+        if depth == 0 and index >= begun and (found := word.match(condition, index)) is not None:
+            parts.append(condition[begun:index])
+            begun = found.end()
+    return [*parts, condition[begun:]]
+
+
+def _comparison(condition: str) -> Callable[[Any], bool]:
     left, operator, right = _split(condition)
     inner = _steps(left, "@")
     compare = _COMPARE[operator]
@@ -153,7 +198,7 @@ def _filtered(text: str) -> Step:
             values = [below for each in values for below in one(each)]
         return any(compare(each, wanted) for each in values)
 
-    return lambda value: (each for each in _all(value) if holds(each))
+    return holds
 
 
 def _split(condition: str) -> tuple[str, str, str]:

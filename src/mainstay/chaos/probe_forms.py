@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mainstay.chaos.hypothesis import (
+    HEARD,
     Between,
     Compared,
     Exactly,
@@ -15,6 +16,7 @@ from mainstay.chaos.hypothesis import (
     Probe,
     Standing,
     Tolerance,
+    can_hold,
     tolerance_of,
 )
 from mainstay.kernel.errors import InvalidInput
@@ -75,7 +77,8 @@ def read_probe(one: Reader) -> Probe:
         ask = replace(ask, seconds=limit.total_seconds())
     tolerance = _tolerance(one, usual, kind)
     one.done()
-    return Probe(name, ask, tolerance, None if faster is None else faster.total_seconds(), workload)
+    return Probe(name, ask, tolerance, None if faster is None else faster.total_seconds(), workload,
+                 one.where_of("name"))
 
 
 def _tolerance(one: Reader, usual: Tolerance | None, kind: str) -> Tolerance:
@@ -88,10 +91,20 @@ def _tolerance(one: Reader, usual: Tolerance | None, kind: str) -> Tolerance:
     one.ignore("tolerance")
     raw = one.node.value["tolerance"].plain() if isinstance(one.node.value, dict) else None
     try:
-        return tolerance_of(raw)
+        found = tolerance_of(raw)
     except InvalidInput as error:
         one.report("invalid-value", f"{one.path}.tolerance: {error.message}", error.way_out, "tolerance")
         return Listed(())
+    if not can_hold(found, kind):
+        one.report("invalid-value", f"{one.path}.tolerance: no answer of a probe of type {kind} can be that",
+                   f"it is heard as {HEARD[kind]}; " + _MEND[kind], "tolerance")
+    return found
+
+
+_MEND = {"tcp": "write true", "query": "write 1, or [0, 5]",
+         "objective": "write {type: range, range: [0, 0.5], target: spent}",
+         "process": "write 0, or {type: regex, pattern: ^ok, target: stdout}"} | dict.fromkeys(
+             ("http", "health"), "write 200, or {type: regex, pattern: ^ok, target: body}")
 
 
 def _http(one: Reader) -> tuple[Ask | Standing, Tolerance | None]:

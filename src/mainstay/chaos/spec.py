@@ -124,6 +124,7 @@ class Experiment:
         stabilise: seconds within which the steady state must be back after the last fault is out.
         rollback: what people do by hand when a fault cannot be taken out, in order.
         manual: whether faults are accepted that nobody takes out when the run is killed.
+        target_at: where the target is written; None where it was not read from a file.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Experiment:
     widen: Widen | None = None
     rollback: tuple[str, ...] = ()
     manual: bool = False
+    target_at: Position | None = field(default=None, compare=False)
 
     @property
     def seconds(self) -> float:
@@ -195,7 +197,7 @@ def read_experiment(reader: Reader) -> Iterator[Experiment]:
         meta.name, meta.origin, spec.text("target", required=True, default=""), hypothesis,
         tuple(_phases(spec, whole)), meta.title, spec.text("description", default=""), meta.owner, meta.service,
         stabilise.total_seconds() if stabilise is not None else _STABILISE, _abort_when(spec), _hours(spec),
-        _spend(spec), _widen(spec), spec.texts("rollback"), spec.flag("manual"))
+        _spend(spec), _widen(spec), spec.texts("rollback"), spec.flag("manual"), spec.where_of("target"))
     spec.done()
     if meta.name and len(spec.findings) == before:
         yield found
@@ -347,9 +349,9 @@ def links(resource: Resource) -> Iterator[Reference]:
                 yield Reference(Workload, fault.workload, fault.where)
     for probe in probes_of(resource):
         if probe.workload:
-            yield Reference(Workload, probe.workload, resource.origin)
+            yield Reference(Workload, probe.workload, probe.where or resource.origin)
         if isinstance(probe.ask, Standing):
-            yield Reference(Objective, probe.ask.objective, resource.origin)
+            yield Reference(Objective, probe.ask.objective, probe.where or resource.origin)
 
 
 def check(catalog: Catalog) -> Iterator[Finding]:
@@ -359,10 +361,11 @@ def check(catalog: Catalog) -> Iterator[Finding]:
             target = workload_named(catalog, one.target)
         except MainstayError as error:
             if one.target not in catalog.doubtful:
-                yield Finding("unknown-reference", one.origin, f"{one.name}: {error.message}", error.way_out)
+                yield Finding("unknown-reference", one.target_at or one.origin, f"{one.name}: {error.message}",
+                              error.way_out)
             continue
         if not target.experiments:
-            yield Finding("not-open-to-experiments", one.origin,
+            yield Finding("not-open-to-experiments", one.target_at or one.origin,
                           f"{one.name} would be refused: {target.name} is not open to experiments",
                           f"write experiments: true in the Workload {target.name}", severity=Severity.WARNING)
         for phase in one.phases:

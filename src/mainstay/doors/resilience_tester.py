@@ -78,7 +78,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--list-experiments", action="store_true", help="the experiments that can be named")
     parser.add_argument("--experiment", metavar="NAME", help="run this one")
     parser.add_argument("--target", metavar="T", help="the workload, or its service, that it is put into")
-    parser.add_argument("--duration", type=float, default=60.0, metavar="S",
+    parser.add_argument("--duration", type=float, metavar="S",
                         help="for S seconds; unless told 60, of a breaker 15, of each kind of trouble 5")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and touch nothing")
     parser.add_argument("--test-circuit-breaker", action="store_true",
@@ -118,9 +118,18 @@ def _answer(options: Namespace) -> tuple[Answer, list[str], int]:
     if len(asked) != 1:
         raise InvalidInput("ask one question at a time: " + " and ".join(asked) if asked else "nothing was asked",
                            f"give one of {', '.join(questions)}; see --help")
-    if options.duration <= 0:
-        raise InvalidInput(f"--duration {options.duration:g} is not above zero", "write seconds, such as 30")
+    if options.duration is None:
+        options.duration = _USUAL[asked[0]]
+    if not 0 < options.duration <= _LONGEST:
+        raise InvalidInput(f"--duration {options.duration:g} is not above zero, and a year at most",
+                           "write seconds, such as 30")
     return questions[asked[0]](options)
+
+
+_USUAL = {"--list-experiments": 60.0, "--experiment": 60.0, "--test-circuit-breaker": 15.0, "--test-degradation": 5.0}
+"""Seconds that each takes unless it is told."""
+
+_LONGEST = 366 * 86400.0
 
 
 def _needed(options: Namespace, *names: str) -> None:
@@ -205,7 +214,8 @@ def _described(options: Namespace, share: float | None) -> tuple[Answer, list[st
 
 
 def _planned(plan: Any) -> tuple[Answer, list[str], int]:
-    lines = [f"{plan.experiment}: " + ("it would not be started" if plan.refusals else "it would be started")]
+    lines = [f"{plan.experiment}, for at most {format_duration(plan.seconds)}: "
+             + ("it would not be started" if plan.refusals else "it would be started")]
     lines += [f"  {one}" for one in plan.refusals]
     lines += [f"  {one.kind} on {one.workload}" + (f" → {one.dependency}" if one.dependency else "")
               + (f", by {one.mechanism}, healed by {one.healing}" if one.mechanism else "") for one in plan.faults]
@@ -222,11 +232,10 @@ def _breaker(options: Namespace) -> tuple[Answer, list[str], int]:
     _needed(options, "service", "dependency")
     from mainstay.chaos.operations import outside  # noqa: PLC0415  (a lazy start)
 
-    seconds = min(options.duration, 15.0) if options.duration == 60.0 else options.duration
-    test = outside.BreakerTest(options.service, options.dependency, seconds, seed=options.seed)
+    test = outside.BreakerTest(options.service, options.dependency, options.duration, seed=options.seed)
     if options.dry_run:
-        lines = [f"{test.dependency} would answer {test.service} with errors for {format_duration(seconds)}, and what "
-                 "still reaches it would be counted; nothing was touched"]
+        lines = [f"{test.dependency} would answer {test.service} with errors for {format_duration(options.duration)}, "
+                 "and what still reaches it would be counted; nothing was touched"]
         return _plain({"dry_run": True, "test": test}), lines, 0
     with _world(options) as world:
         found = outside.breaker_from_outside(world, test)
@@ -256,7 +265,7 @@ def _degradation(options: Namespace) -> tuple[Answer, list[str], int]:
     from mainstay.chaos.operations.matrix import MatrixRequest, matrix  # noqa: PLC0415  (a lazy start)
     from mainstay.kernel.workload import workload_named  # noqa: PLC0415  (a lazy start)
 
-    seconds = 5.0 if options.duration == 60.0 else options.duration
+    seconds = options.duration
     with _world(options) as world:
         service = workload_named(world.catalog, options.service).name
         found = matrix(world, MatrixRequest((service,), (options.dependency,), duration=f"{seconds:g}s",

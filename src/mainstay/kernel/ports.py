@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -465,6 +465,10 @@ def no_other_catalog(place: str) -> Catalog:
     raise InvalidInput(f"no catalog can be read from {place} here", "run the command line beside the catalog's files")
 
 
+def _with_catalog(world: World, catalog: Catalog) -> World:
+    return replace(world, catalog=catalog)
+
+
 def _nothing_spent(world: World, services: Sequence[str], span: Span,  # noqa: ARG001
                    offline: bool) -> tuple[Spending, ...]:  # noqa: ARG001
     return ()
@@ -515,6 +519,7 @@ class World:
         probe: asks a URL for its health, within a time in all.
         alerts: opens a history of alerts.
         catalog_at: the catalog of another folder, or of this one at a git revision, free of mistakes.
+        under: this world under another catalog, whose sources, channels and probes are the ones asked then.
         findings: what is worth saying about the catalog's files; errors among them only for an operation that asked.
         progress: called with a sentence during long work; doors decide whether to show it.
         texts: whole files, such as rules and metric pages.
@@ -548,6 +553,7 @@ class World:
     actor: str = "system"
     progress: Callable[[str], None] = lambda _: None
     catalog_at: Callable[[str], Catalog] = no_other_catalog
+    under: Callable[[World, Catalog], World] = _with_catalog
     texts: Texts = field(default_factory=NoTexts)
     scopes: frozenset[str] = frozenset()
     injector: Callable[[], Injector] = NoFaults

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mainstay.chaos.operations.formats import FORMATS, documents_of, quickly
 from mainstay.kernel.dataclass import dataclass
@@ -74,7 +74,7 @@ def _checked(world: World, file: str, request: CheckRequest) -> Iterator[Checked
     others = [(document, one) for document in documents
               for one in [next((each for each in FORMATS.values() if each.recognised(document)), None)]]
     if all(one is None for _, one in others):
-        yield _ours(world, file)
+        yield _ours(world, file, documents[0].lines if documents else (), allowed=request.allow_python)
         return
     for document, one in others:
         if one is None:
@@ -85,14 +85,16 @@ def _checked(world: World, file: str, request: CheckRequest) -> Iterator[Checked
         yield Checked(file, one.tool, said.title, kept)
 
 
-def _ours(world: World, file: str) -> Checked:
+def _ours(world: World, file: str, lines: Sequence[str], *, allowed: bool) -> Checked:
     from mainstay.chaos.operations.finding import experiment_named  # noqa: PLC0415  (a lazy start: others' need none)
+    from mainstay.chaos.operations.missing import missing_here  # noqa: PLC0415  (a lazy start: as above)
 
     try:
-        _, experiment = experiment_named(world, file if "/" in file else f"./{file}")
+        there, experiment = experiment_named(world, file if "/" in file else f"./{file}")
     except InvalidFiles as error:
         return Checked(file, "experiment", "", error.findings)
-    return Checked(file, "experiment", experiment.title or experiment.name, ())
+    return Checked(file, "experiment", experiment.title or experiment.name,
+                   tuple(missing_here(there, experiment, lines, allowed=allowed)))
 
 
 def check_view(found: Checks) -> View:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mainstay.chaos.operations.finding import run_named
-from mainstay.chaos.operations.formats import FORMATS, Said, documents_of, format_of, is_file, lines_of
+from mainstay.chaos.operations.formats import FORMATS, documents_of, format_of, is_file, lines_of
 from mainstay.chaos.spec import Experiment
 from mainstay.chaos.toolkit import read
 from mainstay.chaos.toolkit_out import document_of, journal_of
@@ -66,22 +67,31 @@ def import_(world: World, request: ImportRequest) -> Imports:
         for document in lines_of(file) or documents_of(file):
             chosen = format_of(document, request.source)
             said = chosen.read(world, document)
-            written = _write(request, said) if request.output and said.yaml else ""
-            found.append(Imported(file, chosen.tool, said.name, said.title, said.runs, said.yaml, written,
-                                  said.findings))
-    return Imports(tuple(found))
+            found.append(Imported(file, chosen.tool, said.name, said.title, said.runs, said.yaml, "", said.findings))
+    return Imports(tuple(_written(request, found) if request.output else found))
 
 
-def _write(request: ImportRequest, said: Said) -> str:
-    target = Path(request.output) / f"{said.name}.yaml"
+def _written(request: ImportRequest, found: Sequence[Imported]) -> list[Imported]:
+    """The same with where each was written. Nothing is written before all of it is known to have a place."""
+    places: dict[Path, Imported] = {}
+    for one in found:
+        target = Path(request.output) / f"{one.name}.yaml"
+        first = places.setdefault(target, one)
+        if one.yaml and first.yaml not in ("", one.yaml):
+            raise Conflict(f"{first.file} and {one.file} both hold an experiment called {one.name}",
+                           "import them into two folders, or rename one")
+        places[target] = one if one.yaml else first
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not request.force and target.read_text(encoding="utf-8") != said.yaml:
-            raise Conflict(f"{target} is there already and says something else", "use another folder, or --force")
-        target.write_text(said.yaml, encoding="utf-8")
+        for target, one in places.items():
+            if one.yaml and target.exists() and not request.force and target.read_text(encoding="utf-8") != one.yaml:
+                raise Conflict(f"{target} is there already and says something else", "use another folder, or --force")
+        for target, one in places.items():
+            if one.yaml:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(one.yaml, encoding="utf-8")
     except OSError as error:
-        raise InvalidInput(f"{target} cannot be written: {error.strerror}", "name another folder") from None
-    return str(target)
+        raise InvalidInput(f"{request.output} cannot be written: {error.strerror}", "name another folder") from None
+    return [replace(one, written=str(Path(request.output) / f"{one.name}.yaml")) if one.yaml else one for one in found]
 
 
 def import_view(found: Imports) -> View:

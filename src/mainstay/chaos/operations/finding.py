@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 from mainstay.chaos.operations.formats import is_file
 from mainstay.chaos.spec import Experiment
@@ -30,7 +29,7 @@ def experiment_named(world: World, name: str) -> tuple[World, Experiment]:
         if len(found) != 1:
             raise InvalidInput(f"{name} declares {len(found)} experiments",
                                "name the folder with -c, and the experiment by its name")
-        return replace(world, catalog=catalog), found[0]
+        return world.under(world, catalog), found[0]
     if wrong := errors_of(world.findings):
         raise InvalidFiles(wrong)
     return world, world.catalog.get(Experiment, name)

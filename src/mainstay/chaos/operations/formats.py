@@ -167,6 +167,7 @@ def documents_of(file: str) -> list[Document]:
     documents, findings = read_file(Path(file), file)
     if wrong := errors_of(findings):
         raise InvalidFiles(wrong)
+    documents = [one for one in documents if one.root.value is not None]  # `---` twice in a row is no document
     if not documents:
         raise InvalidInput(f"{file} is empty", "name a file that another tool wrote")
     return documents

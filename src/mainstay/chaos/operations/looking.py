@@ -147,6 +147,8 @@ class Standing:
 
 def status(world: World, request: StatusRequest) -> Standing:
     """Say how runs stand: which go on, how the others ended, and whether all are stopped."""
+    if request.limit < 1:
+        raise InvalidInput(f"--limit {request.limit} is no number of runs", "write 1 or more")
     runs = [run_named(world, request.run)] if request.run else list(runs_of(world).values())[-request.limit:]
     switch = halted(world.journal.facts(FactQuery(kinds=(HALTED, LIFTED))))
     words = "" if switch is None else f"{switch.actor} at {switch.at:%-d %b %H:%M} UTC" + (
@@ -188,25 +190,31 @@ class ReportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A run with the figures of its hypothesis: by probe and stage, answers, misses, median and slowest."""
+    """A run with the figures of its hypothesis: by probe and stage, answers, misses, median and slowest.
+
+    Args:
+        declared: whether the catalog has its experiment, so that it can be run again by its name.
+    """
 
     run: Run
     figures: dict[str, dict[str, dict[str, float | int | None]]]
     rollback: tuple[str, ...] = ()
+    declared: bool = False
 
 
 def report(world: World, request: ReportRequest) -> Reported:
     """Show what a run did and proved: every figure, both proofs of each fault, the picture."""
     run = run_named(world, request.run)
     declared = world.catalog.find(Experiment, run.experiment)
-    return Reported(run, figures(run), declared.rollback if declared is not None else ())
+    return Reported(run, figures(run), declared.rollback if declared is not None else (), declared is not None)
 
 
 def report_view(found: Reported) -> View:
     """The verdict, the figures, the picture, what happened."""
     return View(f"Run {found.run.id}", (*run_blocks(found.run), picture(found.run), timeline(found.run),
                                         *by_hand(found.run, found.rollback),
-                                        Next((f"mainstay chaos run {found.run.experiment}",))))
+                                        Next((f"mainstay chaos run {found.run.experiment}" if found.declared else
+                                              "mainstay chaos status",))))
 
 
 REPORT = Operation("chaos", "report", ReportRequest, report, report_view, catalog="any",

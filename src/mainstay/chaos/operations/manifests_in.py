@@ -48,7 +48,8 @@ def _said(world: World, document: Document, found: Sequence[Translation], name: 
     steps = [step for one in found for step in one.steps]
     findings = list(_findings(found, where, steps))
     if not steps:
-        left = "; ".join(f"{left.what}: {left.why}" for one in found for left in one.left_out)
+        left = "; ".join(f"{left.what}: {left.why}" for one in found for left in one.left_out) \
+            or f"{title or 'it'} puts no fault in"
         findings.append(Finding("not-translated", where, f"nothing of it can be done here: {left}",
                                 "write an experiment of your own; mainstay chaos list --kinds says what can be done"))
         return Said(name, title, "", tuple(findings))

@@ -18,7 +18,7 @@ from mainstay.kernel.faults import Healing, Order
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.locks import held
 from mainstay.kernel.ports import World
-from mainstay.kernel.probing import CallAsk
+from mainstay.kernel.probing import Ask, CallAsk
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.workload import Workload, workload_named
 
@@ -126,10 +126,11 @@ def prepare(world: World, experiment: Experiment, options: Options) -> Prepared:
     prices = tuple(_prices(world, experiment, services))
     refusals = [*_forbidden(world, experiment, steps, services), *_unreal(faults, experiment.manual or options.manual),
                 *_too_dear(prices, required=experiment.spend.required)]
-    if not options.calls and any(isinstance(probe.ask, CallAsk) or (
-            isinstance(probe.tolerance, Asked) and isinstance(probe.tolerance.ask, CallAsk))
-            for probe in probes_of(experiment)):
+    if not options.calls and any(isinstance(question, CallAsk)
+                                 for probe in probes_of(experiment) for question in questions(probe)):
         refusals.append("a probe calls a Python function, which only mainstay chaos run --allow-python lets it")
+    refusals += [f"{probe.name} cannot be asked here: {why}" + (f"; {mend}" if mend else "")
+                 for probe, why, mend in unaskable(world, experiment)]
     plan = Plan(experiment.name, target.name, services[0], experiment.hypothesis.title or experiment.title,
                 tuple({"name": probe.name, "tolerance": said_of(probe)} for probe in probes), faults,
                 experiment.seconds, prices, tuple(refusals), tuple(_notes(prices, required=experiment.spend.required)))
@@ -138,6 +139,24 @@ def prepare(world: World, experiment: Experiment, options: Options) -> Prepared:
                for place, (fault, order) in enumerate(zip(step.faults, step.orders, strict=True), 1)
                if fault.felt_by is not None}
     return Prepared(plan, experiment, target, services, steps, probes, felt_by)
+
+
+def questions(probe: Probe) -> Iterator[Ask]:
+    """What has to be asked for one answer: its own question, and that of the probe that decides on it."""
+    if not isinstance(probe.ask, Standing):
+        yield probe.ask
+    if isinstance(probe.tolerance, Asked):
+        yield probe.tolerance.ask
+
+
+def unaskable(world: World, experiment: Experiment) -> Iterator[tuple[Probe, str, str]]:
+    """Probes for which a program, a source or a module is missing here; what is missing, and what would mend it."""
+    prober = world.prober()
+    for probe in probes_of(experiment):
+        for question in questions(probe):
+            why, mend = prober.lacks(question)
+            if why:
+                yield probe, why, mend
 
 
 def said_of(probe: Probe) -> str:
