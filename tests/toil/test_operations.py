@@ -257,6 +257,27 @@ def test_a_team_of_one_is_not_named_to_others():
     assert names(found, "team") == {"platform", "orders", "teams of one"}
 
 
+def test_the_digest_and_the_rows_of_a_team_of_one_are_for_its_person_and_leads():
+    made = world(TEAM, actor="ana", scopes=READ, policy=POLICY)
+    (alone,) = (one for one in TEAM if one.team == "solo")
+    week = f"{alone.day:%G-W%V}"
+    for ask in (lambda: digest(made, DigestRequest(week, team="solo")),
+                lambda: entries(made, EntriesRequest(team="solo")),
+                lambda: report(made, ReportRequest(team="solo"))):
+        with pytest.raises(NotAllowed) as refused:
+            ask()
+        assert alone.engineer not in refused.value.message
+    for actor in (alone.engineer, POLICY.leads[0]):
+        assert digest(replace(made, actor=actor), DigestRequest(week, team="solo")).text
+
+
+def test_a_row_names_a_team_of_one_to_its_person_alone():
+    made = world(TEAM, actor="ana", scopes=READ, policy=POLICY)
+    assert {one.team for one in entries(made, EntriesRequest()).rows} == {"platform", "orders", "teams of one"}
+    (alone,) = (one.engineer for one in TEAM if one.team == "solo")
+    assert "solo" in {one.team for one in entries(replace(made, actor=alone), EntriesRequest()).rows}
+
+
 def test_a_trend_of_one_person_is_theirs():
     made = world(weeks_of([0.4] * 8), actor="ben", scopes=READ)
     with pytest.raises(NotAllowed):
