@@ -192,6 +192,14 @@ def test_a_ticket_that_was_worked_on_more_takes_its_own_place():
     assert report(made, ReportRequest()).summary.total_toil_hours == pytest.approx(1.0)
 
 
+def test_a_long_ticket_counts_whole_also_when_it_grows_and_when_it_was_said_to_be_longer_than_it_was():
+    head = "Issue key,Issue Type,Created,Resolved,Time Spent\n"
+    made = world()
+    for worked, hours in ((36_000, 10), (144_000, 40), (108_000, 30), (7_200, 2)):
+        import_(made, ImportRequest(text=f"{head}OPS-1,Task,20/Nov/26 9:15 AM,20/Nov/26 9:15 PM,{worked}\n"))
+        assert report(made, ReportRequest()).summary.total_toil_hours == pytest.approx(hours)
+
+
 @pytest.mark.parametrize("text", ["", "nonsense,x\n", '{"a": 1}\n', "\ufeff"])
 def test_what_holds_no_work_is_refused(text):
     with pytest.raises((InvalidInput, NoData)):
