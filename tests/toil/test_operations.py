@@ -67,6 +67,12 @@ def test_absurd_work_is_refused(request_):
     assert facts(made, "toil.") == []
 
 
+def test_a_key_that_was_used_answers_with_what_is_in_the_ledger():
+    made = world()
+    first = log(made, LogRequest("30m", "x", key="build-7"))
+    assert log(made, LogRequest("45m", "y", type="meeting", key="build-7")) == replace(first, new=False)
+
+
 def test_a_timer_logs_what_it_measured_once():
     made = world(actor="ana")
     start(made, StartRequest("Rotate certs", category="certificates"))
