@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.doors.terminal import Style, bar, display_width, render, sparkline, style_of, to_ascii
+from mainstay.doors.terminal import Style, bar, display_width, render, render_error, sparkline, style_of, to_ascii
+from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.quantity import zone_named
 from mainstay.kernel.view import (
     Block,
@@ -33,6 +35,10 @@ from mainstay.kernel.view import (
 
 _MAY = datetime(2026, 5, 1, tzinfo=UTC)
 _HOURS = tuple(_MAY + timedelta(hours=hour) for hour in range(100))
+
+
+_EVIL = "a\x1b[31mb\x1b]0;owned\x07c\x1b[2J\rd\x9b1A\u202ee"
+_SEEN = "ab␛]0;owned␇c␛[2J␍d\ufffd1A\ufffde"
 
 
 def shown(*blocks: Block, style: Style | None = None) -> str:
@@ -293,3 +299,30 @@ def test_a_pipe_is_100_columns_wide_unless_it_says():
 @pytest.mark.parametrize(("encoding", "signs"), [("utf-8", True), ("UTF8", True), ("ascii", False), ("latin-1", False)])
 def test_signs_are_for_outputs_that_can_hold_them(encoding, signs):
     assert style_of(_Stream(encoding=encoding), {}).unicode is signs
+
+
+@pytest.mark.parametrize("block", [
+    Text(_EVIL), Pairs(((_EVIL, cells(_EVIL)),)), table(_EVIL, ("x",), [(_EVIL,)]), Code(_EVIL, title=_EVIL),
+    Timeline((Entry(_MAY, _EVIL),)), Next((_EVIL,)),
+    Chart(_EVIL, _HOURS, (Line(_EVIL, tuple(map(float, range(100)))), Line("b", tuple(map(float, range(100))))))])
+def test_what_others_wrote_moves_no_cursor_and_hides_nothing(block):
+    """A ticket's title, an alert's label: whoever can send one could else write over what stands above it."""
+    for colour in (False, True):
+        text = shown(block, style=Style(colour=colour, cut=True))
+        assert _SEEN in text
+        assert not set(re.sub(r"\x1b\[[0-9;]*m", "", text)) & set("\x1b\x07\r\x9b\u202e")
+        assert colour or "\x1b" not in text
+
+
+def test_an_error_that_quotes_others_is_harmless_too():
+    text = render_error(InvalidInput(_EVIL, _EVIL), Style())
+    assert text == f"error: {_SEEN}\n  → {_SEEN}\n"
+
+
+def test_a_cell_of_several_lines_stays_one_row():
+    text = shown(table("", ("no", "what"), [("1", "one\ntwo\n"), ("2", "three")]))
+    assert [line.strip() for line in text.splitlines()] == ["no  what", "1   one⏎two", "2   three"]
+
+
+def test_a_pipe_gets_a_document_byte_for_byte():
+    assert shown(Code("a\r\n\x1b[1mb\n")) == "a\r\n\x1b[1mb\n"

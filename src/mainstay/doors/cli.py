@@ -22,6 +22,7 @@ from typing import Any, TextIO
 from mainstay import __version__
 from mainstay.app import MAINSTAY, Application, Settings, WordEntry
 from mainstay.doors import commands, lazy_start
+from mainstay.doors.harmless import harmless, on_one_line
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotFound
 from mainstay.kernel.finding import InvalidFiles, did_you_mean
 from mainstay.kernel.operation import Operation
@@ -258,14 +259,14 @@ class _Progress:
         if self._shows:
             # A terminal that does not know its size says 0.
             columns = os.get_terminal_size(self._stream.fileno()).columns or 80
-            self._stream.write(f"\r\x1b[K{sentence[:columns - 1]}")
+            self._stream.write(f"\r\x1b[K{on_one_line(sentence)[:columns - 1]}")
             self._stream.flush()
             self._used = True
 
     def tell(self, line: str) -> None:
         """A line that stays, above the one that replaces itself; also where nobody watches a terminal."""
         self.clear()
-        self._stream.write(line.encode(self._stream.encoding or "utf-8", "replace").decode(
+        self._stream.write(harmless(line).encode(self._stream.encoding or "utf-8", "replace").decode(
             self._stream.encoding or "utf-8") + "\n")
         self._stream.flush()
 

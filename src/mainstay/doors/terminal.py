@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import TextIO, assert_never
 
+from mainstay.doors.harmless import harmless, on_one_line
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.finding import InvalidFiles
@@ -31,7 +32,7 @@ _ASCII = str.maketrans({
     "●": "*", "◐": "~", "○": "!", "–": "-", "—": "-", "·": "|", "×": "x", "→": "->", "←": "<-", "≤": "<=", "≥": ">=",
     "≈": "~", "…": "...", "█": "#", "░": ".", "Σ": "sum ", "±": "+/-", "−": "-", "“": '"', "”": '"', "’": "'",
     "▁": "_", "▂": ".", "▃": "-", "▅": "=", "▇": "#", "▲": "^", "│": "|", "┤": "|", "└": "+", "─": "-", "╌": "-",
-    "µ": "u", "\N{NO-BREAK SPACE}": " ",
+    "µ": "u", "⏎": "|", "\N{NO-BREAK SPACE}": " ",
 })
 
 
@@ -80,7 +81,9 @@ def render(view: View, style: Style) -> str:
     read. A view that is nothing but code is made for another program and printed as it is.
     """
     if len(view.blocks) == 1 and isinstance(view.blocks[0], Code) and not view.blocks[0].title:
-        return view.blocks[0].text if style.unicode else to_ascii(view.blocks[0].text)
+        # A pipe gets it byte for byte.
+        text = harmless(view.blocks[0].text) if style.cut else view.blocks[0].text
+        return text if style.unicode else to_ascii(text)
     column = max((display_width(name) for block in view.blocks if isinstance(block, Pairs) for name, _ in block.rows),
                  default=0)
     lines: list[str] = []
@@ -99,11 +102,11 @@ def render(view: View, style: Style) -> str:
 def render_error(error: MainstayError, style: Style) -> str:
     """What happened and the way out; findings as they are, each with its line and caret."""
     if isinstance(error, InvalidFiles):
-        text = f"{error.message}\n"
+        text = f"{harmless(error.message)}\n"
     else:
-        text = f"{style.paint('error:', _TONES['bad'])} {error.message}\n"
+        text = f"{style.paint('error:', _TONES['bad'])} {harmless(error.message)}\n"
     if error.way_out:
-        text += f"  → {error.way_out}\n"
+        text += f"  → {harmless(error.way_out)}\n"
     return text if style.unicode else to_ascii(text)
 
 
@@ -170,7 +173,7 @@ def _block(block: Block, style: Style, column: int) -> list[str]:
         case Timeline():
             return _timeline(block, style)
         case Code():
-            return [*_titled(block.title, style), *(f"    {line}" for line in block.text.splitlines())]
+            return [*_titled(block.title, style), *(f"    {line}" for line in harmless(block.text).splitlines())]
         case Next():
             return _next(block, style)
         case other:
@@ -178,12 +181,12 @@ def _block(block: Block, style: Style, column: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return [line for paragraph in text.splitlines()
+    return [line for paragraph in harmless(text).splitlines()
             for line in textwrap.wrap(paragraph, width, break_long_words=False, break_on_hyphens=False) or [""]]
 
 
 def _titled(title: str, style: Style) -> list[str]:
-    return [style.paint(title, _TONES["strong"])] if title else []
+    return [style.paint(on_one_line(title), _TONES["strong"])] if title else []
 
 
 def _cell(cell: Cell, style: Style) -> str:
@@ -202,7 +205,7 @@ def _cell_lines(cell: Cell, style: Style, room: int | None) -> list[str]:
     if not text:
         return ["  ".join(parts)]
     indent = sum(display_width(part) + 2 for part in parts)
-    first, *more = [text] if room is None else _wrapped(text, max(room - indent, _NARROWEST // 2)) or [""]
+    first, *more = [on_one_line(text)] if room is None else _wrapped(text, max(room - indent, _NARROWEST // 2)) or [""]
     return ["  ".join([*parts, style.paint(first, code)]), *(" " * indent + style.paint(line, code) for line in more)]
 
 
@@ -227,7 +230,7 @@ def _pairs(block: Pairs, style: Style, column: int) -> list[str]:
         room = style.width - column - 5
         # As with tables, a pipe gets its lines whole.
         drawn = [line] if not style.cut or display_width(line.rstrip()) <= room else _broken(row, style, room)
-        names = [style.paint(_padded(name, column), _TONES["quiet"]), *[" " * column] * (len(drawn) - 1)]
+        names = [style.paint(_padded(on_one_line(name), column), _TONES["quiet"]), *[" " * column] * (len(drawn) - 1)]
         lines += [f"  {called}   {text}" for called, text in zip(names, drawn, strict=True)]
     return lines
 
@@ -328,7 +331,7 @@ def _chart(block: Chart, style: Style) -> list[str]:
 
     frame = terminal_chart.Frame(style.width - 2, ascii=not style.unicode, zone=style.zone)
     for runs in terminal_chart.draw(block, frame):
-        lines.append("  " + "".join(style.paint(text, _TONES[tone]) for text, tone in runs))
+        lines.append("  " + "".join(style.paint(on_one_line(text), _TONES[tone]) for text, tone in runs))
     return lines
 
 
@@ -368,8 +371,9 @@ def _next(block: Next, style: Style) -> list[str]:
     """`next: a · b`, broken between commands and never inside one, so that each can be copied."""
     if not block.commands:
         return []
-    lines = [f"next: {block.commands[0]}"]
-    for command in block.commands[1:]:
+    first, *others = map(on_one_line, block.commands)
+    lines = [f"next: {first}"]
+    for command in others:
         if display_width(lines[-1]) + 3 + display_width(command) > style.width:
             lines[-1] += " ·"
             lines.append(" " * 6 + command)
