@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.kernel.errors import InvalidInput
-from mainstay.toil.automation import Task, return_of, rhythm, should_automate
+from mainstay.toil.automation import COST, Task, return_of, rhythm, should_automate
 from mainstay.toil.candidates import Asked, candidates, grouped
 from mainstay.toil.tally import stretch_of, tally
 from toil.ledgers import TODAY, weeks_of, work
@@ -118,3 +121,10 @@ def test_estimates_of_the_policy_are_used():
 def test_numbers_that_cannot_be_are_refused(task):
     with pytest.raises(InvalidInput):
         should_automate(task)
+
+
+def test_the_dashboard_asks_what_the_report_asks_for_an_hour():
+    """It once began at 80 where the report and the ledger count 150."""
+    dashboard = json.loads((Path(__file__).parents[2] / "examples" / "toil-tracking-dashboard.json").read_text())
+    (cost,) = (one["query"] for one in dashboard["templating"]["list"] if one["name"] == "hourly_cost")
+    assert float(cost) == COST

@@ -67,6 +67,12 @@ def test_absurd_work_is_refused(request_):
     assert facts(made, "toil.") == []
 
 
+def test_a_key_that_was_used_answers_with_what_is_in_the_ledger():
+    made = world()
+    first = log(made, LogRequest("30m", "x", key="build-7"))
+    assert log(made, LogRequest("45m", "y", type="meeting", key="build-7")) == replace(first, new=False)
+
+
 def test_a_timer_logs_what_it_measured_once():
     made = world(actor="ana")
     start(made, StartRequest("Rotate certs", category="certificates"))
@@ -192,6 +198,14 @@ def test_a_ticket_that_was_worked_on_more_takes_its_own_place():
     assert report(made, ReportRequest()).summary.total_toil_hours == pytest.approx(1.0)
 
 
+def test_a_long_ticket_counts_whole_also_when_it_grows_and_when_it_was_said_to_be_longer_than_it_was():
+    head = "Issue key,Issue Type,Created,Resolved,Time Spent\n"
+    made = world()
+    for worked, hours in ((36_000, 10), (144_000, 40), (108_000, 30), (7_200, 2)):
+        import_(made, ImportRequest(text=f"{head}OPS-1,Task,20/Nov/26 9:15 AM,20/Nov/26 9:15 PM,{worked}\n"))
+        assert report(made, ReportRequest()).summary.total_toil_hours == pytest.approx(hours)
+
+
 @pytest.mark.parametrize("text", ["", "nonsense,x\n", '{"a": 1}\n', "\ufeff"])
 def test_what_holds_no_work_is_refused(text):
     with pytest.raises((InvalidInput, NoData)):
@@ -255,6 +269,27 @@ def test_who_may_not_see_a_person_is_refused(ask):
 def test_a_team_of_one_is_not_named_to_others():
     found = report(world(TEAM, actor="ana", scopes=READ, policy=POLICY), ReportRequest(by=("team",)))
     assert names(found, "team") == {"platform", "orders", "teams of one"}
+
+
+def test_the_digest_and_the_rows_of_a_team_of_one_are_for_its_person_and_leads():
+    made = world(TEAM, actor="ana", scopes=READ, policy=POLICY)
+    (alone,) = (one for one in TEAM if one.team == "solo")
+    week = f"{alone.day:%G-W%V}"
+    for ask in (lambda: digest(made, DigestRequest(week, team="solo")),
+                lambda: entries(made, EntriesRequest(team="solo")),
+                lambda: report(made, ReportRequest(team="solo"))):
+        with pytest.raises(NotAllowed) as refused:
+            ask()
+        assert alone.engineer not in refused.value.message
+    for actor in (alone.engineer, POLICY.leads[0]):
+        assert digest(replace(made, actor=actor), DigestRequest(week, team="solo")).text
+
+
+def test_a_row_names_a_team_of_one_to_its_person_alone():
+    made = world(TEAM, actor="ana", scopes=READ, policy=POLICY)
+    assert {one.team for one in entries(made, EntriesRequest()).rows} == {"platform", "orders", "teams of one"}
+    (alone,) = (one.engineer for one in TEAM if one.team == "solo")
+    assert "solo" in {one.team for one in entries(replace(made, actor=alone), EntriesRequest()).rows}
 
 
 def test_a_trend_of_one_person_is_theirs():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mainstay.toil.share import Rules, by_dimension, coverage_of, state_of, summary
 from mainstay.toil.tally import Stretch, stretch_of, tally
 from mainstay.toil.trend import direction, in_periods, scaling_of, trend_of, weekly
+from mainstay.toil.wording import interrupts_words
 from toil.ledgers import DAY, TODAY, weeks_of, work
 
 RULES = Rules()
@@ -34,6 +35,16 @@ def test_the_figures_of_a_month_by_hand():
     assert (found.cost, found.estimated_savings, found.automation_opportunity) == (600, 300, 50)
     assert found.by_category == {"deployment": 3, "tickets": 1}
     assert found.top_automation_targets == (("deployment", 2),)
+
+
+def test_what_breaks_into_work_and_is_no_toil_is_counted_beside_it():
+    """Pages and incidents are booked as interrupts of their own types; a report of toil alone would not show one."""
+    entries = [work(1, 2.0, interrupt=True), work(1, 0.25, type="oncall", interrupt=True),
+               work(2, 1.5, type="incident", interrupt=True), work(3, 5.0, type="engineering")]
+    found = summary(tally(entries, stretch_of(30, TODAY)), RULES)
+    assert (found.interrupts, found.interrupt_hours) == (1, 2)
+    assert (found.other_interrupts, found.other_interrupt_hours) == (2, 1.75)
+    assert interrupts_words(found) == "1, 2.0 h; besides toil 2, 1.8 h"
 
 
 def test_nothing_logged_is_no_data_and_not_zero():

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.toil.tasks import ALIKE, group, likeness, words_of
+from mainstay.toil.tickets import entries_of, read_export
+from shared_data import shared
+
+UCI = "itsm_toil/uci_servicenow_incident_event_log_first5998.csv.gz"
 
 
 @pytest.mark.parametrize(("one", "other"), [
@@ -30,6 +36,26 @@ def test_near_duplicates_are_one_task(one, other):
 ])
 def test_different_tasks_stay_apart(one, other):
     assert len(set(group({one: 2, other: 1}).task_of.values())) == 2
+
+
+@pytest.mark.parametrize(("one", "other"), [
+    ("Category 26 / Subcategory 175", "Category 13 / Subcategory 302"),
+    ("Category 26 / Subcategory 17", "Category 26 / Subcategory 175"),
+    ("Category 26, no description", "Category 55, no description"),
+])
+def test_places_of_a_classification_are_told_apart_by_their_numbers_too(one, other):
+    grouping = group({one: 2, other: 1})
+    assert grouping.task_of == {one: one, other: other}
+    assert grouping.like(other.upper()) in (other.upper(), other)
+
+
+def test_the_tickets_of_a_real_event_log_are_as_many_tasks_as_it_has_subcategories_of_categories():
+    """Its tickets have no descriptions; 28 categories once came out as one task of 886 tickets."""
+    tickets = [entry.description for _, entry in entries_of(
+        read_export(gzip.decompress(shared(UCI).read_bytes()).decode(), UCI), 10, automatable=False)]
+    named = {one for one in tickets if one}
+    assert len(named) > 100
+    assert set(group(dict.fromkeys(named, 1.0)).task_of.values()) == named
 
 
 def test_a_task_is_named_by_its_heaviest_wording_without_a_number():

@@ -73,6 +73,46 @@ def test_github_counts_its_comments_as_touches():
     assert (one.touches, one.category, one.engineer) == (4, "toil", "ben")
 
 
+def jira(worked, resolved=""):
+    head = "Issue key,Issue Type,Summary,Assignee,Priority,Created,Resolved,Time Spent\n"
+    return read_export(f"{head}OPS-1,Task,Rotate certs,ana,High,26/Nov/26 9:15 AM,{resolved},{worked}\n", "jira.csv")
+
+
+def test_what_is_longer_than_one_entry_may_be_is_several_on_working_days_and_loses_nothing():
+    """A Thursday's ticket of 40 h once counted as 24, and nothing said so."""
+    entries = [entry for _, entry in entries_of(jira("144000", "04/Dec/26 9:15 AM"), 10, automatable=False)]
+    assert [(f"{one.day:%a %d}", one.hours) for one in entries] == [
+        ("Thu 26", 8), ("Fri 27", 8), ("Mon 30", 8), ("Tue 01", 8), ("Wed 02", 8)]
+    assert reading_of(jira("144000"), 10).hours == 40
+    assert [one.day.day for _, one in entries_of(jira("144000", "27/Nov/26 9:15 AM"), 10, automatable=False)] == [
+        26, 27, 27, 27, 27]
+    assert len(list(entries_of(jira("86400"), 10, automatable=False))) == 1
+
+
+@pytest.mark.parametrize(("worked", "hours"), [
+    ("5400", 1.5), ("5.4e3", 1.5), ("1:30:00", 1.5), ("2h 30m", 2.5), ("45m", 0.75), ("1970-01-01 00:45:00", 0.75),
+    ("1970-01-02 02:00:00", 26), ("0", None), ("", None)])
+def test_the_time_worked_on_a_ticket_is_read_as_systems_write_it(worked, hours):
+    (one,) = jira(worked).tickets
+    assert one.worked == hours
+
+
+@pytest.mark.parametrize(("worked", "why"), [
+    ("-5", 'the time "-5" worked on the ticket is not between 0 and 1,000 h'),
+    ("1e12", 'the time "1e12" worked on the ticket is not between 0 and 1,000 h'),
+    ("nan", 'the time "nan" worked on the ticket is not between 0 and 1,000 h'),
+    ("a while", 'the time "a while" worked on the ticket is no length'),
+    ("1970-13-01 00:45:00", 'the time "1970-13-01 00:45:00" worked on the ticket is no length')])
+def test_an_absurd_time_worked_is_rejected_and_shown_and_not_taken_for_none(worked, why):
+    export = jira(worked)
+    assert (export.tickets, export.read.rejected, export.read.samples[0].why) == ([], 1, why)
+
+
+def test_a_ticket_that_ends_before_it_begins_is_rejected_and_shown():
+    export = jira("3600", "25/Nov/26 9:15 AM")
+    assert export.read.samples[0].why == "the ticket was resolved at 25/Nov/26 9:15 AM, before it was opened"
+
+
 HEAD = "number,assignment_group,opened_at\n"
 
 

@@ -178,10 +178,12 @@ def _analyze(options: Namespace) -> tuple[Answer, list[str]]:
 def _analyzed(figures: share.Summary, kinds: list[share.Slice]) -> list[str]:
     words = {"healthy": "healthy", "at_risk": "at risk", "violated": "violated", "no_data": "no data"}[figures.state]
     entries = _many(figures.entries, "entry", "entries")
+    besides = f"; besides toil {figures.other_interrupts:,}, {figures.other_interrupt_hours:,.1f} h" \
+        if figures.other_interrupts else ""
     lines = [f"{figures.first} to {figures.last}, {entries}, {figures.total_hours:,.1f} h", "",
              f"toil          {_percent(figures.toil_share)}   line {figures.line * 100:g} %   {words}",
              f"              {figures.total_toil_hours:,.1f} h, {figures.cost:,.0f} at {automation.COST:g} an hour",
-             f"interrupts    {figures.interrupts:,}, {figures.interrupt_hours:,.1f} h"]
+             f"interrupts    {figures.interrupts:,}, {figures.interrupt_hours:,.1f} h{besides}"]
     lines.append(f"logged        {_coverage(figures.coverage)}")
     if figures.automation_opportunity is not None:
         lines.append(f"automatable   {figures.automation_opportunity:.0f} % of toil, "

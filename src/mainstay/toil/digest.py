@@ -15,6 +15,7 @@ from mainstay.toil.wording import (
     coverage_words,
     direction_words,
     hours_words,
+    interrupts_words,
     many_entries,
     months_words,
     net_words,
@@ -58,7 +59,7 @@ def _facts(week: Week) -> Iterator[tuple[str, str]]:
     yield "Share of toil", f"{share_words(figures.toil_share)} {sign} {word}{change}"
     yield "Hours", (f"{hours_words(figures.total_toil_hours)} of {hours_words(figures.total_hours)}, "
                     f"{many_entries(figures.entries)}; {figures.cost:,.0f} at {week.hourly_cost:,.0f} an hour")
-    yield "Interrupts", f"{figures.interrupts:,}, {hours_words(figures.interrupt_hours)}"
+    yield "Interrupts", interrupts_words(figures)
     yield "Logged", coverage_words(figures.coverage)
     yield "Trend", direction_words(week.trend.direction)
     for change_of in week.trend.changes[-1:]:

@@ -23,12 +23,13 @@ LONGEST_INCIDENT = 8.0
 """Hours booked for an incident, at most: it may be open for days, and nobody works through them."""
 
 
-def logged_fact(entry: Entry, *, key: str, actor: str, ticket: str = "", via: str = "") -> NewFact:
+def logged_fact(entry: Entry, *, key: str, actor: str, ticket: str = "", part: int = 1, via: str = "") -> NewFact:
     """A piece of work as a fact.
 
     Args:
         key: recorded once per key; empty for every time.
         ticket: the ticket it stands for; a later fact of the same ticket takes its place.
+        part: which part of a ticket that is several entries; the first takes the place of all parts there were.
         via: how it came in where no person wrote it: `timer`, `import`, `page`, `incident`.
     """
     data: dict[str, Any] = {
@@ -37,6 +38,8 @@ def logged_fact(entry: Entry, *, key: str, actor: str, ticket: str = "", via: st
         "automated": entry.automated, "interrupt": entry.interrupt, "estimated": entry.estimated}
     if ticket:
         data["ticket"] = ticket
+        if part > 1:
+            data["part"] = part
     if via:
         data["via"] = via
     return NewFact(LOGGED, entry.engineer, datetime.combine(entry.day, time(), UTC), data, key=key, actor=actor)
@@ -44,7 +47,7 @@ def logged_fact(entry: Entry, *, key: str, actor: str, ticket: str = "", via: st
 
 def entry_of(fact: Fact) -> Entry:
     """The work of a fact; the reading is that of any log line."""
-    fields = {name: value for name, value in fact.data.items() if name not in ("ticket", "via")}
+    fields = {name: value for name, value in fact.data.items() if name not in ("ticket", "part", "via")}
     return read_entry({**fields, "engineer": fact.subject})
 
 
@@ -119,7 +122,7 @@ def fold(facts: Iterable[Fact], team_of: Mapping[str, str] | None = None) -> Boo
         team_of: the team of an engineer whose work was logged without one.
     """
     book, teams = Book(), team_of or {}
-    tickets: dict[str, int] = {}
+    tickets: dict[str, list[int]] = {}
     for fact in facts:
         match fact.kind:
             case "toil.logged":
@@ -131,8 +134,7 @@ def fold(facts: Iterable[Fact], team_of: Mapping[str, str] | None = None) -> Boo
                 if not entry.team and entry.engineer in teams:
                     entry = _in_team(entry, teams[entry.engineer])
                 if ticket := fact.data.get("ticket"):
-                    book.take_out(tickets.get(str(ticket), 0))
-                    tickets[str(ticket)] = fact.seq
+                    _take_place(book, tickets.setdefault(str(ticket), []), fact)
                 book.rows[fact.seq] = Kept(entry, str(fact.data.get("via", "by hand")))
             case "toil.withdrawn":
                 book.take_out(int(fact.data["entry"]))
@@ -150,6 +152,15 @@ def fold(facts: Iterable[Fact], team_of: Mapping[str, str] | None = None) -> Boo
                 book.saved[fact.subject] = SavedRun(
                     fact.at.date(), float(fact.data.get("hours", 0.0)), str(fact.data.get("task", "")), fact.subject)
     return book
+
+
+def _take_place(book: Book, parts: list[int], fact: Fact) -> None:
+    """The first part of a ticket takes out all parts that there were; the others join it."""
+    if fact.data.get("part", 1) == 1:
+        for number in parts:
+            book.take_out(number)
+        parts.clear()
+    parts.append(fact.seq)
 
 
 def _in_team(one: Entry, team: str) -> Entry:

@@ -163,7 +163,8 @@ class Summary:
     """The figures of a stretch. The keys from `total_toil_hours` on are those of seed 002.
 
     Args:
-        interrupt_hours: hours of toil that broke into other work.
+        interrupts, interrupt_hours: toil that broke into other work.
+        other_interrupts, other_interrupt_hours: what broke into other work besides, such as pages and incidents.
         estimated_hours: hours of toil that were worked out and not measured.
         automation_opportunity: percent of toil that could be automated and is not; None without toil.
         estimated_savings: what that costs.
@@ -181,6 +182,8 @@ class Summary:
     cost: float
     interrupts: int
     interrupt_hours: float
+    other_interrupts: int
+    other_interrupt_hours: float
     estimated_hours: float
     coverage: Coverage
     total_toil_hours: float
@@ -196,6 +199,7 @@ def summary(tally: Tally, rules: Rules) -> Summary:
     parts = sorted(tally.toil())
     toil = fsum(amount.hours for _, amount in parts)
     interrupts = [amount for cell, amount in parts if cell.interrupt]
+    besides = [amount for cell, amount in tally.cells.items() if cell.interrupt and cell.type != TOIL]
     left = [(cell, amount) for cell, amount in parts if cell.automatable and not cell.automated]
     automatable = fsum(amount.hours for _, amount in left)
     hours, stretch = tally.hours, tally.stretch
@@ -203,7 +207,8 @@ def summary(tally: Tally, rules: Rules) -> Summary:
     return Summary(
         stretch.first, stretch.last, tally.entries, hours, share, state_of(share, rules.line), rules.line,
         toil * rules.hourly_cost, sum(amount.entries for amount in interrupts),
-        fsum(amount.hours for amount in interrupts), fsum(amount.hours for cell, amount in parts if cell.estimated),
+        fsum(amount.hours for amount in interrupts), sum(amount.entries for amount in besides),
+        fsum(amount.hours for amount in besides), fsum(amount.hours for cell, amount in parts if cell.estimated),
         coverage_of(tally, rules), toil, automatable, automatable / toil * 100 if toil else None,
         automatable * rules.hourly_cost, dict(_by_category(parts)), tuple(_by_category(left)[:3]))
 

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NoData
 from mainstay.toil.entry import TOIL, Entry, check_days
+from mainstay.toil.tasks import UNSAID
 
 
 class Cell(NamedTuple):
@@ -119,9 +120,6 @@ class Tally:
         """The days that the log can speak of: none before it began."""
         first = max(self.stretch.first, self.began) if self.began is not None else self.stretch.first
         return Stretch(min(first, self.stretch.last), self.stretch.last)
-
-
-UNSAID = "no description"
 
 
 def wording_of(category: str, description: str) -> str:

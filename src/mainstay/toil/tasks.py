@@ -20,6 +20,10 @@ _NAMES_NOTHING = re.compile(r"\d+|(?=[a-f]*\d)[0-9a-f]{6,}|\d+(st|nd|rd|th|am|pm
 """Numbers, hexadecimal identifiers, times: they tell one time from another, not one task from another."""
 _NUMBERED = re.compile(r"([a-z]{2,})\d+")
 """web03, inc0012: the number is taken away. Names such as k8s or s3 stay whole."""
+UNSAID = "no description"
+_PLACE = re.compile(rf".*\S / \S.*|.*, {UNSAID}", re.DOTALL)
+"""A place in somebody's classification, such as "Category 26 / Subcategory 175": what a ticket without a description is
+called. Nobody worded it, and its numbers are names."""
 _EMPTY = frozenset({
     "a", "an", "the", "of", "on", "in", "at", "to", "for", "and", "or", "by", "with", "from", "our", "my", "again",
     "manual", "manually", "hand", "some", "please", "via", "after", "due", "another", "new"})
@@ -28,7 +32,10 @@ _SHORTEST_STEM = 4
 
 
 def words_of(wording: str) -> frozenset[str]:
-    """The stems of a wording that name its task; where nothing else is left, all it says."""
+    """The stems of a wording that name its task; where nothing else is left, all it says. A place is one word."""
+    if _PLACE.fullmatch(wording):
+        # Its ends are part of it: "… / 17" is not short for "… / 175".
+        return frozenset({f"\n{' '.join(wording.lower().split())}\n"})
     every = _PARTS.findall(wording.lower()) or [wording.strip()]
     parts = [part for part in every if part not in _EMPTY]
     named = [part for part in parts if not _NAMES_NOTHING.fullmatch(part)]
@@ -109,7 +116,7 @@ def group(weights: Mapping[str, float], corrections: Mapping[str, str] | None = 
 
     def lead(name: str, words: frozenset[str]) -> None:
         exact[words] = name
-        for stem in words:
+        for stem in () if _PLACE.fullmatch(name) else words:
             by_stem.setdefault(stem[:_SHORTEST_STEM], []).append(len(leaders))
         leaders.append((name, words))
 
@@ -125,7 +132,8 @@ def group(weights: Mapping[str, float], corrections: Mapping[str, str] | None = 
         words = words_of(wording)
         name = exact.get(words)
         if name is None:
-            near = {index for stem in words for index in by_stem.get(stem[:_SHORTEST_STEM], ())}
+            stems = () if _PLACE.fullmatch(wording) else words
+            near = {index for stem in stems for index in by_stem.get(stem[:_SHORTEST_STEM], ())}
             best = max(((likeness(words, leaders[index][1]), -index) for index in near), default=(0.0, 0))
             if best[0] >= ALIKE:
                 name = leaders[-best[1]][0]

@@ -12,12 +12,13 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.toil.entry import LONGEST, NO_CATEGORY, NO_ONE, TOIL, Entry, Read, Rejected, Sorting
+from mainstay.toil.share import WORKING_DAY
 
 System = Literal["servicenow", "jira", "github"]
 SYSTEMS: tuple[System, ...] = ("servicenow", "jira", "github")
@@ -25,6 +26,8 @@ DateOrder = Literal["auto", "day-first", "month-first"]
 DATE_ORDERS: tuple[DateOrder, ...] = ("auto", "day-first", "month-first")
 MINUTES_A_TOUCH = 10.0
 """An assumption, and shown as one: reading a ticket, doing one thing and writing it down."""
+MOST_WORKED = 1_000.0
+"""Hours on one ticket: half a year of somebody's days. What says more is a slip, or milliseconds taken for seconds."""
 _NOTHING = frozenset({"", "?", "null", "none", "(empty)"})
 _MARKS: dict[System, frozenset[str]] = {
     "servicenow": frozenset({"number", "assignment_group"}), "jira": frozenset({"issue key", "issue type"}),
@@ -165,14 +168,23 @@ def read_export(text: str, source: str, order: DateOrder = "auto") -> Export:
 
 _NUMBER: dict[System, str] = {"servicenow": "number", "jira": "issue key", "github": "number"}
 _OPENED: dict[System, str] = {"servicenow": "opened_at", "jira": "created", "github": "created_at"}
+_RESOLVED: dict[System, str] = {"servicenow": "resolved_at", "jira": "resolved", "github": "closed_at"}
+_WORKED: dict[System, tuple[str, ...]] = {
+    "servicenow": ("time_worked",), "jira": ("time spent", "σ time spent"), "github": ()}
+"""Where an export says how long was worked; of several the first that says anything."""
 
 
 def _check(system: System, row: Mapping[str, str], dates: _Dates) -> None:
-    """Raises Rejected where a row has no number or no day it was opened."""
+    """Raises Rejected where a row has no number, no day it was opened, ends before it begins, or an absurd time."""
     if not row.get(_NUMBER[system]):
         raise Rejected("the ticket has no number")
-    if dates.moment(row.get(_OPENED[system], "")) is None:
+    opened = dates.moment(row.get(_OPENED[system], ""))
+    if opened is None:
         raise Rejected("the ticket does not say when it was opened")
+    resolved = _maybe(row.get(_RESOLVED[system], ""), dates)
+    if resolved is not None and resolved < opened:
+        raise Rejected(f"the ticket was resolved at {row[_RESOLVED[system]]}, before it was opened")
+    _worked(system, row)
 
 
 # -- dates -------------------------------------------------------------------------------------------------------
@@ -240,7 +252,6 @@ def _servicenow(rows: Sequence[Mapping[str, str]], dates: _Dates) -> Ticket:
     """Rows are a ticket's audit events, or one row is a ticket with its counts."""
     last = rows[-1]
     topic = " / ".join(filter(None, (last.get("category", ""), last.get("subcategory", ""))))
-    worked = _seconds(last.get("time_worked", ""))
     engineer = next((row["assigned_to"] for row in reversed(rows) if row.get("assigned_to")), "")
     touches = len(rows) if len(rows) > 1 else max(_whole(last.get("sys_mod_count", "")), 1)
     return Ticket(
@@ -248,18 +259,18 @@ def _servicenow(rows: Sequence[Mapping[str, str]], dates: _Dates) -> Ticket:
         last.get("category") or NO_CATEGORY, last.get("assignment_group", ""),
         engineer or last.get("resolved_by") or NO_ONE,
         last.get("short_description") or topic, last.get("priority", "").partition(" ")[0], touches,
-        _whole(last.get("reassignment_count", "")), _whole(last.get("reopen_count", "")), worked,
+        _whole(last.get("reassignment_count", "")), _whole(last.get("reopen_count", "")),
+        _worked("servicenow", last),
         None if not last.get("made_sla") else last["made_sla"].lower() == "true")
 
 
 def _jira(rows: Sequence[Mapping[str, str]], dates: _Dates) -> Ticket:
     last = rows[-1]
-    worked = _seconds(last.get("time spent", "") or last.get("σ time spent", ""))
     return Ticket(
         last["issue key"], _opened(rows[0], "created", dates), _maybe(last.get("resolved", ""), dates),
         last.get("component/s") or last.get("components") or last.get("issue type") or NO_CATEGORY,
         last.get("project key", "") or last["issue key"].partition("-")[0], last.get("assignee") or NO_ONE,
-        last.get("summary", ""), last.get("priority", ""), max(len(rows), 1), 0, 0, worked, None)
+        last.get("summary", ""), last.get("priority", ""), max(len(rows), 1), 0, 0, _worked("jira", last), None)
 
 
 def _github(rows: Sequence[Mapping[str, str]], dates: _Dates) -> Ticket:
@@ -289,30 +300,66 @@ def _maybe(text: str, dates: _Dates) -> datetime | None:
         return None
 
 
-def _seconds(text: str) -> float | None:
-    """Seconds, or `H:MM:SS`, as hours; None where nothing, or no time at all, is written."""
-    if text.count(":") == 2:
-        hours, minutes, seconds = text.split(":")
-        if all(part.isdigit() for part in (hours, minutes, seconds)):
-            return (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) / 3600 or None
+_CLOCK_LENGTH = re.compile(r"(?:(\d{4}-\d{2}-\d{2}) )?(\d+):(\d{2}):(\d{2})")
+_WORDED_LENGTH = re.compile(r"(?:(\d+)\s*h)?\s*(?:(\d+)\s*m)?\s*(?:(\d+)\s*s)?")
+
+
+def _worked(system: System, row: Mapping[str, str]) -> float | None:
+    """Hours that were logged on a ticket; None where nothing, or no time at all, is written.
+
+    Seconds, `H:MM:SS`, `2h 30m`, or what ServiceNow keeps: a moment so long after the beginning of 1970.
+
+    Raises:
+        Rejected: it is no length, or an absurd one.
+    """
+    text = next((row[name] for name in _WORKED[system] if row.get(name)), "")
+    if not text:
         return None
-    return float(text) / 3600 or None if text.replace(".", "", 1).isdigit() else None
+    seconds = _seconds(text)
+    if seconds is None:
+        raise Rejected(f'the time "{text}" worked on the ticket is no length')
+    if not 0 <= seconds <= MOST_WORKED * 3_600:
+        raise Rejected(f'the time "{text}" worked on the ticket is not between 0 and {MOST_WORKED:,.0f} h')
+    return seconds / 3_600 or None
+
+
+def _seconds(text: str) -> float | None:
+    """The seconds of a length as it is written; None where it is none."""
+    try:
+        if parts := _CLOCK_LENGTH.fullmatch(text):
+            days = (date.fromisoformat(parts[1]) - date(1970, 1, 1)).days if parts[1] else 0
+            return float(days * 86_400 + int(parts[2]) * 3_600 + int(parts[3]) * 60 + int(parts[4]))
+        if parts := _WORDED_LENGTH.fullmatch(text):
+            return float(int(parts[1] or 0) * 3_600 + int(parts[2] or 0) * 60 + int(parts[3] or 0))
+        return float(text)
+    except ValueError:
+        return None
 
 
 # -- as work, and as a reading ------------------------------------------------------------------------------------
 
 
 def hours_of(ticket: Ticket, minutes_a_touch: float) -> float:
-    """The work on a ticket: as logged on it, else its touches; a day at most."""
-    hours = ticket.worked if ticket.worked is not None else ticket.touches * minutes_a_touch / 60
-    return min(hours, LONGEST)
+    """The work on a ticket: as logged on it, else its touches."""
+    return ticket.worked if ticket.worked is not None else ticket.touches * minutes_a_touch / 60
 
 
 def entries_of(export: Export, minutes_a_touch: float, *, automatable: bool) -> Iterator[tuple[Ticket, Entry]]:
-    """Each ticket as one entry of toil, on the day it was opened."""
+    """Each ticket as an entry of toil, on the day it was opened.
+
+    What is longer than one entry may be is several equal ones, on the working days from then on: nobody did it in one.
+    None is later than the last moment that the export knows of.
+    """
+    last = max((moment.date() for one in export.tickets for moment in (one.opened, one.resolved) if moment is not None),
+               default=date.max)
     for one in export.tickets:
-        yield one, Entry(one.opened.date(), hours_of(one, minutes_a_touch), TOIL, one.category, one.engineer, one.group,
-                         one.description, automatable, interrupt=True, estimated=one.worked is None)
+        hours = hours_of(one, minutes_a_touch)
+        parts = 1 if hours <= LONGEST else math.ceil(hours / WORKING_DAY)
+        day = one.opened.date()
+        for _ in range(parts):
+            yield one, Entry(day, hours / parts, TOIL, one.category, one.engineer, one.group, one.description,
+                             automatable, interrupt=True, estimated=one.worked is None)
+            day = min(day + timedelta(days=3 if day.weekday() == 4 else 2 if day.weekday() == 5 else 1), last)
 
 
 def reading_of(export: Export, minutes_a_touch: float) -> TicketReading:

@@ -52,6 +52,7 @@ from mainstay.toil.wording import (
     coverage_words,
     direction_words,
     hours_words,
+    interrupts_words,
     many_entries,
     months_words,
     net_words,
@@ -128,7 +129,7 @@ def figures(found: Summary) -> Pairs:
                   Cell(f"line {found.line * 100:g} %"), state_cell(found.state))),
         ("hours", (Cell(f"{hours_words(found.total_toil_hours)} of {hours_words(found.total_hours)}"),
                    Cell(f"{found.cost:,.0f}"))),
-        ("interrupts", (Cell(f"{found.interrupts:,}, {hours_words(found.interrupt_hours)}"),))]
+        ("interrupts", (Cell(interrupts_words(found)),))]
     if found.automation_opportunity is not None:
         rows.append(("automatable", (Cell(f"{found.automation_opportunity:.0f} % of toil, "
                                           f"{hours_words(found.automatable_hours)}"),

@@ -32,6 +32,17 @@ def many_entries(number: int) -> str:
     return f"{number:,} {'entry' if number == 1 else 'entries'}"
 
 
+def interrupts_words(figures: Summary) -> str:
+    """`32, 46.0 h; besides toil 12, 3.5 h`."""
+    return f"{figures.interrupts:,}, {interrupted_words(figures)}"
+
+
+def interrupted_words(figures: Summary) -> str:
+    """How long the interrupts took, and those that are no toil: `46.0 h; besides toil 12, 3.5 h`."""
+    besides = f"; besides toil {figures.other_interrupts:,}, {hours_words(figures.other_interrupt_hours)}"
+    return hours_words(figures.interrupt_hours) + (besides if figures.other_interrupts else "")
+
+
 def coverage_words(coverage: Coverage) -> str:
     """How completely work is logged, and what that leaves open."""
     if coverage.ratio is None:

@@ -23,7 +23,7 @@ from mainstay.toil.operations.reporting import ReportRequest, report
 from mainstay.toil.tally import HOW_TO_LOG
 from mainstay.toil.tasks import words_of
 from mainstay.toil.view import candidates_table, group_table, saved_table, weeks_chart
-from mainstay.toil.wording import coverage_words, hours_words, share_words, verdict_words
+from mainstay.toil.wording import coverage_words, hours_words, interrupted_words, share_words, verdict_words
 
 TAPS = 6
 LENGTHS = (("5m", "5 m"), ("15m", "15 m"), ("30m", "30 m"), ("1h", "1 h"))
@@ -122,7 +122,7 @@ def _filled(shell: ToilPage, found: Report, teams: tuple[Choice, ...]) -> ToilPa
     facts = (
         Fact("Toil", share_words(figures.toil_share), f"line {figures.line * 100:g} %", tone, figures.toil_share),
         Fact("Hours", hours_words(figures.total_toil_hours), f"of {hours_words(figures.total_hours)}"),
-        Fact("Interrupts", f"{figures.interrupts:,}", hours_words(figures.interrupt_hours)),
+        Fact("Interrupts", f"{figures.interrupts:,}", interrupted_words(figures)),
         Fact("Cost", f"{figures.cost:,.0f}", many(shell.days, "day")),
         Fact("Logged", "–" if figures.coverage.ratio is None else f"{figures.coverage.ratio * 100:.0f} %",
              coverage_words(figures.coverage), "warn" if figures.coverage.patchy else "plain"))

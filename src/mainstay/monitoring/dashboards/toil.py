@@ -20,7 +20,7 @@ def toil_board() -> Board:
         "toil", "", "Toil", "How much of the work is toil, of which kind, whose, and what automating it would save. "
         f"Filled by the counter {HOURS}.", (_share(), _kinds(), _automation()),
         (Variable("engineer", "engineer", f"label_values({HOURS}, engineer)"),
-         Variable("hourly_cost", "cost of an hour", text="80")), since="now-90d", refresh="5m")
+         Variable("hourly_cost", "cost of an hour", text="150")), since="now-90d", refresh="5m")
 
 
 def _hours(selector: str, window: str, by: str = "") -> str:

@@ -13,7 +13,7 @@ from mainstay.kernel.ports import World
 from mainstay.toil.answers import Origin
 from mainstay.toil.entry import Read
 from mainstay.toil.ledger import KINDS, Book, SavedRun, fold
-from mainstay.toil.privacy import Viewer, check_person, viewer
+from mainstay.toil.privacy import Viewer, check_person, check_team, viewer
 from mainstay.toil.spec import ToilPolicy, policy_of
 from mainstay.toil.tally import EVERYTHING, Part, Stretch, Tally, demand_work, stretch_of, tally
 
@@ -86,9 +86,7 @@ def work_of(world: World, question: Question, *, saved_is_enough: bool = False) 
     if not (saved and saved_is_enough):
         demand_work(chosen)
     if question.team:
-        people = {cell.engineer for cell in chosen.cells}
-        if len(people) == 1:
-            check_person(who, next(iter(people)))
+        check_team(who, question.team, {cell.engineer for cell in chosen.cells})
     origin = Origin(question.logs or "ledger", stretch.first, stretch.last, chosen.entries, chosen.outside, read,
                     0 if question.logs else book.unreadable)
     return Found(chosen, origin, policy, who, book.task_of, saved)

@@ -106,9 +106,13 @@ def _read(text: TextFile, request: ImportRequest) -> _Content:
     order: DateOrder = "day-first" if request.dates == "day-first" else \
         "month-first" if request.dates == "month-first" else "auto"
     export = read_export(text.text, text.name, order)
-    facts = [logged_fact(entry, key=_ticket_key(export.system, one.number, entry), actor="system",
-                         ticket=f"{export.system}:{one.number}", via="import")
-             for one, entry in entries_of(export, request.minutes_a_touch, automatable=request.automatable)]
+    part: Counter[str] = Counter()
+    facts = []
+    for one, entry in entries_of(export, request.minutes_a_touch, automatable=request.automatable):
+        part[one.number] += 1
+        place = part[one.number]
+        facts.append(logged_fact(entry, key=_ticket_key(export.system, one.number, place, entry), actor="system",
+                                 ticket=f"{export.system}:{one.number}", part=place, via="import"))
     return _Content(f"{export.system} export", export.read, facts, reading_of(export, request.minutes_a_touch))
 
 
@@ -162,10 +166,10 @@ def _keyed(entries: Sequence[Entry], keys: Sequence[str]) -> Iterator[NewFact]:
         yield logged_fact(entry, key=f"{LOGGED}:line:{said}:{seen[said]}", actor="system", via="import")
 
 
-def _ticket_key(system: str, number: str, entry: Entry) -> str:
+def _ticket_key(system: str, number: str, part: int, entry: Entry) -> str:
     """A ticket whose work has grown is recorded again, and takes its own place in the ledger."""
     said = hashlib.sha256(repr(entry).encode()).hexdigest()[:16]
-    return f"{LOGGED}:ticket:{system}:{number}:{said}"
+    return f"{LOGGED}:ticket:{system}:{number}:{said}{f':{part}' if part > 1 else ''}"
 
 
 def _known(world: World, facts: Sequence[NewFact]) -> set[str]:

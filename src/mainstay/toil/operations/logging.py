@@ -14,7 +14,7 @@ from mainstay.kernel.quantity import format_duration, parse_duration
 from mainstay.toil.answers import Grouped, Logged, Timed
 from mainstay.toil.candidates import grouped
 from mainstay.toil.entry import LONGEST, TOIL, TYPES, Entry, Rejected, checked_hours, parse_day, read_entry
-from mainstay.toil.ledger import GROUPED, STARTED, STOPPED, logged_fact
+from mainstay.toil.ledger import GROUPED, STARTED, STOPPED, entry_of, logged_fact
 from mainstay.toil.operations.book import WHOLE, book_of
 from mainstay.toil.spec import policy_of
 from mainstay.toil.tally import tally
@@ -82,8 +82,10 @@ def _entry(world: World, request: LogRequest | StartRequest, length: timedelta, 
 def _log(world: World, entry: Entry, key: str, *more: NewFact, via: str = "") -> Logged:
     before = world.journal.head()
     fact = world.journal.commit(Batch([logged_fact(entry, key=key, actor=world.actor, via=via), *more]))[0]
-    return Logged(fact.seq, entry.day, entry.hours, entry.type, entry.category, entry.engineer, entry.team,
-                  entry.description, fact.seq > before)
+    # Under a key that was used before, what is there is what was written then, whatever is said now.
+    kept = entry_of(fact)
+    return Logged(fact.seq, kept.day, kept.hours, kept.type, kept.category, kept.engineer, kept.team,
+                  kept.description, fact.seq > before)
 
 
 LOG = Operation(

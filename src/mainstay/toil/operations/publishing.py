@@ -16,7 +16,7 @@ from mainstay.toil.digest import Week, as_html, as_markdown
 from mainstay.toil.ledger import KINDS
 from mainstay.toil.metrics import metrics_text
 from mainstay.toil.operations.book import WHOLE, book_of
-from mainstay.toil.privacy import viewer
+from mainstay.toil.privacy import Viewer, check_team, may_see_everyone, viewer
 from mainstay.toil.share import by_dimension, summary
 from mainstay.toil.spec import policy_of
 from mainstay.toil.tally import Stretch, demand_work, tally
@@ -85,6 +85,9 @@ def digest(world: World, request: DigestRequest) -> Digest:
     mine = [one for one in book.entries if not request.team or one.team == request.team]
     this = tally(mine, stretch)
     demand_work(this)
+    if request.team:
+        who = Viewer(world.actor, may_see_everyone(world.actor, world.scopes, policy.leads))
+        check_team(who, request.team, {cell.engineer for cell in this.cells})
     before = tally(mine, Stretch(monday - timedelta(days=7), monday - timedelta(days=1)))
     year = tally(mine, Stretch(monday - timedelta(days=7 * 25), stretch.last))
     best = candidates(year, grouped(year, book.task_of),

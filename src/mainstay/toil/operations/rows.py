@@ -11,7 +11,7 @@ from mainstay.toil.answers import Row, Rows, Withdrawn
 from mainstay.toil.entry import TYPES, Entry
 from mainstay.toil.ledger import WITHDRAWN
 from mainstay.toil.operations.book import book_of
-from mainstay.toil.privacy import OTHERS, check_person, viewer
+from mainstay.toil.privacy import OTHERS, check_person, check_team, teams_shown, viewer
 from mainstay.toil.spec import policy_of
 from mainstay.toil.tally import stretch_of, wording_of
 from mainstay.toil.tasks import group
@@ -44,6 +44,10 @@ def entries(world: World, request: EntriesRequest) -> Rows:
     check_person(who, request.engineer)
     stretch = stretch_of(request.days, world.clock.now().date())
     book = book_of(world)
+    around = [one for one in book.entries if stretch.first <= one.day <= stretch.last]
+    called = teams_shown(((one.team, one.engineer) for one in around), who)
+    if request.team:
+        check_team(who, request.team, {one.engineer for one in around if one.team == request.team})
     task_of = _tasks(book.entries, book.task_of) if request.task else {}
 
     def matches(one: Entry) -> bool:
@@ -56,8 +60,8 @@ def entries(world: World, request: EntriesRequest) -> Rows:
                    reverse=True, key=lambda each: each[:2])
     rows = tuple(
         Row(number, one.entry.day, one.entry.hours, one.entry.type, one.entry.category,
-            one.entry.engineer if who.may_see(one.entry.engineer) else OTHERS, one.entry.team, one.entry.description,
-            one.via)
+            one.entry.engineer if who.may_see(one.entry.engineer) else OTHERS,
+            called[one.entry.team] if one.entry.team else "", one.entry.description, one.via)
         for _, number, one in found[:request.top])
     return Rows(stretch.first, stretch.last, len(found), sum(one.entry.hours for _, _, one in found), rows)
 
