@@ -37,8 +37,6 @@ _MAY = datetime(2026, 5, 1, tzinfo=UTC)
 _HOURS = tuple(_MAY + timedelta(hours=hour) for hour in range(100))
 
 
-
-
 def shown(*blocks: Block, style: Style | None = None) -> str:
     return render(View("a heading for the page", blocks), style or Style())
 
