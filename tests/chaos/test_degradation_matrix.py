@@ -55,6 +55,13 @@ def test_as_many_errors_and_as_quick_is_unaffected() -> None:
     assert cell.errors.high < 0.05
 
 
+def test_what_fails_while_all_is_well_is_not_called_unaffected_nor_its_promise_kept() -> None:
+    broken = answers(80, failed=80)
+    cell = judge(Asked("api", "login", DOWN, True, Contract("fails-fast", 1.0)), Seen(broken, broken, broken))
+    assert (cell.verdict, cell.contract) == ("unknown", "")
+    assert cell.why == "80 of 80 requests fail while all is well, too"
+
+
 def test_slower_beyond_doubt_is_degraded() -> None:
     cell = judged(answers(80, 0.06, seed=2))
     assert cell.verdict == "degraded"

@@ -273,6 +273,11 @@ def test_a_command_is_never_broken_over_lines():
     assert drawn == f"next: mainstay a {'x' * 30} ·\n      mainstay b {'y' * 30}\n"
 
 
+def test_a_long_title_is_wrapped_for_a_person():
+    chart = Chart("a title " * 20, _HOURS[:2], (Line("a", (1.0, 2.0)),), "%")
+    assert max(len(line) for line in shown(chart, style=Style(60, cut=True)).splitlines()) <= 60
+
+
 def test_long_sentences_are_wrapped():
     drawn = shown(Text("word " * 40), style=Style(60))
     assert max(map(len, drawn.splitlines())) <= 60

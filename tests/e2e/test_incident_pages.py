@@ -111,6 +111,20 @@ def test_what_somebody_does_elsewhere_shows_at_once_and_leaves_what_is_typed_alo
     assert page.get_by_label("What happens").input_value() == "half a sentence"
 
 
+def test_what_somebody_reads_stays_in_its_place_when_a_line_comes_in_above_it(open_page: Any, room: Room):
+    room.command("incident", "open", "checkout answers 500", "--service", "checkout", "--severity", "SEV1")
+    for number in range(12):
+        room.command("incident", "note", "INC-1", f"note {number}")
+    page = open_page("/incident/show?name=INC-1", reduced_motion="reduce")
+    page.set_viewport_size({"width": 1200, "height": 300})
+    place = "[...document.querySelectorAll('.timeline li')].find((one) => one.innerText.endsWith('note 3'))"
+    page.evaluate(f"{place}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+    before = page.evaluate(f"{place}.getBoundingClientRect().top")
+    room.command("incident", "note", "INC-1", "a new one")
+    page.get_by_text("a new one").wait_for(timeout=PATIENCE)
+    assert abs(page.evaluate(f"{place}.getBoundingClientRect().top") - before) < 2
+
+
 def test_the_time_to_the_next_update_counts_down(open_page: Any, room: Room):
     from playwright.sync_api import expect
 

@@ -228,6 +228,12 @@ def test_nothing_in_these_days_says_where_there_is_something():
         report(world(), ReportRequest())
 
 
+def test_a_week_before_the_log_begins_is_sent_to_a_later_one():
+    with pytest.raises(NoData, match=f"the log begins on {TODAY}") as refused:
+        digest(world([work(0)]), DigestRequest())
+    assert refused.value.way_out == f"look at a later time, from {TODAY} to {TODAY}"
+
+
 def test_the_report_ends_with_1_at_the_line():
     operation = TOIL.operation("report")
     assert operation is not None

@@ -44,7 +44,8 @@ def read_texts(path: str, endings: Sequence[str]) -> list[TextFile]:
         return [TextFile(str(one), _of_file(one), named=False, writable=one.suffix != ".gz")
                 for one in _below(file, endings)]
     if not file.exists():
-        raise InvalidInput(f"there is no file or folder {path}", "check the path")
+        raise InvalidInput(f"there is no file or folder {path}",
+                           "name a file or a folder that is there, or - for standard input")
     return [TextFile(path, _of_file(file), writable=file.is_file() and file.suffix != ".gz")]
 
 

@@ -31,6 +31,8 @@ FAULT_OF: Mapping[str, str] = {"down": "dependency-failure", "slow": "dependency
 """The kind of fault that each mode is put in by."""
 
 _QUANTILES = (0.5, 0.9, 0.99)
+_BROKEN = 0.5
+"""Of the requests fail without any trouble: beyond that, no more failures in trouble prove nothing."""
 
 
 class Answer(NamedTuple):
@@ -212,6 +214,9 @@ def judge(asked: Asked, seen: Seen) -> Cell:
     after = _tally(seen.after, asked.standards) if len(seen.after) >= asked.standards.least else None
     recovered = None if after is None else newcombe(after.errors, before.errors, z).low <= 0
     verdict, why = _verdict(asked, (before, during), slower, recovered)
+    if verdict == UNAFFECTED and wilson(before.failed, before.requests, z).low > _BROKEN:
+        return Cell(asked.workload, asked.probe, asked.case, asked.direct, UNKNOWN,
+                    f"{before.failed} of {before.requests} requests fail while all is well, too", count)
     cell = Cell(asked.workload, asked.probe, asked.case, asked.direct, verdict, why, count, errors, more,
                 quantile_interval(during.ordered, 0.99, asked.standards.level), slower[-1], waiting, recovered)
     return _held(cell, asked.contract, slower)

@@ -206,7 +206,8 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _titled(title: str, style: Style) -> list[str]:
-    return [style.paint(title, _TONES["strong"])] if title else []
+    lines = _wrapped(title, style.width) if style.cut else [title] if title else []
+    return [style.paint(line, _TONES["strong"]) for line in lines]
 
 
 def _cell(cell: Cell, style: Style) -> str:

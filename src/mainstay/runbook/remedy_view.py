@@ -7,7 +7,22 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from mainstay.kernel.quantity import Span, format_duration
-from mainstay.kernel.view import Block, Cell, Chart, Entry, Line, Next, Table, Text, Timeline, Tone, View, table
+from mainstay.kernel.view import (
+    Block,
+    Cell,
+    Chart,
+    Column,
+    Entry,
+    Line,
+    Next,
+    Table,
+    Text,
+    Timeline,
+    Tone,
+    View,
+    cells,
+    table,
+)
 from mainstay.kernel.wording import many
 from mainstay.runbook.remedy_reading import Acted, DecisionReading, Proven, Remedied, RemedyReading, Simulated
 from mainstay.runbook.remedy_simulation import Replay, runs_per_step
@@ -37,10 +52,13 @@ def _timeline(title: str, told: Sequence[DecisionReading | _Said], empty: str) -
 def rules_table(found: Remedied) -> Table:
     """A row a rule, with its counters."""
     counted = ("triggered", "started", "verified", "failed", "escalated")
-    return table("", ("remediation", "mode", "when", "runs", "triggered>", "begun>", "verified>", "failed>",
-                      "to people>"), [
-        (Cell(one.name, link=f"runbook/remedies?name={one.name}"), _mode(one), one.when, one.runbook,
-         *(str(one.counts.get(kind, 0)) for kind in counted)) for one in found.remedies],
+    columns = (Column("remediation"), Column("mode"), Column("when"), Column("runs", gives_way=1),
+               Column("triggered", right=True, gives_way=2), Column("begun", right=True, gives_way=4),
+               Column("verified", right=True), Column("failed", right=True),
+               Column("to people", right=True, gives_way=3))
+    return Table(columns, tuple(
+        (Cell(one.name, link=f"runbook/remedies?name={one.name}"), _mode(one), *cells(
+            one.when, one.runbook, *(str(one.counts.get(kind, 0)) for kind in counted))) for one in found.remedies),
         empty="None is declared: write a document of kind Remediation.")
 
 
@@ -125,7 +143,7 @@ def _line(target: str, kind: str, said: str) -> str:
 
 
 def _long(seconds: float) -> str:
-    return format_duration(timedelta(seconds=seconds)) if seconds >= 1 else "–"
+    return format_duration(timedelta(seconds=seconds)) if seconds > 0 else "–"
 
 
 def _picture(helps: Replay, fails: Replay, span: Span) -> Chart:

@@ -244,5 +244,7 @@ def demand_work(found: Tally) -> None:
         raise NoData(f"no work is logged from {found.stretch.first} to {found.stretch.last}; the log ends on "
                      f"{found.ended}", f"look from there: --as-of {found.ended + timedelta(days=1)}, or further back: "
                      "--days 365")
-    raise NoData(f"no work is logged from {found.stretch.first} to {found.stretch.last}; the log begins on "
-                 f"{found.began}", "look further back: --days 365")
+    began = f"no work is logged from {found.stretch.first} to {found.stretch.last}; the log begins on {found.began}"
+    if found.began > found.stretch.last:
+        raise NoData(began, f"look at a later time, from {found.began} to {found.ended}")
+    raise NoData(began, "look further back: --days 365")

@@ -50,9 +50,12 @@ def run_named(world: World, name: str) -> Run:
     if name in runs:
         return runs[name]
     fitting = [run for run in runs.values() if name in ("last", run.experiment)]
+    if not runs:
+        raise NotFound("no experiment was run yet" if name == "last" else f'there is no run "{name}": none was run yet',
+                       "mainstay chaos run NAME runs one; mainstay chaos list names them")
     if not fitting:
         raise NotFound(f'there is no run "{name}"{did_you_mean(name, runs)}',
-                       "mainstay chaos status lists the runs" if runs else "mainstay chaos run NAME makes one")
+                       "mainstay chaos status lists the runs")
     return fitting[-1]
 
 

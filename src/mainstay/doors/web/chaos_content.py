@@ -363,7 +363,7 @@ def _grid(dependency: str, rows: Sequence[Row]) -> ModeGrid:
 
 def _cell(one: Row) -> ModeCell:
     promise = {"kept": "as promised", "broken": "not as promised", "undecided": "promise undecided"}
-    figures = f"{share_words(one.errors)} fail, p99 {time_words(one.p99)}" if one.errors is not None else ""
+    figures = f"{share_words(one.errors)} fail, p99 {time_words(one.p99)}" if one.errors is not None else one.why
     return ModeCell(one.state, STATE_SIGNS[one.state][0], WORDS[one.verdict], promise.get(one.contract, ""), figures,
                     one.broken or one.why, _anchor(one.case))
 

@@ -165,7 +165,7 @@ class ModeCell:
 
     Args:
         promise: `as promised`, `not as promised`, `promise undecided`, or empty.
-        figures: errors and p99 with their intervals, for those who look closer.
+        figures: errors and p99 with their intervals, for those who look closer; why nothing is known, where it is not.
     """
 
     state: State

@@ -10,7 +10,7 @@ from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import format_duration, parse_duration
-from mainstay.kernel.view import Cell, Next, Text, Tone, View, table
+from mainstay.kernel.view import Cell, Column, Next, Table, Text, Tone, View, cells
 from mainstay.kernel.wording import many, span_words
 
 
@@ -73,8 +73,11 @@ def stats_view(found: Stats) -> View:
                           f"{whole.healed} over when their alerts were.", "quiet"))
     return View("Incident figures", (
         head, verdict,
-        table("", (found.by, "incidents>", "to acknowledge>", "not yet>", "to resolve>", "open>", "between>", "trend"),
-              rows), *notes, Next((f"mainstay incident list --last {(found.at - found.start).days}d",))))
+        Table((Column(found.by), Column("incidents", right=True), Column("to acknowledge", right=True),
+               Column("not yet", right=True, gives_way=2), Column("to resolve", right=True),
+               Column("open", right=True, gives_way=3), Column("between", right=True, gives_way=4),
+               Column("trend", gives_way=1)), tuple(cells(*row) for row in rows)),
+        *notes, Next((f"mainstay incident list --last {(found.at - found.start).days}d",))))
 
 
 def _row(name: str, one: Measures) -> tuple[str | Cell, ...]:

@@ -210,6 +210,22 @@ function swap(region, fresh) {
   }
 }
 
+// What somebody reads stays where it is on the screen, also when lines come in above it.
+const LINES = "[data-live] :is(li, tr, dt, h2, h3, summary)";
+const said = (one) => one.textContent.trim();
+
+function held() {
+  const below = document.querySelector(".top").getBoundingClientRect().bottom;
+  if (scrollY === 0) return () => {};
+  const at = [...byName(document, LINES, said)].map(([name, one]) => [name, one.getBoundingClientRect()])
+    .filter(([, box]) => box.height > 0 && box.top >= below && box.top < innerHeight);
+  return () => {
+    const now = byName(document, LINES, said);
+    const kept = at.find(([name]) => now.has(name));
+    if (kept) scrollBy({ top: now.get(kept[0]).getBoundingClientRect().top - kept[1].top, behavior: "instant" });
+  };
+}
+
 async function refresh() {
   planned = null;
   if (fetching) {
@@ -235,10 +251,12 @@ async function renew() {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   localise(page);
   while (pressed) await new Promise((go) => setTimeout(go, 50));
+  const stay = held();
   for (const region of document.querySelectorAll("[data-live][id]")) {
     const fresh = page.getElementById(region.id);
     if (fresh) swap(region, fresh);
   }
+  stay();
   document.dispatchEvent(new CustomEvent("mainstay:live"));
 }
 
