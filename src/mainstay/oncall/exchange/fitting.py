@@ -98,9 +98,13 @@ def _first_turns(held: Sequence[Shift], changes: Sequence[Shift], clock: tzinfo)
 
 
 def _hours_of(held: Sequence[Shift], clock: tzinfo) -> tuple[WeeklyHours, ...]:
-    """The hours of the week that the shifts cover, when each of them lasts a day at most."""
+    """The hours of the week that the shifts cover, when each of them lasts a day at most.
+
+    A shift during which clocks change ends at another hour than its like, and says nothing about those.
+    """
     days: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for one in held:
+    usual = [one for one in held if local_of(one.end, clock) - local_of(one.start, clock) == one.length]
+    for one in usual or held:
         start, end = local_of(one.start, clock), local_of(one.end, clock)
         if end - start > _DAY or start.second or end.second:
             return ()
