@@ -214,6 +214,21 @@ def test_what_is_exported_and_imported_again_says_the_same(rota: tuple[Roster, S
     assert [one for one in differences(taken, asked) if not one.why] == []
 
 
+def test_an_hour_that_somebody_stood_in_for_is_no_change_of_clocks_however_near_one_is():
+    # Clocks are set forward on 8 March 2026; an hour's cover that night, and one in the month after it.
+    stood_in = (override("2026-03-08T08:00Z", "2026-03-08T09:00Z", "zoe"),
+                override("2026-03-25T15:00Z", "2026-03-25T16:00Z", "zoe"),
+                override("2026-03-26T15:00Z", "2026-03-26T16:00Z", None))
+    roster = Roster(rotation(NEW_YORK, "2026-02-02T09:00", "1w", ["ana", "ben", "cleo"], overrides=stood_in))
+    span = Span(utc("2026-02-02T14:00Z"), utc("2026-06-01T13:00Z"))
+    held = [("web", one) for one in whole_shifts(roster.shifts, span)]
+    taken = icalendars.take(as_ical(Feed("web", span.start, held, "UTC", {"web": NEW_YORK})), Asked(span.start), "web")
+    found, = taken.rotations
+    assert found.members == ("ana", "ben", "cleo")
+    assert [(one.span, one.who) for one in found.overrides] == [(one.span, one.who) for one in stood_in]
+    assert differences(taken, Asked(span.start)) == []
+
+
 def test_recurring_events_of_three_people_become_a_rotation_of_three():
     # Made by hand after RFC 5545; 09:00 to 09:00 in Berlin, exact lengths, so that DST weeks overlap by an hour.
     events = "".join(

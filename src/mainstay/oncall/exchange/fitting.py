@@ -120,8 +120,9 @@ def _tried(bare: Rotation, held: Sequence[Shift]) -> tuple[tuple[float, int, int
     if cycle is None:
         return None
     rotation = replace(bare, members=cycle)
-    wrong = list(compared(held, Roster(rotation).shifts(span), span))
-    people = [one for one in wrong if not by_clocks(one[0], one[1], bare.zone)]
+    said = Roster(rotation).shifts(span)
+    wrong = list(compared(held, said, span))
+    people = [one for one in wrong if not by_clocks(one, said, bare.zone)]
     apart = sum(((end - start) for start, end, _, _ in wrong), timedelta()) / (span.end - span.start)
     if apart > 1 - _EXPLAINED or len(people) > max(len(holders) // 3, 1):
         return None
