@@ -214,6 +214,21 @@ def test_what_is_exported_and_imported_again_says_the_same(rota: tuple[Roster, S
     assert [one for one in differences(taken, asked) if not one.why] == []
 
 
+def test_an_hour_that_somebody_stood_in_for_is_no_change_of_clocks_however_near_one_is():
+    # Clocks are set forward on 8 March 2026; an hour's cover that night, and one in the month after it.
+    stood_in = (override("2026-03-08T08:00Z", "2026-03-08T09:00Z", "zoe"),
+                override("2026-03-25T15:00Z", "2026-03-25T16:00Z", "zoe"),
+                override("2026-03-26T15:00Z", "2026-03-26T16:00Z", None))
+    roster = Roster(rotation(NEW_YORK, "2026-02-02T09:00", "1w", ["ana", "ben", "cleo"], overrides=stood_in))
+    span = Span(utc("2026-02-02T14:00Z"), utc("2026-06-01T13:00Z"))
+    held = [("web", one) for one in whole_shifts(roster.shifts, span)]
+    taken = icalendars.take(as_ical(Feed("web", span.start, held, "UTC", {"web": NEW_YORK})), Asked(span.start), "web")
+    found, = taken.rotations
+    assert found.members == ("ana", "ben", "cleo")
+    assert [(one.span, one.who) for one in found.overrides] == [(one.span, one.who) for one in stood_in]
+    assert differences(taken, Asked(span.start)) == []
+
+
 def test_recurring_events_of_three_people_become_a_rotation_of_three():
     # Made by hand after RFC 5545; 09:00 to 09:00 in Berlin, exact lengths, so that DST weeks overlap by an hour.
     events = "".join(
@@ -226,6 +241,58 @@ def test_recurring_events_of_three_people_become_a_rotation_of_three():
     assert (found.zone, str(found.turn), found.members, found.overrides) == (
         "Europe/Berlin", "1w", ("ana", "ben", "chloe"), ())
     assert all(one.why for one in differences(taken, _ASKED))
+
+
+def _calendar(*events: str, head: str = "") -> str:
+    inner = "".join(f"BEGIN:VEVENT\nUID:{number}\nDTSTAMP:20260101T000000Z\n{event}\nEND:VEVENT\n"
+                    for number, event in enumerate(events))
+    return f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{head}{inner}END:VCALENDAR\n".replace("\n", "\r\n")
+
+
+def test_days_without_a_zone_are_of_the_zone_that_the_calendar_names_and_as_long_as_clocks_make_them():
+    # As Google exports a week of whole days: dates without a zone, the calendar's own zone in its head.
+    text = _calendar(*(
+        f"SUMMARY:{who}\nDTSTART;VALUE=DATE:202603{day:02}\nDTEND;VALUE=DATE:202603{day + 7:02}\n"
+        "RRULE:FREQ=WEEKLY;INTERVAL=3" for who, day in (("Ana", 2), ("Ben", 9), ("Chloe", 16))),
+        head="X-WR-TIMEZONE:America/New_York\n")
+    taken = icalendars.take(text, _ASKED, "web")
+    found, = taken.rotations
+    assert (found.zone, str(found.turn), found.members, found.overrides) == (
+        NEW_YORK, "1w", ("ana", "ben", "chloe"), ())
+    assert differences(taken, _ASKED) == []
+
+
+def test_a_length_in_whole_days_is_by_the_calendar_and_one_in_hours_passes():
+    def ends(length: str) -> list[datetime]:
+        text = _calendar(f"SUMMARY:Ana\nDTSTART;TZID={NEW_YORK}:20260306T090000\nDURATION:{length}\n"
+                         "RRULE:FREQ=WEEKLY;COUNT=2")
+        return [one.end for one in icalendars.take(text, _ASKED, "web").truth["web"]]
+
+    # Clocks are set forward on 8 March 2026 (RFC 5545, 3.3.6: a nominal duration in days or weeks).
+    assert ends("P3D") == [utc("2026-03-09T13:00Z"), utc("2026-03-16T13:00Z")]
+    assert ends("PT50H") == [utc("2026-03-08T16:00Z"), utc("2026-03-15T15:00Z")]
+
+
+def test_a_first_week_in_which_clocks_change_makes_the_others_no_shorter_and_that_is_said():
+    # By RFC 5545 every week of Ana's would have the 167 hours of her first one, and nobody would be on call after it.
+    text = _calendar(*(
+        f"SUMMARY:{who}\nDTSTART;TZID={NEW_YORK}:202603{day:02}T090000\n"
+        f"DTEND;TZID={NEW_YORK}:202603{day + 7:02}T090000\n"
+        "RRULE:FREQ=WEEKLY;INTERVAL=2" for who, day in (("Ana", 2), ("Ben", 9))))
+    taken = icalendars.take(text, _ASKED, "web")
+    found, = taken.rotations
+    assert (str(found.turn), found.members, found.overrides) == ("1w", ("ana", "ben"), ())
+    assert sum("clocks change" in note for note in taken.notes) == 1
+
+
+def test_the_night_of_a_change_of_clocks_says_nothing_about_the_hours_of_other_nights():
+    text = _calendar(*(f"SUMMARY:{who}\nDTSTART;TZID={NEW_YORK}:202603{day:02}T220000\nDURATION:PT10H\n"
+                       "RRULE:FREQ=DAILY;INTERVAL=2;COUNT=60" for who, day in (("Ana", 2), ("Ben", 3))))
+    taken = icalendars.take(text, _ASKED, "web")
+    found, = taken.rotations
+    assert (str(found.turn), found.members, found.overrides) == ("1d", ("ana", "ben"), ())
+    assert [(one.start, one.end) for one in differences(taken, _ASKED)] == [
+        (utc("2026-03-08T12:00Z"), utc("2026-03-08T13:00Z"))]
 
 
 def test_calendars_of_other_programs_are_read_or_refused_with_a_reason():

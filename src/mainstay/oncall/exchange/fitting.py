@@ -98,9 +98,13 @@ def _first_turns(held: Sequence[Shift], changes: Sequence[Shift], clock: tzinfo)
 
 
 def _hours_of(held: Sequence[Shift], clock: tzinfo) -> tuple[WeeklyHours, ...]:
-    """The hours of the week that the shifts cover, when each of them lasts a day at most."""
+    """The hours of the week that the shifts cover, when each of them lasts a day at most.
+
+    A shift during which clocks change ends at another hour than its like, and says nothing about those.
+    """
     days: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for one in held:
+    usual = [one for one in held if local_of(one.end, clock) - local_of(one.start, clock) == one.length]
+    for one in usual or held:
         start, end = local_of(one.start, clock), local_of(one.end, clock)
         if end - start > _DAY or start.second or end.second:
             return ()
@@ -116,8 +120,9 @@ def _tried(bare: Rotation, held: Sequence[Shift]) -> tuple[tuple[float, int, int
     if cycle is None:
         return None
     rotation = replace(bare, members=cycle)
-    wrong = list(compared(held, Roster(rotation).shifts(span), span))
-    people = [one for one in wrong if not by_clocks(one[0], one[1], bare.zone)]
+    said = Roster(rotation).shifts(span)
+    wrong = list(compared(held, said, span))
+    people = [one for one in wrong if not by_clocks(one, said, bare.zone)]
     apart = sum(((end - start) for start, end, _, _ in wrong), timedelta()) / (span.end - span.start)
     if apart > 1 - _EXPLAINED or len(people) > max(len(holders) // 3, 1):
         return None

@@ -1,7 +1,8 @@
 """iCalendar files of any tool: events expanded, the person of each found, the rotation behind them looked for.
 
 RFC 5545 gives every recurrence the exact length of the first event, so that a week from nine to nine overlaps the next
-one, or leaves a gap, when clocks change. That is what the calendar says and ours is held against it.
+one, or leaves a gap, when clocks change. That is what the calendar says and ours is held against it. Only where clocks
+change during the first event itself, of whole days on the wall, that accident of when it was made is not repeated.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MissingExtra
 from mainstay.kernel.quantity import Span, zone_named
-from mainstay.kernel.wallclock import instant_of
+from mainstay.kernel.wallclock import instant_of, local_of
 from mainstay.kernel.wording import many
 from mainstay.oncall.exchange.fitting import Fit, fit
 from mainstay.oncall.exchange.recurring import walls
@@ -32,6 +33,7 @@ _ON_CALL = re.compile(r"^on[- ]?call(?: shift)?\s*[-:–]\s*(?P<who>.+?)(?:\s+[-
 _IS_ON_CALL = re.compile(r"^(?P<who>.+?)\s+(?:is\s+)?on[- ]?call\b", re.IGNORECASE)
 _UNESCAPED = re.compile(r"\\([\\;,])")
 """The library leaves properties of its writer's own as they were written."""
+_ONE_DAY = timedelta(days=1)
 _LEVEL = re.compile(r"^\s*\[L(\d+)\]\s*")
 
 
@@ -66,7 +68,7 @@ def take(text: str, asked: Asked, name: str) -> Taken:
     for calendar in _calendars(text, taken):
         title = str(calendar.get("X-WR-CALNAME") or "").removeprefix("On call: ").strip() or name
         zones += _zones(calendar)
-        for event in _events(calendar, span, taken, (title, asked.zone)):
+        for event in _events(calendar, span, taken, (title, _own_zone(calendar) or asked.zone)):
             by_pager[event.pager].append(event)
     if not by_pager:
         said = f" ({taken.notes[0]})" if taken.notes else ""
@@ -105,12 +107,16 @@ def _zones(calendar: Any) -> Iterator[str]:
         key = getattr(getattr(start, "tzinfo", None), "key", "")
         if key and key != "UTC":
             yield key
-    named = str(calendar.get("X-WR-TIMEZONE") or "")
-    if named:
-        try:
-            yield str(zone_named(named))
-        except InvalidInput:
-            return  # a name of Windows or of a phone: the events' own zones are used
+    if named := _own_zone(calendar):
+        yield named
+
+
+def _own_zone(calendar: Any) -> str:
+    """The zone that the calendar says it is of; empty where it says none that is known."""
+    try:
+        return str(zone_named(str(calendar.get("X-WR-TIMEZONE") or "-")))
+    except InvalidInput:
+        return ""  # a name of Windows or of a phone: the events' own zones are used
 
 
 def _events(calendar: Any, span: Span, taken: Taken, named: tuple[str, str]) -> Iterator[_Event]:
@@ -143,9 +149,13 @@ def _occurrences(event: Any, span: Span, named: tuple[str, str], taken: Taken,
     clock: tzinfo = first.tzinfo or UTC
     recurs = event.get("RRULE") is not None and event.get("RECURRENCE-ID") is None
     starts = {instant_of(first.replace(tzinfo=None), clock)}
+    if recurs and (days := _days_by_the_wall(event, first, length)):
+        taken.notes.append(f"{title}: clocks change during the first event; the others last {many(days, 'day')} by the "
+                           "clock on the wall all the same, not as long as that one to the minute")
+        length = length._replace(days=days)
     if recurs:
         rules = event["RRULE"] if isinstance(event["RRULE"], list) else [event["RRULE"]]
-        window = Span(span.start - length, span.end)
+        window = Span(span.start - length.first - timedelta(days=1), span.end)
         # The first event is one of them even where the rule does not meet it (RFC 5545, 3.8.5.3).
         for rule in rules:
             starts |= {instant_of(wall, clock)
@@ -155,8 +165,8 @@ def _occurrences(event: Any, span: Span, named: tuple[str, str], taken: Taken,
     if event.get("RECURRENCE-ID") is None:
         gone |= {at for uid, at in moved if uid == str(event.get("UID"))}
     for start in sorted(starts - gone):
-        if start + length > span.start and start < span.end:
-            yield _Event(pager, level, shift(start, start + length, person), _zone_of(event))
+        if length.end(start, clock) > span.start and start < span.end:
+            yield _Event(pager, level, shift(start, length.end(start, clock), person), _zone_of(event))
 
 
 def _zone_of(event: Any) -> str:
@@ -166,22 +176,48 @@ def _zone_of(event: Any) -> str:
         return ""
 
 
-def _times(event: Any, zone: str) -> tuple[datetime, timedelta]:
-    """The first start, with its zone, and the exact length."""
+class _Length(NamedTuple):
+    """How long the occurrences of an event are: as long as the first one, or a number of days by the calendar."""
+
+    first: timedelta
+    days: int = 0
+
+    def end(self, start: datetime, clock: tzinfo) -> datetime:
+        if not self.days:
+            return start + self.first
+        return instant_of(local_of(start, clock) + timedelta(days=self.days), clock)
+
+
+def _times(event: Any, zone: str) -> tuple[datetime, _Length]:
+    """The first start, with its zone, and the length.
+
+    Dates, and a DURATION in whole days, are days of the calendar, which clocks make longer or shorter; a DTEND with a
+    time says an exact length (RFC 5545, 3.8.5.3).
+    """
     start, end, duration = _value(event, "DTSTART"), _value(event, "DTEND"), _value(event, "DURATION")
     if not isinstance(start, date):
         raise InvalidInput("it has no DTSTART that can be read")
     first = _aware(start, zone)
     if isinstance(end, date):
         # A day is as long as the clocks make it: the end of an event in whole days is a midnight.
-        length = _aware(end, zone).astimezone(UTC) - first.astimezone(UTC)
-    elif isinstance(duration, timedelta):
-        length = duration
+        exact = _aware(end, zone).astimezone(UTC) - first.astimezone(UTC)
+        days = 0 if isinstance(start, datetime) or isinstance(end, datetime) else (end - start).days
     else:
-        length = timedelta(days=1) if not isinstance(start, datetime) else timedelta(0)
-    if length <= timedelta(0):
+        exact = duration if isinstance(duration, timedelta) else _ONE_DAY * (not isinstance(start, datetime))
+        days = exact.days if exact % _ONE_DAY == timedelta(0) else 0
+    if exact <= timedelta(0):
         raise InvalidInput("it has no length")
-    return first, length
+    return first, _Length(exact, days)
+
+
+def _days_by_the_wall(event: Any, first: datetime, length: _Length) -> int:
+    """The days from the first begin to its end on the wall, where these are whole and a change of clocks made it longer
+    or shorter than so many times 24 hours; else 0."""
+    end = _value(event, "DTEND")
+    if length.days or not isinstance(end, datetime) or end.tzinfo is None or first.tzinfo is None:
+        return 0
+    wall = end.astimezone(first.tzinfo).replace(tzinfo=None) - first.replace(tzinfo=None)
+    return wall.days if wall != length.first and wall % _ONE_DAY == timedelta(0) else 0
 
 
 def _value(event: Any, key: str) -> object:

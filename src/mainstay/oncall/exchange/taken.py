@@ -131,19 +131,23 @@ def differences(taken: Taken, asked: Asked) -> list[Difference]:
             continue
         span = Span(max(held[0].start, asked.span.start), min(max(one.end for one in held), asked.span.end))
         zones = {one.zone for one in taken.rotations}
-        for start, end, theirs, ours in compared(truth, taken.shifts(name, span), span):
+        said = taken.shifts(name, span)
+        for one in compared(truth, said, span):
             why = "a change of clocks: docs/guides/oncall.md says which instant we take" \
-                if any(by_clocks(start, end, zone) for zone in zones) else ""
-            found.append(Difference(name, start, end, theirs, ours, why))
+                if any(by_clocks(one, said, zone) for zone in zones) else ""
+            found.append(Difference(name, *one, why))
     return found
 
 
-def compared(theirs: Sequence[Shift], ours: Sequence[Shift],
-             span: Span) -> Iterator[tuple[datetime, datetime, str | None, str | None]]:
+Apart = tuple[datetime, datetime, str | None, str | None]
+"""A stretch, its begin and end, and who is on call in it: theirs, ours."""
+
+
+def compared(theirs: Sequence[Shift], ours: Sequence[Shift], span: Span) -> Iterator[Apart]:
     """The stretches of the span in which two lists of shifts name different people."""
     cuts = sorted({moment for one in (*theirs, *ours) for moment in (one.start, one.end)
                    if span.start < moment < span.end} | set(span))
-    open_: tuple[datetime, datetime, str | None, str | None] | None = None
+    open_: Apart | None = None
     first, second = _Walk(theirs), _Walk(ours)
     for start, end in pairwise(cuts):
         pair = first.who(start), second.who(start)
@@ -173,12 +177,27 @@ class _Walk:
         return None
 
 
-def by_clocks(start: datetime, end: datetime, zone: str) -> bool:
+def by_clocks(apart: Apart, ours: Sequence[Shift], zone: str) -> bool:
     """Whether two calendars may differ over that stretch only because they read a change of the zone's clocks apart.
 
     Hand-offs move within a day of the change; and a turn that has the length of another one, to the second, ends just
-    as much too early or too late as clocks moved while it lasted.
+    as much too early or too late as clocks moved while it lasted. A hand-off of ours lies elsewhere there: nobody is on
+    call in between, or whoever is before or after it by ours. Anybody else stood in.
     """
+    start, end, theirs, held = apart
+    if not _near_a_change(start, end, zone):
+        return False
+    beside = _beside(start, end, ours)
+    amid = set(beside) == {held} and any(one.who not in (held, None) for one in ours)
+    return not amid and (theirs is None or theirs in beside)
+
+
+def _beside(start: datetime, end: datetime, shifts: Sequence[Shift]) -> tuple[str | None, ...]:
+    """Who is on call just before and just after a stretch."""
+    return tuple(one.who for one in shifts if one.start < start <= one.end or one.start <= end < one.end)
+
+
+def _near_a_change(start: datetime, end: datetime, zone: str) -> bool:
     known = zone_named(zone)
 
     def offset(at: datetime) -> timedelta:
