@@ -39,6 +39,23 @@ def test_alerts_that_join_are_told_together_to_whoever_has_it_once_an_interval(t
                               "+30m S1 ben: 1 more alert since 09:20 UTC"]
 
 
+def test_what_joins_one_that_was_reopened_is_told_and_what_reopened_it_is_not(tmp_path: Path):
+    plan = _plan(tmp_path, "interval: 10m, reopen: 30m")
+    outcome = play(plan, People({}), fires("0"), stops("1m"), fires("2m"), ack("3m", by="ben"), fires("4m", "b"),
+                   until="2h")
+    assert paged(outcome) == ["+0m S1 ana: opened", "+2m S1 ana: reopened",
+                              "+14m S1 ben: 1 more alert since 09:04 UTC"]
+
+
+def test_what_is_told_again_within_the_time_of_a_later_way_does_not_put_that_way_off(tmp_path: Path):
+    plan = _plan(tmp_path, "interval: 2m")
+    ways = (Reach(timedelta(0), Contact("terminal", "ben")), Reach(timedelta(minutes=4), Contact("email", "b@x.org")))
+    outcome = play(plan, People({}, {"ben": ways}), fires("0"), ack("1m", by="ben"), fires("2m", "b"), fires("5m", "c"),
+                   until="2h")
+    assert [f"{(page.at - T0) / timedelta(minutes=1):g} {page.channel}" for page in outcome.pages] == [
+        "0 terminal", "4 terminal", "7 terminal", "8 email", "11 email"]
+
+
 def test_without_an_interval_what_joins_pages_nobody(tmp_path: Path):
     outcome = play(_plan(tmp_path, "wait: 0s"), People({}), fires("0"), ack("1m"), fires("2m", "b"), until="2h")
     assert paged(outcome) == ["+0m S1 ana: opened"]
