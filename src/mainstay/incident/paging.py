@@ -265,14 +265,19 @@ def _held(act: Act, one: Incident, person: str, reason: str) -> bool:
         return False
     if not pager.holds:
         act.set_timer(f"told:{person}", lately[-storm.pages] + storm.within - act.now, person)
-    act.record("incident.held", one.id, {"to": person, "until": "the storm guard", "reason": reason})
+    known = {"known": True} if _is_known(one, reason) else {}
+    act.record("incident.held", one.id, {"to": person, "until": "the storm guard", "reason": reason, **known})
     return True
 
 
 def told_together(act: Act, timer: Timer) -> None:
     """What the storm guard held back, in one page."""
-    open_ones = [one for name in act.state.held_for(timer.subject) if (one := act.state.incidents.get(name)) is not None
-                 and one.phase in (Phase.TRIGGERED, Phase.EXHAUSTED)]
+    held = act.state.held_for(timer.subject)
+    news = [name for name in held if act.state.held.get((timer.subject, name))]
+    open_ones = [one for name in held if (one := act.state.incidents.get(name)) is not None
+                 and (one.phase in (Phase.TRIGGERED, Phase.EXHAUSTED)
+                      # Of one that they have they hear all the same what is new of it.
+                      or (one.phase is Phase.ACKNOWLEDGED and name in news))]
     names = [one.id for one in open_ones]
     act.say("pager.told", timer.subject, {"incidents": names}, f"told:{timer.subject}:{act.now.isoformat()}")
     if not open_ones:
@@ -287,7 +292,7 @@ def told_together(act: Act, timer: Timer) -> None:
         "title": f"{len(names)} more incidents, first {worst.id}: {worst.title}" if len(names) > 1 else worst.title,
         "severity": worst.severity,
         "service": worst.service, "urgency": DEMANDS[worst.severity].urgency, "opened": worst.opened.isoformat(),
-        "reason": "told together", "incidents": names})
+        "reason": "told together", "incidents": names, "news": news})
 
 
 # -- what people answer -------------------------------------------------------------------------------------------

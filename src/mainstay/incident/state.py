@@ -53,7 +53,7 @@ class State:
         self.silences: Table[str, Silence] = self._table(under.silences if under else None)
         self.pagers: Table[str, Pager] = self._table(under.pagers if under else None)
         self.held: Table[tuple[str, str], bool] = self._table(under.held if under else None)
-        """(person, incident) that wait to be told together."""
+        """(person, incident) that wait to be told together → whether it is news of one that somebody may have."""
         self.sources: Table[tuple[int, tuple[str, ...]], tuple[int, int]] = \
             self._table(under.sources if under else None)
         """(inhibition, values of its equal labels) → alerts that fire as a source, and those of them that are no
@@ -351,7 +351,8 @@ def _incident_waits(state: State, fact: Fact | NewFact) -> None:
 
 def _incident_held(state: State, fact: Fact | NewFact) -> None:
     state._changed(fact.subject)
-    state.held[fact.data["to"], fact.subject] = True
+    key = fact.data["to"], fact.subject
+    state.held[key] = bool(fact.data.get("known")) or bool(state.held.get(key))
     pager = state.pagers.get(fact.data["to"]) or Pager()
     if not pager.holds:
         state.pagers[fact.data["to"]] = replace(pager, holds=True)
