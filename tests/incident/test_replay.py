@@ -186,6 +186,16 @@ def test_pages_of_what_had_begun_before_are_not_counted_as_taken_away(tmp_path: 
     assert [(one.who, one.before, one.after, one.added, one.removed) for one in found.people] == [("ana", 1, 1, 0, 0)]
 
 
+def test_pages_that_are_still_to_come_are_not_counted_as_added(tmp_path: Path):
+    here = plan(tmp_path, "wait: 0s")
+
+    def goes_on(journal: MemoryJournal, clock: FakeClock) -> None:
+        Desk(journal, clock, here, People({})).do(AlertEvent(T0, True, "new", "web", "critical"))
+
+    found = _simulated(tmp_path, _CATALOG % "wait: 0s", goes_on, replay="5m")
+    assert [(one.who, one.before, one.after, one.added) for one in found.people] == [("ana", 1, 1, 0)]
+
+
 _WORK = """
 ---
 apiVersion: openslo/v1

@@ -177,7 +177,7 @@ class SimulateRequest:
 
     events: str = arg("a file of events, one JSON object a line; - for standard input", "", local_only=True)
     replay: str = arg("instead of a file, what the journal recorded in this time, such as 30d", "")
-    until: str = arg("go on this long after the last event", "1d")
+    until: str = arg("go on this long after the last event; a replay ends now", "1d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +228,9 @@ def simulate(world: World, request: SimulateRequest) -> Simulated:
         raise NoData("there is no event to play", "write one JSON object a line; docs/guides/incident.md shows them")
     start, last = events[0].at, events[-1].at
     until = last + parse_duration(request.until)
+    if request.replay:
+        # What is still to come was not paged yet, and would be taken for added.
+        until = min(until, world.clock.now())
     planned = [Event(start, silence) for work in world.planned(world, Span(start, until))
                for silence in silences_of(work, f"{work.name}:{work.span.start.isoformat()}")]
     rehearsal = world.rehearse(start)
