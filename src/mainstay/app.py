@@ -29,6 +29,7 @@ from mainstay.kernel.ports import (
     Clock,
     FileSet,
     Ledger,
+    PlannedWork,
     Probed,
     Rehearsal,
     ServiceStanding,
@@ -148,7 +149,7 @@ def build_world(settings: Settings) -> World:
     return World(clock=clock, catalog=catalog, journal=journal, ledger=_Part(opened, "ledger"),
                  source=Sources(catalog, clock), survey=_survey, responders=_OnDuty(catalog, journal),
                  rehearse=_rehearse, channels=lambda: channels_of(catalog, os.environ), spent=_spent,
-                 standing=_standing, probe=_probe, findings=tuple(findings),
+                 planned=_planned, standing=_standing, probe=_probe, findings=tuple(findings),
                  alerts=lambda place: open_alerts(catalog, place, clock), actor=settings.actor,
                  progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
                  under=lambda world, other: declared_anew(world, other, ()),
@@ -312,6 +313,12 @@ def _spent(world: World, services: Sequence[str], span: Span, offline: bool) -> 
     from mainstay.slo.operations.spending import spent_between  # noqa: PLC0415  (a lazy start)
 
     return spent_between(world, services, span, offline)
+
+
+def _planned(world: World, span: Span) -> tuple[PlannedWork, ...]:
+    from mainstay.slo.operations.exclusion import work_within  # noqa: PLC0415  (a lazy start)
+
+    return work_within(world, span)
 
 
 def _standing(world: World, services: Sequence[str], *, fresh: bool = False) -> tuple[ServiceStanding, ...]:

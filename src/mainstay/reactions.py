@@ -7,23 +7,22 @@ that it takes once, so reacting twice does nothing twice. How far the facts have
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from mainstay.chaos.state import WEAKNESS, WEAKNESS_FOUND
 from mainstay.followed import REACTED, followed_through
-from mainstay.incident.engine import MakeSilence, Note, Open
+from mainstay.incident.engine import Note, Open
 from mainstay.incident.intake import AlertEvent, Opening
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.postmortem import keep_measured
+from mainstay.incident.planned import silences_of
 from mainstay.incident.severity import Severity
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact, NewMessage
-from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.objective import Objective
-from mainstay.kernel.ports import World
+from mainstay.kernel.ports import PlannedWork, World
 from mainstay.kernel.quantity import Span
 from mainstay.oncall.changes import SWAP
 from mainstay.oncall.operations.telling import say_swap
@@ -70,14 +69,10 @@ def _silence(world: World, fact: Fact) -> None:
     span = Span(fact.at, datetime.fromisoformat(fact.data["until"]))
     if span.end <= world.clock.now():
         return
-    services, objectives = fact.data["services"], fact.data["objectives"]
-    concerned = {"service": services, "slo": objectives} if services or objectives else {"service": None}
-    for label, names in concerned.items():
-        if names == []:
-            continue
-        value = ".*" if names is None else "|".join(map(re.escape, names))
-        desk_of(world).do(MakeSilence((Matcher(label, "=~", value),), span, "planned work",
-                                      f"{fact.subject}: {fact.data['reason']}", f"{fact.key}:{label}"))
+    data = fact.data
+    work = PlannedWork(fact.subject, data["reason"], span, tuple(data["services"]), tuple(data["objectives"]))
+    for silence in silences_of(work, str(fact.key)):
+        desk_of(world).do(silence)
 
 
 def _escalation(world: World, fact: Fact) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -144,6 +145,34 @@ route:
     assert paged(outcome) == ["+1m S1 ana: opened"]
 
 
+def test_an_alert_that_should_page_does_not_reopen_an_incident_that_pages_nobody(tmp_path: Path):
+    plan = routed(tmp_path, """
+route:
+  policy: web
+  reopen: 10m
+  routes:
+    - {match: ['severity="info"'], page: false}
+""")
+    outcome = play(plan, _PEOPLE, fires("0", severity="info"), stops("1m"), fires("2m", severity="critical"),
+                   until="3m")
+    assert paged(outcome) == ["+2m S1 ana: opened"]
+
+
+def test_an_alert_of_which_nobody_is_told_pages_once_its_sender_says_that_it_is_worse(tmp_path: Path):
+    # A sender with keys of its own, such as PagerDuty's, says another severity of the same alert.
+    for told in ("page: false", 'page: false, policy: ""'):
+        plan = routed(tmp_path, f"""
+route:
+  policy: web
+  routes:
+    - {{match: ['severity="info"'], {told}}}
+""")
+        outcome = play(plan, _PEOPLE, fires("0", severity="info"), fires("1m", severity="critical"), stops("4m"),
+                       until="9m")
+        assert paged(outcome) == ["+1m S1 ana: opened"]
+        assert kinds(outcome, "alert.closed") == ["+1m alert.closed A-1", "+4m alert.closed A-2"]
+
+
 # -- inhibition ---------------------------------------------------------------------------------------------------
 
 _RULE = Inhibition((parse_matcher('level="page"'),), (parse_matcher('kind="db"'),), ("site",))
@@ -192,6 +221,46 @@ def test_a_restart_with_an_inhibiting_and_an_inhibited_alert_pages_nobody(plain:
                    fires("2m", key="db", labels=target), restart("3m", "1m"),
                    fires("5m", key="db", labels=target), fires("5m", key="rack", labels=source), until="2h")
     assert paged(outcome) == ["+0m S1 ana: opened"]
+
+
+_GATHERED = """
+route: {policy: web, wait: 1m}
+inhibit: [{source: [level=page], target: [kind=db], equal: [site]}]
+"""
+
+
+def test_what_is_inhibited_while_it_gathers_is_not_told_of(tmp_path: Path):
+    # This is what Alertmanager's group_wait is for: the inhibiting alert may be the later one.
+    plan = routed(tmp_path, _GATHERED)
+    source, target = {"level": "page", "site": "a"}, {"kind": "db", "site": "a"}
+    outcome = play(plan, _PEOPLE, fires("0", key="db", labels=target), fires("30s", key="rack", labels=source),
+                   stops("10m", key="rack"), until="12m")
+    assert paged(outcome) == ["+1.5m S1 ana: opened", "+11m S1 ana: opened"]
+    assert kinds(outcome, "alert.muted", "alert.heard") == ["+1m alert.muted A-1", "+10m alert.heard A-1"]
+
+
+def test_what_is_silenced_while_it_gathers_is_not_told_of_until_the_silence_is_over(tmp_path: Path):
+    desk, clock = desk_of(routed(tmp_path, _GATHERED), _PEOPLE)
+    desk.do(AlertEvent(T0, True, "disk", "db"))
+    desk.do(MakeSilence((parse_matcher('service="db"'),), Span(T0, at("1h")), "ana", "known"))
+    clock.set(at("1m"))
+    desk.ring("test")
+    assert list(desk.state.open_incidents()) == []
+    for moment in ("1h", "1h1m"):
+        clock.set(at(moment))
+        desk.ring("test")
+    assert [one.id for one in desk.state.open_incidents()] == ["INC-1"]
+
+
+def test_a_step_that_was_put_off_while_every_alert_was_inhibited_is_said_once_and_follows_when_one_is_heard(
+        tmp_path: Path):
+    plan = routed(tmp_path, "route: {policy: web}\ninhibit: [{source: [level=page], target: [kind=db], equal: []}]")
+    plan = Plan(plan.routing, {"web": replace(plan.policies["web"], loops=1)})
+    outcome = play(plan, _PEOPLE, fires("0", key="db", labels={"kind": "db"}),
+                   fires("1m", key="rack", labels={"level": "page"}), ack("1m", key="rack"),
+                   stops("27m", key="rack"), until="28m")
+    assert kinds(outcome, "incident.hushed") == ["+5m incident.hushed INC-1"]
+    assert paged(outcome) == ["+0m S1 ana: opened", "+1m S1 ana: opened", "+27m S1 ana: not acknowledged"]
 
 
 # -- silence ------------------------------------------------------------------------------------------------------

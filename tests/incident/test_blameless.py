@@ -25,7 +25,7 @@ BLAMES = {
     "They didn't bother to check.": "They didn't bother", "ana should have noticed.": "ana should have",
     "This was a rookie mistake.": "rookie mistake", "Sam is to blame.": "is to blame",
     "Nobody will be held accountable.": "held accountable", "Somebody messed up.": "messed up",
-    "It was lazy.": "lazy",
+    "It was lazy.": "lazy", "Rebecca should have known better.": "should have known better",
 }
 INNOCENT = """\
 The alert should have fired after 5 minutes.

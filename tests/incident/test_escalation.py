@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from incident.plans import People, ack, fires, fix, paged, plan_of, play, restart, stops
 from mainstay.incident.act import Plan
+from mainstay.kernel.people import Contact, Reach
 
 _TWO_STEPS = """
 apiVersion: mainstay/v1
@@ -133,3 +135,16 @@ def test_a_step_that_takes_turns_goes_round_by_its_own_incidents_whatever_else_i
 def test_a_step_that_takes_turns_tries_the_next_one_in_the_next_loop(tmp_path: Path):
     outcome = play(plan_of(tmp_path, _TAKE_TURNS), People({}), fires("0"), ack("6m"))
     assert paged(outcome) == ["+0m S1 ana: opened", "+5m S1 ben: not acknowledged"]
+
+
+def test_a_later_way_of_a_page_belongs_to_the_step_that_began_it(plan: Plan):
+    ways = (Reach(timedelta(0), Contact("terminal", "ana")), Reach(timedelta(minutes=7), Contact("email", "a@x.org")))
+    outcome = play(plan, People({"first": ["ana"], "second": ["ben"]}, {"ana": ways}), fires("0"), until="8m")
+    assert [(page.to, page.channel, page.step, page.loop, page.reason) for page in outcome.pages] == [
+        ("ana", "terminal", 1, 0, "opened"), ("ben", "terminal", 2, 0, "not acknowledged"),
+        ("ana", "email", 1, 0, "opened")]
+
+
+def test_what_got_worse_after_nobody_answered_is_a_page_of_the_first_step(plan: Plan):
+    outcome = play(plan, _PEOPLE, fires("0", severity="warning"), fires("45m", severity="critical"), until="1h")
+    assert paged(outcome)[-1] == "+45m S1 ana: severity raised"

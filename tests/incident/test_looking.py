@@ -12,14 +12,18 @@ from incident.plans import T0, People, at
 from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.memory import MemoryJournal
 from mainstay.app import grammar
+from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.acting import AckRequest, OpenRequest, RoleRequest, open_one, role
 from mainstay.incident.operations.acting import ack as acknowledge
+from mainstay.incident.operations.alerts import AlertsRequest, alerts, alerts_view
+from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.looking import ListRequest, ShowRequest, list_incidents, show
 from mainstay.incident.view import holder
 from mainstay.kernel.catalog import load
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.people import Contact, Reach
 from mainstay.kernel.ports import World
+from mainstay.kernel.view import Table
 
 _POLICY = """
 apiVersion: mainstay/v1
@@ -66,3 +70,16 @@ def test_a_role_for_somebody_whom_nothing_says_how_to_reach_is_given_and_said_to
     assert odd.incident.roles == {"commander": "ana", "scribe": "zed"}
     assert odd.note.startswith('Nothing says how to reach "zed"')
     assert role(world, RoleRequest("INC-1", "scribe")).note == ""
+
+
+def test_an_incident_under_a_policy_that_nobody_declared_is_refused_and_those_that_are_are_named(world: World):
+    with pytest.raises(InvalidInput, match='no escalation policy is named "weB"') as refused:
+        open_one(world, OpenRequest("down", policy="weB"))
+    assert refused.value.way_out == "known: web"
+    assert list_incidents(world, ListRequest()).incidents == ()
+
+
+def test_what_no_alert_fits_is_not_said_to_be_that_none_fires(world: World):
+    desk_of(world).do(AlertEvent(T0, True, "disk"))
+    blocks = alerts_view(alerts(world, AlertsRequest(match=("service=none",)))).blocks
+    assert [block.empty for block in blocks if isinstance(block, Table)] == ["None of them fits."]

@@ -39,6 +39,23 @@ def test_alerts_that_join_are_told_together_to_whoever_has_it_once_an_interval(t
                               "+30m S1 ben: 1 more alert since 09:20 UTC"]
 
 
+def test_what_joins_one_that_was_reopened_is_told_and_what_reopened_it_is_not(tmp_path: Path):
+    plan = _plan(tmp_path, "interval: 10m, reopen: 30m")
+    outcome = play(plan, People({}), fires("0"), stops("1m"), fires("2m"), ack("3m", by="ben"), fires("4m", "b"),
+                   until="2h")
+    assert paged(outcome) == ["+0m S1 ana: opened", "+2m S1 ana: reopened",
+                              "+14m S1 ben: 1 more alert since 09:04 UTC"]
+
+
+def test_what_is_told_again_within_the_time_of_a_later_way_does_not_put_that_way_off(tmp_path: Path):
+    plan = _plan(tmp_path, "interval: 2m")
+    ways = (Reach(timedelta(0), Contact("terminal", "ben")), Reach(timedelta(minutes=4), Contact("email", "b@x.org")))
+    outcome = play(plan, People({}, {"ben": ways}), fires("0"), ack("1m", by="ben"), fires("2m", "b"), fires("5m", "c"),
+                   until="2h")
+    assert [f"{(page.at - T0) / timedelta(minutes=1):g} {page.channel}" for page in outcome.pages] == [
+        "0 terminal", "4 terminal", "7 terminal", "8 email", "11 email"]
+
+
 def test_without_an_interval_what_joins_pages_nobody(tmp_path: Path):
     outcome = play(_plan(tmp_path, "wait: 0s"), People({}), fires("0"), ack("1m"), fires("2m", "b"), until="2h")
     assert paged(outcome) == ["+0m S1 ana: opened"]
@@ -115,3 +132,37 @@ def test_what_is_split_off_goes_on_being_told_as_the_incident_that_it_was_split_
         desk.do(AlertEvent(T0, True, key, "web"))
     name = desk.do(Split("INC-1", ("A-2",), "", "ana")).incident
     assert (desk.state.incidents[name].interval, desk.state.incidents[name].repeat) == (600.0, 3600.0)
+
+
+_STORM = """
+apiVersion: mainstay/v1
+kind: EscalationPolicy
+metadata: {name: web}
+spec: {steps: [{page: [person:ana], wait: 30m}]}
+---
+apiVersion: mainstay/v1
+kind: Routing
+metadata: {name: all}
+spec: {route: {policy: web}, storm: {pages: 2, within: 5m}}
+"""
+
+
+def test_in_a_storm_whoever_has_an_incident_hears_of_it_late_and_not_never_that_it_got_worse(tmp_path: Path):
+    plan = plan_of(tmp_path, _STORM)
+    outcome = play(plan, People({}), fires("0", severity="warning"), fires("1s", "b", severity="warning"), ack("1m"),
+                   ack("1m", key="b"), fires("2m", severity="critical"), until="20m")
+    assert paged(outcome)[2:] == ["+5m S1 ana: told late"]
+    assert outcome.pages[-1].incident == "INC-1"
+
+
+def test_what_is_told_together_is_still_wanted_when_the_worst_of_it_was_taken_meanwhile(tmp_path: Path):
+    desk, clock = desk_of(plan_of(tmp_path, _STORM), People({}))
+    for key in ("a", "b", "c", "d"):
+        desk.do(AlertEvent(T0, True, key, severity="critical" if key == "c" else "warning"))
+    clock.set(at("5m"))
+    desk.ring("test")
+    told = next(one for one in desk._journal.take_messages(clock.now(), "w") if "incidents" in one.data)
+    desk.do(Acknowledge("INC-3", "ben"))
+    assert (told.data["incident"], unwanted(told, desk.state)) == ("INC-3", "")
+    desk.do(Acknowledge("INC-4", "ben"))
+    assert unwanted(told, desk.state) == "ben has INC-3"

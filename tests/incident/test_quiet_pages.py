@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from incident.plans import People, fires, paged, plan_of, play, stops
 from incident.rooms import House, Receiver, house, policy, reach
 from mainstay.incident.engine import Acknowledge, SetSeverity
 from mainstay.incident.severity import Severity
@@ -107,6 +109,33 @@ def test_rules_for_what_can_wait_count_from_the_morning():
     here.fires(severity="info")
     here.run(hours=7)
     assert moments(chat)[0] == "UANA 02 08:03"
+
+
+def test_a_rule_for_what_can_wait_that_would_come_after_five_waits_for_the_next_morning():
+    here, chat = quiet_house(datetime(2026, 3, 2, 15, 55, tzinfo=UTC), reach("chat", "now"), reach("chat", "UANA", "9m",
+                             urgency="low", zone="Europe/Berlin"))
+    here.fires(severity="info")
+    here.run(hours=17)
+    assert moments(chat)[-1] == "UANA 03 08:00"
+
+
+def test_who_could_sleep_before_it_was_over_is_woken_when_something_worse_reopens_it(tmp_path: Path):
+    plan = plan_of(tmp_path, """
+apiVersion: mainstay/v1
+kind: EscalationPolicy
+metadata: {name: web}
+spec: {steps: [{page: [person:ana], wait: 5m}]}
+---
+apiVersion: mainstay/v1
+kind: Routing
+metadata: {name: all}
+spec: {route: {policy: web, group_by: [service], reopen: 1h}}
+""")
+    # 18:00 UTC, which is after five where ana lives.
+    outcome = play(plan, People({}), fires("9h", severity="info"), stops("9h1m"), fires("9h2m", severity="critical"),
+                   until="10h")
+    assert paged(outcome) == ["+542m S1 ana: reopened"]
+    assert [change.data["to"] for change in outcome.changes if change.kind == "incident.severity-changed"] == ["SEV1"]
 
 
 def test_a_night_of_small_things_is_told_together_in_the_morning():

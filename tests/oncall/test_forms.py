@@ -101,3 +101,13 @@ def test_nobody_cannot_be_a_persons_name(tmp_path: Path):
     found = _only(tmp_path, text)
     assert found.code == "invalid-name"
     assert (found.where.line, found.where.column) == _column_of(text, "nobody}")
+
+
+@pytest.mark.parametrize(("spec", "message"), [
+    ("{notify: [{channel: email}]}", "spec.notify[0].channel is email, and no contact is declared"),
+    ("{notify: [{channel: pigeon}]}", 'spec.notify[0].channel is "pigeon"'),
+    ("{contacts: {email: a@x.org}, notify: [{channel: slack}]}", 'spec.notify[0].channel is "slack"'),
+    ("{contacts: {email: a@x.org}, notify: [{after: 3m}]}", "spec.notify[0].channel is missing")])
+def test_a_rule_that_names_no_contact_of_the_person_is_a_finding(tmp_path: Path, spec: str, message: str):
+    text = f"apiVersion: mainstay/v1\nkind: Person\nmetadata: {{name: ana}}\nspec: {spec}\n"
+    assert [one.message for one in _findings(tmp_path, text) if one.code != "unreachable"][:1] == [message]

@@ -56,7 +56,8 @@ RULES = (
     Rule(r"\b(?:stupid|silly|dumb|rookie|careless|obvious|avoidable|basic|honest) (?:mistakes?|errors?"
          r"|oversights?)\b", "it looks simple only afterwards", "say what was seen at that time, and what was not"),
     Rule(r"\b<who> (?:really |clearly |obviously |certainly )?(?:should|could|ought to) (?:not )?have\b"
-         r"(?! to\b)|\b<who> (?:should(?:n['’]t| not|['’]ve)|ought to) (?:have )?(?:known|noticed|caught|checked|seen"
+         r"(?! to\b)|\bshould(?:['’]ve| have)? known better\b"
+         r"|\b<who> (?:should(?:n['’]t| not|['’]ve)|ought to) (?:have )?(?:known|noticed|caught|checked|seen"
          r"|tested)\b",
          "it measures by an outcome that nobody knew yet",
          "say what was known then, and what would have shown the rest"),

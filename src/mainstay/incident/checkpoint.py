@@ -38,7 +38,7 @@ TABLES: Mapping[str, tuple[Any, Any]] = {
 }
 """The tables that are written down, and what their keys and values are."""
 
-DERIVED = ("firing", "by_key", "muted", "members", "sources", "marks")
+DERIVED = ("firing", "by_key", "muted", "hushed", "members", "sources", "marks")
 """The tables that follow from the others."""
 
 COUNTED = ("repeats", "until", "passed")
@@ -185,6 +185,7 @@ def _derive(state: State) -> None:
     state.by_key.fill(by_key)
     state.opens.fill({**opens, **dict(state.opens.rows())})
     state.members.fill({incident: (tuple(alerts),) for incident, alerts in members.items()})
+    state.hushed.fill({one.id: True for one in state.incidents.values() if one.hushed})
     for item in state.actions.values():
         state.mark(item)
     state.count_sources()

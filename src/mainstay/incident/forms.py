@@ -117,7 +117,8 @@ def read_routing(reader: Reader) -> Iterator[Routing]:
 def _route(reader: Reader, parent: Route) -> Route:
     matchers = read_matchers(reader, "match")
     policy = reader.text("policy", default=parent.policy)
-    group_by = reader.texts("group_by") if reader.has("group_by") else parent.group_by
+    own_group = reader.texts("group_by")
+    group_by = own_group if reader.has("group_by") else parent.group_by
     wait = _or(reader.parsed("wait", _wait), parent.wait)
     interval, repeat = reader.duration("interval") or parent.interval, reader.duration("repeat") or parent.repeat
     reopen = _or(reader.parsed("reopen", _wait), parent.reopen)

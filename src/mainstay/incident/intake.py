@@ -76,8 +76,7 @@ def _fires(act: Act, event: AlertEvent) -> Taken:
     labels = with_service(event.labels, key, event.severity)
     route = route_of(act.plan.routing.route, labels)
     severity = route.severity or severity_of(event.severity)
-    silence = act.state.silenced(labels, act.now)
-    muted = f"silence {silence}" if silence else "inhibited" if act.state.inhibited(labels) else ""
+    muted = _muted_by(act, labels)
     alert, group = f"A-{act.state.counts['alert'] + 1}", group_of(route, key, labels)
     act.record("alert.opened", alert, {
         "key": key.key, "service": key.service, "severity": severity, "summary": event.summary or event.key,
@@ -88,6 +87,12 @@ def _fires(act: Act, event: AlertEvent) -> Taken:
     if muted:
         return Taken("muted", alert)
     return _gather(act, act.state.alerts[alert], route)
+
+
+def _muted_by(act: Act, labels: Mapping[str, str]) -> str:
+    """Why nobody hears of an alert with these labels now, or the empty text."""
+    silence = act.state.silenced(labels, act.now)
+    return f"silence {silence}" if silence else "inhibited" if act.state.inhibited(labels) else ""
 
 
 def _waits(act: Act, group: str, route: Route) -> Mapping[str, Any]:
@@ -105,6 +110,10 @@ def _tells(route: Route) -> bool:
     return route.page or bool(route.policy)
 
 
+def _pages(act: Act, route: Route) -> bool:
+    return route.page and act.plan.policy(route.policy) is not None
+
+
 def _again(act: Act, alert: Alert, event: AlertEvent) -> Taken:
     count, last = act.state.repeats.get(alert.id) or (0, alert.last)
     act.state.repeats[alert.id] = count + 1, max(last, event.at)
@@ -117,6 +126,11 @@ def _again(act: Act, alert: Alert, event: AlertEvent) -> Taken:
     severity = route.severity or severity_of(event.severity, alert.severity)
     if not severity.worse_than(alert.severity):
         return Taken("flapping" if alert.settled is not None else "repeated", alert.id, alert.incident)
+    louder = with_service(event.labels, alert.key, event.severity)
+    if not _pages(act, route) and _pages(act, route_of(act.plan.routing.route, louder)):
+        # What its sender says now goes where people are paged: it must not stay with what nobody is told of.
+        close(act, alert, event.at, f"it is {severity} now, and pages")
+        return _fires(act, event)
     _note_repeats(act, alert, severity=severity)
     one = act.state.incidents.get(alert.incident)
     if one is not None and severity.worse_than(one.severity):
@@ -125,12 +139,12 @@ def _again(act: Act, alert: Alert, event: AlertEvent) -> Taken:
 
 
 def _note_repeats(act: Act, alert: Alert, *, severity: Severity | None = None,
-                  settled: datetime | None = None) -> None:
+                  settled: datetime | None = None, at: datetime | None = None) -> None:
     count, last = act.state.repeats.get(alert.id) or (0, alert.last)
     act.state.repeats.drop(alert.id)
     act.record("alert.changed", alert.id, {
         "count": count, "severity": severity or alert.severity, "settled": settled.isoformat() if settled else None},
-        at=last)
+        at=at or last)
 
 
 RARELY = timedelta(hours=1)
@@ -164,10 +178,12 @@ def _gather(act: Act, alert: Alert, route: Route) -> Taken:
         news.joined(act, one.id)
         if alert.severity.worse_than(one.severity):
             paging.raise_severity(act, one.id, alert.severity, f"{alert.id} says {alert.severity}")
+        paging.go_on(act, one.id)
         if one.status is Status.MONITORING:
             watch.begin(act, one.id)
         return Taken("joined", alert.id, one.id)
-    if one is not None and one.resolved is not None and act.now - one.resolved < route.reopen:
+    if one is not None and one.resolved is not None and act.now - one.resolved < route.reopen \
+            and _same_people(act, one, route):
         return _reopen(act, one, alert)
     if group is None or not _tells(route):
         return Taken("recorded", alert.id)
@@ -175,12 +191,22 @@ def _gather(act: Act, alert: Alert, route: Route) -> Taken:
         if group.waiting == ((alert.id,),):
             act.set_timer(f"gather:{alert.group}", route.wait, alert.group)
         return Taken("gathering", alert.id)
+    _mute_waiting(act, alert.group)
     return Taken("opened", alert.id, _open(act, alert.group, route))
+
+
+def _same_people(act: Act, one: Incident, route: Route) -> bool:
+    """Whether the incident pages whom the route does: what pages must not be left with one that pages nobody."""
+    policy = act.plan.policy(route.policy) if route.page else None
+    return bool(one.policy.get("name", "") == (policy.name if policy is not None else ""))
 
 
 def _reopen(act: Act, one: Incident, alert: Alert) -> Taken:
     act.record("incident.reopened", one.id, {"alert": alert.id})
-    act.record("incident.joined", one.id, {"alerts": [alert.id]})
+    act.record("incident.joined", one.id, {"alerts": [alert.id], "reopens": True})
+    if alert.severity.worse_than(one.severity):
+        # Before it is paged: what could wait when it was over wakes people now.
+        paging.say_severity(act, one.id, alert.severity, f"{alert.id} says {alert.severity}")
     paging.remind(act, one.id)
     news.repeat(act, one.id)
     if one.policy:
@@ -190,11 +216,22 @@ def _reopen(act: Act, one: Incident, alert: Alert) -> Taken:
 
 def gathered(act: Act, timer: Timer) -> None:
     """A new group has waited long enough: what of it still fires becomes an incident."""
+    _mute_waiting(act, timer.subject)
     group = act.state.groups.get(timer.subject)
     first = next((alert for name in (group.names if group is not None else ())
                   if (alert := act.state.alerts.get(name)) is not None), None)
     if first is not None:
         _open(act, timer.subject, route_of(act.plan.routing.route, first.labels))
+
+
+def _mute_waiting(act: Act, group: str) -> None:
+    """What was silenced or inhibited while it gathered is not told of; the wait is for that too, as in Alertmanager."""
+    known = act.state.groups.get(group)
+    for name in tuple(known.names) if known is not None else ():
+        alert = act.state.alerts.get(name)
+        why = _muted_by(act, alert.labels) if alert is not None else ""
+        if why:
+            act.record("alert.muted", name, {"why": why})
 
 
 def gather_no_longer(act: Act, alert: Alert) -> None:
@@ -298,7 +335,7 @@ def _stops(act: Act, event: AlertEvent) -> Taken:
         return Taken("late", alert.id, alert.incident)
     if _flaps(act, alert):
         quiet = act.plan.routing.flapping.quiet
-        _note_repeats(act, alert, settled=act.now + quiet)
+        _note_repeats(act, alert, settled=act.now + quiet, at=event.at)
         act.set_timer(f"calm:{alert.id}", quiet, alert.id)
         return Taken("flapping", alert.id, alert.incident)
     close(act, alert, event.at, "resolved")
@@ -348,6 +385,8 @@ def hear(act: Act) -> None:
         route = route_of(act.plan.routing.route, alert.labels)
         act.record("alert.heard", alert.id, {"was": alert.muted, **_waits(act, alert.group, route)})
         _gather(act, act.state.alerts[alert.id], route)
+    for incident in list(act.state.hushed.keys()):
+        paging.go_on(act, incident)
 
 
 def _muted(act: Act) -> list[str]:

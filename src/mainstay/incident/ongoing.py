@@ -78,6 +78,7 @@ class Incident(Struct, frozen=True, gc=False):
         room: whether it has a war room.
         reminded: since when the time to their next update counts: its opening, an update, another severity.
         interval, repeat: of its route as it was when it opened, in seconds; None where it has none.
+        hushed: whether the next step is put off, for every alert of it is silenced or inhibited.
         grown: alerts that joined it since whoever has it was told.
         turn: how many incidents were opened under a policy of this name before, for steps that take turns.
     """
@@ -111,6 +112,7 @@ class Incident(Struct, frozen=True, gc=False):
     interval: float | None = None
     repeat: float | None = None
     grown: int = 0
+    hushed: bool = False
 
 
 class Group(Struct, frozen=True, gc=False):

@@ -50,18 +50,24 @@ def _minute(moment: str) -> str:
 
 def unwanted(message: Message, state: State) -> str:
     """Why the page need not be sent any more, or the empty text: somebody has it, or it is over."""
-    if message.data["what"] != "page":
+    data = message.data
+    if data["what"] != "page":
         return ""
-    one = state.incidents.get(message.data["incident"])
-    if one is None or message.data.get("known", message.data["reason"] == WORSE):
-        return "" if one is None or one.phase is not Phase.DONE else f"{one.id} is over"
-    match one.phase:
-        case Phase.ACKNOWLEDGED:
-            return f"{one.acknowledged_by} has {one.id}"
-        case Phase.DONE:
-            return f"{one.id} is over"
-        case _:
-            return ""
+    if "incidents" in data:
+        # Told together: the page is for each of them, not for the worst alone.
+        reasons = [_settled(state, name, known=name in data.get("news", ())) for name in data["incidents"]]
+        return reasons[0] if all(reasons) else ""
+    return _settled(state, data["incident"], known=data.get("known", data["reason"] == WORSE))
+
+
+def _settled(state: State, incident: str, *, known: bool) -> str:
+    """Why nobody need hear of the incident; of one that somebody has, they hear what is new."""
+    one = state.incidents.get(incident)
+    if one is not None and one.phase is Phase.DONE:
+        return f"{one.id} is over"
+    if one is not None and one.phase is Phase.ACKNOWLEDGED and not known:
+        return f"{one.acknowledged_by} has {one.id}"
+    return ""
 
 
 def pause_before(attempt: int, asked: float | None) -> timedelta:

@@ -50,7 +50,8 @@ def rung(act: Act, timer: Timer) -> None:
         return
     why = hushed(act, one)
     if why:
-        act.record("incident.hushed", one.id, {"why": why})
+        if not one.hushed:
+            act.record("incident.hushed", one.id, {"why": why})
         act.set_timer(timer.key, _wait(one, one.step), one.id, timer.data)
         return
     if _has_next(one):
@@ -59,6 +60,13 @@ def rung(act: Act, timer: Timer) -> None:
         _enter(act, one.id, (one.loop + 1, 0, one.until), "not acknowledged", timer.due)
     else:
         act.record("incident.exhausted", one.id, {"loops": one.until + 1})
+
+
+def go_on(act: Act, incident: str) -> None:
+    """The step that was put off while every alert was quiet follows now, if one of them is heard again."""
+    one = act.state.incidents[incident]
+    if one.hushed and not hushed(act, one):
+        act.set_timer(f"escalate:{one.id}", _AT_ONCE, one.id, {"loop": one.loop, "step": one.step})
 
 
 def _has_next(one: Incident) -> bool:
@@ -156,34 +164,42 @@ def _known(ask: Any, name: str) -> tuple[str, ...]:
 # -- one page -----------------------------------------------------------------------------------------------------
 
 
-def _page(act: Act, incident: str, to: Addressee, reason: str) -> timedelta:
-    """Page somebody; for how long that is put off because they may sleep."""
+def _page(act: Act, incident: str, to: Addressee, reason: str, step: int | None = None) -> timedelta:
+    """Page somebody; for how long that is put off because they may sleep.
+
+    Args:
+        step: whose people these are; the step that the incident is in when left out.
+    """
     one = act.state.incidents[incident]
+    place = {"loop": one.loop, "step": one.step if step is None else step}
     if to.kind == "channel":
         channel, _, name = to.name.partition(":")
         _send(act, one, name or channel, Reach(_AT_ONCE, Contact(channel, name)),
-              {"reason": reason, "rungs": [], "is": "channel"})
+              {**place, "reason": reason, "rungs": [], "is": "channel"})
         return _AT_ONCE
     if _held(act, one, to.name, reason):
         return _AT_ONCE
     rungs = _rungs(act, one, to.name)
-    quiet = _sleeps(act, one, rungs)
-    first = act.now + quiet + rungs[0].after
+    quiet = _sleeps(act, one, rungs, _AT_ONCE)
+    delays = [_sleeps(act, one, rungs, quiet + rung_.after) for rung_ in rungs]
+    first = act.now + delays[0]
     keys = []
-    for number, rung_ in enumerate(rungs):
-        if quiet + rung_.after:
+    for number, (rung_, delay) in enumerate(zip(rungs, delays, strict=True)):
+        if delay:
             # What somebody is told who has it already comes by all their ways, until they acknowledge once more.
-            keys.append(f"reach:{incident}:{to.name}:{one.loop}:{one.step}:{number}")
-            act.set_timer(keys[-1], quiet + rung_.after, incident, {
-                "to": to.name, "channel": rung_.contact.channel, "address": rung_.contact.address, "reason": reason,
-                "slept": bool(quiet), "known": _is_known(one, reason),
-                **({"since": first.isoformat()} if rung_.after > rungs[0].after else {})})
+            # By the version too: what is told again within a rung's time must not put that rung off, again and again.
+            keys.append(f"reach:{incident}:{to.name}:{place['loop']}:{place['step']}:{number}:{one.version}")
+            act.set_timer(keys[-1], delay, incident, {
+                **place, "to": to.name, "channel": rung_.contact.channel, "address": rung_.contact.address,
+                "reason": reason, "slept": delay != rung_.after, "known": _is_known(one, reason),
+                **({"since": first.isoformat()} if delay > delays[0] else {})})
     if len(keys) == len(rungs):
         until = {"until": (act.now + quiet).isoformat()} if quiet else {}
         act.record("incident.waits", incident, {"to": to.name, "rungs": keys, "reason": reason, **until})
-    now = [rung_ for rung_ in rungs if not quiet + rung_.after]
+    now = [rung_ for rung_, delay in zip(rungs, delays, strict=True) if not delay]
     for number, rung_ in enumerate(now):
-        _send(act, act.state.incidents[incident], to.name, rung_, {"reason": reason, "rungs": [] if number else keys})
+        _send(act, act.state.incidents[incident], to.name, rung_,
+              {**place, "reason": reason, "rungs": [] if number else keys})
     return quiet
 
 
@@ -192,11 +208,11 @@ def _is_known(one: Incident, reason: str) -> bool:
     return one.phase is Phase.ACKNOWLEDGED or reason == WORSE
 
 
-def _sleeps(act: Act, one: Incident, rungs: tuple[Reach, ...]) -> timedelta:
-    """For how long a page that can wait is put off: until it is daytime where the person lives."""
+def _sleeps(act: Act, one: Incident, rungs: tuple[Reach, ...], after: timedelta) -> timedelta:
+    """How long it takes until a page of then may go out: one that can wait waits for daytime where the person lives."""
     if DEMANDS[one.severity].urgency == "high":
-        return _AT_ONCE
-    return daytime_from(act.now, zone_named(rungs[0].zone)) - act.now
+        return after
+    return daytime_from(act.now + after, zone_named(rungs[0].zone)) - act.now
 
 
 def _rungs(act: Act, one: Incident, person: str) -> tuple[Reach, ...]:
@@ -208,14 +224,16 @@ def _rungs(act: Act, one: Incident, person: str) -> tuple[Reach, ...]:
 
 
 def _send(act: Act, one: Incident, to: str, how: Reach, more: Mapping[str, Any]) -> None:
+    """Put a page into the outbox. `more` says which loop and step it belongs to, where that is not where it is now."""
     number = one.version + 1
+    loop, step = more.get("loop", one.loop), more.get("step", one.step)
     act.record("incident.tested" if one.test else "incident.paged", one.id, {
-        "to": to, "channel": how.contact.channel, "loop": one.loop, "step": one.step, **more})
-    act.send(f"page:{one.id}:{one.policy.get('version', '')}:{one.loop}:{one.step}:{to}:{how.contact.channel}:{number}",
+        "to": to, "channel": how.contact.channel, "loop": loop, "step": step, **more})
+    act.send(f"page:{one.id}:{one.policy.get('version', '')}:{loop}:{step}:{to}:{how.contact.channel}:{number}",
              how.contact.channel, {
                  "what": "page", "incident": one.id, "to": to, "address": how.contact.address, "title": one.title,
                  "severity": one.severity, "service": one.service, "urgency": DEMANDS[one.severity].urgency,
-                 "opened": one.opened.isoformat(), "reason": more["reason"], "loop": one.loop, "step": one.step,
+                 "opened": one.opened.isoformat(), "reason": more["reason"], "loop": loop, "step": step,
                  "test": one.test, "known": _is_known(one, more["reason"]),
                  **{name: more[name] for name in ("since", "is") if name in more}})
 
@@ -230,8 +248,9 @@ def reached_again(act: Act, timer: Timer) -> None:
     if timer.data.get("slept") and _held(act, one, timer.data["to"], timer.data["reason"]):
         return
     how = Reach(_AT_ONCE, Contact(timer.data["channel"], timer.data["address"]))
-    since = {"since": timer.data["since"]} if "since" in timer.data else {}
-    _send(act, one, timer.data["to"], how, {"reason": timer.data["reason"], "rungs": [], **since})
+    # Meanwhile the incident may be at a later step: this is still a page of the step that it began with.
+    kept = {name: timer.data[name] for name in ("since", "loop", "step") if name in timer.data}
+    _send(act, one, timer.data["to"], how, {"reason": timer.data["reason"], "rungs": [], **kept})
 
 
 # -- storms -------------------------------------------------------------------------------------------------------
@@ -246,14 +265,19 @@ def _held(act: Act, one: Incident, person: str, reason: str) -> bool:
         return False
     if not pager.holds:
         act.set_timer(f"told:{person}", lately[-storm.pages] + storm.within - act.now, person)
-    act.record("incident.held", one.id, {"to": person, "until": "the storm guard", "reason": reason})
+    known = {"known": True} if _is_known(one, reason) else {}
+    act.record("incident.held", one.id, {"to": person, "until": "the storm guard", "reason": reason, **known})
     return True
 
 
 def told_together(act: Act, timer: Timer) -> None:
     """What the storm guard held back, in one page."""
-    open_ones = [one for name in act.state.held_for(timer.subject) if (one := act.state.incidents.get(name)) is not None
-                 and one.phase in (Phase.TRIGGERED, Phase.EXHAUSTED)]
+    held = act.state.held_for(timer.subject)
+    news = [name for name in held if act.state.held.get((timer.subject, name))]
+    open_ones = [one for name in held if (one := act.state.incidents.get(name)) is not None
+                 and (one.phase in (Phase.TRIGGERED, Phase.EXHAUSTED)
+                      # Of one that they have they hear all the same what is new of it.
+                      or (one.phase is Phase.ACKNOWLEDGED and name in news))]
     names = [one.id for one in open_ones]
     act.say("pager.told", timer.subject, {"incidents": names}, f"told:{timer.subject}:{act.now.isoformat()}")
     if not open_ones:
@@ -268,7 +292,7 @@ def told_together(act: Act, timer: Timer) -> None:
         "title": f"{len(names)} more incidents, first {worst.id}: {worst.title}" if len(names) > 1 else worst.title,
         "severity": worst.severity,
         "service": worst.service, "urgency": DEMANDS[worst.severity].urgency, "opened": worst.opened.isoformat(),
-        "reason": "told together", "incidents": names})
+        "reason": "told together", "incidents": names, "news": news})
 
 
 # -- what people answer -------------------------------------------------------------------------------------------
@@ -311,8 +335,7 @@ def raise_severity(act: Act, incident: str, to: Severity, why: str, *, by: str =
     if one.severity is to:
         return
     worse = to.worse_than(one.severity)
-    act.record("incident.severity-changed", incident, {"from": one.severity, "to": to, "why": why}, actor=by)
-    remind(act, incident)
+    say_severity(act, incident, to, why, by=by)
     if worse and one.policy and one.phase is Phase.TRIGGERED and DEMANDS[to].urgency != DEMANDS[one.severity].urgency:
         # Who was left to sleep is woken now.
         act.clear_timers(*one.reaching)
@@ -321,13 +344,20 @@ def raise_severity(act: Act, incident: str, to: Severity, why: str, *, by: str =
         tell_holder(act, incident, WORSE)
 
 
+def say_severity(act: Act, incident: str, to: Severity, why: str, *, by: str = "system") -> None:
+    """It is that severe, and reminders are timed anew; nobody is paged for it."""
+    one = act.state.incidents[incident]
+    act.record("incident.severity-changed", incident, {"from": one.severity, "to": to, "why": why}, actor=by)
+    remind(act, incident)
+
+
 def tell_holder(act: Act, incident: str, reason: str) -> None:
     """Page whoever has it; where nobody has, or nothing says how to reach them, the first step."""
     one = act.state.incidents[incident]
     holder = one.acknowledged_by
     known = holder and act.responders.reach(holder)
     for to in _somebody(act, one, [Addressee("person", holder)] if known else _wanted(one, 0)):
-        _page(act, incident, to, reason)
+        _page(act, incident, to, reason, None if known else 0)
 
 
 def remind(act: Act, incident: str) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from mainstay.incident.engine import Acknowledge, Open, Resolve
+from mainstay.incident.engine import Acknowledge, EndSilence, MakeSilence, Merge, Open, Resolve, SetSeverity
 from mainstay.incident.intake import AlertEvent, Opening
+from mainstay.incident.ongoing import Key
 from mainstay.incident.severity import severity_of
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
@@ -24,15 +25,30 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
+class OfAlerts:
+    """What somebody did about an incident that had these alerts: in a run they may belong to others, or to several.
+
+    Args:
+        what: with the incident's name where it was recorded, for one that was opened by hand.
+        into: for a merge, the alerts of the other one.
+    """
+
+    what: Acknowledge | Resolve | SetSeverity | Merge
+    keys: tuple[Key, ...]
+    into: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that happens at a moment.
 
     Args:
-        name: what the incident that is opened here is called by later events; a run gives ids of its own.
+        name: what the incident that is opened here, or the silence that is made, is called by later events; a run gives
+            ids of its own.
     """
 
     at: datetime
-    what: AlertEvent | Open | Acknowledge | Resolve | Restart
+    what: AlertEvent | Open | Acknowledge | Resolve | OfAlerts | MakeSilence | EndSilence | Restart
     name: str = ""
 
 

@@ -53,13 +53,15 @@ class State:
         self.silences: Table[str, Silence] = self._table(under.silences if under else None)
         self.pagers: Table[str, Pager] = self._table(under.pagers if under else None)
         self.held: Table[tuple[str, str], bool] = self._table(under.held if under else None)
-        """(person, incident) that wait to be told together."""
+        """(person, incident) that wait to be told together → whether it is news of one that somebody may have."""
         self.sources: Table[tuple[int, tuple[str, ...]], tuple[int, int]] = \
             self._table(under.sources if under else None)
         """(inhibition, values of its equal labels) → alerts that fire as a source, and those of them that are no
         target."""
         self.muted: Table[str, str] = self._table(under.muted if under else None)
         """Alert → why nobody hears of it."""
+        self.hushed: Table[str, bool] = self._table(under.hushed if under else None)
+        """Incidents whose next step is put off while all of their alerts are quiet."""
         self.members: Table[str, Pieces[str]] = self._table(under.members if under else None)
         """Incident → its alerts that fire, and some that no longer do."""
         self.until: Table[str, datetime] = self._table(under.until if under else None)
@@ -178,6 +180,9 @@ class State:
 
     def _changed(self, incident: str, **changes: Any) -> None:
         one = self.incidents[incident]
+        if one.hushed and ("step" in changes or "phase" in changes):
+            changes["hushed"] = False
+            self.hushed.drop(incident)
         self.incidents[incident] = replace(one, version=one.version + 1, **changes)
 
 
@@ -244,6 +249,13 @@ def _alert_heard(state: State, fact: Fact | NewFact) -> None:
     state.alerts[fact.subject] = replace(alert, muted="", version=alert.version + 1)
     state.muted.drop(alert.id)
     _wait(state, alert, fact.data)
+
+
+def _alert_muted(state: State, fact: Fact | NewFact) -> None:
+    alert = state.alerts[fact.subject]
+    state.alerts[fact.subject] = replace(alert, muted=fact.data["why"], version=alert.version + 1)
+    state.muted[alert.id] = fact.data["why"]
+    _wait_no_longer(state, alert)
 
 
 def _alert_closed(state: State, fact: Fact | NewFact) -> None:
@@ -315,7 +327,8 @@ def _incident_joined(state: State, fact: Fact | NewFact) -> None:
     known = state.incidents[fact.subject]
     services = dict.fromkeys((*known.services, *fact.data.get("services", ()),
                               *(one.key.service for one in joined if one is not None and one.key.service)))
-    told = known.interval is None or "from" in fact.data
+    # The one that reopened it pages: it is no news later, and must not stand in the way of those that are.
+    told = known.interval is None or "from" in fact.data or "reopens" in fact.data
     state._changed(fact.subject, services=tuple(services), grown=known.grown + (0 if told else len(joined)))
     _join(state, fact.subject, fact.data["alerts"])
 
@@ -338,7 +351,8 @@ def _incident_waits(state: State, fact: Fact | NewFact) -> None:
 
 def _incident_held(state: State, fact: Fact | NewFact) -> None:
     state._changed(fact.subject)
-    state.held[fact.data["to"], fact.subject] = True
+    key = fact.data["to"], fact.subject
+    state.held[key] = bool(fact.data.get("known")) or bool(state.held.get(key))
     pager = state.pagers.get(fact.data["to"]) or Pager()
     if not pager.holds:
         state.pagers[fact.data["to"]] = replace(pager, holds=True)
@@ -405,6 +419,11 @@ def _incident_noted(state: State, fact: Fact | NewFact) -> None:
         state._changed(fact.subject)
 
 
+def _incident_hushed(state: State, fact: Fact | NewFact) -> None:
+    state._changed(fact.subject, hushed=True)
+    state.hushed[fact.subject] = True
+
+
 def _incident_room(state: State, fact: Fact | NewFact) -> None:
     # Recorded by the sender and not by a decision: the version, which guards decisions, is left as it is.
     one = state.incidents.get(fact.subject)
@@ -439,8 +458,8 @@ def _action_after(state: State, fact: Fact | NewFact) -> None:
 
 
 _CHANGES = {
-    "alert.opened": _alert_opened, "alert.changed": _alert_changed, "alert.heard": _alert_heard,
-    "alert.closed": _alert_closed,
+    "alert.opened": _alert_opened, "alert.changed": _alert_changed, "alert.muted": _alert_muted,
+    "alert.heard": _alert_heard, "alert.closed": _alert_closed,
     "incident.opened": _incident_opened, "incident.joined": _incident_joined, "incident.stepped": _incident_stepped,
     "incident.paged": _incident_paged, "incident.held": _incident_held, "incident.waits": _incident_waits,
     "pager.told": _pager_told,
@@ -451,7 +470,7 @@ _CHANGES = {
     "incident.status-changed": _incident_status, "incident.severity-changed": _incident_severity,
     "incident.role-given": _incident_role, "incident.merged": _incident_merged,
     "incident.update-posted": _incident_updated,
-    "incident.noted": _incident_noted, "incident.unreached": _incident_noted, "incident.hushed": _incident_noted,
+    "incident.noted": _incident_noted, "incident.unreached": _incident_noted, "incident.hushed": _incident_hushed,
     "incident.update-missed": _incident_noted, "incident.cleared": _incident_noted,
     "incident.close-asked": _incident_noted, "incident.diagnosed": _incident_noted,
     "incident.recurred": _incident_noted, "incident.tested": _incident_noted,

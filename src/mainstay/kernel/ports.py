@@ -363,6 +363,17 @@ class NoTexts:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedWork:
+    """One time that declared work is done; without services and objectives it concerns everything."""
+
+    name: str
+    reason: str
+    span: Span
+    services: tuple[str, ...] = ()
+    objectives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Spending:
     """What an objective lost in a stretch of time; the field names are stable JSON.
 
@@ -469,6 +480,10 @@ def _with_catalog(world: World, catalog: Catalog) -> World:
     return replace(world, catalog=catalog)
 
 
+def _nothing_planned(world: World, span: Span) -> tuple[PlannedWork, ...]:  # noqa: ARG001
+    return ()
+
+
 def _nothing_spent(world: World, services: Sequence[str], span: Span,  # noqa: ARG001
                    offline: bool) -> tuple[Spending, ...]:  # noqa: ARG001
     return ()
@@ -515,6 +530,7 @@ class World:
         channels: everything that can be sent to, by the channel's name.
         spent: what every objective of these services lost over a span, from the ledger alone where the last argument
             says so, else after asking the sources for what it lacks; it is the word slo that knows.
+        planned: the work that the catalog plans within a span; it is the word slo that knows.
         standing: how every objective of these services stands, the worst first; it is the word slo that knows.
         probe: asks a URL for its health, within a time in all.
         alerts: opens a history of alerts.
@@ -546,6 +562,7 @@ class World:
     rehearse: Callable[[datetime], Rehearsal] = _no_rehearsal
     channels: Callable[[], Mapping[str, Notifier]] = dict
     spent: Callable[[World, Sequence[str], Span, bool], tuple[Spending, ...]] = _nothing_spent
+    planned: Callable[[World, Span], tuple[PlannedWork, ...]] = _nothing_planned
     standing: Standings = _no_standing
     probe: Callable[[str, timedelta], Probed] = _no_probe
     findings: tuple[Finding, ...] = ()

@@ -270,10 +270,13 @@ def _written(node: Node) -> str:
 def _reach(reader: Reader, contacts: tuple[Contact, ...]) -> Reach | None:
     after = reader.duration("after")
     known = {contact.channel: contact for contact in contacts}
-    channel = reader.text("channel", required=True, one_of=tuple(known))
+    channel = reader.text("channel", required=True, one_of=tuple(known) or CHANNELS)
     urgency = reader.text("urgency", one_of=URGENCIES, default="high")
     reader.done()
-    if channel is None:
+    if channel is not None and not known:
+        reader.report("missing-field", f"{reader.field('channel')} is {channel}, and no contact is declared",
+                      f"add contacts: {{{channel}: …}} to the person", "channel")
+    if channel not in known:
         return None
     return Reach(after or _AT_ONCE, known[channel], "low" if urgency == "low" else "high")
 

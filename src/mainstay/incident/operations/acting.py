@@ -27,6 +27,7 @@ from mainstay.incident.timeline import Line, timeline
 from mainstay.incident.view import timeline_of
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
+from mainstay.kernel.finding import did_you_mean
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
@@ -82,7 +83,13 @@ def open_one(world: World, request: OpenRequest) -> Done:
     """Open an incident by hand, and page whoever is on call."""
     if not request.title.strip():
         raise InvalidInput("the title is empty", "say what is broken: mainstay incident open 'checkout answers 500'")
-    root = desk_of(world).plan.routing.route
+    plan = desk_of(world).plan
+    root = plan.routing.route
+    if request.policy and plan.policy(request.policy) is None:
+        # Whoever mistypes it at night believes that somebody is paged.
+        meant = did_you_mean(request.policy, plan.policies)
+        raise InvalidInput(f'no escalation policy is named "{request.policy}"{meant}',
+                           "known: " + (", ".join(sorted(plan.policies)) or "none; declare kind: EscalationPolicy"))
     return _do(world, Open(Opening(
         request.title.strip(), severity_named(request.severity), request.service, "",
         request.policy or root.policy, not request.quiet, (), world.actor, root.interval, root.repeat)))

@@ -110,8 +110,9 @@ def alerts_view(found: Alerts) -> View:
              format_duration(found.at - one.opened), f"{one.count:,}",
              _where(one)) for one in found.alerts]
     return View("Alerts", (head, table("", ("alert", "severity", "what", "service", "for>", "times>", "incident"), rows,
-                                       empty="No alert fires. Senders post them: mainstay serve, then "
-                                             "http://127.0.0.1:8700/api/v2/alerts"),
+                                       empty="None of them fits." if found.firing else
+                                       "No alert fires. Senders post them: mainstay serve, then "
+                                       "http://127.0.0.1:8700/api/v2/alerts"),
                            Next(("mainstay incident list", "mainstay incident silence service=NAME --for 2h "
                                  "--comment why"))))
 

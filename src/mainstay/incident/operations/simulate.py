@@ -5,21 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from mainstay.incident.act import Plan
-from mainstay.incident.engine import Acknowledge, Open, Resolve
-from mainstay.incident.intake import AlertEvent, Opening
+from mainstay.incident.engine import (
+    Acknowledge,
+    AcknowledgeAlert,
+    EndSilence,
+    Happening,
+    MakeSilence,
+    Merge,
+    Resolve,
+    SetSeverity,
+)
+from mainstay.incident.ongoing import Key
 from mainstay.incident.operations.desk import Desk, uncollected
-from mainstay.incident.severity import Severity
-from mainstay.incident.simulation import Change, Event, Page, Restart, read_events
+from mainstay.incident.planned import silences_of
+from mainstay.incident.replay import recorded
+from mainstay.incident.simulation import Change, Event, OfAlerts, Page, Restart, read_events
+from mainstay.incident.state import State
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput, NoData, NotFound
 from mainstay.kernel.journal import Fact, FactQuery, Journal
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.people import Responders
 from mainstay.kernel.ports import MovableClock, World
-from mainstay.kernel.quantity import parse_duration
+from mainstay.kernel.quantity import Span, parse_duration
 from mainstay.kernel.view import Next, Text, View, table
 from mainstay.kernel.wording import many, span_words
 
@@ -49,12 +59,11 @@ def run(journal: Journal, clock: MovableClock, plan: Plan, responders: Responder
     def play(event: Event) -> None:
         what = event.what
         assert not isinstance(what, Restart), "handled before"
-        if isinstance(what, (Acknowledge, Resolve)) and what.name in given:
-            what = replace(what, name=given[what.name])
         try:
-            taken = desk.do(what)
-            if event.name:
-                given[event.name] = taken.incident
+            for one in _as_here(what, desk.state, given):
+                taken = desk.do(one)
+                if event.name:
+                    given[event.name] = taken.incident or taken.alert
         except (NotFound, Conflict) as error:
             unanswered.append(f"{event.at.isoformat()} {error.message}")
 
@@ -86,6 +95,50 @@ def run(journal: Journal, clock: MovableClock, plan: Plan, responders: Responder
         resume(back)
     _ring_all(desk, journal, clock, until)
     return _outcome(journal, unanswered)
+
+
+def _as_here(what: Happening | OfAlerts, state: State, given: Mapping[str, str]) -> list[Happening]:
+    """The happening, told by the names of this run; several where alerts of one incident belong to several here."""
+    match what:
+        case OfAlerts(said, keys, into):
+            return _of_alerts(said, keys, into, state, given)
+        case Acknowledge(name, _) | Resolve(name, _) if name in given:
+            return [replace(what, name=given[name])]
+        case Acknowledge(name, by) if state.incidents.get(name) is None:
+            alerts = [alert for one in state.by_key.get(name) or () if (alert := state.alerts.get(one)) is not None]
+            if alerts and not any(alert.incident for alert in alerts):
+                return [AcknowledgeAlert(alert.key, by) for alert in alerts]
+        case EndSilence(silence, _):
+            # One that is over by itself here needs no end.
+            name = given.get(silence, "")
+            return [replace(what, silence=name)] if state.silences.get(name) is not None else []
+    return [what]
+
+
+def _of_alerts(said: Acknowledge | Resolve | SetSeverity | Merge, keys: Sequence[Key], into: Sequence[Key],
+               state: State, given: Mapping[str, str]) -> list[Happening]:
+    name = said.name if isinstance(said, (Acknowledge, Resolve)) else said.incident
+    here = _holders(name, keys, state, given)
+    match said:
+        case Acknowledge(_, by):
+            # Whoever had it had these too, which still gather here: they become an incident that nobody is paged for.
+            waiting = [key for key in keys if (held := state.firing.get(key)) is not None
+                       and not state.alerts[held].incident and not state.alerts[held].muted]
+            return [*(Acknowledge(one, by) for one in here), *(AcknowledgeAlert(key, by) for key in waiting)]
+        case Resolve(_, by):
+            return [Resolve(one, by) for one in here]
+        case SetSeverity():
+            return [replace(said, incident=one) for one in here]
+        case Merge(_, other, by):
+            target = next(iter(_holders(other, into, state, given)), "")
+            return [Merge(one, target, by) for one in here if target and one != target]
+
+
+def _holders(name: str, keys: Sequence[Key], state: State, given: Mapping[str, str]) -> list[str]:
+    """The open incidents of this run that have the alerts, or that was opened by hand under the name."""
+    alerts = [state.alerts[held] for key in keys if (held := state.firing.get(key)) is not None]
+    names = dict.fromkeys([given[name]] if name in given else [alert.incident for alert in alerts])
+    return [one.id for held in names if (one := state.incidents.get(held)) is not None and one.resolved is None]
 
 
 def _ring_all(desk: Desk, journal: Journal, clock: MovableClock, until: datetime) -> None:
@@ -124,7 +177,7 @@ class SimulateRequest:
 
     events: str = arg("a file of events, one JSON object a line; - for standard input", "", local_only=True)
     replay: str = arg("instead of a file, what the journal recorded in this time, such as 30d", "")
-    until: str = arg("go on this long after the last event", "1d")
+    until: str = arg("go on this long after the last event; a replay ends now", "1d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +217,25 @@ def simulate(world: World, request: SimulateRequest) -> Simulated:
     before: list[Page] = []
     if request.replay:
         since = world.clock.now() - parse_duration(request.replay)
-        events = _recorded(world.journal, since)
-        before = [_page(fact) for fact in world.journal.facts(FactQuery(kinds=(_PAGED,), since=since))]
+        declared = {one.name for one in world.planned(world, Span(since, world.clock.now()))}
+        recording = recorded(world.journal.facts(FactQuery(kinds=("alert.", "incident.", "silence."))), since, declared)
+        events = list(recording.events)
+        before = [_page(fact) for fact in world.journal.facts(FactQuery(kinds=(_PAGED,), since=since))
+                  if fact.subject in recording.incidents]
     else:
         events = _read(request.events)
-    if not events:
+    if all(isinstance(event.what, MakeSilence | EndSilence) for event in events):
         raise NoData("there is no event to play", "write one JSON object a line; docs/guides/incident.md shows them")
     start, last = events[0].at, events[-1].at
+    until = last + parse_duration(request.until)
+    if request.replay:
+        # What is still to come was not paged yet, and would be taken for added.
+        until = min(until, world.clock.now())
+    planned = [Event(start, silence) for work in world.planned(world, Span(start, until))
+               for silence in silences_of(work, f"{work.name}:{work.span.start.isoformat()}")]
     rehearsal = world.rehearse(start)
-    found = run(rehearsal.journal, rehearsal.clock, Plan.of(world.catalog), world.responders, events,
-                until=last + parse_duration(request.until))
+    found = run(rehearsal.journal, rehearsal.clock, Plan.of(world.catalog), world.responders, [*planned, *events],
+                until=until)
     people = _compared(before, found.pages) if request.replay else ()
     return Simulated(len(events), start, last, found.pages, found.changes, found.unanswered, people)
 
@@ -186,46 +248,6 @@ def _read(path: str) -> list[Event]:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}", "name a file of events") from None
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
-
-
-def _recorded(journal: Journal, since: datetime) -> list[Event]:
-    """What the journal recorded, as the events that led to it. What had begun before is left out."""
-    alerts: dict[str, AlertEvent] = {}
-    known: dict[str, str] = {}
-    """Incident → what events call it: its first alert's key, its own name when somebody opened it by hand."""
-    found: list[Event] = []
-    for fact in journal.facts(FactQuery(kinds=("alert.", "incident."), since=since)):
-        data, subject = fact.data, fact.subject
-        match fact.kind:
-            case "alert.opened":
-                alerts[subject] = AlertEvent(fact.at, True, data["key"], data["service"], data["severity"],
-                                             data["labels"], data["summary"], data.get("source", ""))
-                found.append(Event(fact.at, alerts[subject]))
-            case "alert.changed" if subject in alerts and data["severity"] != alerts[subject].severity:
-                alerts[subject] = replace(alerts[subject], at=fact.at, severity=data["severity"])
-                found.append(Event(fact.at, alerts[subject]))
-            case "alert.closed" if data["why"] == "resolved":
-                found.append(Event(fact.at, AlertEvent(fact.at, False, data["key"], data["service"])))
-            case "incident.opened" if "number" in data:
-                first = alerts.get(data["alerts"][0]) if data["alerts"] else None
-                if first is not None:
-                    known[subject] = first.key
-                elif not data["alerts"]:
-                    known[subject] = subject
-                    found.append(Event(fact.at, Open(_opening(data, fact.actor)), subject))
-            case "incident.acknowledged" if subject in known:
-                found.append(Event(fact.at, Acknowledge(known[subject], data["by"])))
-            case "incident.resolved" if subject in known and data.get("how") == "by hand":
-                found.append(Event(fact.at, Resolve(known[subject], data["by"])))
-            case _:
-                pass
-    return sorted(found, key=lambda event: event.at)
-
-
-def _opening(data: Mapping[str, Any], by: str) -> Opening:
-    policy = data["policy"]
-    return Opening(data["title"], Severity(data["severity"]), tuple(data["services"]), "", policy.get("name", ""),
-                   bool(policy), by=by)
 
 
 _SAME = timedelta(minutes=1)

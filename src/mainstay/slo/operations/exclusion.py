@@ -11,7 +11,7 @@ import numpy as np
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Batch, FactQuery, NewFact
 from mainstay.kernel.objective import Objective
-from mainstay.kernel.ports import DaySums, World
+from mainstay.kernel.ports import DaySums, PlannedWork, World
 from mainstay.kernel.quantity import Span
 from mainstay.kernel.series import floor_slot
 from mainstay.slo.maintenance import Excluded, excluded, occurrences
@@ -36,18 +36,24 @@ AHEAD = timedelta(hours=1)
 """How long before it begins planned work is announced."""
 
 
+def work_within(world: World, span: Span) -> tuple[PlannedWork, ...]:
+    """Every time that declared work is done within the span."""
+    return tuple(PlannedWork(one.name, one.reason, held, tuple(one.services), tuple(one.objectives))
+                 for one in world.catalog.of(Maintenance) for held in occurrences(one, span))
+
+
 def announce_work(world: World) -> int:
     """Planned work that goes on or begins soon is in the journal, so that alerts can be silent meanwhile; how many."""
-    declared = world.catalog.of(Maintenance)
-    if not declared:
-        return 0
     now = world.clock.now()
+    work = work_within(world, Span(now, now + AHEAD))
+    if not work:
+        return 0
     recorded = {fact.key for fact in world.journal.facts(FactQuery(kinds=("slo.maintenance-planned",)))}
-    facts = [NewFact("slo.maintenance-planned", one.name, span.start, {
-        "until": span.end.isoformat(), "reason": one.reason, "services": list(one.services),
+    facts = [NewFact("slo.maintenance-planned", one.name, one.span.start, {
+        "until": one.span.end.isoformat(), "reason": one.reason, "services": list(one.services),
         "objectives": list(one.objectives)}, key=key)
-        for one in declared for span in occurrences(one, Span(now, now + AHEAD))
-        if (key := f"slo.maintenance-planned:{one.name}:{span.start.isoformat()}:{span.end.isoformat()}")
+        for one in work
+        if (key := f"slo.maintenance-planned:{one.name}:{one.span.start.isoformat()}:{one.span.end.isoformat()}")
         not in recorded]
     if facts:
         world.journal.commit(Batch(facts))
