@@ -216,6 +216,16 @@ def test_an_experiment_outside_kubernetes_has_no_manifests() -> None:
         export(Played(text).world, ExportRequest("api-pods", to="chaos-mesh"))
 
 
+def test_what_was_meant_for_one_dependency_is_not_put_on_all_traffic(tmp_path: Path) -> None:
+    aimed = DELAY.replace("duration: 30s", """duration: 30s
+  direction: to
+  target: {mode: all, selector: {labelSelectors: {app: db}}}""")
+    found = taken(tmp_path, aimed)
+    (fault,) = yaml.safe_load(found.yaml)["spec"]["faults"]
+    assert (fault["kind"], fault["dependency"]) == ("network-latency", "db")
+    assert any("declare it as a dependency of the target" in one.message for one in found.findings)
+
+
 # -- several at once ---------------------------------------------------------------------------------------------------
 
 
