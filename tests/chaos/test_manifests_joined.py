@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,12 @@ import yaml
 
 from chaos.played import Played, declared
 from mainstay.chaos import chaos_mesh, powerfulseal
+from mainstay.chaos.hypothesis import tolerance_of, within
 from mainstay.chaos.operations.exchanging import ExportRequest, ImportRequest, export, import_
 from mainstay.chaos.operations.manifests_in import experiment_document
 from mainstay.chaos.spec import Experiment
 from mainstay.kernel.errors import Conflict, InvalidInput
-from mainstay.kernel.finding import errors_of
+from mainstay.kernel.finding import Finding, InvalidFiles, Position, errors_of
 from shared_data import shared
 
 DELAY = """
@@ -185,14 +188,42 @@ def test_an_experiment_in_kubernetes_is_exported_to_chaos_mesh_and_comes_back() 
     assert documents[0]["spec"]["selector"] == {"namespaces": ["shop"], "labelSelectors": {"app": "api"}}
     assert (documents[0]["spec"]["value"], documents[0]["spec"]["duration"]) == ("20", "10s")
     assert "scale is left out" in found.notes[0]
+    assert "apply those of later phases when their comments say" in found.notes[1]
     (back,) = chaos_mesh.translations(documents[0])
     assert back.steps[0].settings["latency"] == 0.1
+
+
+def test_a_range_of_statuses_is_no_list_for_the_chaos_toolkit() -> None:
+    text = PODS.replace("{type: health}", '{name: page, type: http, url: "http://127.0.0.1:1/"}')
+    document = json.loads(export(Played(text).world, ExportRequest("api-pods")).text)
+    (probe,) = document["steady-state-hypothesis"]["probes"]
+    # The Chaos Toolkit looks for a status in a list, even of two: 204 would be none of [200, 399].
+    assert probe["tolerance"] == {"type": "range", "range": [200, 399], "target": "status"}
+    assert within(tolerance_of(probe["tolerance"]), {"status": 204})
+    assert not within(tolerance_of([200, 399]), {"status": 204})
+
+
+def test_mistakes_of_the_catalog_are_said_before_it_is_exported() -> None:
+    played = Played(PODS)
+    wrong = Finding("unknown-field", Position("c.yaml", 4, 1), "no field", "leave it out")
+    with pytest.raises(InvalidFiles):
+        export(replace(played.world, findings=(wrong,)), ExportRequest("api-pods", to="chaos-mesh"))
 
 
 def test_an_experiment_outside_kubernetes_has_no_manifests() -> None:
     text = PODS.replace("kubernetes: {namespace: shop, name: api}", "folder: /tmp")
     with pytest.raises(InvalidInput, match="says not where it runs in Kubernetes"):
         export(Played(text).world, ExportRequest("api-pods", to="chaos-mesh"))
+
+
+def test_what_was_meant_for_one_dependency_is_not_put_on_all_traffic(tmp_path: Path) -> None:
+    aimed = DELAY.replace("duration: 30s", """duration: 30s
+  direction: to
+  target: {mode: all, selector: {labelSelectors: {app: db}}}""")
+    found = taken(tmp_path, aimed)
+    (fault,) = yaml.safe_load(found.yaml)["spec"]["faults"]
+    assert (fault["kind"], fault["dependency"]) == ("network-latency", "db")
+    assert any("declare it as a dependency of the target" in one.message for one in found.findings)
 
 
 # -- several at once ---------------------------------------------------------------------------------------------------

@@ -240,3 +240,23 @@ def test_what_is_exported_to_chaos_mesh_comes_back_as_it_was() -> None:
         assert (back.steps[0].share, back.steps[0].target) == (0.5, "app=api")
         carried.append(kind.name)
     assert len(carried) == 17
+
+
+def test_a_network_fault_of_litmus_for_some_hosts_is_one_for_each_of_them() -> None:
+    found = engine("pod-network-latency", NETWORK_LATENCY="200", DESTINATION_HOSTS="db.shop.svc, cache")
+    assert [(one.kind, one.towards) for one in found.steps] == [("network-latency", "db"), ("network-latency", "cache")]
+    assert "only on the way to db.shop.svc" in found.steps[0].notes[-1]
+    assert [one.towards for one in engine("pod-network-loss", DESTINATION_IPS="10.0.0.7").steps] == ["10.0.0.7"]
+
+
+def test_the_toxicity_of_litmus_is_a_share_of_the_requests() -> None:
+    (step,) = engine("pod-http-latency", LATENCY="200", TOXICITY="30", PODS_AFFECTED_PERC="50").steps
+    assert step.share == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize(("fault", "variable", "value"), [
+    ("pod-dns-error", "TARGET_HOSTNAMES", '["db"]'), ("pod-network-loss", "DESTINATION_PORTS", "5432")])
+def test_what_litmus_means_for_some_names_or_ports_is_not_put_on_all(fault: str, variable: str, value: str) -> None:
+    found = engine(fault, **{variable: value})
+    assert (found.steps, found.left_out[0].why.partition(":")[0]) == ((), f"{variable} is {value}")
+    assert engine(fault, **{variable: ""}).steps

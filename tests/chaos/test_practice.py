@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaos.played import WORKLOADS, Played
+from mainstay.adapters.memory_faults import MemoryInjector
 from mainstay.adapters.texts import write_text
 from mainstay.chaos.grammar import GRAMMAR
 from mainstay.chaos.operations import gameday as gameday_room
@@ -26,6 +27,7 @@ from mainstay.chaos.state import Run
 from mainstay.chaos.written import as_yaml, document_of
 from mainstay.kernel.catalog import load
 from mainstay.kernel.errors import Conflict, InvalidInput, NotAllowed
+from mainstay.kernel.faults import Means, Order
 from mainstay.kernel.finding import errors_of
 from mainstay.kernel.journal import Batch, FactQuery, NewFact
 from mainstay.kernel.ports import ServiceStanding, World
@@ -117,6 +119,23 @@ def test_of_four_faults_the_one_that_breaks_it_is_found_with_its_strength(made: 
     assert found.questions <= 16
     assert len(found.runs) == found.questions
     assert all(one.ended for one in _runs(room))
+
+
+class OneProcess(MemoryInjector):
+    """Of each workload there is one process, of which no part can be paused."""
+
+    def means(self, order: Order) -> Means:
+        if order.kind == "process-pause" and order.share < 1:
+            raise InvalidInput(f"a share of {order.share:.3g} of 1 process is none")
+        return super().means(order)
+
+
+def test_a_fault_that_cannot_be_weaker_here_is_found_as_it_is(made: Callable[..., Practised]) -> None:
+    room = made(STRESS.replace("- {kind: cpu-stress}", "- {kind: process-pause}").replace("2s", "20ms"))
+    room.world = replace(room.world, injector=lambda: OneProcess(room.system))
+    room.system.unbearable = {"process-pause": 0.0}
+    found = minimal(room.world, FindRequest("api-under-stress", steady=True))
+    assert (found.strengths, found.checked) == ({"1.2 process-pause api": 1.0}, True)
 
 
 def test_the_smallest_cause_is_kept_as_an_experiment_that_breaks_again(made: Callable[..., Practised],

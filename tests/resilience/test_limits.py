@@ -20,9 +20,12 @@ from mainstay.resilience import (
     Aimd,
     Breaker,
     BreakerRule,
+    Budget,
     Bulkhead,
     BulkheadFull,
     Gradient,
+    Hedge,
+    LastGood,
     LimitReached,
     ManualTime,
     RateLimit,
@@ -413,11 +416,16 @@ def test_a_time_out_counts_as_a_failure_of_a_breaker_around_it():
     assert breaker.state == "open"
 
 
+NAN = float("nan")
+
+
 @pytest.mark.parametrize("wrong", [
     lambda: Bulkhead("x", 0), lambda: Bulkhead("x", 1, queue=-1), lambda: Bulkhead("x", 1, wait=-1),
     lambda: RateLimit("x", 0), lambda: RateLimit("x", 1, burst=0), lambda: RateLimit("x", 1, wait=-1),
     lambda: AdaptiveLimit("x", Aimd(), start=0), lambda: AdaptiveLimit("x", Aimd(), least=30), lambda: Aimd(0),
-    lambda: Aimd(1, decrease=1), lambda: Vegas(3, 3), lambda: Gradient(0), lambda: Timeout("x", 0)])
+    lambda: Aimd(1, decrease=1), lambda: Vegas(3, 3), lambda: Gradient(0), lambda: Timeout("x", 0),
+    lambda: Bulkhead("x", 1, wait=NAN), lambda: RateLimit("x", NAN), lambda: Timeout("x", NAN), lambda: Aimd(NAN),
+    lambda: Gradient(NAN), lambda: Hedge("x", NAN), lambda: LastGood("x", NAN), lambda: Budget(NAN)])
 def test_a_limit_that_cannot_be_is_refused(wrong):
     with pytest.raises(ValueError, match=r"."):
         wrong()

@@ -393,6 +393,15 @@ def test_jitter_draws_between_what_it_says(jitter, least):
     assert wait.seconds(4, 0.0, lambda: 1.0) == pytest.approx(least)
 
 
+@pytest.mark.parametrize("wrong", [
+    lambda: exponential(1, most=5, jitter="some"), lambda: exponential(float("nan"), most=5), lambda: uniform(2, 1),
+    lambda: uniform(-1, 1), lambda: linear(-1, 5), lambda: decorrelated(0, most=5), lambda: after_seconds(-1),
+    lambda: RetryRule(deadline=float("nan"))])
+def test_waits_and_stops_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"."):
+        wrong()
+
+
 def test_waits_can_be_chained():
     chain = fixed(1).then(fixed(2), fixed(3))
     assert [chain.seconds(tries, 0.0, lambda: 0.5) for tries in (1, 2, 3, 9)] == [1, 2, 3, 3]

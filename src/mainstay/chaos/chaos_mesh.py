@@ -109,7 +109,8 @@ def _network(spec: Document, found: Collected, step: Step) -> None:
     action = text(spec, "action")
     if targets := part(spec, "target", "selector") or items(spec, "externalTargets"):
         aim = _target(part(spec, "target")) if isinstance(targets, Mapping) else ", ".join(map(str, targets))
-        step = replace(step, notes=(*step.notes, f"only on the way to {aim}: name it as the dependency"))
+        step = replace(step, towards=aim, notes=(
+            *step.notes, f"only on the way to {aim}: declare it as a dependency of the target"))
     if action == "partition":
         way = {"to": "out", "from": "in", "both": "both"}.get(text(spec, "direction") or "to", "both")
         found.take(replace(step, kind="network-partition"), {"direction": way}, "NetworkChaos partition")

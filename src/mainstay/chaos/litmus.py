@@ -91,9 +91,36 @@ def _experiment(name: str, given: Mapping[str, str], where: tuple[str, float], f
     if read is None:
         found.leave(name or "an experiment without a name",
                     _NOT_REAL.get(name, "there is no fault of the table of kinds that does this"))
+    elif narrower := _narrower(name, given):
+        found.leave(name, narrower)
     else:
-        read(given, found, step, name)
+        for one in _aimed(name, given, step):
+            read(given, found, one, name)
     return start + (length or 0.0)
+
+
+_NARROWING = {"TARGET_HOSTNAMES": "only some names are not found",
+              "SOURCE_PORTS": "only traffic of some ports is meant",
+              "DESTINATION_PORTS": "only traffic to some ports is meant"}
+
+
+def _narrower(name: str, given: Mapping[str, str]) -> str:
+    """Why it is meant for less than any fault here hits; empty where it is not."""
+    return next((f"{variable} is {given[variable]}: {why}" for variable, why in _NARROWING.items()
+                 if name.startswith(("pod-dns-", "pod-network-")) and given.get(variable, "").strip("[]\"' ")), "")
+
+
+def _aimed(name: str, given: Mapping[str, str], step: Step) -> Iterator[Step]:
+    """The step as narrow as it is meant: one for each service whose traffic alone is hit; a share of the requests."""
+    toxicity = percent(given.get("TOXICITY") or "100")
+    if name.startswith("pod-http-") and toxicity:
+        step = replace(step, share=step.share * toxicity)
+    hosts = [one.strip() for one in (given.get("DESTINATION_HOSTS") or given.get("DESTINATION_IPS") or "").split(",")]
+    for host in [one for one in hosts if one and name.startswith("pod-network-")] or [""]:
+        # The service of `db.shop.svc` is called db; an address has no shorter name.
+        aim = host if host.replace(".", "").isdigit() else host.partition(".")[0]
+        note = (f"only on the way to {host}: declare it as a dependency of the target",) if host else ()
+        yield replace(step, towards=aim, notes=(*step.notes, *note))
 
 
 Read = Callable[[Mapping[str, str], Collected, Step, str], None]

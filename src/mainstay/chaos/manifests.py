@@ -32,6 +32,7 @@ class Step:
         start: seconds after the experiment's begin.
         seconds: how long; None when it does not say.
         notes: in what the translation differs, a sentence each.
+        towards: whose traffic alone is meant, as the other tool says it; empty is all of the target's.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Step:
     start: float = 0.0
     seconds: float | None = None
     notes: tuple[str, ...] = ()
+    towards: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,9 +72,8 @@ def tolerance_out(tolerance: Tolerance) -> Any:
         case Listed(values):
             return list(values)
         case Between(low, high, target):
-            # A range looks at one value; that of an answer as a whole is its status, which a list of two means.
-            return [_whole(low), _whole(high)] if target == "status" else \
-                {"type": "range", "range": [_whole(low), _whole(high)], **({"target": target} if target else {})}
+            # Not [low, high]: where there is a status, the Chaos Toolkit looks for it in the list, not between the two.
+            return {"type": "range", "range": [_whole(low), _whole(high)], **({"target": target} if target else {})}
         case Matches(pattern, target):
             return {"type": "regex", "pattern": pattern, **({"target": target} if target else {})}
         case AtPath(path, expect, count, target):

@@ -55,7 +55,7 @@ class Aimd(Law):
     """
 
     def __init__(self, slow_seconds: float = 5.0, decrease: float = 0.9) -> None:
-        if slow_seconds <= 0 or not 0.5 <= decrease < 1:
+        if not slow_seconds > 0 or not 0.5 <= decrease < 1:
             raise ValueError("AIMD has a time above 0 s and a decrease from 0.5 up to, not including, 1")
         self._slow_seconds, self._decrease = slow_seconds, decrease
 
@@ -137,7 +137,7 @@ class Gradient(Law):
     """
 
     def __init__(self, tolerance: float = 1.5, smoothing: float = 0.2, renew_rounds: int = 100) -> None:
-        if tolerance < 1 or not 0 < smoothing <= 1 or renew_rounds < 1:
+        if not tolerance >= 1 or not 0 < smoothing <= 1 or renew_rounds < 1:
             raise ValueError("a gradient has a tolerance of at least 1, a smoothing above 0 up to 1, and measures anew "
                              "after at least 1 round")
         self._tolerance, self._smoothing, self._fastest = tolerance, smoothing, _Fastest(renew_rounds)

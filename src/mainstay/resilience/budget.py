@@ -37,7 +37,7 @@ class Budget:
     """
 
     def __init__(self, share: float = 0.1, *, per_second: float = 1.0, burst: float = 10.0) -> None:
-        if share < 0 or per_second < 0 or burst < 1:
+        if not (share >= 0 and per_second >= 0 and burst >= 1):
             raise ValueError("a budget has a share and a rate of 0 or more, and a burst of at least 1")
         self._share, self._per_second, self._burst = share, per_second, burst
         self._calls = Numbers()

@@ -33,7 +33,7 @@ class Bulkhead(Gate):
     def __init__(self, name: str, at_once: int, *, queue: int = 0, wait: float | None = None,
                  runtime: Runtime = REAL) -> None:
         super().__init__(name, runtime)
-        if at_once < 1 or queue < 0 or (wait is not None and wait < 0):
+        if at_once < 1 or queue < 0 or (wait is not None and not wait >= 0):
             raise ValueError("a bulkhead has room for at least 1 call, and a queue and a wait of 0 or more")
         self.at_once, self.queue, self.wait = at_once, queue, wait
         self._running = 0

@@ -99,7 +99,8 @@ class LastGood(Strategy):
     """Keeps good results, and answers with the last one when a call fails: old, and better than nothing.
 
     It is no cache: every call is made. Results are kept by the arguments of the call, so those have to be hashable, or
-    a `key` has to be given; and they are handed out as they are, so they should not be changed afterwards.
+    a `key` has to be given; and they are handed out as they are, so they should not be changed afterwards. Functions
+    under the same one answer for each other, as a function and its coroutine should: make one for each question.
 
     Events: `stale` (`age`, in seconds), `nothing_kept`.
 
@@ -115,7 +116,7 @@ class LastGood(Strategy):
     def __init__(self, name: str, seconds: float, *, key: Callable[..., Hashable | None] | None = None,
                  most: int = 1024, on: Condition | None = None, runtime: Runtime = REAL) -> None:
         super().__init__(name, runtime)
-        if seconds <= 0 or most < 1:
+        if not seconds > 0 or most < 1:
             raise ValueError("answers are kept for more than 0 s, and at least 1 of them")
         self._seconds, self._key, self._most, self._on = seconds, key or _arguments, most, on or raised()
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()

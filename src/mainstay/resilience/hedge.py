@@ -41,7 +41,7 @@ class Hedge(Strategy):
     def __init__(self, name: str, delay: float, *, most: int = 2, budget: Budget | None = None,
                  runtime: Runtime = REAL) -> None:
         super().__init__(name, runtime)
-        if delay < 0 or most < 2:
+        if not delay >= 0 or most < 2:
             raise ValueError("a hedge has a delay of 0 s or more, and at least 2 calls")
         self.delay, self.most, self.budget = delay, most, budget
 

@@ -30,7 +30,7 @@ class RateLimit(Gate):
 
     def __init__(self, name: str, rate: float, *, burst: int = 1, wait: float = 0.0, runtime: Runtime = REAL) -> None:
         super().__init__(name, runtime)
-        if rate <= 0 or burst < 1 or wait < 0:
+        if not (rate > 0 and burst >= 1 and wait >= 0):
             raise ValueError("a rate limit has a rate above 0, a burst of at least 1 and a wait of 0 or more")
         self.rate, self.burst, self.wait = rate, burst, wait
         self._gap = 1 / rate

@@ -46,7 +46,7 @@ class RetryRule:
     amplify: bool = False
 
     def __post_init__(self) -> None:
-        if self.deadline is not None and self.deadline <= 0:
+        if self.deadline is not None and not self.deadline > 0:
             raise ValueError("a deadline is longer than 0 s")
 
 

@@ -103,7 +103,7 @@ class Timeout(Strategy):
 
     def __init__(self, name: str, seconds: float, runtime: Runtime = REAL) -> None:
         super().__init__(name, runtime)
-        if seconds <= 0:
+        if not seconds > 0:
             raise ValueError("a time-out is longer than 0 s")
         self.seconds = seconds
         self._alarms: WeakKeyDictionary[Any, Alarms] = WeakKeyDictionary()

@@ -20,6 +20,7 @@ from typing import Literal
 
 Draw = Callable[[], float]
 Jitter = Literal["none", "equal", "full"]
+_SPREAD: dict[str, float] = {"none": 0.0, "equal": 0.5, "full": 1.0}
 
 
 class Wait:
@@ -64,12 +65,24 @@ def fixed(seconds: float) -> Wait:
 
 
 def uniform(low: float, high: float) -> Wait:
-    """An even draw from low to high."""
+    """An even draw from low to high.
+
+    Raises:
+        ValueError: low is below 0, or above high.
+    """
+    if not 0 <= low <= high:
+        raise ValueError("a uniform wait has 0 <= low <= high")
     return Wait(lambda _tries, _last, draw: low + (high - low) * draw(), high)
 
 
 def linear(step: float, most: float) -> Wait:
-    """step, 2·step, 3·step … up to the most."""
+    """step, 2·step, 3·step … up to the most.
+
+    Raises:
+        ValueError: step is below 0.
+    """
+    if not step >= 0:
+        raise ValueError("a linear wait has a step of 0 s or more")
     return Wait(lambda tries, *_: step * tries, most)
 
 
@@ -78,16 +91,18 @@ def exponential(first: float, *, most: float, factor: float = 2.0, jitter: Jitte
     to that ("equal"), or that itself ("none").
 
     Raises:
-        ValueError: first is not above 0, or factor is below 1.
+        ValueError: first is not above 0, factor is below 1, or the jitter is none of the three.
     """
-    if first <= 0 or factor < 1:
+    if not first > 0 or not factor >= 1:
         raise ValueError("an exponential wait begins above 0 s and does not shrink")
+    if jitter not in _SPREAD:
+        raise ValueError(f"{jitter!r} is no jitter: write one of {', '.join(_SPREAD)}")
     # From this try on the cap holds; asked for, because factor ** tries overflows long before tries does.
     if most <= first:
         capped = 0.0
     else:
         capped = math.inf if factor == 1 else (math.log(most) - math.log(first)) / math.log(factor)
-    spread = {"none": 0.0, "equal": 0.5, "full": 1.0}[jitter]
+    spread = _SPREAD[jitter]
 
     def seconds_of(tries: int, _last: float, draw: Draw) -> float:
         whole = most if tries - 1 >= capped else min(most, first * factor ** (tries - 1))
@@ -97,7 +112,13 @@ def exponential(first: float, *, most: float, factor: float = 2.0, jitter: Jitte
 
 
 def decorrelated(first: float, *, most: float) -> Wait:
-    """An even draw from first to three times the last wait, up to the most; spreads better than it sounds."""
+    """An even draw from first to three times the last wait, up to the most; spreads better than it sounds.
+
+    Raises:
+        ValueError: first is not above 0, so that no wait would ever grow.
+    """
+    if not first > 0:
+        raise ValueError("a decorrelated wait begins above 0 s")
     return Wait(lambda _tries, last, draw: first + (max(first, 3 * last) - first) * draw(), most)
 
 
@@ -133,7 +154,13 @@ def after_tries(tries: int) -> Stop:
 
 
 def after_seconds(seconds: float) -> Stop:
-    """No try begins later than so long after the first. (It does not end one that is under way: `deadline` does.)"""
+    """No try begins later than so long after the first. (It does not end one that is under way: `deadline` does.)
+
+    Raises:
+        ValueError: below 0.
+    """
+    if not seconds >= 0:
+        raise ValueError("tries stop after 0 s or more")
     return Stop(lambda _made, at: at > seconds, timed=True)
 
 

@@ -125,5 +125,5 @@ CHECK = Operation(
                                      for one in found.files]},
     numbers=False, exit_code=lambda found: 1 if any(one.errors for one in found.files) else 0,
     exit_codes=((0, "all of them can be run here"), (1, "there are mistakes, or something is missing here"),
-                (2, "a file cannot be read")),
+                (2, "a file cannot be read, or the catalog of -c holds mistakes")),
     examples=("mainstay chaos check -c shop", "mainstay chaos check experiment.json other.yaml --json"))

@@ -118,12 +118,15 @@ class _Course:
         except BaseException as error:
             # A mistake of ours, or a store that broke: what was in is out, and the run must not seem to go on.
             self._record("ended", {"status": str(Status.ABORTED), "reasons": [f"it broke off: {error!r}"]})
+            with suppress(MainstayError):
+                free(self._world.journal, self._locks, self._world.clock.now())
             raise
         finally:
             self._world.prober().give_up()
 
     def _guarded_course(self) -> None:
         manual = self._options.manual or self._experiment.manual
+        self._record("started", {})
         try:
             with self._world.injector().guard(guard_name(self.now), manual=manual) as self._guarded:
                 try:
@@ -178,7 +181,6 @@ class _Course:
     # -- the stages --------------------------------------------------------------------------------------------------
 
     def _steady_before(self) -> None:
-        self._record("started", {})
         self._say("before", f"does it hold? {self.now.title or 'the steady state'}")
         rounds = ROUNDS_BEFORE + self._experiment.hypothesis.misses
         self._go_on(self._answer_time() + rounds * self._experiment.hypothesis.every,

@@ -164,6 +164,9 @@ def export(world: World, request: ExportRequest) -> Exported:
     """Give an experiment, or the journal of a run, to whoever reads the Chaos Toolkit's formats."""
     notes: tuple[str, ...] = ()
     form = "experiment"
+    if (wrong := errors_of(world.findings)) and (request.to == "chaos-mesh" or world.catalog.find(
+            Experiment, request.what) is not None):
+        raise InvalidFiles(wrong)
     if request.to == "chaos-mesh":
         from mainstay.chaos.operations import manifests_out  # noqa: PLC0415  (a lazy start: others need none of it)
 

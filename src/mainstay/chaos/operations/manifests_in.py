@@ -108,8 +108,10 @@ def _probes(checks: Iterable[Check]) -> list[dict[str, Any]]:
 
 def _fault(step: Step) -> dict[str, Any]:
     settings = settings_document(step.kind, step.settings)
-    dependency = {"dependency": _slug(step.target.partition("=")[2] or step.target or "dependency")} \
-        if step.kind.startswith("dependency-") or step.kind == "corrupt-data" else {}
+    # Without it all traffic of the target would be hit: more than was asked for.
+    aim = step.towards or (step.target or "dependency"
+                           if step.kind.startswith("dependency-") or step.kind == "corrupt-data" else "")
+    dependency = {"dependency": _slug(aim.partition("=")[2] or aim)} if aim else {}
     return {"kind": step.kind, **dependency, **({"settings": settings} if settings else {}),
             **({"share": f"{step.share * 100:g}%"} if step.share < 1 else {})}
 

@@ -35,6 +35,8 @@ def manifests(world: World, experiment: Experiment) -> tuple[str, tuple[str, ...
         start += phase.seconds
     if not documents:
         raise InvalidInput(f"nothing of {experiment.name} can be said to Chaos Mesh", "; ".join(notes))
+    if any("after the beginning" in one for one in documents):
+        notes.append("applied together all of them begin together: apply those of later phases when their comments say")
     notes.append("the pods are selected by the label app; change that where yours have another")
     notes.append("its hypothesis, verdict and budgets are left out: Chaos Mesh has none")
     return "---\n".join(documents), tuple(notes)

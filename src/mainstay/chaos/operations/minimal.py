@@ -10,7 +10,7 @@ from mainstay.chaos.finder import Belief, Found, Suspect, find, ladder
 from mainstay.chaos.lifecycle import Status
 from mainstay.chaos.operations.engine import execute
 from mainstay.chaos.operations.finding import experiment_named, services_of
-from mainstay.chaos.operations.planning import Options
+from mainstay.chaos.operations.planning import Options, obstacle
 from mainstay.chaos.practice_view import cause_view
 from mainstay.chaos.spec import Experiment, Fault, Phase
 from mainstay.chaos.state import WEAKNESS_FOUND, Run
@@ -130,7 +130,7 @@ def minimal(world: World, request: FindRequest) -> Minimal:
     seconds = parse_duration(request.duration).total_seconds() if request.duration else None
     trials = _Trials(world, experiment, Options(request.seed, seconds))
     belief = STEADY if request.steady else Belief(error=request.error)
-    found = find(tuple(_suspects(experiment, request.steps)), trials.broke, belief)
+    found = find(tuple(_suspects(world, experiment, request.steps)), trials.broke, belief)
     result = _told(world, request, experiment, (found, tuple(trials.runs)))
     if request.file and result.faults:
         _file(world, experiment, result)
@@ -155,13 +155,13 @@ def named(experiment: Experiment) -> Iterator[tuple[str, Fault]]:
             yield f"{number}.{place} {fault.kind} {whose}", fault
 
 
-def _suspects(experiment: Experiment, steps: int) -> Iterator[Suspect]:
+def _suspects(world: World, experiment: Experiment, steps: int) -> Iterator[Suspect]:
     for name, fault in named(experiment):
         strongest = _strength(fault)
-        if strongest <= 0:
-            yield Suspect(name, (strongest,))
-        else:
-            yield Suspect(name, ladder(strongest * _WEAKEST, strongest, steps))
+        strengths = ladder(strongest * _WEAKEST, strongest, steps) if strongest > 0 else (strongest,)
+        # Half of one process, or a share of a whole host, is nothing that could be put in: those steps are not there.
+        weaker = (one for one in strengths[:-1] if not obstacle(world, experiment, _at(fault, one)))
+        yield Suspect(name, (*weaker, strongest))
 
 
 def _strength(fault: Fault) -> float:

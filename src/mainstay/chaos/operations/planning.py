@@ -246,6 +246,12 @@ def touched(steps: Sequence[Step]) -> tuple[Workload, ...]:
     return tuple({one.name: one for one in found}.values())
 
 
+def obstacle(world: World, experiment: Experiment, fault: Fault) -> str:
+    """Why one fault of the experiment cannot be put in here as it is; empty when it can. Nothing is touched."""
+    order = _order(world, fault, workload_named(world.catalog, experiment.target))
+    return next(_unreal((_planned(world, order),), experiment.manual), "")
+
+
 def _unreal(faults: Sequence[PlannedFault], manual: bool) -> Iterator[str]:
     for one in faults:
         if one.problem:
