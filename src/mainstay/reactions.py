@@ -30,7 +30,7 @@ from mainstay.runbook.operations.remedy_desk import rules_of
 from mainstay.runbook.operations.remedying import ESCALATED, alert_began, incident_of, is_over, zone_entered
 from mainstay.runbook.remedy import Remediation
 from mainstay.runbook.remedy_wording import told_of
-from mainstay.toil.ledger import of_incident, of_page, of_run
+from mainstay.toil.ledger import of_incident, of_page, of_recovery, of_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _incident_booked(world: World, fact: Fact) -> None:
     """Somebody resolved an incident: their work. One that was merged is part of another, and counted with that."""
     one = desk_of(world).caught_up().incidents.get(fact.subject)
     if one is None or not (one.test or one.merged_into):
-        _book(world, of_incident(fact))
+        _book(world, of_incident(fact), of_recovery(fact, one.service if one is not None else ""))
 
 
 def _run_booked(world: World, fact: Fact) -> None:
@@ -110,9 +110,9 @@ def _run_booked(world: World, fact: Fact) -> None:
     _book(world, of_run(fact))
 
 
-def _book(world: World, work: NewFact | None) -> None:
-    if work is not None:
-        world.journal.commit(Batch([work]))
+def _book(world: World, *work: NewFact | None) -> None:
+    if facts := [one for one in work if one is not None]:
+        world.journal.commit(Batch(facts))
 
 
 # -- remediation --------------------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from mainstay.kernel.errors import Conflict
 from mainstay.kernel.journal import Batch, Fact, FactQuery
 from mainstay.runbook.operations.desk import Order, Overtaken, answer, approve, begin, cancel, runs_of, take_back
 from mainstay.runbook.operations.driving import LEASE, Driver
+from mainstay.runbook.reading import read_run
+from mainstay.runbook.view import headline
 from runbook.books import T0, acts, as_, catalog, drive, fails, kinds, ordered, run, states, steps, undos, world
 
 
@@ -46,6 +48,7 @@ def test_an_undo_that_fails_is_recorded_and_the_others_still_run():
     assert one.steps["b"].undo_error == "it broke"
     ended = next(made.journal.facts(FactQuery(kinds=("runbook.ended",))))
     assert ended.data["not_undone"] == ["b"]
+    assert headline(read_run(one)) == "RB-1 fix failed: c failed: it broke. Not taken back: b."
 
 
 def test_a_step_without_undo_is_reported_as_not_reversible():

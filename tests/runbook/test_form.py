@@ -170,6 +170,7 @@ def test_a_whole_runbook_of_our_own_form_is_read():
     ("  inputs: [{name: a, type: thing}]\n" + steps("a"), "unknown-value", "thing"),
     ("  inputs: [{name: a, type: path}]\n" + steps("a"), "missing-field", "{name: a, type: path}"),
     ("  inputs: [{name: a, type: integer, default: x}]\n" + steps("a"), "invalid-value", "x}]"),
+    ("  inputs: [{name: a, allowed: []}]\n" + steps("a"), "invalid-value", "[]}]"),
     ("  inputs: [{name: a, pattern: '['}]\n" + steps("a"), "invalid-value", "'['"),
     ("  secrets: [{name: a}]\n" + steps("a"), "missing-field", "{name: a}"),
     ("  approval: {needed: 3, by: [ana, ben]}\n" + steps("a"), "too-few-approvers", "[ana, ben]"),

@@ -10,6 +10,7 @@ from mainstay.kernel.ports import World
 from mainstay.reactions import react
 from mainstay.runbook.operations.desk import answer, take_back
 from mainstay.runbook.operations.looking import ListRequest, list_runbooks
+from mainstay.toil.automated import Recovered
 from mainstay.toil.operations.reporting import ReportRequest, report
 from runbook.books import drive, fails, ordered, run, steps, world
 
@@ -50,6 +51,31 @@ def test_a_run_that_fails_books_nothing():
     worked(made)
     run(made)
     assert saved(made) == []
+
+
+def test_a_run_that_fails_counts_as_tried():
+    broken = [False]
+    made = world(SPEC, MemoryActuator(lambda act: fails("do a")(act) if broken[0] else None))
+    worked(made)
+    run(made)
+    broken[0] = True
+    run(made)
+    react(made)
+    (one,) = report(made, ReportRequest()).saved
+    assert (one.runs, one.succeeded, one.tried, one.manual_minutes) == (1, 1, 2, 30.0)
+
+
+def test_how_long_incidents_are_open_with_a_run_and_without_is_in_the_report():
+    made = world(SPEC)
+    worked(made)
+    for incident, minutes in (("INC-1", 3), ("INC-2", 40)):
+        made.journal.commit(Batch([NewFact("incident.resolved", incident, made.clock.now(), {
+            "by": "system", "seconds": minutes * 60.0})]))
+    one = ordered(made, incident="INC-1")
+    drive(made, one.id)
+    react(made)
+    (task,) = report(made, ReportRequest()).saved
+    assert (task.with_it, task.without) == (Recovered(1, 180), Recovered(1, 2400))
 
 
 def test_a_run_that_is_taken_back_saved_nothing():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from mainstay.kernel.errors import Conflict, NotAllowed
+from mainstay.kernel.wording import many
 from mainstay.runbook.lifecycle import State
 from mainstay.runbook.run import Run
 
@@ -38,7 +39,7 @@ def check_approval(run: Run, by: str, seen: str, now: datetime) -> None:
     if run.plan.approval.by and by not in run.plan.approval.by:
         raise NotAllowed(f"{by} is not among those who may approve {run.id}", "ask " + _who(run))
     if any(one.by == by for one in run.approvals):
-        raise Conflict(f"{by} approved {run.id} already", f"{run.missing} other people are still needed")
+        raise Conflict(f"{by} approved {run.id} already", f"{many(run.missing, 'other approval')} still needed")
     if seen and (len(seen) < 8 or not run.hash.startswith(seen)):
         raise NotThisPlan(f"{run.id} would do the plan {run.hash[:12]}, not {seen[:12]}",
                           f"look at it: mainstay runbook status {run.id}")

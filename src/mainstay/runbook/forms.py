@@ -77,6 +77,9 @@ def _inputs(spec: Reader) -> tuple[Input, ...]:
             entry.report("invalid-name", f'"{name}" cannot be an input\'s name', "use letters, digits, _ and -", "name")
         if name in {known.name for known in out}:
             entry.report("duplicate-name", f'the input "{name}" is declared twice', "keep one", "name")
+        if entry.has("allowed") and not one.allowed:
+            entry.report("invalid-value", f"{entry.field('allowed')} names no value, so none would be refused",
+                         "name what may be given, or take allowed: away", "allowed")
         if kind == "path" and not within.startswith("/"):
             entry.report("missing-field", f"{entry.field('within')} is missing",
                          "add within: /FOLDER, below which the path must lie")

@@ -18,6 +18,7 @@ from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.journal import NewFact
 from mainstay.kernel.quantity import Span, format_duration, zone_named
 from mainstay.kernel.wallclock import hours_in
+from mainstay.kernel.wording import many
 from mainstay.runbook.remedy import Hours, OnAlert, Remediation, Throttle, filled
 from mainstay.runbook.remedy_state import AT_WORK, Case, Phase, Remedies
 
@@ -163,7 +164,7 @@ def _stopped(desk: Desk, rule: Remediation, case: Case) -> Refusal | None:  # no
     conduct = desk.state.conduct(rule.name)
     if not conduct.stopped:
         return None
-    return Refusal("stop_after", f"{rule.name} stopped after {conduct.failures} failures in a row", "escalate")
+    return Refusal("stop_after", f"{rule.name} stopped after {many(conduct.failures, 'failure')} in a row", "escalate")
 
 
 def _flapping(desk: Desk, rule: Remediation, case: Case) -> Refusal | None:

@@ -34,7 +34,7 @@ _SAID: Mapping[str, Callable[[Data], str]] = {
     "failed": lambda data: f"attempt {data['attempt']} failed: {data['why']}",
     "limited": lambda data: f"the limit {data['limit']} holds it: {data['why']}",
     "escalated": lambda data: f"left to people after {many(int(data['attempts']), 'attempt')}: {data['why']}",
-    "stopped": lambda data: f"stopped after {data['failures']} failures in a row",
+    "stopped": lambda data: f"stopped after {many(int(data['failures']), 'failure')} in a row",
     "resumed": lambda _: "resumed",
 }
 

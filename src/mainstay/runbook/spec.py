@@ -95,7 +95,7 @@ class Input:
                         raise ValueError
         except (ValueError, KeyError, OverflowError, InvalidInput):
             raise InvalidInput(f'{self.name} is "{_short(given)}", which is no {self.type}', self.description
-                               or f"give a {self.type}") from None
+                               or f"give {'an' if self.type == 'integer' else 'a'} {self.type}") from None
         return text
 
     def _sound(self, value: str) -> str:

@@ -72,7 +72,9 @@ def headline(run: RunReading) -> str:
             return f"{name} waits for a person: {run.question.text}"
         case "running" | "undoing":
             return f"{name} is {run.state}."
-    return f"{name} {run.state.replace('_', ' ')}" + (f": {run.why}" if run.why else "") + "."
+    kept = [step.name for step in run.steps if step.undo in ("failed", "unknown")]
+    left = f" Not taken back: {', '.join(kept)}." if kept else ""
+    return f"{name} {run.state.replace('_', ' ')}" + (f": {run.why}" if run.why else "") + f".{left}"
 
 
 def next_commands(run: RunReading) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from mainstay.kernel.dataclass import dataclass
+from mainstay.toil.automated import Automated
 from mainstay.toil.automation import Decided, Return
 from mainstay.toil.candidates import Candidate
 from mainstay.toil.entry import Read
@@ -37,15 +38,6 @@ class Group:
 
     by: str
     rows: tuple[Slice, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Automated:
-    """A task that programs did, how often, and the hours that people did not need for it."""
-
-    task: str
-    runs: int
-    hours: float
 
 
 @dataclass(frozen=True, slots=True)

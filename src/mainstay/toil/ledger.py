@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from typing import Any
 
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.journal import Fact, NewFact
+from mainstay.toil.automated import ProgramRun, Recovery
 from mainstay.toil.entry import LONGEST, Entry, Rejected, read_entry
 
-LOGGED, STARTED, STOPPED, GROUPED, IMPORTED, WITHDRAWN, SAVED = (
-    "toil.logged", "toil.started", "toil.stopped", "toil.grouped", "toil.imported", "toil.withdrawn", "toil.saved")
-KINDS = (LOGGED, STARTED, STOPPED, GROUPED, WITHDRAWN, SAVED)
+LOGGED, STARTED, STOPPED, GROUPED, IMPORTED, WITHDRAWN, SAVED, RECOVERED = (
+    "toil.logged", "toil.started", "toil.stopped", "toil.grouped", "toil.imported", "toil.withdrawn", "toil.saved",
+    "toil.recovered")
+KINDS = (LOGGED, STARTED, STOPPED, GROUPED, WITHDRAWN, SAVED, RECOVERED)
 """What the ledger is folded from."""
 
 PAGE_HOURS = 0.25
@@ -69,21 +71,6 @@ class Kept:
     via: str
 
 
-@dataclass(frozen=True, slots=True)
-class SavedRun:
-    """Work that nobody had to do, because a program did it.
-
-    Args:
-        hours: that people would have needed, less what they needed all the same; 0 where it was taken back.
-        task: what was automated.
-    """
-
-    day: date
-    hours: float
-    task: str
-    run: str
-
-
 @dataclass(slots=True)
 class Book:
     """What the facts come to.
@@ -93,7 +80,8 @@ class Book:
         gone: work that was withdrawn, or whose ticket was written anew.
         running: the timer of each engineer who has one.
         task_of: wordings that people put into a task.
-        saved: work that programs did, by the run that did it.
+        saved: work that programs did, or tried to, by the run that did it.
+        recovered: incidents that are over, by their name.
         unreadable: facts that are no work, such as from a newer version; they are counted and said.
     """
 
@@ -101,7 +89,8 @@ class Book:
     gone: list[Entry] = field(default_factory=list)
     running: dict[str, Running] = field(default_factory=dict)
     task_of: dict[str, str] = field(default_factory=dict)
-    saved: dict[str, SavedRun] = field(default_factory=dict)
+    saved: dict[str, ProgramRun] = field(default_factory=dict)
+    recovered: dict[str, Recovery] = field(default_factory=dict)
     unreadable: int = 0
 
     def take_out(self, number: int) -> None:
@@ -148,10 +137,28 @@ def fold(facts: Iterable[Fact], team_of: Mapping[str, str] | None = None) -> Boo
                 for wording in fact.data.get("wordings", ()):
                     task = str(fact.data.get("task", ""))
                     book.task_of[wording] = task or wording
-            case "toil.saved":
-                book.saved[fact.subject] = SavedRun(
-                    fact.at.date(), float(fact.data.get("hours", 0.0)), str(fact.data.get("task", "")), fact.subject)
+            case "toil.saved" | "toil.recovered":
+                _take_outcome(book, fact)
     return book
+
+
+def _take_outcome(book: Book, fact: Fact) -> None:
+    """How a run or an incident ended; what is said later of the same one takes its place."""
+    if fact.kind == SAVED:
+        book.saved[fact.subject] = _program_run(fact)
+    else:
+        book.recovered[fact.subject] = Recovery(fact.at.date(), fact.subject, str(fact.data.get("service", "")),
+                                                float(fact.data["seconds"]))
+
+
+def _program_run(fact: Fact) -> ProgramRun:
+    """A run as it was kept; facts of before the outcome was kept are of runs that succeeded."""
+    data = fact.data
+    hours, seconds, minutes = float(data.get("hours", 0.0)), data.get("seconds"), data.get("manual_minutes")
+    return ProgramRun(
+        fact.at.date(), hours, str(data.get("task", "")), fact.subject, bool(data.get("success", hours > 0)),
+        None if seconds is None else float(seconds), None if minutes is None else float(minutes),
+        str(data.get("incident", "")))
 
 
 def _take_place(book: Book, parts: list[int], fact: Fact) -> None:
@@ -195,9 +202,10 @@ def of_incident(fact: Fact) -> NewFact | None:
 
 
 def of_run(fact: Fact) -> NewFact | None:
-    """The end of a run of a runbook: what it saved, or the work of whoever did it by hand; None where neither is known.
+    """The end of a run of a runbook: what it saved, or the work of whoever did it by hand; None where there is none.
 
-    A run that is taken back later saved nothing: its later end takes the place of the first.
+    One that failed saved nothing and counts as tried. A run that is taken back later saved nothing either: its later
+    end takes the place of the first.
     """
     data = fact.data
     task, by = str(data.get("title") or data.get("runbook", "")), str(data.get("by", ""))
@@ -208,9 +216,24 @@ def of_run(fact: Fact) -> NewFact | None:
         entry = Entry(fact.at.date(), min(seconds / 3600, LONGEST), "toil", "runbook", by, "", task, automatable=True)
         return logged_fact(entry, key=f"{LOGGED}:run:{fact.subject}", actor="system", via="runbook")
     undone = data.get("state") == "undone"
-    if not undone and (not data.get("success") or not isinstance(saved, int | float) or saved <= 0):
-        return None
-    hours = 0.0 if undone or not isinstance(saved, int | float) else saved / 60
+    success = bool(data.get("success")) and not undone
+    if not (success or undone or data.get("steps")):
+        return None  # it was never begun
+    hours = saved / 60 if success and isinstance(saved, int | float) and saved > 0 else 0.0
     return NewFact(SAVED, fact.subject, fact.at, {
         "hours": hours, "task": task, "runbook": data.get("runbook", ""), "service": data.get("service", ""),
-        "measured": bool(data.get("manual_measured"))}, key=f"{SAVED}:{fact.subject}:{data.get('state', '')}")
+        "measured": bool(data.get("manual_measured")), "success": success, "seconds": seconds,
+        "manual_minutes": data.get("manual_minutes"), "incident": data.get("incident", "")},
+        key=f"{SAVED}:{fact.subject}:{data.get('state', '')}")
+
+
+def of_recovery(fact: Fact, service: str) -> NewFact | None:
+    """How long an incident was open, whoever or whatever resolved it; None where no time is known.
+
+    One that is opened again and resolved later was open for longer: the later fact takes the place of the first.
+    """
+    seconds = fact.data.get("seconds")
+    if not isinstance(seconds, int | float) or seconds <= 0:
+        return None
+    return NewFact(RECOVERED, fact.subject, fact.at, {"seconds": float(seconds), "service": service},
+                   key=f"{RECOVERED}:{fact.subject}:{fact.seq}")

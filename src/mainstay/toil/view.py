@@ -53,9 +53,11 @@ from mainstay.toil.wording import (
     direction_words,
     hours_words,
     interrupts_words,
+    lasted_words,
     many_entries,
     months_words,
     net_words,
+    recovered_words,
     share_words,
     trend_words,
     verdict_words,
@@ -142,12 +144,18 @@ def figures(found: Summary) -> Pairs:
 
 
 def saved_table(found: Report) -> Table:
-    """What programs did, and the hours that people did not need for it."""
+    """What programs did, how well, how fast trouble was over with and without, and the hours that people did not need.
+
+    Recovery is the median time that incidents were open: those in which a run succeeded, and those of the same services
+    in which no program acted.
+    """
     hours = sum(one.hours for one in found.saved)
     runs = sum(one.runs for one in found.saved)
     title = f"Automated: {many(runs, 'run')} of runbooks saved {hours_words(hours)}"
-    return table(title, ("task", "runs>", "saved>"), [
-        (one.task, f"{one.runs:,}", hours_words(one.hours)) for one in found.saved[:MOST_ROWS]])
+    return table(title, ("task", "succeeded>", "takes>", "by hand>", "recovery with it>", "without>", "saved>"), [
+        (one.task, f"{one.succeeded:,} of {one.tried:,}", lasted_words(one.seconds),
+         lasted_words(None if one.manual_minutes is None else one.manual_minutes * 60), recovered_words(one.with_it),
+         recovered_words(one.without), hours_words(one.hours)) for one in found.saved[:MOST_ROWS]])
 
 
 def group_table(group: Group) -> Table:

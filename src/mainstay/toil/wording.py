@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from mainstay.kernel.quantity import format_duration
+from mainstay.toil.automated import Recovered
 from mainstay.toil.automation import Return
 from mainstay.toil.share import Coverage, Summary
 from mainstay.toil.trend import RECENT, Direction, LevelChange, Trend
@@ -25,6 +29,16 @@ def months_words(months: float | None) -> str:
 def net_words(value: Return) -> str:
     """`860 h, 840 to 873`."""
     return f"{value.three_year_net:,.0f} h, {value.net_low:,.0f} to {value.net_high:,.0f}"
+
+
+def lasted_words(seconds: float | None) -> str:
+    """`1 m 30 s`; a dash where nobody knows."""
+    return "–" if seconds is None else format_duration(timedelta(seconds=seconds))
+
+
+def recovered_words(one: Recovered | None) -> str:
+    """`4 m 10 s of 3`: the median time that so many incidents were open."""
+    return "–" if one is None else f"{lasted_words(one.seconds)} of {one.incidents:,}"
 
 
 def many_entries(number: int) -> str:

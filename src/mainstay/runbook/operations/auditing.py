@@ -95,7 +95,8 @@ def audit_view(found: Audited) -> View:
     """Whether all holds, then a row a fact."""
     verdict = Text(f"Every one of {many(found.checked, 'fact')} of {many(found.runs, 'run')} says what it said.",
                    "good") if not found.broken else \
-        Text(f"{many(len(found.broken), 'fact')} of {found.checked} does not hold.", "bad")
+        Text(f"{many(len(found.broken), 'fact')} of {found.checked} {'does' if len(found.broken) == 1 else 'do'} "
+             "not hold.", "bad")
     blocks = [verdict]
     rows = [(str(one.number), one.run, Cell(f"{one.at:%Y-%m-%d %H:%M:%S} UTC", at=one.at),
              one.kind.partition(".")[2].replace("-", " "), one.actor, _told(one.data)) for one in found.facts[-_MOST:]]

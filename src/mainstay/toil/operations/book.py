@@ -11,8 +11,9 @@ from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.ports import World
 from mainstay.toil.answers import Origin
+from mainstay.toil.automated import Automated, automated
 from mainstay.toil.entry import Read
-from mainstay.toil.ledger import KINDS, Book, SavedRun, fold
+from mainstay.toil.ledger import KINDS, Book, fold
 from mainstay.toil.privacy import Viewer, check_person, check_team, viewer
 from mainstay.toil.spec import ToilPolicy, policy_of
 from mainstay.toil.tally import EVERYTHING, Part, Stretch, Tally, demand_work, stretch_of, tally
@@ -47,7 +48,7 @@ class Found:
     policy: ToilPolicy
     who: Viewer
     task_of: dict[str, str]
-    saved: tuple[SavedRun, ...] = ()
+    saved: tuple[Automated, ...] = ()
 
 
 def book_of(world: World) -> Book:
@@ -81,15 +82,17 @@ def work_of(world: World, question: Question, *, saved_is_enough: bool = False) 
         # Neither teams nor people are named to somebody who may not see them.
         raise NotFound(f"no work of {about(question)} is logged from {stretch.first} to {stretch.last}",
                        "look further back: --days 365")
-    saved = tuple(one for one in book.saved.values() if stretch.first <= one.day <= stretch.last and one.hours > 0) \
-        if part == EVERYTHING else ()
+    everything = part == EVERYTHING
+    saved = automated([one for one in book.saved.values() if stretch.first <= one.day <= stretch.last],
+                      [one for one in book.recovered.values() if stretch.first <= one.day <= stretch.last]) \
+        if everything else []
     if not (saved and saved_is_enough):
         demand_work(chosen)
     if question.team:
         check_team(who, question.team, {cell.engineer for cell in chosen.cells})
     origin = Origin(question.logs or "ledger", stretch.first, stretch.last, chosen.entries, chosen.outside, read,
                     0 if question.logs else book.unreadable)
-    return Found(chosen, origin, policy, who, book.task_of, saved)
+    return Found(chosen, origin, policy, who, book.task_of, tuple(saved))
 
 
 def _from_files(world: World, path: str, stretch: Stretch, part: Part) -> tuple[Tally, Read]:

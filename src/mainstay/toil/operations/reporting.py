@@ -9,7 +9,7 @@ from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
-from mainstay.toil.answers import Automated, Group, Report, TrendAnswer
+from mainstay.toil.answers import Group, Report, TrendAnswer
 from mainstay.toil.candidates import Asked, candidates, grouped
 from mainstay.toil.entry import Rejected, parse_day
 from mainstay.toil.operations.book import Found, Question, about, work_of
@@ -44,16 +44,7 @@ def report(world: World, request: ReportRequest) -> Report:
     best = candidates(found.tally, grouped(found.tally, found.task_of),
                       Asked(3, efforts=found.policy.efforts, hourly_cost=rules.hourly_cost))
     return Report(found.origin, about(question), summary(found.tally, rules), groups,
-                  trend_of(weekly(found.tally), 7), tuple(best), _automated(found))
-
-
-def _automated(found: Found) -> tuple[Automated, ...]:
-    """What programs did, by task."""
-    by_task: dict[str, list[float]] = {}
-    for one in found.saved:
-        by_task.setdefault(one.task, []).append(one.hours)
-    made = (Automated(task, len(hours), sum(hours)) for task, hours in by_task.items())
-    return tuple(sorted(made, key=lambda one: (-one.hours, one.task)))
+                  trend_of(weekly(found.tally), 7), tuple(best), found.saved)
 
 
 REPORT = Operation(
