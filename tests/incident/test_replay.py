@@ -186,6 +186,20 @@ def test_pages_of_what_had_begun_before_are_not_counted_as_taken_away(tmp_path: 
     assert [(one.who, one.before, one.after, one.added, one.removed) for one in found.people] == [("ana", 1, 1, 0, 0)]
 
 
+def test_a_silence_from_before_still_holds_in_what_is_played(tmp_path: Path):
+    here = plan(tmp_path, "wait: 0s")
+
+    def silent(journal: MemoryJournal, clock: FakeClock) -> None:
+        desk = Desk(journal, clock, here, People({}))
+        desk.do(MakeSilence(_SILENT, Span(T0, at("1h")), "ana", "known"))
+        clock.set(at("30m"))
+        desk.do(AlertEvent(at("30m"), True, "a", "db", "critical"))
+        desk.do(AlertEvent(at("30m"), True, "b", "web", "critical"))
+
+    found = _simulated(tmp_path, _CATALOG % "wait: 0s", silent, replay="5m")
+    assert [(one.who, one.before, one.after) for one in found.people] == [("ana", 1, 1)]
+
+
 def test_pages_that_are_still_to_come_are_not_counted_as_added(tmp_path: Path):
     here = plan(tmp_path, "wait: 0s")
 

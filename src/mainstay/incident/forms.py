@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -131,7 +132,7 @@ def _route(reader: Reader, parent: Route) -> Route:
 
 
 def _wait(text: str) -> timedelta:
-    return timedelta(0) if text.strip() in ("0", "0s") else parse_duration(text)
+    return timedelta(0) if re.fullmatch("0(ms|s|m|h|d)?", text.strip()) else parse_duration(text)
 
 
 def _or(value: timedelta | None, otherwise: timedelta) -> timedelta:

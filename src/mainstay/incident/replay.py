@@ -36,7 +36,7 @@ def recorded(facts: Iterable[Fact], since: datetime, planned: Iterable[str] = ()
     """The events behind the facts. What had begun before is left out, but for silences that still held.
 
     Args:
-        facts: of alerts, incidents and silences, in their order; those of silences from the beginning.
+        facts: of silences, from the beginning, and of alerts and incidents, each in their order.
         planned: names of planned work that the catalog declares: it is silent by the catalog, not by the record.
     """
     tape = _Tape(since, frozenset(planned))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain
 
 from mainstay.incident.act import Plan
 from mainstay.incident.engine import (
@@ -218,7 +219,10 @@ def simulate(world: World, request: SimulateRequest) -> Simulated:
     if request.replay:
         since = world.clock.now() - parse_duration(request.replay)
         declared = {one.name for one in world.planned(world, Span(since, world.clock.now()))}
-        recording = recorded(world.journal.facts(FactQuery(kinds=("alert.", "incident.", "silence."))), since, declared)
+        # Of silences all, for one that was made long ago may hold still; of a journal of years the rest is not read.
+        facts = chain(world.journal.facts(FactQuery(kinds=("silence.",))),
+                      world.journal.facts(FactQuery(kinds=("alert.", "incident."), since=since)))
+        recording = recorded(facts, since, declared)
         events = list(recording.events)
         before = [_page(fact) for fact in world.journal.facts(FactQuery(kinds=(_PAGED,), since=since))
                   if fact.subject in recording.incidents]
