@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mainstay.kernel.catalog import load
+from mainstay.adapters.clock import FakeClock
+from mainstay.kernel.catalog import Catalog, load
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.quantity import Span
 from mainstay.oncall.calendar import Feed, as_csv, as_ical, uid, whole_shifts
@@ -26,8 +27,10 @@ from mainstay.oncall.exchange import goalert, grafana, icalendars, linkedin, pag
 from mainstay.oncall.exchange.taken import Asked, Taken, differences, name_of
 from mainstay.oncall.exchange.writing import as_yaml
 from mainstay.oncall.grammar import GRAMMAR
+from mainstay.oncall.operations.importing import ImportRequest, import_schedules
 from mainstay.oncall.roster import Roster, Shift, layered
 from mainstay.oncall.spec import Override, Rotation, Schedule
+from memory_world import memory_world
 from oncall import exports
 from oncall.rotations import NEW_YORK, override, rotation, utc
 from shared_data import shared
@@ -133,6 +136,29 @@ def test_hours_that_goalert_counts_on_the_wall_clock_are_said():
 def test_an_export_that_cannot_be_used_says_why(room, document):
     with pytest.raises(InvalidInput):
         room.take(document, _ASKED)
+
+
+@pytest.mark.parametrize(("export", "path", "value"), [
+    (exports.pagerduty, ("schedule", "schedule_layers", 0, "users", 0), 7),
+    (exports.pagerduty, ("schedule", "schedule_layers", 0, "start"), "0001-01-01T00:00:00Z"),
+    (exports.pagerduty, ("schedule", "schedule_layers", 0, "rotation_turn_length_seconds"), 10**30),
+    (exports.goalert, ("data", "rotations", "nodes", 0, "activeUserIndex"), "soon"),
+    (exports.goalert, ("data", "rotations", "nodes", 0, "shiftLength"), 10**8),
+    (exports.goalert, ("data", "schedules", "nodes", 0, "targets", 0, "target"), ["r-day"]),
+    (exports.goalert, ("data", "userOverrides", "nodes", 0, "start"), 0),
+    (exports.linkedin, ("rosters", "web", "users"), 5),
+    (exports.grafana, ("on_call_shifts", "results", 0, "rolling_users"), 3)])
+def test_an_export_with_something_else_where_its_tool_has_a_value_is_refused_and_no_bug(
+        export: Callable[[], Any], path: tuple[Any, ...], value: object, tmp_path: Path):
+    document = export()
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    (tmp_path / "export.json").write_text(json.dumps(document))
+    world = memory_world(FakeClock(exports.NOW), Catalog())
+    with pytest.raises(InvalidInput):
+        import_schedules(world, ImportRequest(str(tmp_path / "export.json"), ahead="30d"))
 
 
 # -- calendars -------------------------------------------------------------------------------------------------------

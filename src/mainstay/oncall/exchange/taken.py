@@ -232,6 +232,8 @@ def shift(start: datetime, end: datetime, who: str | None, name: str = "") -> Sh
 
 # -- reading what other programs wrote ------------------------------------------------------------------------------
 
+_FIRST_YEAR, _LAST_YEAR = 1971, 2999  # as times of a catalog
+_MOST = 10**9  # seconds: thirty years
 _BAD = re.compile(r"[^a-z0-9._-]+")
 _UNNAMED = "unnamed"
 
@@ -280,21 +282,25 @@ def moment(text: object, what: str, zone: str = "") -> datetime:
     """
     try:
         if isinstance(text, int | float):
-            return datetime.fromtimestamp(text, UTC)
-        found = datetime.fromisoformat(str(text))
+            found = datetime.fromtimestamp(text, UTC)
+        else:
+            found = datetime.fromisoformat(str(text))
     except (ValueError, OverflowError, OSError):
         raise InvalidInput(f'{what} is "{text}", which is not a time', "export it again") from None
+    if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+        raise InvalidInput(f'{what} is "{text}", which is too far away', "export it again")
     if found.tzinfo is None:
         found = found.replace(tzinfo=zone_named(zone) if zone else UTC)
     return found.astimezone(UTC)
 
 
 def whole(value: object, what: str) -> int:
-    """A whole number above zero.
+    """A whole number above zero, a length in seconds at most.
 
     Raises:
         InvalidInput: it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise InvalidInput(f'{what} is "{value}", which is not a number above zero', "export it again")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < _MOST:
+        raise InvalidInput(f'{what} is "{value}", which is not a number above zero (and below {_MOST})',
+                           "export it again")
     return value

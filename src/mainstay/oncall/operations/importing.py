@@ -74,8 +74,7 @@ def import_schedules(world: World, request: ImportRequest) -> Imported:
                   str(zone_named(request.zone)))
     text = _read(Path(request.file))
     source, take = _reader(text, request)
-    taken = take(asked)
-    found = differences(taken, asked)
+    taken, found = _taken(take, asked)
     written = as_yaml(taken.rotations, taken.schedules, taken.people.values())
     target = ""
     if request.output:
@@ -85,6 +84,20 @@ def import_schedules(world: World, request: ImportRequest) -> Imported:
     return Imported(source, turns, tuple(one.name for one in taken.rotations if one.members == (None,)),
                     tuple(one.name for one in taken.schedules), tuple(taken.people), tuple(taken.notes),
                     _compared(taken, asked), tuple(found), written, target)
+
+
+def _taken(take: Callable[[Asked], Taken], asked: Asked) -> tuple[Taken, list[Difference]]:
+    """What the export holds, and where its own answers are not ours.
+
+    Another tool's document is a foreign thing: where it has a list for a name, or a date behind the end of time, what
+    stumbles over that is translated here, once.
+    """
+    try:
+        taken = take(asked)
+        return taken, differences(taken, asked)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InvalidInput(f"the export is not of the form that its tool writes: {error}",
+                           "export it again, whole, or say what it is with --from") from error
 
 
 def _read(file: Path) -> str:
