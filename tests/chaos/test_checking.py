@@ -67,6 +67,17 @@ def test_a_probe_that_calls_python_is_a_warning_until_it_is_allowed(tmp_path: Pa
     assert _checked(tmp_path, probe, "process-pause", "--allow-python") == (0, [])
 
 
+def test_a_file_of_several_experiments_is_checked_whole(tmp_path: Path):
+    probe = "{name: it works, type: process, command: [no-such-program]}"
+    second = EXPERIMENT.rpartition("---")[2].replace("stands-still", "another")
+    text = (EXPERIMENT + "---" + second).replace("PROBE", probe).replace("FAULT", "process-pause")
+    (tmp_path / "experiment.yaml").write_text(text, encoding="utf-8")
+    answer = mainstay(tmp_path, "chaos", "check", "experiment.yaml", "--json")
+    (file,) = answer.json["files"]
+    assert (file["title"], [one["code"] for one in file["findings"]]) == (
+        "stands-still, another", ["cannot-be-asked", "cannot-be-asked"])
+
+
 def test_a_program_that_is_missing_is_refused_before_anything_is_asked(tmp_path: Path):
     _checked(tmp_path, "{name: it works, type: process, command: [no-such-program]}")
     answer = mainstay(tmp_path, "chaos", "run", "experiment.yaml")

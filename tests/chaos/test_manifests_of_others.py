@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mainstay.chaos import chaos_mesh, litmus
+from mainstay.chaos import chaos_mesh, litmus, powerfulseal
 from mainstay.chaos.chaos_mesh import exported
 from mainstay.chaos.kinds import KINDS, kind_named
 from mainstay.chaos.manifests import LeftOut, Step, Translation, byte_size, go_seconds, tc_rate, totals
@@ -260,3 +260,19 @@ def test_what_litmus_means_for_some_names_or_ports_is_not_put_on_all(fault: str,
     found = engine(fault, **{variable: value})
     assert (found.steps, found.left_out[0].why.partition(":")[0]) == ((), f"{variable} is {value}")
     assert engine(fault, **{variable: ""}).steps
+
+
+def test_what_pumba_means_for_some_is_said_or_left_out() -> None:
+    aimed = powerfulseal.pumba("pumba netem --duration 1m --target 10.0.0.5 delay --time 100 api")
+    assert [(one.kind, one.towards) for one in aimed.steps] == [("network-latency", "10.0.0.5")]
+    port = powerfulseal.pumba("pumba netem --duration 1m --egress-port 80 loss --percent 10 api")
+    assert (port.steps, port.left_out[0].why) == ((), "only traffic of --egress-port 80 is meant")
+    (drawn,) = powerfulseal.pumba("pumba --random kill re2:^api").steps
+    assert drawn.notes == ("one of the containers: name that many workloads or set the share",)
+    assert powerfulseal.pumba("pumba --interval 5m kill api").schedule == "@every 5m"
+
+
+def test_files_and_calls_that_chaos_mesh_names_are_said_to_be_left_out() -> None:
+    found = mesh("IOChaos", action="fault", errno=28, volumePath="/data", path="/data/x", methods=["WRITE"])
+    assert [one.what for one in found.left_out] == ["IOChaos path", "IOChaos methods"]
+    assert mesh("IOChaos", action="fault", errno=28, volumePath="/data", path="/data/**/*").whole

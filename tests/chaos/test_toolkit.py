@@ -38,6 +38,14 @@ def _journal(folder: Path, *options: str, code: int = 0, **parts: Any) -> dict[s
     return json.loads(answer.out)
 
 
+def test_what_keeps_a_run_from_starting_is_said_at_its_line(tmp_path: Path):
+    file = tmp_path / _written(tmp_path, method=[_program("gone", "no-such-program")])
+    file.write_text(json.dumps(json.loads(file.read_text()), indent=2))
+    answer = mainstay(tmp_path, "chaos", "run", "experiment.json")
+    line = file.read_text().splitlines().index("  \"method\": [") + 2
+    assert (answer.code, f"experiment.json:{line}:5: error: gone: there is no program" in answer.err) == (2, True)
+
+
 def test_the_journal_has_the_chaos_toolkits_shape(tmp_path: Path):
     journal = _journal(tmp_path, method=[_program("hello", "echo", "hi")], rollbacks=[_program("back", "true")])
     assert set(journal) >= {"chaoslib-version", "platform", "node", "experiment", "start", "status", "deviated",

@@ -206,6 +206,10 @@ def _io(spec: Document, found: Collected, step: Step) -> None:
     folder = text(spec, "volumePath")
     if folder:
         step = replace(step, notes=(*step.notes, f"in the folder {folder}: declare it as the workload's folder"))
+    if (path := text(spec, "path")) not in ("", "*", "/**/*", f"{folder}/**/*"):
+        found.leave("IOChaos path", f"every file in the folder is hit, not only {path}")
+    if methods := items(spec, "methods"):
+        found.leave("IOChaos methods", f"every call is hit, not only {', '.join(map(str, methods))}")
     match action:
         case "latency":
             delay = go_seconds(text(spec, "delay"))

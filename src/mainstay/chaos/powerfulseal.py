@@ -6,7 +6,7 @@ Source: PowerfulSeal's policy schema 3.x; pumba's command line reference.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from mainstay.chaos.manifests import (
@@ -96,13 +96,25 @@ def pumba(line: str) -> Translation:
         inner, rest = _flags(rest)
         flags |= inner
         command = f"{command} {action}"
-    step = Step("", {}, ",".join(rest), 1.0, 0.0, seconds)
+    step = Step("", {}, ",".join(rest), 1.0, 0.0, seconds, tuple(_narrower(flags)), flags.get("target", ""))
+    ports = [name for name in ("egress-port", "ingress-port") if flags.get(name)]
     read = _PUMBA.get(command.strip())
     if read is None:
         found.leave(command.strip() or "no command", "it has no fault of the table of kinds")
+    elif ports:
+        found.leave(command.strip(), f"only traffic of --{ports[0]} {flags[ports[0]]} is meant")
     else:
         read(flags, found, step)
-    return found.done(PUMBA, command.strip(), ",".join(rest))
+    interval = flags.get("interval", "")
+    return found.done(PUMBA, command.strip(), ",".join(rest), f"@every {interval}" if interval else "")
+
+
+def _narrower(flags: Mapping[str, str]) -> Iterator[str]:
+    """That not every container, or not all of its traffic, is meant."""
+    if flags.get("target"):
+        yield f"only on the way to {flags['target']}: declare it as a dependency of the target"
+    if "random" in flags or "r" in flags or flags.get("limit"):
+        yield f"{flags.get('limit') or 'one'} of the containers: name that many workloads or set the share"
 
 
 _SWITCHES = frozenset({"random", "dry-run", "skip-error", "json", "all", "force", "f", "r", "h", "help"})
@@ -129,8 +141,8 @@ def _kill(flags: Mapping[str, str], found: Collected, step: Step) -> None:
 
 
 def _stop(_: Mapping[str, str], found: Collected, step: Step) -> None:
-    found.take(replace(step, kind="process-kill", notes=("told to end, and not started again",)), {"signal": "TERM"},
-               "stop")
+    found.take(replace(step, kind="process-kill", notes=(*step.notes, "told to end, and not started again")),
+               {"signal": "TERM"}, "stop")
 
 
 def _as(kind: str) -> _Read:

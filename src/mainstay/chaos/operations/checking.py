@@ -86,15 +86,16 @@ def _checked(world: World, file: str, request: CheckRequest) -> Iterator[Checked
 
 
 def _ours(world: World, file: str, lines: Sequence[str], *, allowed: bool) -> Checked:
-    from mainstay.chaos.operations.finding import experiment_named  # noqa: PLC0415  (a lazy start: others' need none)
-    from mainstay.chaos.operations.missing import missing_here  # noqa: PLC0415  (a lazy start: as above)
+    from mainstay.chaos.operations.missing import missing_here  # noqa: PLC0415  (a lazy start: others' need none)
 
     try:
-        there, experiment = experiment_named(world, file if "/" in file else f"./{file}")
+        there = world.under(world, world.catalog_at(file if "/" in file else f"./{file}"))
     except InvalidFiles as error:
         return Checked(file, "experiment", "", error.findings)
-    return Checked(file, "experiment", experiment.title or experiment.name,
-                   tuple(missing_here(there, experiment, lines, allowed=allowed)))
+    titles, findings = missing_here(there, lines, allowed=allowed)
+    if not titles:
+        raise InvalidInput(f"{file} declares no experiment", "name the folder with -c, and the experiment by its name")
+    return Checked(file, "experiment", ", ".join(titles), findings)
 
 
 def check_view(found: Checks) -> View:

@@ -12,15 +12,19 @@ from mainstay.kernel.ports import World
 from mainstay.kernel.probing import CallAsk
 
 
-def missing_here(world: World, experiment: Experiment, lines: Sequence[str], *, allowed: bool) -> Iterator[Finding]:
-    """Faults that nothing here can put in, probes that cannot be asked, and what else a run would refuse.
+def missing_here(world: World, lines: Sequence[str], *, allowed: bool) -> tuple[list[str], tuple[Finding, ...]]:
+    """The titles of the catalog's experiments; and what a run of them would lack: faults that nothing here can put in,
+    probes that cannot be asked, targets that are not open.
 
     Args:
-        lines: of the experiment's file, for the carets.
+        lines: of the catalog's only file, for the carets.
         allowed: probes may call functions of Python modules.
     """
-    found = (*check(world.catalog), *_unreal(world, experiment), *_unasked(world, experiment, allowed))
-    yield from sourced(found, lines)
+    experiments = world.catalog.of(Experiment)
+    found = [*check(world.catalog)]
+    for one in experiments:
+        found += [*_unreal(world, one), *_unasked(world, one, allowed)]
+    return [one.title or one.name for one in experiments], tuple(sourced(found, lines))
 
 
 def _unreal(world: World, experiment: Experiment) -> Iterator[Finding]:

@@ -44,13 +44,16 @@ def sourced(findings: Iterable[Finding], lines: Sequence[str]) -> Iterator[Findi
         yield replace(one, source=lines[one.where.line - 1]) if known else one
 
 
-def taken(path: str) -> Taken | None:
+def taken(path: str, *, places: bool = False) -> Taken | None:
     """The experiment in the file, None when the file is of another kind.
+
+    Args:
+        places: read it with its places, which takes longer; what is said of it has a line then.
 
     Raises:
         InvalidFiles: it is no YAML and no JSON.
     """
-    for document in quickly(path):
+    for document in () if places else quickly(path):
         if recognised(document.root):
             experiment, found = read(document)
             if not found:

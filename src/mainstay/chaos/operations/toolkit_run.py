@@ -24,7 +24,7 @@ from mainstay.chaos.lifecycle import Status
 from mainstay.chaos.operations.asking import judged
 from mainstay.chaos.operations.hands import Hands, Task, ThreadHands, numbers_first
 from mainstay.chaos.operations.recording import Recorder
-from mainstay.chaos.operations.toolkit_check import Taken, calling, diagnosis, sourced
+from mainstay.chaos.operations.toolkit_check import Taken, calling, diagnosis, sourced, taken
 from mainstay.chaos.operations.watch import Outside
 from mainstay.chaos.spec import AbortWhen
 from mainstay.chaos.state import HALTED, LIFTED, guard_name, halted
@@ -41,7 +41,7 @@ from mainstay.chaos.toolkit import (
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotAllowed
 from mainstay.kernel.faults import Undo
-from mainstay.kernel.finding import InvalidFiles, errors_of
+from mainstay.kernel.finding import Finding, InvalidFiles, errors_of
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.ports import World
 from mainstay.kernel.probing import CallAsk, HttpAsk, ProcessAsk
@@ -79,8 +79,9 @@ def run(world: World, found: Taken, options: Options, hands: Hands | None = None
         NotAllowed: it calls Python functions, or all experiments are stopped.
     """
     experiment = found.experiment
-    if wrong := errors_of([*found.findings, *diagnosis(world, experiment, allowed=options.calls)]):
-        raise InvalidFiles(tuple(sourced(wrong, found.lines)))
+    if _wrong(world, found, options):
+        found = taken(experiment.origin.file, places=True) or found
+        raise InvalidFiles(tuple(sourced(_wrong(world, found, options), found.lines)))
     if (called := calls(experiment)) and not options.calls and not options.dry:
         raise NotAllowed(calling(called), "allow that with --allow-python")
     if called:
@@ -89,6 +90,10 @@ def run(world: World, found: Taken, options: Options, hands: Hands | None = None
     if switch is not None:
         raise NotAllowed(f"{switch.actor} has stopped all experiments", "mainstay chaos abort --lift")
     return _Play(world, experiment, options, hands or ThreadHands()).play()
+
+
+def _wrong(world: World, found: Taken, options: Options) -> tuple[Finding, ...]:
+    return tuple(errors_of([*found.findings, *diagnosis(world, found.experiment, allowed=options.calls)]))
 
 
 class _Stopped(Exception):
