@@ -69,16 +69,47 @@ def test_what_programs_saved_is_shown_before_anybody_logged_anything():
     assert (told["summary"]["state"], told["saved"][0]["hours"]) == ("no_data", 0.2)
 
 
-def test_a_tap_is_an_entry():
+def filled(text: str, act: str) -> dict[str, str | None]:
+    """What a browser would send of the page's first form that does this, its buttons left out."""
+    form = next(one for one in text.split("<form")[1:] if f'name="act" value="{act}"' in one).split("</form>")[0]
+    return {one["name"]: one.get("value") for one in Outline(f"<form{form}</form>").all("input")}
+
+
+def test_a_tap_is_an_entry_and_leads_back_to_the_page_which_says_so():
     made, client = served([work(3, description="Grant access", category="access", engineer="local")])
-    text = client.get("/toil").text
-    form = text.split('action="/toil/log"')[1].split("</form>")[0]
-    fields = {one["name"]: one.get("value") for one in Outline(f"<form>{form.split('>', 1)[1]}</form>").all("input")}
-    answer = client.post("/toil/log", data=fields | {"duration": "15m"})
-    assert answer.status_code == 200
-    assert "Logged: 15 m of toil (access) by local" in answer.text
+    answer = client.post("/toil?range=90d", data=filled(client.get("/toil").text, "log") | {"duration": "15m"},
+                         follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/toil?range=90d")
     last = facts(made, "toil.logged")[-1]
     assert (last.subject, last.data["duration_hours"], last.data["date"]) == ("local", 0.25, TODAY.isoformat())
+    assert f"You logged 0.25 h of Grant access on {TODAY:%-d %b}." in client.get("/toil").text
+
+
+def test_what_was_logged_by_a_slip_of_the_finger_is_taken_back_where_it_was_tapped():
+    made, client = served()
+    client.post("/toil", data=filled(client.get("/toil").text, "log") | {"description": "Reboot", "duration": "1h"})
+    client.post("/toil", data=filled(client.get("/toil").text, "withdraw"))
+    assert [one.data["entry"] for one in facts(made, "toil.withdrawn")] == [facts(made, "toil.logged")[-1].seq]
+    assert "You logged" not in client.get("/toil").text
+
+
+def test_a_length_that_is_none_is_refused_on_the_page_and_nothing_is_logged():
+    made, client = served()
+    answer = client.post("/toil", data=filled(client.get("/toil").text, "log")
+                         | {"description": "Reboot", "duration": "soon"})
+    assert answer.status_code == 400
+    assert "soon" in answer.text
+    assert facts(made, "toil.logged") == []
+
+
+def test_the_timer_is_started_and_stopped_on_the_page():
+    made, client = served()
+    client.post("/toil", data=filled(client.get("/toil").text, "start") | {"description": "Rotate keys"})
+    text = client.get("/toil").text
+    assert "Rotate keys, since" in text
+    made.clock.sleep(1800)
+    client.post("/toil", data=filled(text, "stop"))
+    assert [one.kind for one in facts(made, "toil.started", "toil.stopped")] == ["toil.started", "toil.stopped"]
 
 
 def test_who_may_not_write_cannot_tap():

@@ -18,8 +18,11 @@ from mainstay.kernel.view import Chart, Table, Tone
 from mainstay.kernel.wording import many
 from mainstay.toil.answers import Report
 from mainstay.toil.entry import TOIL, TYPES, Entry
+from mainstay.toil.ledger import Book
 from mainstay.toil.operations.book import book_of
+from mainstay.toil.operations.logging import LOG, START, STOP
 from mainstay.toil.operations.reporting import ReportRequest, report
+from mainstay.toil.operations.rows import WITHDRAW
 from mainstay.toil.tally import HOW_TO_LOG
 from mainstay.toil.tasks import words_of
 from mainstay.toil.view import candidates_table, group_table, saved_table, weeks_chart
@@ -29,6 +32,7 @@ TAPS = 6
 LENGTHS = (("5m", "5 m"), ("15m", "15 m"), ("30m", "30 m"), ("1h", "1 h"))
 _LOOK_BACK = timedelta(days=60)
 _DAYS = {"1h": 1, "6h": 1, "1d": 1, "7d": 7, "30d": 30, "90d": 90}
+_BY_HAND = ("by hand", "timer")
 _TONES: dict[State, Tone] = {"healthy": "good", "at_risk": "warn", "violated": "bad", "no_data": "quiet"}
 
 
@@ -44,11 +48,20 @@ class Tap:
 
 
 @dataclass(frozen=True, slots=True)
+class LastEntry:
+    """What the asker logged last, so that a slip of the finger can be taken back; `number` is its row."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToilPage:
     """Toil on one page.
 
     Args:
         taps: the asker's own recent tasks, else the team's most frequent.
+        last: what the asker logged last, for the page's forms lead back to it; None where they logged nothing.
         running: what the asker's timer measures, since `running_since`; empty when none runs.
         may_log: whether the asker may write.
         empty: what would fill the page; empty when there is work to show.
@@ -69,11 +82,13 @@ class ToilPage:
     days: int
     empty: str = ""
     running_since: datetime | None = None
+    last: LastEntry | None = None
 
 
 def toil_pages() -> tuple[Page, ...]:
     """The hand-made page of the word."""
-    return (Page("/toil", "toil", "toil.html", toil_page, word="toil", ranged=True),)
+    return (Page("/toil", "toil", "toil.html", toil_page, word="toil", ranged=True,
+                 forms={"log": LOG, "start": START, "stop": STOP, "withdraw": WITHDRAW}),)
 
 
 def toil_page(world: World, query: PageQuery) -> ToilPage:
@@ -84,13 +99,23 @@ def toil_page(world: World, query: PageQuery) -> ToilPage:
     running = book.running.get(world.actor)
     timer = "" if running is None else str(running.fields.get("description", "")) or "A timer"
     shell = ToilPage("", "no_data", (), None, (), None, (), taps_of(recent, world.actor), LENGTHS, TYPES, timer,
-                     "write" in world.scopes, days, running_since=None if running is None else running.since)
+                     "write" in world.scopes, days, running_since=None if running is None else running.since,
+                     last=_last(book, world.actor))
     try:
         found = report(world, ReportRequest(days=days, team=query.get("team")))
     except (NoData, NotFound, NotAllowed) as error:
         said = f"{error.message[0].upper()}{error.message[1:]}."
         return replace(shell, verdict=said, empty=f"To fill it: {error.way_out}" if error.way_out else "")
     return _filled(shell, found, _teams(book.entries, query))
+
+
+def _last(book: Book, actor: str) -> LastEntry | None:
+    mine = [number for number, one in book.rows.items() if one.entry.engineer == actor and one.via in _BY_HAND]
+    if not mine:
+        return None
+    one = book.rows[max(mine)].entry
+    return LastEntry(max(mine), f"{hours_words(one.hours)} of {one.description or one.category or one.type} on "
+                                f"{one.day:%-d %b}")
 
 
 def taps_of(recent: Sequence[Entry], actor: str) -> tuple[Tap, ...]:

@@ -222,7 +222,9 @@ function held() {
   return () => {
     const now = byName(document, LINES, said);
     const kept = at.find(([name]) => now.has(name));
-    if (kept) scrollBy({ top: now.get(kept[0]).getBoundingClientRect().top - kept[1].top, behavior: "instant" });
+    const moved = kept ? now.get(kept[0]).getBoundingClientRect().top - kept[1].top : 0;
+    // Not by nothing either: that would end a scroll to a link's target that is under way.
+    if (moved) scrollBy({ top: moved, behavior: "instant" });
   };
 }
 
