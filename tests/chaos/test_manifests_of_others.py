@@ -276,3 +276,34 @@ def test_files_and_calls_that_chaos_mesh_names_are_said_to_be_left_out() -> None
     found = mesh("IOChaos", action="fault", errno=28, volumePath="/data", path="/data/x", methods=["WRITE"])
     assert [one.what for one in found.left_out] == ["IOChaos path", "IOChaos methods"]
     assert mesh("IOChaos", action="fault", errno=28, volumePath="/data", path="/data/**/*").whole
+
+
+@pytest.mark.parametrize(("kind", "spec", "left"), [
+    ("StressChaos", {"stressors": {"cpu": {"workers": 1}}, "containerNames": ["app"]}, "StressChaos containerNames"),
+    ("PodChaos", {"action": "pod-kill", "selector": {"labelSelectors": {"app": "web"}, "nodes": ["a"]}},
+     "PodChaos selector.nodes"),
+    ("NetworkChaos", {"action": "loss", "loss": {"loss": "10"}, "device": "eth1"}, "NetworkChaos device"),
+    ("NetworkChaos", {"action": "delay", "delay": {"latency": "1s", "reorder": {"reorder": "5", "gap": 3}}},
+     "NetworkChaos reorder.gap"),
+    ("HTTPChaos", {"abort": True, "tls": {"secretName": "a"}}, "HTTPChaos tls"),
+    ("PhysicalMachineChaos", {"action": "network-loss", "network-loss": {"percent": "10", "egress-port": "80"}},
+     "PhysicalMachineChaos network-loss egress-port"),
+    ("TimeChaos", {"timeOffset": "1h", "clockIds": ["CLOCK_MONOTONIC"]}, "TimeChaos clockIds")])
+def test_a_field_that_narrows_and_cannot_be_carried_over_is_named(kind: str, spec: dict[str, Any], left: str) -> None:
+    found = mesh(kind, **spec)
+    assert left in [one.what for one in found.left_out]
+
+
+def test_a_clock_that_is_not_the_walls_moves_nothing() -> None:
+    found = mesh("TimeChaos", timeOffset="1h", clockIds=["CLOCK_MONOTONIC"])
+    assert found.steps == ()
+
+
+@pytest.mark.parametrize(("action", "given", "direction", "said"), [
+    ("delay", {"latency": "1s"}, "both", "delay is put on the way out, where Chaos Mesh puts it on both ways"),
+    ("loss", {"loss": "10"}, "", "loss is put on both ways, where Chaos Mesh puts it on the way out"),
+    ("loss", {"loss": "10"}, "both", ""), ("delay", {"latency": "1s"}, "to", "")])
+def test_a_fault_of_the_network_says_on_which_way_it_is_put_where_that_differs(
+        action: str, given: dict[str, Any], direction: str, said: str) -> None:
+    found = mesh("NetworkChaos", **{"action": action, action: given, "direction": direction})
+    assert [note for step in found.steps for note in step.notes if " is put " in note] == [said] * bool(said)

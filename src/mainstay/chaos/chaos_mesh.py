@@ -76,9 +76,33 @@ def _chaos(kind: str, spec: Document, found: Collected, start: float = 0.0, seco
     if read is None:
         found.leave(kind or "a manifest without a kind", _NOT_REAL.get(kind, "it is no experiment that Mainstay knows"))
         return
+    _say_unread(kind, spec, found)
     share, notes = _share(spec)
     length = go_seconds(text(spec, "duration"))
     read(spec, found, Step("", {}, _target(spec), share, start, length if length is not None else seconds, notes))
+
+
+_READ_OF_ALL = frozenset({"selector", "mode", "value", "duration", "action", "scheduler"})
+_READ = {
+    "NetworkChaos": {"delay", "loss", "duplicate", "corrupt", "rate", "bandwidth", "direction", "target",
+                     "externalTargets"},
+    "PodChaos": {"gracePeriod", "containerNames"}, "StressChaos": {"stressors", "stressngStressors"},
+    "IOChaos": {"delay", "errno", "percent", "volumePath", "path", "methods", "attr", "mistake"},
+    "TimeChaos": {"timeOffset", "clockIds"}, "DNSChaos": {"patterns"},
+    "HTTPChaos": {"target", "port", "path", "method", "code", "request_headers", "response_headers", "abort", "delay",
+                  "replace", "patch"}}
+"""Fields that the reader of a kind takes or names itself; kinds that are not here have fields by action."""
+_READ_OF_SELECTORS = frozenset({"namespaces", "labelSelectors", "pods", "physicalMachines"})
+
+
+def _say_unread(kind: str, spec: Document, found: Collected) -> None:
+    """Whatever else the manifest says: more is hit than it means, and that must not be so in silence."""
+    if kind not in _READ:
+        return
+    for where, given, read in (("", spec, _READ_OF_ALL | _READ[kind]),
+                               ("selector.", part(spec, "selector"), _READ_OF_SELECTORS)):
+        for key in (one for one in given if one not in read and given[one] not in (None, "", [], {})):
+            found.leave(f"{kind} {where}{key}", "a host has no such thing: what it would narrow down is hit whole")
 
 
 def _target(spec: Document) -> str:
@@ -105,6 +129,9 @@ def _share(spec: Document) -> tuple[float, tuple[str, ...]]:
 # -- one kind each ----------------------------------------------------------------------------------------------------
 
 
+_WAYS = {"to": "on the way out", "from": "on the way in", "both": "on both ways"}
+
+
 def _network(spec: Document, found: Collected, step: Step) -> None:
     action = text(spec, "action")
     if targets := part(spec, "target", "selector") or items(spec, "externalTargets"):
@@ -119,8 +146,12 @@ def _network(spec: Document, found: Collected, step: Step) -> None:
     asked = [one for one in several if part(spec, one)]
     if not asked:
         found.leave(f"NetworkChaos {action}".strip(), "it does not say how much")
+    meant = text(spec, "direction") or "to"
     for one in asked:
-        _netem(one, part(spec, one), found, step)
+        ours = "to" if one in ("delay", "duplicate") else "both"
+        differs = (f"{one} is put {_WAYS[ours]}, where Chaos Mesh puts it {_WAYS.get(meant, meant)}",) \
+            if ours != meant else ()
+        _netem(one, part(spec, one), found, replace(step, notes=(*step.notes, *differs)))
 
 
 def _netem(action: str, given: Document, found: Collected, step: Step) -> None:
@@ -135,6 +166,8 @@ def _netem(action: str, given: Document, found: Collected, step: Step) -> None:
                 found.leave(asked, f'"{text(given, "latency")}" is no duration')
                 return
             found.take(replace(step, kind="network-latency"), {"latency": latency, "jitter": jitter}, asked)
+            if text(part(given, "reorder"), "gap") not in ("", "0", "1"):
+                found.leave("NetworkChaos reorder.gap", "each packet is drawn by itself")
             held = percent(text(part(given, "reorder"), "reorder"))
             if held:
                 found.take(replace(step, kind="packet-reordering"), {"rate": held, "latency": latency},
@@ -240,6 +273,8 @@ def _time(spec: Document, found: Collected, step: Step) -> None:
     clocks = [one for one in map(str, items(spec, "clockIds")) if one != "CLOCK_REALTIME"]
     if clocks:
         found.leave("TimeChaos clockIds", f"{', '.join(clocks)}: only the wall clock is moved")
+        if "CLOCK_REALTIME" not in items(spec, "clockIds"):
+            return
     found.take(replace(step, kind="clock-skew"), {"offset": offset}, "TimeChaos")
 
 
@@ -277,12 +312,17 @@ def _http(spec: Document, found: Collected, step: Step) -> None:
         found.leave("HTTPChaos", "it does not say what to do")
 
 
+_NARROWING = ("ip-address", "hostname", "source-port", "egress-port", "ip-protocol", "accept-tcp-flags")
+
+
 def _machine(spec: Document, found: Collected, step: Step) -> None:
     """A physical machine: what chaosd does there is below the action's own name."""
     action = text(spec, "action")
     given = part(spec, action)
     group, _, act = action.partition("-")
     asked = f"PhysicalMachineChaos {action}".strip()
+    for key in (one for one in _NARROWING if group == "network" and text(given, one)):
+        found.leave(f"{asked} {key}", "all traffic of the target is hit")
     match group, act:
         case "network", "delay":
             _netem("delay", given, found, step)
