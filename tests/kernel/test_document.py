@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -120,6 +121,18 @@ def test_an_empty_text_holds_no_document(text: str) -> None:
 def test_json_is_yaml_even_with_tabs() -> None:
     assert value_of('{\n\t"a": [1, 2.5, true, null],\n\t"b": "x\\/y\\u00e9"\n}\n') == {
         "a": [1, 2.5, True, None], "b": "x/yé"}
+
+
+_TEXTS = st.text(st.characters(exclude_characters="\x7f", exclude_categories=["Cs"]))  # DEL is no text, which is said
+
+
+@given(st.recursive(_TEXTS, lambda inner: st.lists(inner) | st.dictionaries(_TEXTS, inner)))
+def test_what_a_program_writes_as_json_is_read_as_it_was(value: object) -> None:
+    assert value_of(json.dumps([value])) == [value]
+
+
+def test_signs_beyond_the_first_plane_may_stand_in_halves_as_json_writes_them() -> None:
+    assert value_of('{"title": "\\ud83d\\udd25 \\\\ud83d"}') == {"title": "🔥 \\ud83d"}
 
 
 def test_carriage_returns_are_line_ends() -> None:

@@ -99,6 +99,9 @@ def resolve(text: str) -> Scalar:
 # What libyaml refuses; looked for here because it says the place in bytes.
 _FORBIDDEN = "[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 
+# How JSON writes a sign beyond the first 65,536: as two halves, where YAML has \U. Not behind a backslash of its own.
+_HALVES = r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
+
 _MAX_DEPTH = 60
 _MAX_NODES = 2_000_000
 _COMPOSED_DEPTH = 1000
@@ -161,6 +164,8 @@ def read_documents(text: str, file: str) -> tuple[list[Document], list[Finding]]
         return [], [Finding("not-text", where, "this is not text: it holds a control character",
                             "save the file as UTF-8 without it")]
     lines = tuple(text.splitlines())
+    if text.lstrip()[:1] in ("{", "["):
+        text = re.sub(_HALVES, _joined, text)
     builder = _Builder(file, lines, min(_MAX_NODES, 5 * len(text) + 10_000))
     documents: list[Document] = []
     try:
@@ -177,6 +182,11 @@ def read_documents(text: str, file: str) -> tuple[list[Document], list[Finding]]
         builder.findings.append(Finding("not-yaml", Position(file, line, column), f"this is not YAML: {problem}",
                                         "check indentation, quotes and brackets near here", source))
     return documents, builder.findings
+
+
+def _joined(halves: re.Match[str]) -> str:
+    sign = 0x10000 + ((int(halves[2], 16) - 0xD800) << 10) + int(halves[3], 16) - 0xDC00
+    return f"{halves[1]}\\U{sign:08X}"
 
 
 def _where_too_deep(text: str, lines: tuple[str, ...]) -> tuple[int, int] | None:
