@@ -20,7 +20,7 @@ from mainstay.oncall.operations.asking import WhoRequest, duty_of, pagers_of, wh
 from mainstay.oncall.operations.duty import Duty
 from mainstay.oncall.roster import Shift
 from mainstay.oncall.spec import Person, Rotation, Schedule
-from mainstay.oncall.view import moment, moment_cell, person, swap_text
+from mainstay.oncall.view import moment, moment_cell, person
 
 _DAY = timedelta(days=1)
 
@@ -71,17 +71,17 @@ def calendar_page(world: World, query: PageQuery) -> CalendarPage:
         _title(first, view), verdict, bool(gaps), zone_name, _views(view, first, query), _moves(view, first, query),
         tuple(_now(world, name) for name in names), weeks, shifts, rotations, people,
         f"/api/v1/oncall/ical/{quote(names[0])}",
-        tuple(Asked(one.id, swap_text(one)) for one in duty.changes.waiting(now)),
-        tuple(Made(one.id, _override_text(one), one.override.note.removeprefix("swap ")
-                   if one.override.via == "swap" else "") for one in duty.changes.ahead(now)))
+        tuple(Asked(one.id, f"{one.who} asks {one.asked} to take {one.rotation} from", one.span, one.back)
+              for one in duty.changes.waiting(now)),
+        tuple(map(_made, duty.changes.ahead(now))))
 
 
-def _override_text(one: MadeOverride) -> str:
+def _made(one: MadeOverride) -> Made:
     over = one.override
     whom = f", in place of {over.replaces}" if over.replaces else ""
     note = f" ({over.note})" if over.note else ""
-    when = f"{moment(over.span.start)} to {moment(over.span.end)}"
-    return f"{one.rotation}: {over.who or 'nobody'}{whom}, {when}{note}, by {one.by}"
+    return Made(one.id, f"{one.rotation}: {over.who or 'nobody'}{whom}, from", over.span, f"{note}, by {one.by}",
+                over.note.removeprefix("swap ") if over.via == "swap" else "")
 
 
 def _first_day(asked: str, view: str, today: date) -> date:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from mainstay.doors.web.slo_pages import Choice
 from mainstay.kernel.dataclass import dataclass
+from mainstay.kernel.quantity import Span
 from mainstay.kernel.view import Table
 
 TONES = 8
@@ -86,18 +87,22 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A swap that waits for an answer, in words."""
+    """A swap that waits for an answer: what is asked, for when, and when the asking person would stand in instead."""
 
     id: str
     says: str
+    span: Span
+    back: Span | None
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An override that can be taken back, in words; one that a swap made goes with its swap."""
+    """An override that can be taken back: whom it puts on call, when, and who made it; one of a swap names that."""
 
     id: str
     says: str
+    span: Span
+    made: str
     swap: str
 
 
