@@ -173,4 +173,4 @@ def test_incidents_are_alike_by_their_alerts_or_by_title_and_service(other: Past
 
 
 def test_a_host_that_is_not_there_is_said_to_be_out_of_reach():
-    assert "cannot be reached" in probe("http://127.0.0.1:1/", timedelta(seconds=1)).problem
+    assert probe("http://127.0.0.1:1/", timedelta(seconds=1)).problem == "cannot be reached: Connection refused"
