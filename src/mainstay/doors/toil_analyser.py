@@ -18,6 +18,7 @@ from mainstay.toil import automation, sample, share, trend
 from mainstay.toil.candidates import Asked, Candidate, candidates, grouped
 from mainstay.toil.entry import Read, Sorting, read_json_lines
 from mainstay.toil.tally import Tally, stretch_of, tally
+from mainstay.toil.wording import stretched_words
 
 Answer = dict[str, Any]
 
@@ -217,6 +218,8 @@ def _candidates(options: Namespace) -> tuple[Answer, list[str]]:
                   f"{one.value.net_low:,.0f} to {one.value.net_high:,.0f}"]
         if len(one.wordings) > 1:
             lines.append(f"    also written: {'; '.join(each for each in one.wordings if each != one.task)}")
+    if best and (few := stretched_words(found.covered().days)):
+        lines += ["", few]
     if not best:
         lines.append("no task of toil is marked automatable and not automated")
     return answer, lines

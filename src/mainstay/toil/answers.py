@@ -62,11 +62,13 @@ class Candidates:
     """The tasks worth automating most, first.
 
     Args:
+        days: that the log covers; all that is said of a month or of years is stretched from them.
         effort: hours taken for a task whose effort nobody estimated.
         tasks: every task of toil with its wordings, where they were asked for.
     """
 
     origin: Origin
+    days: int
     effort: float
     hourly_cost: float
     candidates: tuple[Candidate, ...]

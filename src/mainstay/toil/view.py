@@ -59,6 +59,7 @@ from mainstay.toil.wording import (
     net_words,
     recovered_words,
     share_words,
+    stretched_words,
     trend_words,
     verdict_words,
 )
@@ -210,6 +211,8 @@ def candidates_view(found: Candidates) -> View:
     if best:
         blocks.append(Text(f"Net: hours of three years less the effort, {found.effort:g} h where no policy says; its "
                            "range comes from how much the weeks differ and how far estimates are off.", "quiet"))
+        if few := stretched_words(found.days):
+            blocks.append(Text(few, "warn"))
     together = [one for one in best if len(one.wordings) > 1]
     if together and not found.tasks:
         blocks.append(table("Put together", ("task", "also written"), [

@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from mainstay.kernel.quantity import format_duration
+from mainstay.kernel.wording import many
 from mainstay.toil.automated import Recovered
 from mainstay.toil.automation import Return
 from mainstay.toil.share import Coverage, Summary
 from mainstay.toil.trend import RECENT, Direction, LevelChange, Trend
+
+_A_FAIR_SAMPLE = 28
+"""Days: four weeks, as long as the month that they are stretched to."""
 
 
 def share_words(ratio: float | None) -> str:
@@ -19,6 +23,12 @@ def share_words(ratio: float | None) -> str:
 def hours_words(hours: float) -> str:
     """`12.5 h`; a quarter of an hour is `0.25 h`."""
     return f"{hours:.2f} h" if 0 < abs(hours) < 1 else f"{hours:,.1f} h" if abs(hours) < 100 else f"{hours:,.0f} h"
+
+
+def stretched_words(days: int) -> str:
+    """That a month and years are stretched from a few days, where they are; else empty."""
+    return "" if days >= _A_FAIR_SAMPLE else \
+        f"The log covers {many(days, 'day')}: what is said of a month and of years is stretched from that."
 
 
 def months_words(months: float | None) -> str:

@@ -54,7 +54,7 @@ def candidates_(world: World, request: CandidatesRequest) -> Candidates:
     grouping = grouped(found.tally, found.task_of)
     asked = Asked(request.top, request.effort, found.policy.efforts, _complexity(request.complexity),
                   found.policy.hourly_cost, request.unmarked)
-    return Candidates(found.origin, request.effort, found.policy.hourly_cost,
+    return Candidates(found.origin, found.tally.covered().days, request.effort, found.policy.hourly_cost,
                       tuple(candidates(found.tally, grouping, asked)),
                       _wordings(found, grouping) if request.wordings else ())
 
