@@ -17,7 +17,7 @@ def variables(selector: str) -> dict[str, str]:
 
 
 LIGHT = variables("\n:root")
-DARK = variables('\n:root[data-theme="dark"]')
+DARK = variables('\n  :root[data-theme="dark"]')
 THEMES = {"light": LIGHT, "dark": DARK}
 
 
