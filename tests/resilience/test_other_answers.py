@@ -182,7 +182,7 @@ class Slow:
 
 
 def test_a_late_call_is_made_again_and_the_first_answer_counts():
-    slow, hedge = Slow(), Hedge("x", 0.01)
+    slow, hedge = Slow(), Hedge("x", 0.5)  # long enough for the first call to be the first that begins
     assert hedge.call(slow) == 2
     slow.go.set()
     assert hedge.counts() == {"hedged": 1, "won_by_hedge": 1}
@@ -209,7 +209,7 @@ def test_a_call_in_time_is_made_once():
 @pytest.mark.parametrize("colour", ["threads", "tasks"])
 def test_a_failed_hedge_does_not_end_the_first_call(colour):
     slow = Slow(ConnectionError())
-    hedge = Hedge("x", 0.01)
+    hedge = Hedge("x", 0.5)  # as above
     hedge.listen(lambda event: threading.Timer(0.05, slow.go.set).start() if event.what == "hedged" else None)
     assert (hedge.call(slow) if colour == "threads" else asyncio.run(hedge.call(slow.in_task))) == 1
 
