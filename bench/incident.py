@@ -107,10 +107,8 @@ def story(alerts: int) -> list[Event]:
 
 def simulated_year(plan: Plan, duty: Duty, alerts: int) -> None:
     events = story(alerts)
-    clock = FakeClock(YEAR.start)
-    journal = MemoryJournal(clock, outbox=False)  # as `incident simulate` has it
     wall, cpu = time.perf_counter(), time.process_time()
-    found = run(journal, clock, plan, duty, events, until=YEAR.end + timedelta(days=1))
+    found = run(plan, duty, events, until=YEAR.end + timedelta(days=1))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"a simulated year: {alerts:,} alerts, {PEOPLE} people, {len(events):,} events, {len(found.pages):,} pages, "

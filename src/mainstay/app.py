@@ -31,7 +31,6 @@ from mainstay.kernel.ports import (
     Ledger,
     PlannedWork,
     Probed,
-    Rehearsal,
     ServiceStanding,
     Source,
     Spending,
@@ -148,7 +147,7 @@ def build_world(settings: Settings) -> World:
     journal = _Part(opened, "journal")
     return World(clock=clock, catalog=catalog, journal=journal, ledger=_Part(opened, "ledger"),
                  source=Sources(catalog, clock), survey=_survey, responders=_OnDuty(catalog, journal),
-                 rehearse=_rehearse, channels=lambda: channels_of(catalog, os.environ), spent=_spent,
+                 channels=lambda: channels_of(catalog, os.environ), spent=_spent,
                  planned=_planned, standing=_standing, probe=_probe, findings=tuple(findings),
                  alerts=lambda place: open_alerts(catalog, place, clock), actor=settings.actor,
                  progress=settings.progress, catalog_at=lambda place: other_catalog(place, catalog_folder(settings)),
@@ -299,14 +298,6 @@ def open_actuator(catalog: Catalog, clock: Clock) -> Actuator:
     from mainstay.adapters.actuators import HostActuator  # noqa: PLC0415  (a lazy start)
 
     return HostActuator(catalog, clock, os.environ)
-
-
-def _rehearse(start: datetime) -> Rehearsal:
-    from mainstay.adapters.clock import FakeClock  # noqa: PLC0415  (a lazy start)
-    from mainstay.adapters.memory import MemoryJournal  # noqa: PLC0415  (a lazy start)
-
-    clock = FakeClock(start)
-    return Rehearsal(MemoryJournal(clock, outbox=False), clock)
 
 
 def _spent(world: World, services: Sequence[str], span: Span, offline: bool) -> tuple[Spending, ...]:

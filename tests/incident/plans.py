@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.memory import MemoryJournal
+from mainstay.doors.as_json import encode
 from mainstay.incident.act import Plan
-from mainstay.incident.engine import Acknowledge, Resolve
+from mainstay.incident.engine import Acknowledge, Happening, Resolve
 from mainstay.incident.forms import FORMS
-from mainstay.incident.intake import AlertEvent
+from mainstay.incident.intake import AlertEvent, Taken
 from mainstay.incident.operations.desk import Desk
-from mainstay.incident.operations.simulate import Outcome, run
+from mainstay.incident.operations.simulate import Outcome, outcome_of, run
+from mainstay.incident.operations.simulate import play as play_on
 from mainstay.incident.simulation import Event, Restart
+from mainstay.incident.state import State
 from mainstay.kernel.catalog import Grammar, load
 from mainstay.kernel.errors import NotFound
-from mainstay.kernel.people import Contact, Reach
+from mainstay.kernel.journal import FactQuery
+from mainstay.kernel.people import Contact, Reach, Responders
 from mainstay.kernel.quantity import parse_duration
 
 T0 = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -76,9 +81,54 @@ def restart(offset: str, down: str) -> Event:
 
 
 def play(plan: Plan, people: People, *events: Event, until: str = "1d") -> Outcome:
-    """The outcome of the events on an empty journal."""
-    clock = FakeClock(T0)
-    return run(MemoryJournal(clock), clock, plan, people, sorted(events, key=lambda event: event.at), until=at(until))
+    """The outcome of the events, as a simulation has it and, which must be the same, as a desk over a journal has."""
+    return played(plan, people, sorted(events, key=lambda event: event.at), at(until))
+
+
+def played(plan: Plan, people: Responders, events: Sequence[Event], until: datetime) -> Outcome:
+    """The same for events in order."""
+    found = run(plan, people, events, until=until)
+    durable = Durable(plan, people)
+    unanswered = play_on(durable, events, until)
+    assert as_told(durable.outcome()) == as_told(found)
+    assert tuple(unanswered) == found.unanswered
+    return found
+
+
+def as_told(outcome: Outcome) -> bytes:
+    """Pages and changes as JSON has them."""
+    return encode((outcome.pages, outcome.changes))
+
+
+class Durable:
+    """A desk over a journal, as events are played on it."""
+
+    def __init__(self, plan: Plan, people: Responders) -> None:
+        self._plan, self._people = replace(plan, reviews=False), people
+        self.clock = FakeClock(T0)
+        self.journal = MemoryJournal(self.clock)
+        self._desk = Desk(self.journal, self.clock, self._plan, people)
+
+    @property
+    def state(self) -> State:
+        return self._desk.state
+
+    def move(self, moment: datetime) -> None:
+        while (due := self.journal.next_due()) is not None and due <= moment:
+            self.clock.set(max(due, self.clock.now()))
+            self._desk.ring("test")
+        self.clock.set(moment)
+
+    def do(self, happening: Happening) -> Taken:
+        return self._desk.do(happening)
+
+    def restart(self, at: datetime) -> None:
+        self.clock.set(at)
+        self._desk = Desk(self.journal, self.clock, self._plan, self._people)
+        self.move(at)
+
+    def outcome(self) -> Outcome:
+        return outcome_of(self.journal.facts(FactQuery()), ())
 
 
 def desk_of(plan: Plan, people: People) -> tuple[Desk, FakeClock]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident.plans import T0, People, ack, at, fires, plan_of
+from incident.plans import T0, Durable, People, ack, at, fires, plan_of
 from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.memory import MemoryJournal
 from mainstay.incident.measures import (
@@ -26,7 +26,7 @@ from mainstay.incident.measures import (
     to_resolve,
     trend,
 )
-from mainstay.incident.operations.simulate import run
+from mainstay.incident.operations.simulate import play
 from mainstay.incident.severity import Severity
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact
 
@@ -69,13 +69,12 @@ def test_where_most_are_not_acknowledged_there_is_no_median_rather_than_a_small_
 
 
 def test_what_a_machine_acknowledged_is_counted_apart(tmp_path: Path):
-    clock = FakeClock(T0)
-    journal = MemoryJournal(clock)
     plan = plan_of(tmp_path, "apiVersion: mainstay/v1\nkind: EscalationPolicy\nmetadata: {name: web}\n"
                              "spec: {steps: [{page: [rotation:first], wait: 5m}]}\n")
     events = [fires("0", "a"), ack("1m", "automation:restart", "a"), fires("10m", "b"), ack("12m", "ana", "b")]
-    run(journal, clock, plan, People({"first": ["ana"]}), events, until=at("1h"))
-    found = measures(cases_of(journal.facts(FactQuery(kinds=KINDS))), at("1h"))
+    durable = Durable(plan, People({"first": ["ana"]}))
+    play(durable, events, at("1h"))
+    found = measures(cases_of(durable.journal.facts(FactQuery(kinds=KINDS))), at("1h"))
     assert found.acknowledged_by_machine == 1
     assert (found.acknowledge.count, found.acknowledge.censored, found.acknowledge.median) == (2, 1, 120)
 

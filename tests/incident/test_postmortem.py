@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from incident import story
 from incident.plans import T0, People, desk_of, fires, plan_of, stops
-from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.memory import MemoryJournal
 from mainstay.incident.action_items import Progress
 from mainstay.incident.aftermath import AddItem, Details, MovePostmortem, WriteSection
@@ -34,7 +33,8 @@ from mainstay.incident.operations.postmortem import (
     postmortems,
     rendered,
 )
-from mainstay.incident.operations.simulate import run
+from mainstay.incident.operations.simulate import play
+from mainstay.incident.rehearsal import Rehearsal
 from mainstay.incident.review import SECTIONS, STAGES, CannotLeaveDraft, ChangedMeanwhile, Stage
 from mainstay.incident.severity import Severity
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound
@@ -468,11 +468,9 @@ def test_the_diagram_in_the_guide_is_drawn_from_the_table():
 
 
 def test_a_simulation_of_pages_makes_no_post_mortems(tmp_path: Path):
-    clock = FakeClock(T0)
-    journal = MemoryJournal(clock)
-    plan = plan_of(tmp_path, "")
-    run(journal, clock, plan, People({}), [fires("0", severity="page"), stops("1m")], until=T0 + timedelta(days=4))
-    kinds = [fact.kind for fact in journal.facts(FactQuery())]
+    engine = Rehearsal(replace(plan_of(tmp_path, ""), reviews=False), People({}), T0)
+    play(engine, [fires("0", severity="page"), stops("1m")], T0 + timedelta(days=4))
+    kinds = [fact.kind for fact in engine.facts]
     assert "incident.resolved" in kinds
     assert [kind for kind in kinds if kind.startswith("postmortem.")] == []
 

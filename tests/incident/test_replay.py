@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from incident.plans import T0, People, ack, at, fires, paged, plan_of, play, stops
+from incident.plans import T0, People, ack, at, fires, paged, plan_of, play, played, stops
 from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.memory import MemoryJournal
 from mainstay.app import grammar
@@ -19,14 +19,13 @@ from mainstay.incident.act import Plan
 from mainstay.incident.engine import Acknowledge, EndSilence, MakeSilence, Merge, Resolve, SetSeverity
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import Desk
-from mainstay.incident.operations.simulate import Simulated, SimulateRequest, run, simulate
+from mainstay.incident.operations.simulate import Simulated, SimulateRequest, simulate
 from mainstay.incident.replay import recorded
 from mainstay.incident.severity import Severity
 from mainstay.kernel.catalog import load
 from mainstay.kernel.finding import errors_of
-from mainstay.kernel.journal import FactQuery, Journal
+from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.matcher import parse_matcher
-from mainstay.kernel.ports import Rehearsal
 from mainstay.kernel.quantity import Span
 from mainstay.slo.operations.exclusion import work_within
 from memory_world import memory_world
@@ -68,21 +67,15 @@ class Day:
         self.clock.set(to)
 
     def pages(self) -> list[str]:
-        return _told(self.journal)
-
-
-def _told(journal: Journal) -> list[str]:
-    return [f"{fact.at:%H:%M:%S} {fact.data['to']} {fact.data['loop']}.{fact.data['step']} {fact.data['reason']}"
-            for fact in journal.facts(FactQuery(kinds=("incident.paged",)))]
+        return [f"{fact.at:%H:%M:%S} {fact.data['to']} {fact.data['loop']}.{fact.data['step']} {fact.data['reason']}"
+                for fact in self.journal.facts(FactQuery(kinds=("incident.paged",)))]
 
 
 def again(day: Day, here: Plan) -> list[str]:
     """The pages of the day, played again under the plan."""
     events = recorded(day.journal.facts(FactQuery()), T0).events
-    clock = FakeClock(T0)
-    journal = MemoryJournal(clock)
-    run(journal, clock, here, People({}), events, until=day.clock.now())
-    return _told(journal)
+    return [f"{page.at:%H:%M:%S} {page.to} {page.loop}.{page.step - 1} {page.reason}"
+            for page in played(here, People({}), events, day.clock.now()).pages]
 
 
 def _something(chance: random.Random, day: Day) -> None:
@@ -160,13 +153,8 @@ def _simulated(folder: Path, text: str, make: Callable[[MemoryJournal, FakeClock
     clock = FakeClock(T0)
     journal = MemoryJournal(clock)
     make(journal, clock)
-    world = memory_world(clock, catalog, journal, responders=People({}), rehearse=_rehearsal, planned=work_within)
+    world = memory_world(clock, catalog, journal, responders=People({}), planned=work_within)
     return simulate(world, SimulateRequest(**asked))
-
-
-def _rehearsal(start: datetime) -> Rehearsal:
-    clock = FakeClock(start)
-    return Rehearsal(MemoryJournal(clock), clock)
 
 
 def test_pages_of_what_had_begun_before_are_not_counted_as_taken_away(tmp_path: Path):

@@ -104,15 +104,10 @@ class _Shelf(Generic[Item]):
 
 
 class MemoryJournal:
-    """A journal that ends with the process.
+    """A journal that ends with the process."""
 
-    Args:
-        outbox: False drops messages, for a rehearsal in which nobody sends any: what would have been said stands in
-            the facts.
-    """
-
-    def __init__(self, clock: Clock, *, outbox: bool = True) -> None:
-        self._clock, self._outbox = clock, outbox
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._facts: list[Fact] = []
         self._by_subject: dict[str, list[Fact]] = {}
@@ -125,13 +120,13 @@ class MemoryJournal:
     def commit(self, batch: Batch) -> tuple[Fact, ...]:
         """Record the whole batch, or raise StaleClaim or AlreadyRecorded and record nothing of it."""
         check_names(batch)
-        sent = batch.messages if self._outbox else ()
         at_rest = iter(all_at_rest([*(fact.data for fact in batch.facts), *(timer.data for timer in batch.set_timers),
-                                    *(message.data for message in sent)]))
+                                    *(message.data for message in batch.messages)]))
         kept = [(fact, utc_of(fact.at), next(at_rest)) for fact in batch.facts]
         timers = [NewTimer(timer.key, timer.due, timer.kind, timer.subject, next(at_rest))
                   for timer in batch.set_timers]
-        messages = [NewMessage(message.key, message.channel, next(at_rest), message.not_before) for message in sent]
+        messages = [NewMessage(message.key, message.channel, next(at_rest), message.not_before)
+                    for message in batch.messages]
         with self._lock:
             claimed: list[Claim | Retry] = [*batch.messages_done, *batch.messages_retry]
             if not ((not batch.timers_done or self._timers.held(batch.timers_done))

@@ -61,8 +61,10 @@ class Act:
 
     def __init__(self, plan: Plan, responders: Responders, state: State, now: datetime) -> None:
         self.plan, self.responders, self.state, self.now = plan, responders, state, now
-        self._facts: list[NewFact] = []
-        self._timers: dict[str, NewTimer | None] = {}
+        self.facts: list[NewFact] = []
+        """What has happened."""
+        self.timers: dict[str, NewTimer | None] = {}
+        """What will ring, by key; None where it must not."""
         self._messages: list[NewMessage] = []
         self._claims: list[Claim] = []
 
@@ -70,7 +72,7 @@ class Act:
                actor: str = "system") -> None:
         """It happened. The key counts the facts of its subject, so that nobody decides on what has changed since."""
         fact = NewFact(kind, subject, at or self.now, data, f"{subject}:{self._version(subject) + 1}", actor)
-        self._facts.append(fact)
+        self.facts.append(fact)
         self.state.apply(fact)
 
     def _version(self, subject: str) -> int:
@@ -80,18 +82,18 @@ class Act:
     def say(self, kind: str, subject: str, data: Mapping[str, Any], key: str, *, actor: str = "system") -> None:
         """It happened, to something that is neither an alert nor an incident."""
         fact = NewFact(kind, subject, self.now, data, key, actor)
-        self._facts.append(fact)
+        self.facts.append(fact)
         self.state.apply(fact)
 
     def set_timer(self, key: str, after: timedelta, subject: str, data: Mapping[str, Any] | None = None) -> None:
         """Ring then; the kind is what stands before the key's first colon."""
         kind = key.partition(":")[0]
-        self._timers[key] = NewTimer(key, self.now + after, f"incident.{kind}", subject, data or {})
+        self.timers[key] = NewTimer(key, self.now + after, f"incident.{kind}", subject, data or {})
 
     def clear_timers(self, *keys: str) -> None:
         """Do not ring."""
         for key in keys:
-            self._timers[key] = None
+            self.timers[key] = None
 
     def send(self, key: str, channel: str, data: Mapping[str, Any]) -> None:
         """Put it into the outbox."""
@@ -104,7 +106,7 @@ class Act:
     def changed(self) -> dict[str, set[str]]:
         """The incidents that facts of this act are about, each with the kinds of those facts."""
         found: dict[str, set[str]] = {}
-        for fact in self._facts:
+        for fact in self.facts:
             if fact.kind.startswith("incident."):
                 found.setdefault(fact.subject, set()).add(fact.kind)
         return found
@@ -112,12 +114,12 @@ class Act:
     @property
     def empty(self) -> bool:
         """Whether nothing was decided."""
-        return not (self._facts or self._timers or self._messages or self._claims)
+        return not (self.facts or self.timers or self._messages or self._claims)
 
     def batch(self) -> Batch:
         """What is to be committed, all or nothing."""
-        return Batch(self._facts, [timer for timer in self._timers.values() if timer is not None],
-                     [key for key, timer in self._timers.items() if timer is None], self._messages, self._claims,
+        return Batch(self.facts, [timer for timer in self.timers.values() if timer is not None],
+                     [key for key, timer in self.timers.items() if timer is None], self._messages, self._claims,
                      fresh=True)
 
 

@@ -38,22 +38,6 @@ class Clock(Protocol):
         ...
 
 
-class MovableClock(Clock, Protocol):
-    """A clock of a rehearsal: it shows what it was set to."""
-
-    def set(self, moment: datetime) -> None:
-        """Show that moment from now on."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """An empty journal and its clock, to play on what would happen."""
-
-    journal: Journal
-    clock: MovableClock
-
-
 # -- numbers in ---------------------------------------------------------------------------------------------------
 
 
@@ -467,10 +451,6 @@ class Begun(Protocol):
 _NOBODY = Nobody()
 
 
-def _no_rehearsal(start: datetime) -> Rehearsal:
-    raise AssertionError(f"this world was made without a rehearsal; asked for one at {start}")
-
-
 def no_other_catalog(place: str) -> Catalog:
     """What `World.catalog_at` is where nobody said how other catalogs are read."""
     raise InvalidInput(f"no catalog can be read from {place} here", "run the command line beside the catalog's files")
@@ -526,7 +506,6 @@ class World:
         source: gives the source of that name; NotFound when the catalog declares none.
         survey: reads files of events that were named on the spot (`slo try`).
         responders: who is there to be paged.
-        rehearse: an empty journal on a virtual clock that shows the moment given.
         channels: everything that can be sent to, by the channel's name.
         spent: what every objective of these services lost over a span, from the ledger alone where the last argument
             says so, else after asking the sources for what it lacks; it is the word slo that knows.
@@ -559,7 +538,6 @@ class World:
     source: Callable[[str], Source]
     survey: Callable[[Survey], Surveyed]
     responders: Responders = _NOBODY
-    rehearse: Callable[[datetime], Rehearsal] = _no_rehearsal
     channels: Callable[[], Mapping[str, Notifier]] = dict
     spent: Callable[[World, Sequence[str], Span, bool], tuple[Spending, ...]] = _nothing_spent
     planned: Callable[[World, Span], tuple[PlannedWork, ...]] = _nothing_planned

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
+from typing import Protocol
 
 from mainstay.incident.act import Plan
 from mainstay.incident.engine import (
@@ -18,23 +19,23 @@ from mainstay.incident.engine import (
     Resolve,
     SetSeverity,
 )
+from mainstay.incident.intake import Taken
 from mainstay.incident.ongoing import Key
-from mainstay.incident.operations.desk import Desk, uncollected
+from mainstay.incident.operations.desk import uncollected
 from mainstay.incident.planned import silences_of
+from mainstay.incident.rehearsal import Rehearsal
 from mainstay.incident.replay import recorded
 from mainstay.incident.simulation import Change, Event, OfAlerts, Page, Restart, read_events
 from mainstay.incident.state import State
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput, NoData, NotFound
-from mainstay.kernel.journal import Fact, FactQuery, Journal
+from mainstay.kernel.journal import Fact, FactQuery, NewFact
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.people import Responders
-from mainstay.kernel.ports import MovableClock, World
+from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span, parse_duration
 from mainstay.kernel.view import Next, Text, View, table
 from mainstay.kernel.wording import many, span_words
-
-WORKER = "simulation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +48,62 @@ class Outcome:
 
 
 @uncollected()
-def run(journal: Journal, clock: MovableClock, plan: Plan, responders: Responders, events: Sequence[Event], *,
-        until: datetime) -> Outcome:
-    """Play the events, and after them whatever rings before `until`, on an empty journal of that clock."""
-    plan = replace(plan, reviews=False)
-    desk = Desk(journal, clock, plan, responders)
+def run(plan: Plan, responders: Responders, events: Sequence[Event], *, until: datetime) -> Outcome:
+    """Play the events, and after them whatever rings before `until`.
+
+    Args:
+        events: in the order in which they happen.
+    """
+    engine = Rehearsal(replace(plan, reviews=False), responders, events[0].at if events else until)
+    unanswered = play(engine, events, until)
+    return outcome_of(engine.facts, unanswered)
+
+
+class Engine(Protocol):
+    """What events are played on."""
+
+    @property
+    def state(self) -> State:
+        """What is going on."""
+        ...
+
+    def move(self, moment: datetime) -> None:
+        """Let every timer ring at its time up to and including that moment, which it is from now on."""
+        ...
+
+    def do(self, happening: Happening) -> Taken:
+        """Take one thing."""
+        ...
+
+    def restart(self, at: datetime) -> None:
+        """Come back then, knowing only what was recorded; what should have rung meanwhile rings now."""
+        ...
+
+
+def play(engine: Engine, events: Sequence[Event], until: datetime) -> list[str]:
+    """Play the events, and whatever rings before `until`; what could not be answered."""
     back: datetime | None = None
     missed: list[Event] = []
     unanswered: list[str] = []
     given: dict[str, str] = {}
 
-    def play(event: Event) -> None:
+    def happens(event: Event) -> None:
         what = event.what
         assert not isinstance(what, Restart), "handled before"
         try:
-            for one in _as_here(what, desk.state, given):
-                taken = desk.do(one)
+            for one in _as_here(what, engine.state, given):
+                taken = engine.do(one)
                 if event.name:
                     given[event.name] = taken.incident or taken.alert
         except (NotFound, Conflict) as error:
             unanswered.append(f"{event.at.isoformat()} {error.message}")
 
     def resume(moment: datetime) -> None:
-        nonlocal back, desk
-        clock.set(moment)
-        desk = Desk(journal, clock, plan, responders)
-        _ring_all(desk, journal, clock, moment)
+        nonlocal back
+        engine.restart(moment)
         # Whoever found the door shut knocks again.
         for late in missed:
-            play(late)
+            happens(late)
         missed.clear()
         back = None
 
@@ -83,19 +111,18 @@ def run(journal: Journal, clock: MovableClock, plan: Plan, responders: Responder
         if back is not None and event.at >= back:
             resume(back)
         if back is None:
-            _ring_all(desk, journal, clock, event.at)
-            clock.set(event.at)
+            engine.move(event.at)
         match event.what:
             case Restart(down):
                 back = event.at + down
             case _ if back is not None:
                 missed.append(event)
             case _:
-                play(event)
+                happens(event)
     if back is not None:
         resume(back)
-    _ring_all(desk, journal, clock, until)
-    return _outcome(journal, unanswered)
+    engine.move(until)
+    return unanswered
 
 
 def _as_here(what: Happening | OfAlerts, state: State, given: Mapping[str, str]) -> list[Happening]:
@@ -142,29 +169,23 @@ def _holders(name: str, keys: Sequence[Key], state: State, given: Mapping[str, s
     return [one.id for held in names if (one := state.incidents.get(held)) is not None and one.resolved is None]
 
 
-def _ring_all(desk: Desk, journal: Journal, clock: MovableClock, until: datetime) -> None:
-    """Let every timer ring at its time, up to and including `until`."""
-    while (due := journal.next_due()) is not None and due <= until:
-        clock.set(max(due, clock.now()))
-        desk.ring(WORKER)
-
-
 _SHOWN = ("incident.", "alert.", "silence.")
 _PAGED = "incident.paged"
 
 
-def _outcome(journal: Journal, unanswered: Sequence[str]) -> Outcome:
+def outcome_of(facts: Iterable[Fact | NewFact], unanswered: Sequence[str]) -> Outcome:
+    """What those facts say of pages and of what changed."""
     pages: list[Page] = []
     changes: list[Change] = []
-    for fact in journal.facts(FactQuery(kinds=_SHOWN)):
+    for fact in facts:
         if fact.kind == _PAGED:
             pages.append(_page(fact))
-        else:
+        elif fact.kind.startswith(_SHOWN):
             changes.append(Change(fact.at, fact.kind, fact.subject, fact.data))
     return Outcome(tuple(pages), tuple(changes), tuple(unanswered))
 
 
-def _page(fact: Fact) -> Page:
+def _page(fact: Fact | NewFact) -> Page:
     data = fact.data
     return Page(fact.at, data["to"], data["channel"], data["step"] + 1, data["loop"], fact.subject, data["reason"])
 
@@ -237,9 +258,7 @@ def simulate(world: World, request: SimulateRequest) -> Simulated:
         until = min(until, world.clock.now())
     planned = [Event(start, silence) for work in world.planned(world, Span(start, until))
                for silence in silences_of(work, f"{work.name}:{work.span.start.isoformat()}")]
-    rehearsal = world.rehearse(start)
-    found = run(rehearsal.journal, rehearsal.clock, Plan.of(world.catalog), world.responders, [*planned, *events],
-                until=until)
+    found = run(Plan.of(world.catalog), world.responders, [*planned, *events], until=until)
     people = _compared(before, found.pages) if request.replay else ()
     return Simulated(len(events), start, last, found.pages, found.changes, found.unanswered, people)
 

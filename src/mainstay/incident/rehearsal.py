@@ -1,0 +1,102 @@
+"""The engine with nothing under it, to play what would happen: no journal, no other worker, and nobody is told.
+
+What is decided is folded at once, and timers wait in a heap until the clock is moved past them. Decisions are those of
+a desk over a journal, made by the same rooms in the same order; the tests of the engine hold the two to one answer.
+"""
+
+from __future__ import annotations
+
+import heapq
+from datetime import UTC, datetime
+
+from mainstay.incident.act import Act, Plan
+from mainstay.incident.engine import Happening, decide
+from mainstay.incident.following import follow
+from mainstay.incident.intake import Taken
+from mainstay.incident.state import State
+from mainstay.kernel.journal import NewFact, Timer
+from mainstay.kernel.people import Responders
+
+TOGETHER = 500
+"""Timers that ring in one decision when many are due at once."""
+
+
+class Rehearsal:
+    """An engine whose clock stands still until it is moved.
+
+    Args:
+        start: what the clock shows at first.
+    """
+
+    def __init__(self, plan: Plan, responders: Responders, start: datetime) -> None:
+        self._plan, self._responders = plan, responders
+        self.now = start.astimezone(UTC)
+        self.facts: list[NewFact] = []
+        """Everything that was decided, in order."""
+        self._timers: dict[str, Timer] = {}
+        # Entries are never searched for: one that is no longer its timer's is skipped when it comes up.
+        self._due: list[tuple[datetime, str]] = []
+        self.state = State(plan.routing.inhibitions)
+        self._draft = self.state.draft()
+
+    def restart(self, at: datetime) -> None:
+        """Come back then, knowing only what was recorded; what should have rung meanwhile rings now."""
+        self.state = State(self._plan.routing.inhibitions)
+        for fact in self.facts:
+            self.state.apply(fact)
+        self._draft = self.state.draft()
+        self.now = at.astimezone(UTC)
+        self.move(at)
+
+    def move(self, moment: datetime) -> None:
+        """Move the clock, and let every timer ring at its time up to and including that moment."""
+        while (due := self._next()) is not None and due <= moment:
+            self.now = max(due, self.now)
+            act = self._act()
+            for timer in self._ringing():
+                decide(act, timer)
+            self._keep(act)
+        self.now = moment.astimezone(UTC)
+
+    def do(self, happening: Happening) -> Taken:
+        """Take one thing; what it was about.
+
+        Raises:
+            NotFound, IllegalStep, InvalidInput: it cannot be done; nothing was.
+        """
+        act = self._act()
+        taken = decide(act, happening)
+        self._keep(act)
+        return taken
+
+    def _act(self) -> Act:
+        self._draft.forget()  # what was refused half-way
+        return Act(self._plan, self._responders, self._draft, self.now)
+
+    def _keep(self, act: Act) -> None:
+        follow(act)
+        self._draft.keep()
+        self.facts += act.facts
+        for key, timer in act.timers.items():
+            if timer is None:
+                self._timers.pop(key, None)
+            else:
+                self._timers[key] = Timer(key, timer.due, timer.kind, timer.subject, timer.data, 0)
+                heapq.heappush(self._due, (timer.due, key))
+
+    def _next(self) -> datetime | None:
+        while self._due:
+            due, key = self._due[0]
+            timer = self._timers.get(key)
+            if timer is not None and timer.due == due:
+                return due
+            heapq.heappop(self._due)
+        return None
+
+    def _ringing(self) -> list[Timer]:
+        """What is due now; all of it rings, even where one of them clears another."""
+        found: list[Timer] = []
+        while len(found) < TOGETHER and (due := self._next()) is not None and due <= self.now:
+            _, key = heapq.heappop(self._due)
+            found.append(self._timers.pop(key))
+        return found
