@@ -15,12 +15,14 @@ from incident.plans import T0, People, ack, at, desk_of, fires, paged, plan_of, 
 from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.memory import MemoryJournal
 from mainstay.incident.act import Plan
-from mainstay.incident.engine import MakeSilence, Sweep
+from mainstay.incident.engine import MakeSilence, Resolve, SetSeverity, Sweep
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import Desk
 from mainstay.incident.operations.simulate import Outcome
+from mainstay.incident.severity import Severity
 from mainstay.incident.spec import Inhibition, Routing
 from mainstay.kernel.finding import Position
+from mainstay.kernel.journal import Batch, Fact
 from mainstay.kernel.matcher import parse_matcher
 from mainstay.kernel.quantity import Span
 
@@ -343,3 +345,38 @@ def test_of_two_desks_that_each_close_one_of_the_last_two_alerts_the_second_reso
     other.do(AlertEvent(T0, False, "b"))
     assert len(tried) == 2, "the first try was refused"
     assert [incident.status for incident in one.caught_up().incidents.values()] == ["resolved"]
+
+
+def test_what_was_counted_of_an_alert_that_is_closed_at_another_desk_stops_no_sweep(tmp_path: Path):
+    clock = FakeClock(T0)
+    journal = MemoryJournal(clock)
+    here, there = (Desk(journal, clock, routed(tmp_path, "route: {policy: web}"), _PEOPLE) for _ in range(2))
+    for key in ("a", "b"):
+        here.do(AlertEvent(T0, True, key))
+        here.do(AlertEvent(at("1m"), True, key))
+    there.do(Resolve("a", "ana"))
+    clock.set(at("2h"))
+    here.do(Sweep(T0))
+    assert list(here.state.repeats.keys()) == [], "that of the other is recorded"
+    assert here.state.alerts["A-2"].count == 2
+
+
+def test_until_when_a_sender_says_its_alert_is_known_though_others_recorded_something_meanwhile(tmp_path: Path):
+    clock = FakeClock(T0)
+    journal = MemoryJournal(clock)
+    here, there = (Desk(journal, clock, routed(tmp_path, "route: {policy: web}"), _PEOPLE) for _ in range(2))
+    here.do(AlertEvent(T0, True, "a", until=at("4m")))
+    commit = journal.commit
+
+    def crossed(batch: Batch) -> tuple[Fact, ...]:
+        journal.commit = commit  # type: ignore[method-assign]
+        there.do(AlertEvent(T0, False, "other"))
+        there.do(AlertEvent(at("1m"), True, "other"))
+        return commit(batch)
+
+    journal.commit = crossed  # type: ignore[method-assign]
+    here.do_all([AlertEvent(at("3m"), True, "a", until=at("7m")), AlertEvent(at("3m"), False, "a", "nothing"),
+                 SetSeverity("INC-1", Severity.SEV1, "ana")])
+    clock.set(at("10m"))
+    here.do(Sweep(T0))
+    assert here.state.alerts.get("A-1") is not None, "it was said again at three minutes, for four more"

@@ -20,7 +20,7 @@ from mainstay.incident.intake import AlertEvent
 from mainstay.incident.layers import Table
 from mainstay.incident.operations import desk as desk_module
 from mainstay.incident.operations.desk import Desk
-from mainstay.incident.state import State
+from mainstay.incident.state import COUNTED, State
 from mainstay.kernel.errors import StoreUnavailable
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact
 from mainstay.kernel.matcher import Matcher
@@ -59,7 +59,7 @@ def _lived(folder: Path) -> tuple[Desk, FakeClock, MemoryJournal]:
 
 
 def _same(one: State, other: State) -> None:
-    for name in sorted(_TABLES - {*checkpoint.COUNTED, "members"}):
+    for name in sorted(_TABLES - {*COUNTED, "members"}):
         assert dict(getattr(one, name).rows()) == dict(getattr(other, name).rows()), name
     for incident, _ in one.incidents.rows():
         assert {alert.id for alert in one.alerts_of(incident)} == {alert.id for alert in other.alerts_of(incident)}
@@ -67,7 +67,7 @@ def _same(one: State, other: State) -> None:
 
 
 def test_every_table_of_the_state_is_written_down_or_follows_from_the_others():
-    assert {*checkpoint.TABLES, *checkpoint.DERIVED, *checkpoint.COUNTED} == _TABLES
+    assert {*checkpoint.TABLES, *checkpoint.DERIVED, *COUNTED} == _TABLES
 
 
 def test_a_restart_from_a_checkpoint_knows_what_a_fold_knows(tmp_path):

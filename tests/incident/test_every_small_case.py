@@ -17,11 +17,12 @@ from incident.plans import T0, People
 from mainstay.incident.act import Act, Plan
 from mainstay.incident.engine import Acknowledge, Happening, Merge, Open, Resolve, SetSeverity, SetStatus, decide
 from mainstay.incident.intake import AlertEvent, Opening
+from mainstay.incident.layers import Table
 from mainstay.incident.lifecycle import PHASES, STATUSES, IllegalStep, Phase, Status
 from mainstay.incident.ongoing import Incident
 from mainstay.incident.severity import Severity
 from mainstay.incident.spec import Addressee, EscalationPolicy, Route, Routing, Step
-from mainstay.incident.state import State
+from mainstay.incident.state import Draft, State
 from mainstay.kernel.errors import InvalidInput, NotFound
 from mainstay.kernel.finding import Position
 from mainstay.kernel.journal import NewFact, NewTimer, Timer
@@ -69,7 +70,7 @@ class Desk:
         else:
             happening = HAPPENINGS[name](now)
         state = _copied(self.state)
-        draft = state.draft()
+        draft = Draft(state)
         act = Act(PLAN, PEOPLE, draft, now)
         try:
             decide(act, happening)
@@ -84,21 +85,20 @@ class Desk:
 
 
 def _tables(state: State) -> dict[str, Any]:
-    return {name: table for name, table in vars(state).items() if hasattr(table, "keep")}
+    return {name: table for name, table in vars(state).items() if isinstance(table, Table)}
 
 
 def _copied(state: State) -> State:
     """A state of its own with the same content; what is in the tables is never changed, so it is shared."""
     copy = State()
     for name, table in _tables(state).items():
-        if name != "_under":
-            getattr(copy, name)._own = dict(table._own)
+        getattr(copy, name).fill(dict(table.rows()))
     copy.counts = dict(state.counts)
     return copy
 
 
 def _content(state: State) -> dict[str, Any]:
-    return {name: dict(table._own) for name, table in _tables(state).items() if name != "_under"}
+    return {name: dict(table.rows()) for name, table in _tables(state).items()}
 
 
 def _walk(desk: Desk, depth: int, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Desk, Desk]]:

@@ -41,9 +41,6 @@ TABLES: Mapping[str, tuple[Any, Any]] = {
 DERIVED = ("firing", "by_key", "muted", "hushed", "members", "sources", "marks")
 """The tables that follow from the others."""
 
-COUNTED = ("repeats", "until", "passed")
-"""The tables of what is counted only and may be lost with the process."""
-
 ROWS = 1_000
 """Rows in a part: encoding one holds up other threads for one or two milliseconds."""
 

@@ -358,7 +358,6 @@ def calmed(act: Act, timer: Timer) -> None:
 def close(act: Act, alert: Alert, at: datetime, why: str) -> None:
     """The alert is over; its incident too when no other of its alerts fires."""
     count, _ = act.state.repeats.get(alert.id) or (0, alert.last)
-    act.state.repeats.drop(alert.id)
     waited = act.state.groups.get(alert.group) is not None
     act.record("alert.closed", alert.id, {
         "why": why, "key": alert.key.key, "service": alert.key.service, "incident": alert.incident,

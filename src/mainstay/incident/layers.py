@@ -11,17 +11,9 @@ V = TypeVar("V")
 
 
 class Table(Generic[K, V]):
-    """A mapping in layers: what a draft changes lies over what the state has.
+    """A mapping that never holds None, and that knows what changed in it since somebody asked."""
 
-    Args:
-        under: the layer below; a draft is one layer deep.
-        touched: where a draft's table names itself once it has something of its own.
-    """
-
-    def __init__(self, under: Table[K, V] | None = None, touched: list[Table[Any, Any]] | None = None) -> None:
-        self._under: Table[K, V] | None = under
-        assert under is None or under._under is None, "drafts are one layer deep"
-        self._touched = touched
+    def __init__(self) -> None:
         self._own: dict[K, V | None] = {}
         self._noted: dict[K, None] | None = None
         """Keys that were set since `changes` was asked, in that order; None while nobody ever asked."""
@@ -29,10 +21,7 @@ class Table(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """The value, or None."""
-        if key in self._own:
-            return self._own[key]
-        # Drafts are one layer deep, so what lies under one is looked up here: this is what an engine does most.
-        return self._under._own.get(key) if self._under is not None else None
+        return self._own.get(key)
 
     def __getitem__(self, key: K) -> V:
         found = self.get(key)
@@ -41,66 +30,39 @@ class Table(Generic[K, V]):
         return found
 
     def __setitem__(self, key: K, value: V) -> None:
-        if not self._own and self._touched is not None:
-            self._touched.append(self)
         if self._noted is not None:
             self._noted[key] = None
         self._own[key] = value
 
     def drop(self, key: K) -> None:
         """Take the entry away."""
-        if self._under is None:
-            if self._own.pop(key, None) is not None and self._noted is not None:
-                self._noted.pop(key, None)
-                self._dropped[key] = None
-        else:
-            if not self._own and self._touched is not None:
-                self._touched.append(self)
-            self._own[key] = None
+        if self._own.pop(key, None) is not None and self._noted is not None:
+            self._noted.pop(key, None)
+            self._dropped[key] = None
 
     def keys(self) -> Iterator[K]:
         """Every key that has a value, in the order in which they first came."""
-        if self._under is not None:
-            for key, value in self._under._items():
-                if self._own.get(key, value) is not None:
-                    yield key
-        for key, own in list(self._own.items()):
-            if own is not None and (self._under is None or self._under.get(key) is None):
-                yield key
+        return iter(list(self._own))
 
     def values(self) -> Iterator[V]:
         """Every value, in the order in which the keys first came."""
-        if self._under is not None:
-            for key, value in self._under._items():
-                mine = self._own.get(key, value)
-                if mine is not None:
-                    yield mine
-        for key, own in list(self._own.items()):
-            if own is not None and (self._under is None or self._under.get(key) is None):
-                yield own
-
-    def _items(self) -> Iterator[tuple[K, V]]:
-        assert self._under is None, "drafts are one layer deep"
-        return iter(self.rows())
+        return iter(list(self._own.values()))  # type: ignore[arg-type]
 
     def rows(self) -> list[tuple[K, V]]:
         """Every key and value of a table that is no draft, as they are now."""
-        assert self._under is None, "a draft has no rows of its own"
         # A copy, made in one step of the interpreter: another thread may keep its draft meanwhile. None is never kept
         # here: `drop` takes the key away.
         return list(self._own.items())  # type: ignore[arg-type]
 
     def newest(self) -> Iterator[V]:
         """Every value of a table that is no draft, the key that came last first."""
-        assert self._under is None, "a draft has no rows of its own"
         return reversed(list(self._own.values()))  # type: ignore[arg-type]
 
     def __len__(self) -> int:
-        return len(self._own) if self._under is None else sum(1 for _ in self.keys())
+        return len(self._own)
 
     def fill(self, rows: Mapping[K, V]) -> None:
         """Set many at once, in a table that is no draft; they are no changes."""
-        assert self._under is None, "a draft is not filled"
         self._own.update(rows)
 
     def changes(self, *, everything: bool = False) -> tuple[list[K], list[tuple[K, V]]]:
@@ -116,9 +78,61 @@ class Table(Generic[K, V]):
             return [], self.rows()
         return dropped, [(key, self[key]) for key in noted]
 
+
+class Layer(Table[K, V]):
+    """A draft's table: what the draft changes lies over what the state has, None where it was taken away.
+
+    Args:
+        under: the state's table; a draft is one layer deep.
+        touched: where it names itself once it has something of its own.
+    """
+
+    def __init__(self, under: Table[K, V], touched: list[Layer[Any, Any]]) -> None:
+        super().__init__()
+        assert type(under) is Table, "drafts are one layer deep"
+        self._under, self._touched = under, touched
+
+    def get(self, key: K) -> V | None:
+        """The value, or None."""
+        own = self._own
+        # What lies below is looked up here and not there: this is what an engine does most.
+        return own[key] if key in own else self._under._own.get(key)
+
+    def __setitem__(self, key: K, value: V) -> None:
+        if not self._own:
+            self._touched.append(self)
+        self._own[key] = value
+
+    def drop(self, key: K) -> None:
+        """Take the entry away."""
+        if not self._own:
+            self._touched.append(self)
+        self._own[key] = None
+
+    def keys(self) -> Iterator[K]:
+        """Every key that has a value, in the order in which they first came."""
+        for key, value in self._under.rows():
+            if self._own.get(key, value) is not None:
+                yield key
+        for key, own in list(self._own.items()):
+            if own is not None and self._under.get(key) is None:
+                yield key
+
+    def values(self) -> Iterator[V]:
+        """Every value, in the order in which the keys first came."""
+        for key, value in self._under.rows():
+            mine = self._own.get(key, value)
+            if mine is not None:
+                yield mine
+        for key, own in list(self._own.items()):
+            if own is not None and self._under.get(key) is None:
+                yield own
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.keys())
+
     def keep(self) -> None:
         """Fold this layer into the one below."""
-        assert self._under is not None, "only a draft is kept"
         for key, value in self._own.items():
             if value is None:
                 self._under.drop(key)

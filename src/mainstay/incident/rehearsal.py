@@ -13,7 +13,7 @@ from mainstay.incident.act import Act, Plan
 from mainstay.incident.engine import Happening, decide
 from mainstay.incident.following import follow
 from mainstay.incident.intake import Taken
-from mainstay.incident.state import State
+from mainstay.incident.state import Draft, State
 from mainstay.kernel.journal import NewFact, Timer
 from mainstay.kernel.people import Responders
 
@@ -37,14 +37,14 @@ class Rehearsal:
         # Entries are never searched for: one that is no longer its timer's is skipped when it comes up.
         self._due: list[tuple[datetime, str]] = []
         self.state = State(plan.routing.inhibitions)
-        self._draft = self.state.draft()
+        self._draft = Draft(self.state)
 
     def restart(self, at: datetime) -> None:
         """Come back then, knowing only what was recorded; what should have rung meanwhile rings now."""
         self.state = State(self._plan.routing.inhibitions)
         for fact in self.facts:
             self.state.apply(fact)
-        self._draft = self.state.draft()
+        self._draft = Draft(self.state)
         self.now = at.astimezone(UTC)
         self.move(at)
 

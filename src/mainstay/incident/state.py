@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec.structs import replace
 
 from mainstay.incident import action_items, review
 from mainstay.incident.action_items import Item
-from mainstay.incident.layers import NONE, Pieces, Table, longer
+from mainstay.incident.layers import NONE, Layer, Pieces, Table, longer
 from mainstay.incident.lifecycle import Phase, Status, next_phase, next_status
 from mainstay.incident.ongoing import Alert, Group, Incident, Key, Pager, Silence, slim
 from mainstay.incident.review import Review
@@ -26,81 +26,53 @@ from mainstay.kernel.journal import Fact, NewFact
 from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.quantity import Span
 
-K = TypeVar("K")
-V = TypeVar("V")
+COUNTED = ("repeats", "until", "passed")
+"""The tables of what is counted only, by no fact, and may be lost with the process."""
 
 
 class State:
-    """Everything that goes on, or a draft over it."""
+    """Everything that goes on."""
 
-    def __init__(self, inhibitions: Sequence[Inhibition] = (), under: State | None = None) -> None:
+    def __init__(self, inhibitions: Sequence[Inhibition] = ()) -> None:
         self.inhibitions = inhibitions
-        self._under: State | None = under
-        self._touched: list[Table[Any, Any]] = []
-        """The tables of a draft that have something of their own: few of them, in most decisions."""
-        self.alerts: Table[str, Alert] = self._table(under.alerts if under else None)
+        self.alerts: Table[str, Alert] = Table()
         """Those that fire, by id."""
-        self.firing: Table[Key, str] = self._table(under.firing if under else None)
+        self.firing: Table[Key, str] = Table()
         """The id of the alert that fires under a key."""
-        self.by_key: Table[str, tuple[str, ...]] = self._table(under.by_key if under else None)
+        self.by_key: Table[str, tuple[str, ...]] = Table()
         """Ids of the alerts that fire under a sender's key, whatever the service."""
-        self.closed: Table[Key, datetime] = self._table(under.closed if under else None)
+        self.closed: Table[Key, datetime] = Table()
         """When the last alert under a key closed, by the sender's clock."""
-        self.opens: Table[Key, tuple[datetime, ...]] = self._table(under.opens if under else None)
+        self.opens: Table[Key, tuple[datetime, ...]] = Table()
         """When the last few alerts under a key opened, for flapping."""
-        self.incidents: Table[str, Incident] = self._table(under.incidents if under else None)
-        self.groups: Table[str, Group] = self._table(under.groups if under else None)
-        self.silences: Table[str, Silence] = self._table(under.silences if under else None)
-        self.pagers: Table[str, Pager] = self._table(under.pagers if under else None)
-        self.held: Table[tuple[str, str], bool] = self._table(under.held if under else None)
+        self.incidents: Table[str, Incident] = Table()
+        self.groups: Table[str, Group] = Table()
+        self.silences: Table[str, Silence] = Table()
+        self.pagers: Table[str, Pager] = Table()
+        self.held: Table[tuple[str, str], bool] = Table()
         """(person, incident) that wait to be told together → whether it is news of one that somebody may have."""
-        self.sources: Table[tuple[int, tuple[str, ...]], tuple[int, int]] = \
-            self._table(under.sources if under else None)
+        self.sources: Table[tuple[int, tuple[str, ...]], tuple[int, int]] = Table()
         """(inhibition, values of its equal labels) → alerts that fire as a source, and those of them that are no
         target."""
-        self.muted: Table[str, str] = self._table(under.muted if under else None)
+        self.muted: Table[str, str] = Table()
         """Alert → why nobody hears of it."""
-        self.hushed: Table[str, bool] = self._table(under.hushed if under else None)
+        self.hushed: Table[str, bool] = Table()
         """Incidents whose next step is put off while all of their alerts are quiet."""
-        self.members: Table[str, Pieces[str]] = self._table(under.members if under else None)
+        self.members: Table[str, Pieces[str]] = Table()
         """Incident → its alerts that fire, and some that no longer do."""
-        self.until: Table[str, datetime] = self._table(under.until if under else None)
+        self.until: Table[str, datetime] = Table()
         """Alert → when its sender will have said it again; counted like repeats, not recorded."""
-        self.repeats: Table[str, tuple[int, datetime]] = self._table(under.repeats if under else None)
+        self.repeats: Table[str, tuple[int, datetime]] = Table()
         """Alert → events that only said again what was known, and the latest of them: counted, not recorded yet."""
-        self.passed: Table[Key, datetime] = self._table(under.passed if under else None)
+        self.passed: Table[Key, datetime] = Table()
         """When what was not known to fire was said to be over, for a while, so that news that was overtaken is late."""
-        self.reviews: Table[str, Review] = self._table(under.reviews if under else None)
+        self.reviews: Table[str, Review] = Table()
         """How the post-mortem of an incident stands."""
-        self.actions: Table[str, Item] = self._table(under.actions if under else None)
-        self.marks: Table[str, tuple[str, ...]] = self._table(under.marks if under else None)
+        self.actions: Table[str, Item] = Table()
+        self.marks: Table[str, tuple[str, ...]] = Table()
         """Mark of an incident → action items of incidents like it that are not finished."""
-        self.counts: dict[str, int] = dict(under.counts) if under else {
-            "alert": 0, "incident": 0, "silence": 0, "action": 0}
+        self.counts: dict[str, int] = {"alert": 0, "incident": 0, "silence": 0, "action": 0}
         """The greatest number given so far; and `under NAME`, how many incidents were opened under that policy."""
-
-    def _table(self, under: Table[K, V] | None) -> Table[K, V]:
-        return Table(under, self._touched if self._under is not None else None)
-
-    def draft(self) -> State:
-        """A layer to decide on."""
-        return State(self.inhibitions, self)
-
-    def keep(self) -> None:
-        """Make the draft part of the state below."""
-        assert self._under is not None, "only a draft is kept"
-        for table in self._touched:
-            table.keep()
-        self._touched.clear()
-        self._under.counts.update(self.counts)
-
-    def forget(self) -> None:
-        """Drop what the draft has: it shows the state below again."""
-        assert self._under is not None, "only a draft is dropped"
-        for table in self._touched:
-            table.forget()
-        self._touched.clear()
-        self.counts = dict(self._under.counts)
 
     # -- questions -----------------------------------------------------------------------------------------------
 
@@ -186,6 +158,40 @@ class State:
         self.incidents[incident] = replace(one, version=one.version + 1, **changes)
 
 
+class Draft(State):
+    """A layer over the state to decide on: kept when what was decided is durable, forgotten when it never is."""
+
+    def __init__(self, under: State) -> None:
+        super().__init__(under.inhibitions)
+        self._under = under
+        self._touched: list[Layer[Any, Any]] = []
+        """The tables that have something of their own: few of them, in most decisions."""
+        for name, table in list(vars(under).items()):
+            if isinstance(table, Table):
+                setattr(self, name, Layer(table, self._touched))
+        self.counts = dict(under.counts)
+
+    def keep(self) -> None:
+        """Make it part of the state below."""
+        for table in self._touched:
+            table.keep()
+        self._touched.clear()
+        self._under.counts.update(self.counts)
+
+    def forget(self) -> None:
+        """Drop what it has: it shows the state below again."""
+        for table in self._touched:
+            table.forget()
+        self._touched.clear()
+        self.counts = dict(self._under.counts)
+
+    def keep_counted(self) -> None:
+        """Keep only what no fact says, and drop the rest."""
+        for name in COUNTED:
+            getattr(self, name).keep()
+        self.forget()
+
+
 def _equal(rule: Inhibition, labels: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(labels.get(name, "") for name in rule.equal)
 
@@ -262,7 +268,9 @@ def _alert_closed(state: State, fact: Fact | NewFact) -> None:
     alert = state.alerts[fact.subject]
     state.alerts.drop(alert.id)
     state.muted.drop(alert.id)
+    # Counted here, it may have been closed elsewhere.
     state.until.drop(alert.id)
+    state.repeats.drop(alert.id)
     state.firing.drop(alert.key)
     others = tuple(one for one in state.by_key.get(alert.key.key) or () if one != alert.id)
     if others:

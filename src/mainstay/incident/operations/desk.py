@@ -19,7 +19,7 @@ from mainstay.incident.act import Act, Plan
 from mainstay.incident.engine import Happening, decide
 from mainstay.incident.following import follow
 from mainstay.incident.intake import Taken
-from mainstay.incident.state import RELEVANT, State
+from mainstay.incident.state import RELEVANT, Draft, State
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import Conflict, MainstayError, StoreUnavailable
 from mainstay.kernel.journal import AlreadyRecorded, Batch, Fact, FactQuery, Journal, NewFact, StaleClaim, Timer
@@ -46,7 +46,7 @@ class Desk:
         with uncollected():
             self._state, self._chain = self._restored() or (State(plan.routing.inhibitions), checkpoint.Chain())
             self._seq, self._unwritten = self._chain.through, 0
-            self._draft = self._state.draft()
+            self._draft = Draft(self._state)
             self.catch_up()
 
     @property
@@ -59,7 +59,7 @@ class Desk:
         with self._lock:
             self.plan, self._responders = plan, responders
             self._state.inhibit(plan.routing.inhibitions)
-            self._draft = self._state.draft()
+            self._draft = Draft(self._state)
 
     def caught_up(self, through: int | None = None) -> State:
         """What is going on, with what others recorded up to now.
@@ -137,9 +137,7 @@ class Desk:
             self._unwritten += len(facts)
             return
         # Others recorded something in between: what this draft decided comes back in the order of the journal.
-        self._draft.repeats.keep()
-        self._draft.passed.keep()
-        self._draft.forget()
+        self._draft.keep_counted()
         self.catch_up()
 
     def ring(self, worker: str, limit: int = 500) -> int:
