@@ -104,7 +104,7 @@ class Durable:
     """A desk over a journal, as events are played on it."""
 
     def __init__(self, plan: Plan, people: Responders) -> None:
-        self._plan, self._people = replace(plan, reviews=False), people
+        self._plan, self._people = replace(plan, rehearsal=True), people
         self.clock = FakeClock(T0)
         self.journal = MemoryJournal(self.clock)
         self._desk = Desk(self.journal, self.clock, self._plan, people)

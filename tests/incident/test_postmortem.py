@@ -468,7 +468,7 @@ def test_the_diagram_in_the_guide_is_drawn_from_the_table():
 
 
 def test_a_simulation_of_pages_makes_no_post_mortems(tmp_path: Path):
-    engine = Rehearsal(replace(plan_of(tmp_path, ""), reviews=False), People({}), T0)
+    engine = Rehearsal(replace(plan_of(tmp_path, ""), rehearsal=True), People({}), T0)
     play(engine, [fires("0", severity="page"), stops("1m")], T0 + timedelta(days=4))
     kinds = [fact.kind for fact in engine.facts]
     assert "incident.resolved" in kinds

@@ -49,7 +49,7 @@ _SILENT = (parse_matcher('service="db"'),)
 
 
 def plan(folder: Path, route: str = "wait: 30s, interval: 2m, repeat: 1h, reopen: 4m") -> Plan:
-    return replace(plan_of(folder, _CATALOG % route), reviews=False)
+    return replace(plan_of(folder, _CATALOG % route), rehearsal=True)
 
 
 class Day:
@@ -141,7 +141,7 @@ def test_an_acknowledgement_counts_for_each_incident_that_the_edited_route_makes
                   ("3m", Acknowledge("INC-1", "ben")))
     day.goes_on(at("20m"))
     (tmp_path / "plan.yaml").write_text((_CATALOG % "wait: 0s").replace("group_by: [service], ", ""))
-    apart = replace(plan_of(tmp_path, (tmp_path / "plan.yaml").read_text()), reviews=False)
+    apart = replace(plan_of(tmp_path, (tmp_path / "plan.yaml").read_text()), rehearsal=True)
     assert again(day, apart) == ["09:01:00 ana 0.0 opened", "09:01:00 ana 0.0 opened"]
 
 

@@ -25,15 +25,15 @@ class Plan:
     """What the catalog says about alerts and whom they reach.
 
     Args:
-        reviews: whether post-mortems follow; in a simulation of pages they would cost a quarter of it, and nobody reads
-            them.
+        rehearsal: nothing of it is meant: messages and post-mortems, which would cost half of a simulation and which
+            nobody would read, are left out.
     """
 
     routing: Routing
     policies: Mapping[str, EscalationPolicy] = field(default_factory=dict)
     heartbeats: Mapping[str, Heartbeat] = field(default_factory=dict)
     channels: Channels | None = None
-    reviews: bool = True
+    rehearsal: bool = False
 
     @classmethod
     def of(cls, catalog: Catalog) -> Plan:

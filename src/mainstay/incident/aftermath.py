@@ -146,7 +146,7 @@ def follow(act: Act, happening: Follow) -> str:
 def draft_if_due(act: Act, incident: str) -> None:
     """An incident was resolved: its post-mortem is there at once where its severity asks for one."""
     one = act.state.incidents[incident]
-    if act.plan.reviews and DEMANDS[one.severity].review is not None and not one.merged_into:
+    if not act.plan.rehearsal and DEMANDS[one.severity].review is not None and not one.merged_into:
         _draft(act, one, "system")
 
 

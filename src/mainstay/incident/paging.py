@@ -229,6 +229,8 @@ def _send(act: Act, one: Incident, to: str, how: Reach, more: Mapping[str, Any])
     loop, step = more.get("loop", one.loop), more.get("step", one.step)
     act.record("incident.tested" if one.test else "incident.paged", one.id, {
         "to": to, "channel": how.contact.channel, "loop": loop, "step": step, **more})
+    if act.plan.rehearsal:
+        return
     act.send(f"page:{one.id}:{one.policy.get('version', '')}:{loop}:{step}:{to}:{how.contact.channel}:{number}",
              how.contact.channel, {
                  "what": "page", "incident": one.id, "to": to, "address": how.contact.address, "title": one.title,
@@ -384,7 +386,7 @@ def update_missed(act: Act, timer: Timer) -> None:
 def tell(act: Act, one: Incident, roles: tuple[str, ...], key: str, title: str, reason: str) -> None:
     """Remind, without waking anybody: the first of the roles that is taken, else whoever acknowledged, else nobody."""
     to = next((who for role in roles if (who := one.roles.get(role))), one.acknowledged_by)
-    if to:
+    if to and not act.plan.rehearsal:
         how = _rungs(act, one, to)[0]
         act.send(f"{key}:{to}", how.contact.channel, {
             "what": "reminder", "incident": one.id, "to": to, "address": how.contact.address, "severity": one.severity,

@@ -54,7 +54,7 @@ def run(plan: Plan, responders: Responders, events: Sequence[Event], *, until: d
     Args:
         events: in the order in which they happen.
     """
-    engine = Rehearsal(replace(plan, reviews=False), responders, events[0].at if events else until)
+    engine = Rehearsal(replace(plan, rehearsal=True), responders, events[0].at if events else until)
     unanswered = play(engine, events, until)
     return outcome_of(engine.facts, unanswered)
 
