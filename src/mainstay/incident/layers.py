@@ -15,6 +15,7 @@ class Table(Generic[K, V]):
 
     def __init__(self) -> None:
         self._own: dict[K, V | None] = {}
+        """None stands only in a layer, for what was taken away."""
         self._noted: dict[K, None] | None = None
         """Keys that were set since `changes` was asked, in that order; None while nobody ever asked."""
         self._dropped: dict[K, None] = {}
@@ -24,10 +25,7 @@ class Table(Generic[K, V]):
         return self._own.get(key)
 
     def __getitem__(self, key: K) -> V:
-        found = self.get(key)
-        if found is None:
-            raise KeyError(key)
-        return found
+        return self._own[key]  # type: ignore[return-value]
 
     def __setitem__(self, key: K, value: V) -> None:
         if self._noted is not None:
@@ -50,8 +48,7 @@ class Table(Generic[K, V]):
 
     def rows(self) -> list[tuple[K, V]]:
         """Every key and value of a table that is no draft, as they are now."""
-        # A copy, made in one step of the interpreter: another thread may keep its draft meanwhile. None is never kept
-        # here: `drop` takes the key away.
+        # A copy, made in one step of the interpreter: another thread may keep its draft meanwhile.
         return list(self._own.items())  # type: ignore[arg-type]
 
     def newest(self) -> Iterator[V]:
@@ -97,6 +94,12 @@ class Layer(Table[K, V]):
         own = self._own
         # What lies below is looked up here and not there: this is what an engine does most.
         return own[key] if key in own else self._under._own.get(key)
+
+    def __getitem__(self, key: K) -> V:
+        found = self.get(key)
+        if found is None:
+            raise KeyError(key)
+        return found
 
     def __setitem__(self, key: K, value: V) -> None:
         if not self._own:

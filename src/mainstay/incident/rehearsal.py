@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from mainstay.incident.act import Act, Plan
 from mainstay.incident.engine import Happening, decide
@@ -22,7 +22,7 @@ TOGETHER = 500
 
 
 class Rehearsal:
-    """An engine whose clock stands still until it is moved.
+    """An engine whose clock stands still until it is moved. Moments are aware UTC.
 
     Args:
         start: what the clock shows at first.
@@ -30,7 +30,7 @@ class Rehearsal:
 
     def __init__(self, plan: Plan, responders: Responders, start: datetime) -> None:
         self._plan, self._responders = plan, responders
-        self.now = start.astimezone(UTC)
+        self.now = start
         self.facts: list[NewFact] = []
         """Everything that was decided, in order."""
         self._timers: dict[str, Timer] = {}
@@ -45,7 +45,7 @@ class Rehearsal:
         for fact in self.facts:
             self.state.apply(fact)
         self._draft = Draft(self.state)
-        self.now = at.astimezone(UTC)
+        self.now = at
         self.move(at)
 
     def move(self, moment: datetime) -> None:
@@ -53,7 +53,7 @@ class Rehearsal:
         while (due := self._next()) is not None and due <= moment:
             self.now = max(due, self.now)
             self._decide(self._ringing())
-        self.now = moment.astimezone(UTC)
+        self.now = moment
 
     def do(self, happening: Happening) -> Taken:
         """Take one thing; what it was about.
