@@ -377,9 +377,10 @@ def update_missed(act: Act, timer: Timer) -> None:
     one = act.state.incidents.get(timer.subject)
     if one is None or one.status is Status.RESOLVED:
         return
-    act.record("incident.update-missed", one.id, {"due": timer.due.isoformat()})
+    due = timer.due.isoformat()
+    act.record("incident.update-missed", one.id, {"due": due})
     remind(act, one.id)
-    tell(act, one, ("communications", "commander"), f"remind:{one.id}:{timer.due.isoformat()}",
+    tell(act, one, ("communications", "commander"), f"remind:{one.id}:{due}",
          f"stakeholders wait for an update on {one.id}", "update due")
 
 
