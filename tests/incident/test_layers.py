@@ -7,7 +7,7 @@ from itertools import chain, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.incident.layers import Pieces, longer
+from mainstay.incident.layers import Layer, Pieces, Table, longer
 
 
 @given(parts=st.lists(st.lists(st.integers(), min_size=1, max_size=5), max_size=60))
@@ -28,3 +28,23 @@ def test_of_a_row_that_grows_one_by_one_each_value_is_copied_a_few_times():
         copied += sum(len(piece) for piece in row if id(piece) not in before)
     assert len(row) <= 13
     assert copied <= 4_096 * 13
+
+
+@given(before=st.lists(st.integers(0, 5)),
+       changes=st.lists(st.tuples(st.integers(0, 5), st.none() | st.integers(10, 19)), max_size=12))
+def test_a_draft_shows_and_keeps_what_the_same_changes_make_of_a_table_in_the_same_order(
+        before: list[int], changes: list[tuple[int, int | None]]):
+    table: Table[int, int] = Table()
+    plain: dict[int, int] = {}
+    for key in before:
+        table[key] = plain[key] = key
+    draft = Layer(table, [])
+    for key, value in changes:
+        if value is None:
+            draft.drop(key)
+            plain.pop(key, None)
+        else:
+            draft[key] = plain[key] = value
+    assert (list(draft.keys()), list(draft.values()), len(draft)) == ([*plain], [*plain.values()], len(plain))
+    draft.keep()
+    assert table.rows() == list(plain.items()) == list(zip(draft.keys(), draft.values(), strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from mainstay.adapters.memory import MemoryJournal
 from mainstay.incident.act import Plan
 from mainstay.incident.alertmanager import read_webhook
 from mainstay.incident.engine import Acknowledge, AcknowledgeAlert, Beat, MakeSilence, Sweep
-from mainstay.incident.intake import OVERTAKEN, UNHEARD, AlertEvent
+from mainstay.incident.intake import OVERTAKEN, RARELY, UNHEARD, AlertEvent
 from mainstay.incident.ongoing import Key
 from mainstay.incident.operations.desk import Desk
 from mainstay.incident.received import Sender
@@ -173,17 +173,22 @@ def test_a_heartbeat_that_stops_is_an_alert_and_the_next_beat_ends_it(tmp_path):
     assert desk.state.incidents["INC-1"].status == "resolved"
 
 
+def sweeps(desk: Desk, clock: FakeClock, until: datetime, since: datetime = T0) -> None:
+    """Once a minute, as a server does."""
+    while clock.now() < until:
+        clock.set(min(clock.now() + timedelta(minutes=1), until))
+        desk.do(Sweep(since))
+
+
 def test_an_alert_that_its_sender_no_longer_says_is_closed_and_comes_back_when_it_is_said_again(tmp_path):
     desk, clock = desk_of(_plan(tmp_path), PEOPLE)
     said = AlertEvent(T0, True, "k", until=at("4m"))
     desk.do(said)
     clock.set(at("3m"))
     desk.do(AlertEvent(T0, True, "k", until=at("7m")))
-    clock.set(at("7m") + UNHEARD - timedelta(seconds=1))
-    desk.do(Sweep(T0))
+    sweeps(desk, clock, at("7m") + UNHEARD - timedelta(seconds=1))
     assert len(desk.state.alerts) == 1
-    clock.set(at("7m") + UNHEARD)
-    desk.do(Sweep(T0))
+    sweeps(desk, clock, at("7m") + UNHEARD)
     assert len(desk.state.alerts) == 0
     assert desk.state.incidents["INC-1"].status == "resolved"
     clock.set(at("20m"))
@@ -199,9 +204,41 @@ def test_a_server_that_was_down_gives_senders_time_to_be_heard_again(tmp_path):
     assert len(desk.state.alerts) == 2
     desk.do(Sweep())
     assert len(desk.state.alerts) == 2, "a command that sweeps hears nobody"
-    clock.set(at("2h") + UNHEARD)
-    desk.do(Sweep(at("2h")))
+    sweeps(desk, clock, at("2h") + UNHEARD, since=at("2h"))
     assert [one.key.key for one in desk.state.alerts.values()] == ["once"], "who says it once is believed for good"
+
+
+def test_an_alert_that_is_said_to_one_of_two_servers_alone_is_not_closed_by_the_other(tmp_path):
+    plan, clock = _plan(tmp_path), FakeClock(T0)
+    journal = MemoryJournal(clock)
+    hears, deaf = Desk(journal, clock, plan, PEOPLE), Desk(journal, clock, plan, PEOPLE)
+    for _ in range(180):
+        hears.do(AlertEvent(T0, True, "k", until=clock.now() + timedelta(minutes=4)))
+        clock.advance(timedelta(minutes=1))
+        deaf.do(Sweep(T0))
+        hears.do(Sweep(T0))
+    assert list(deaf.caught_up().alerts.keys()) == ["A-1"]
+    asked = [fact.kind for fact in journal.facts(FactQuery()) if fact.kind == "alert.doubted"]
+    assert 1 <= len(asked) <= 6, "now and then: not every few minutes for each of thousands of alerts"
+    last = clock.now() + timedelta(minutes=3)
+    while clock.now() < last + UNHEARD:
+        clock.advance(timedelta(minutes=1))
+        deaf.do(Sweep(T0))
+        hears.do(Sweep(T0))
+    assert not deaf.caught_up().alerts, "nobody says it any more"
+
+
+def test_what_died_with_the_server_that_heard_it_is_closed_in_the_end(tmp_path):
+    plan, clock = _plan(tmp_path), FakeClock(T0)
+    journal = MemoryJournal(clock)
+    hears, deaf = Desk(journal, clock, plan, PEOPLE), Desk(journal, clock, plan, PEOPLE)
+    for _ in range(10):
+        hears.do(AlertEvent(T0, True, "k", until=clock.now() + timedelta(minutes=4)))
+        clock.advance(timedelta(minutes=1))
+        deaf.do(Sweep(T0))
+        hears.do(Sweep(T0))
+    sweeps(deaf, clock, clock.now() + RARELY + UNHEARD)
+    assert not deaf.state.alerts
 
 
 # -- many at once -------------------------------------------------------------------------------------------------

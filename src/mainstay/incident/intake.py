@@ -118,6 +118,8 @@ def _again(act: Act, alert: Alert, event: AlertEvent) -> Taken:
     count, last = act.state.repeats.get(alert.id) or (0, alert.last)
     act.state.repeats[alert.id] = count + 1, max(last, event.at)
     if event.until is not None:
+        if alert.doubted is not None:
+            _vouch(act, alert, event.until)
         act.state.until[alert.id] = event.until
     if alert.settled is not None:
         act.clear_timers(f"calm:{alert.id}")
@@ -307,19 +309,40 @@ def forget_passed(act: Act) -> None:
 UNHEARD = timedelta(minutes=5)
 """How much longer than its sender said an alert is believed without being said again."""
 
+DOUBTED = timedelta(minutes=2)
+"""How long of that it is asked whether anybody hears of it: its sender may speak to another server alone."""
+
 
 def forget_unheard(act: Act, since: datetime) -> None:
     """Close alerts that their sender would have said again by now: it no longer has them.
+
+    What is only said again is not recorded, so a desk does not know what another one hears. It asks first, by a fact;
+    whoever hears of the alert answers at its own next sweep, or when the alert is said to it once more.
 
     Args:
         since: from when on anybody could have been heard here; what was not said before that is nobody's fault.
     """
     for alert in [one for one in act.state.alerts.values() if one.until is not None]:
-        until = max(act.state.until.get(alert.id) or alert.until or since, since)
-        if act.now >= until + UNHEARD:
+        heard = act.state.until.get(alert.id)
+        until = max(heard or alert.until or since, since)
+        if alert.doubted is None:
+            if act.now >= until + UNHEARD - DOUBTED:
+                act.record("alert.doubted", alert.id, {"since": until.isoformat()})
+        elif alert.doubted + DOUBTED < max(heard or since, since) + UNHEARD:
+            # For long, or with two servers each alert would be asked for and answered for every few minutes.
+            _vouch(act, alert, act.now + RARELY if heard is not None else since)
+            if heard is not None:
+                act.state.until[alert.id] = heard
+        elif act.now >= alert.doubted + DOUBTED:
             # Closed as of what was heard last, so that a sender that comes back with the same alert is not too late.
             _, last = act.state.repeats.get(alert.id) or (0, alert.last)
             close(act, alert, last, f"its sender no longer says it since {until:%H:%M} UTC")
+
+
+def _vouch(act: Act, alert: Alert, until: datetime) -> None:
+    """Say to all that somebody hears of it, and will until then."""
+    act.record("alert.changed", alert.id, {
+        "settled": alert.settled.isoformat() if alert.settled else None, "until": until.isoformat()}, at=alert.last)
 
 
 def _stops(act: Act, event: AlertEvent) -> Taken:

@@ -88,6 +88,8 @@ class Layer(Table[K, V]):
         super().__init__()
         assert type(under) is Table, "drafts are one layer deep"
         self._under, self._touched = under, touched
+        self._anew: set[K] = set()
+        """Keys that were taken away here and came again: they come after all others, as in a fold fact by fact."""
 
     def get(self, key: K) -> V | None:
         """The value, or None."""
@@ -102,9 +104,13 @@ class Layer(Table[K, V]):
         return found
 
     def __setitem__(self, key: K, value: V) -> None:
-        if not self._own:
+        own = self._own
+        if not own:
             self._touched.append(self)
-        self._own[key] = value
+        elif own.get(key, value) is None:
+            del own[key]
+            self._anew.add(key)
+        own[key] = value
 
     def drop(self, key: K) -> None:
         """Take the entry away."""
@@ -112,40 +118,41 @@ class Layer(Table[K, V]):
             self._touched.append(self)
         self._own[key] = None
 
+    def _items(self) -> Iterator[tuple[K, V]]:
+        for key, value in self._under.rows():
+            mine = self._own.get(key, value)
+            if mine is not None and key not in self._anew:
+                yield key, mine
+        for key, own in list(self._own.items()):
+            if own is not None and (key in self._anew or self._under.get(key) is None):
+                yield key, own
+
     def keys(self) -> Iterator[K]:
         """Every key that has a value, in the order in which they first came."""
-        for key, value in self._under.rows():
-            if self._own.get(key, value) is not None:
-                yield key
-        for key, own in list(self._own.items()):
-            if own is not None and self._under.get(key) is None:
-                yield key
+        return (key for key, _ in self._items())
 
     def values(self) -> Iterator[V]:
         """Every value, in the order in which the keys first came."""
-        for key, value in self._under.rows():
-            mine = self._own.get(key, value)
-            if mine is not None:
-                yield mine
-        for key, own in list(self._own.items()):
-            if own is not None and self._under.get(key) is None:
-                yield own
+        return (value for _, value in self._items())
 
     def __len__(self) -> int:
         return sum(1 for _ in self.keys())
 
     def keep(self) -> None:
         """Fold this layer into the one below."""
+        for key in self._anew:
+            self._under.drop(key)
         for key, value in self._own.items():
             if value is None:
                 self._under.drop(key)
             else:
                 self._under[key] = value
-        self._own.clear()
+        self.forget()
 
     def forget(self) -> None:
         """Drop this layer: what lies below shows again."""
         self._own.clear()
+        self._anew.clear()
 
 
 Pieces = tuple[tuple[V, ...], ...]

@@ -41,6 +41,7 @@ class Alert(Struct, frozen=True, gc=False):
         annotations: what the sender wrote for people, its runbook among it.
         url: where the sender shows it.
         until: when the sender will have said it again, if it still fires; None when it will not.
+        doubted: since when it is asked whether anybody still hears of it; None while it is believed.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Alert(Struct, frozen=True, gc=False):
     annotations: Mapping[str, str] = field(default_factory=dict)
     url: str = ""
     until: datetime | None = None
+    doubted: datetime | None = None
 
 
 class Incident(Struct, frozen=True, gc=False):

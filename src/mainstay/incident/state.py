@@ -243,11 +243,21 @@ def _wait_no_longer(state: State, alert: Alert) -> None:
 
 def _alert_changed(state: State, fact: Fact | NewFact) -> None:
     alert, data = state.alerts[fact.subject], fact.data
-    settled = data.get("settled")
-    state.alerts[fact.subject] = replace(
+    settled, until = data.get("settled"), data.get("until")
+    changed = replace(
         alert, severity=Severity(data.get("severity", alert.severity)), count=alert.count + int(data.get("count", 0)),
         last=max(alert.last, fact.at), settled=datetime.fromisoformat(settled) if settled else None,
         version=alert.version + 1)
+    if until:
+        # Somebody hears of it: what was last heard here, perhaps long ago, is of no weight any more.
+        changed = replace(changed, until=datetime.fromisoformat(until), doubted=None)
+        state.until.drop(alert.id)
+    state.alerts[fact.subject] = changed
+
+
+def _alert_doubted(state: State, fact: Fact | NewFact) -> None:
+    alert = state.alerts[fact.subject]
+    state.alerts[fact.subject] = replace(alert, doubted=fact.at, version=alert.version + 1)
 
 
 def _alert_heard(state: State, fact: Fact | NewFact) -> None:
@@ -467,7 +477,7 @@ def _action_after(state: State, fact: Fact | NewFact) -> None:
 
 _CHANGES = {
     "alert.opened": _alert_opened, "alert.changed": _alert_changed, "alert.muted": _alert_muted,
-    "alert.heard": _alert_heard, "alert.closed": _alert_closed,
+    "alert.heard": _alert_heard, "alert.doubted": _alert_doubted, "alert.closed": _alert_closed,
     "incident.opened": _incident_opened, "incident.joined": _incident_joined, "incident.stepped": _incident_stepped,
     "incident.paged": _incident_paged, "incident.held": _incident_held, "incident.waits": _incident_waits,
     "pager.told": _pager_told,
