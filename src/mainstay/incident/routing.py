@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 
 from mainstay.incident.ongoing import Key
 from mainstay.incident.spec import Route
 
 _LONGEST_GROUP = 300
-_ENDS_SERVICE, _ENDS_VALUE, _MARKED = re.compile(r"[\\/{]"), re.compile(r"[\\,]"), r"\\\g<0>"
-"""What would end a text within a group's name has a backslash before it, so that no two groups have the same name."""
 
 
 def route_of(tree: Route, labels: Mapping[str, str]) -> Route:
@@ -25,10 +22,17 @@ def route_of(tree: Route, labels: Mapping[str, str]) -> Route:
 def group_of(route: Route, key: Key, labels: Mapping[str, str]) -> str:
     """The group's name: the same whenever alerts with equal values come this way; without `group_by` the key's own."""
     if route.group_by is None:
-        return _bounded(f"{_ENDS_SERVICE.sub(_MARKED, key.service)}/{key.key}")
-    values = ",".join(f"{name}={_ENDS_VALUE.sub(_MARKED, labels.get(name, ''))}" for name in route.group_by)
+        return _bounded(f"{_marked(key.service, '/{')}/{key.key}")
+    values = ",".join([f"{name}={_marked(labels.get(name, ''), ',')}" for name in route.group_by])
     # Whether it pages is part of the name, or an alert that should would join an incident that pages nobody.
     return _bounded(f"{route.policy or 'all'}{'' if route.page else ' quiet'}{{{values}}}")
+
+
+def _marked(text: str, ends: str) -> str:
+    """The text with a backslash before what would end it in a group's name, so that no two groups have the same."""
+    for sign in ("\\", *ends):
+        text = text.replace(sign, "\\" + sign)
+    return text
 
 
 def _bounded(name: str) -> str:
