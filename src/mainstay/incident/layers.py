@@ -70,13 +70,15 @@ class Table(Generic[K, V]):
 
     def values(self) -> Iterator[V]:
         """Every value, in the order in which the keys first came."""
-        if self._under is not None:
-            for key, value in self._under._items():
-                mine = self._own.get(key, value)
-                if mine is not None:
-                    yield mine
+        if self._under is None:
+            yield from list(self._own.values())  # type: ignore[misc]  # as in `rows`
+            return
+        for key, value in self._under._items():
+            mine = self._own.get(key, value)
+            if mine is not None:
+                yield mine
         for key, own in list(self._own.items()):
-            if own is not None and (self._under is None or self._under.get(key) is None):
+            if own is not None and self._under.get(key) is None:
                 yield own
 
     def _items(self) -> Iterator[tuple[K, V]]:
