@@ -7,7 +7,7 @@ from itertools import chain, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.incident.layers import Pieces, longer
+from mainstay.incident.layers import Pieces, as_one, longer
 
 
 @given(parts=st.lists(st.lists(st.integers(), min_size=1, max_size=5), max_size=60))
@@ -28,3 +28,10 @@ def test_of_a_row_that_grows_one_by_one_each_value_is_copied_a_few_times():
         copied += sum(len(piece) for piece in row if id(piece) not in before)
     assert len(row) <= 13
     assert copied <= 4_096 * 13
+
+
+def test_equal_texts_are_one_object_for_all_who_have_them():
+    first, second = as_one({"summary": "slow", "url": "x"}), as_one({"summary": "".join(("sl", "ow")), "url": "x"})
+    assert first is second
+    assert first == {"summary": "slow", "url": "x"}
+    assert list(as_one({"url": "x", "summary": "slow"})) == ["url", "summary"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from sys import intern
 from typing import Any, Generic, TypeVar
 
@@ -155,3 +156,13 @@ def interned(texts: Mapping[str, str]) -> Mapping[str, str]:
         return {intern(name): intern(text) for name, text in texts.items()}
     except TypeError:  # a text of a class of its own, of YAML for example, cannot be shared
         return {intern(str(name)): intern(str(text)) for name, text in texts.items()}
+
+
+def as_one(texts: Mapping[str, str]) -> Mapping[str, str]:
+    """The texts, as one object for all who have the same ones, where that was lately."""
+    return _as_one(tuple(texts.items()))
+
+
+@lru_cache(maxsize=1024)
+def _as_one(texts: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    return interned(dict(texts))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
+from sys import intern
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -201,7 +202,7 @@ _KEPT_PAGES = 60
 
 def _alert_opened(state: State, fact: Fact | NewFact) -> None:
     data = fact.data
-    key = Key(data["service"], data["key"])
+    key = Key(intern(str(data["service"])), data["key"])
     until = data.get("until")
     alert = slim(Alert(
         fact.subject, key, Severity(data["severity"]), data["summary"], data["labels"], fact.at, fact.at,
