@@ -7,7 +7,7 @@ known: a service that hangs delays nothing but its own line. `mainstay serve` do
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from itertools import islice
@@ -150,14 +150,24 @@ def _past(world: World, one: Incident, runbooks: tuple[str, ...]) -> Past:
     signs: dict[str, None] = {}
     books = dict.fromkeys(runbooks)
     for name in alerts:
-        for fact in world.journal.facts(FactQuery(kinds=("alert.opened",), subject=name)):
-            signs[str(fact.data["key"])] = None
-            if title := fact.data["labels"].get("alertname"):
+        for key, labels, told in _as_opened(world, name):
+            signs[key] = None
+            if title := labels.get("alertname"):
                 signs[str(title)] = None
-            if url := fact.data.get("annotations", {}).get("runbook_url"):
+            if url := told.get("runbook_url"):
                 books[str(url)] = None
     return Past(one.id, one.title, one.services, one.group, one.opened, one.resolved, frozenset(signs), ending,
                 tuple(books))
+
+
+def _as_opened(world: World, name: str) -> Iterator[tuple[str, Mapping[str, str], Mapping[str, str]]]:
+    """The alert's key, labels and annotations."""
+    one = desk_of(world).state.alerts.get(name)
+    if one is not None:  # nothing is read for those that fire: in a storm they are what the others are like
+        yield one.key.key, one.labels, one.annotations
+        return
+    for fact in world.journal.facts(FactQuery(kinds=("alert.opened",), subject=name)):
+        yield str(fact.data["key"]), fact.data["labels"], fact.data.get("annotations", {})
 
 
 # -- mainstay incident diagnose -----------------------------------------------------------------------------------
