@@ -7,7 +7,7 @@ from itertools import chain, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.incident.layers import Pieces, as_one, longer
+from mainstay.incident.layers import Pieces, Table, as_one, longer
 
 
 @given(parts=st.lists(st.lists(st.integers(), min_size=1, max_size=5), max_size=60))
@@ -35,3 +35,14 @@ def test_equal_texts_are_one_object_for_all_who_have_them():
     assert first is second
     assert first == {"summary": "slow", "url": "x"}
     assert list(as_one({"url": "x", "summary": "slow"})) == ["url", "summary"]
+
+
+def test_the_newest_of_many_come_first_and_no_more_than_asked_for():
+    table: Table[str, int] = Table()
+    for number in range(10):
+        table[f"k{number}"] = number
+    table["k3"] = 33
+    assert list(table.newest()) == [9, 8, 7, 6, 5, 4, 33, 2, 1, 0]
+    assert list(table.newest(2)) == [9, 8]
+    assert list(table.newest(100)) == list(table.newest())
+    assert list(table.newest(0)) == []

@@ -177,22 +177,24 @@ def _matchers(query: Sequence[tuple[str, str]]) -> list[Matcher]:
 
 
 def _wanted(state: State, query: Sequence[tuple[str, str]], now: datetime) -> Iterator[Alert]:
-    """The alerts that the query asks for, the newest first, from the one on that it names."""
-    name, after = one_of(query, "receiver", ""), _number(one_of(query, "after", ""))
+    """The alerts that the query asks for, the newest first; more than its page has, where there are more."""
+    name, matchers = one_of(query, "receiver", ""), _matchers(query)
     shown = {which: one_of(query, which, "true") != "false" for which in ("active", "silenced", "inhibited")}
     everything = all(shown.values())
-    for one in fitting(_below(state, after), _matchers(query)):
+    most = None if name or matchers or not everything else whole(query, "limit", MOST, MOST) + 1
+    for one in fitting(_below(state, _number(one_of(query, "after", "")), most), matchers):
         if (not name or receiver(one, state) == name) and (everything or shown[_state_of(one, state, now)]):
             yield one
 
 
-def _below(state: State, number: int | None) -> Iterator[Alert]:
-    """The alerts with a lower number, the newest first; all without one."""
+def _below(state: State, number: int | None, most: int | None) -> Iterator[Alert]:
+    """The alerts with a lower number than that, the newest first, no more than so many; without one, of them all."""
     if number is None:
-        return state.alerts.newest()
+        return state.alerts.newest(most)
     rows = list(state.alerts.newest())
     # Numbers are given in the order in which alerts come.
-    return islice(rows, bisect_right(rows, -number, key=lambda one: -(_number(one.id) or 0)), None)
+    first = bisect_right(rows, -number, key=lambda one: -(_number(one.id) or 0))
+    return islice(rows, first, None if most is None else first + most)
 
 
 def _number(name: str) -> int | None:

@@ -278,5 +278,6 @@ def _fingerprint(told: bytes) -> str:
     return f"{value:016x}"
 
 
+@lru_cache(maxsize=1024)
 def _time(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

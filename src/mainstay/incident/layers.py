@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from sys import intern
 from typing import Any, Generic, TypeVar
 
@@ -93,9 +94,12 @@ class Table(Generic[K, V]):
         # here: `drop` takes the key away.
         return list(self._own.items())  # type: ignore[arg-type]
 
-    def newest(self) -> Iterator[V]:
-        """Every value of a table that is no draft, the key that came last first."""
+    def newest(self, most: int | None = None) -> Iterator[V]:
+        """The values of a table that is no draft, the key that came last first; no more than so many of them."""
         assert self._under is None, "a draft has no rows of its own"
+        # Copied in one step, as in `rows`; of 100,000 alerts that takes longer than the hundred that are shown.
+        if most is not None:
+            return iter(list(islice(reversed(self._own.values()), most)))  # type: ignore[arg-type]
         return reversed(list(self._own.values()))  # type: ignore[arg-type]
 
     def __len__(self) -> int:

@@ -87,7 +87,8 @@ def alerts(world: World, request: AlertsRequest) -> Alerts:
     if request.limit < 1:
         raise InvalidInput(f"--limit {request.limit} shows nothing", "write a number from 1 on")
     state, now = desk_of(world).caught_up(), world.clock.now()
-    found = fitting(state.alerts.newest(), [parse_matcher(text) for text in request.match])
+    matchers = [parse_matcher(text) for text in request.match]
+    found = fitting(state.alerts.newest(None if matchers else request.limit), matchers)
     return Alerts(now, len(state.alerts), tuple(reading(one, state, now) for one in islice(found, request.limit)))
 
 
