@@ -343,7 +343,7 @@ def test_nothing_is_said_of_progress_when_standard_error_is_no_terminal(tea):
     assert tea("tea", "brew")[2] == ""
 
 
-_HEAVY = ("numpy._core", "duckdb", "sqlite3", "httpx", "litestar", "jinja2", "uvicorn", "cyclopts", "rich")
+_HEAVY = ("numpy._core", "duckdb", "sqlite3", "httpx._client", "litestar", "jinja2", "uvicorn", "cyclopts", "rich")
 
 
 @pytest.mark.parametrize("argv", [["--version"], ["--help"], ["tea", "--help"], ["tea", "brew", "--help"]])

@@ -7,7 +7,7 @@ from itertools import chain, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.incident.layers import Layer, Pieces, Table, longer
+from mainstay.incident.layers import Layer, Pieces, Table, as_one, longer
 
 
 @given(parts=st.lists(st.lists(st.integers(), min_size=1, max_size=5), max_size=60))
@@ -48,3 +48,21 @@ def test_a_draft_shows_and_keeps_what_the_same_changes_make_of_a_table_in_the_sa
     assert (list(draft.keys()), list(draft.values()), len(draft)) == ([*plain], [*plain.values()], len(plain))
     draft.keep()
     assert table.rows() == list(plain.items()) == list(zip(draft.keys(), draft.values(), strict=True))
+
+
+def test_equal_texts_are_one_object_for_all_who_have_them():
+    first, second = as_one({"summary": "slow", "url": "x"}), as_one({"summary": "".join(("sl", "ow")), "url": "x"})
+    assert first is second
+    assert first == {"summary": "slow", "url": "x"}
+    assert list(as_one({"url": "x", "summary": "slow"})) == ["url", "summary"]
+
+
+def test_the_newest_of_many_come_first_and_no_more_than_asked_for():
+    table: Table[str, int] = Table()
+    for number in range(10):
+        table[f"k{number}"] = number
+    table["k3"] = 33
+    assert list(table.newest()) == [9, 8, 7, 6, 5, 4, 33, 2, 1, 0]
+    assert list(table.newest(2)) == [9, 8]
+    assert list(table.newest(100)) == list(table.newest())
+    assert list(table.newest(0)) == []

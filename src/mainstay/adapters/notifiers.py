@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any, TextIO
 
 import httpx
@@ -163,7 +164,11 @@ class HookNotifier:
 
     def __init__(self, declared: WebhookChannel, environ: Mapping[str, str] = os.environ) -> None:
         self._declared, self._environ = declared, environ
-        self._client = httpx.Client(timeout=declared.timeout.total_seconds())
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        # Made for the first page that goes this way: it reads every authority that certificates may be of.
+        return httpx.Client(timeout=self._declared.timeout.total_seconds())
 
     def send(self, notice: Notice) -> None:
         """Return when the receiver accepted it.

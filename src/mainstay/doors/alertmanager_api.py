@@ -6,8 +6,10 @@ Beside what Alertmanager has, `GET /api/v2/alerts` takes `limit` and `after` (an
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import mainstay
@@ -31,7 +33,7 @@ from mainstay.incident.operations.alerts import ended_silences
 from mainstay.incident.operations.desk import Desk
 from mainstay.incident.state import State
 from mainstay.kernel.errors import NotFound
-from mainstay.kernel.matcher import Matcher, parse_matcher
+from mainstay.kernel.matcher import Matcher, fitting, parse_matcher
 
 MOST = 1_000_000
 KEPT = timedelta(hours=120)
@@ -175,15 +177,29 @@ def _matchers(query: Sequence[tuple[str, str]]) -> list[Matcher]:
 
 
 def _wanted(state: State, query: Sequence[tuple[str, str]], now: datetime) -> Iterator[Alert]:
-    """The alerts that the query asks for, the newest first."""
-    matchers, name = _matchers(query), one_of(query, "receiver", "")
+    """The alerts that the query asks for, the newest first; more than its page has, where there are more."""
+    name, matchers = one_of(query, "receiver", ""), _matchers(query)
     shown = {which: one_of(query, which, "true") != "false" for which in ("active", "silenced", "inhibited")}
     everything = all(shown.values())
-    for one in state.alerts.newest():
-        if not all(matcher.holds(one.labels) for matcher in matchers) or (name and receiver(one, state) != name):
-            continue
-        if everything or shown[_state_of(one, state, now)]:
+    most = None if name or matchers or not everything else whole(query, "limit", MOST, MOST) + 1
+    for one in fitting(_below(state, _number(one_of(query, "after", "")), most), matchers):
+        if (not name or receiver(one, state) == name) and (everything or shown[_state_of(one, state, now)]):
             yield one
+
+
+def _below(state: State, number: int | None, most: int | None) -> Iterator[Alert]:
+    """The alerts with a lower number than that, the newest first, no more than so many; without one, of them all."""
+    if number is None:
+        return state.alerts.newest(most)
+    rows = list(state.alerts.newest())
+    # Numbers are given in the order in which alerts come.
+    first = bisect_right(rows, -number, key=lambda one: -(_number(one.id) or 0))
+    return islice(rows, first, None if most is None else first + most)
+
+
+def _number(name: str) -> int | None:
+    digits = name.partition("-")[2]
+    return int(digits) if digits.isdigit() else None
 
 
 def _state_of(one: Alert, state: State, now: datetime) -> str:
@@ -194,16 +210,9 @@ def _state_of(one: Alert, state: State, now: datetime) -> str:
 
 def _page(found: Iterator[Alert], query: Sequence[tuple[str, str]]) -> tuple[list[Alert], str]:
     """The page that is asked for, and the id to ask for the next one after, or the empty text."""
-    limit, after = whole(query, "limit", MOST, MOST), one_of(query, "after", "")
-    below = int(after.partition("-")[2]) if after.partition("-")[2].isdigit() else None
-    out: list[Alert] = []
-    for one in found:
-        if below is not None and int(one.id.partition("-")[2]) >= below:
-            continue
-        if len(out) == limit:
-            return out, out[-1].id if out else ""
-        out.append(one)
-    return out, ""
+    limit = whole(query, "limit", MOST, MOST)
+    out = list(islice(found, limit))
+    return out, out[-1].id if out and next(found, None) is not None else ""
 
 
 def _concerns(document: Mapping[str, Any], matchers: Sequence[Matcher]) -> bool:

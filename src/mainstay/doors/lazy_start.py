@@ -1,4 +1,4 @@
-"""Numpy, PyYAML and some of Python's own are loaded when they are first used, so that small commands stay light.
+"""Numpy, PyYAML, httpx and some of Python's own are loaded when they are first used: small commands stay light.
 
 The words' rooms import numpy at their top, as they should; `mainstay slo --help` imports those rooms to know their
 verbs, and would pay 60 ms for numbers nobody asked for. `defer` puts an empty module in a heavy one's place that
@@ -22,7 +22,11 @@ import threading
 import types
 from typing import Any
 
-_HEAVY = ("numpy", "yaml", "hashlib", "inspect", "ipaddress", "bz2", "lzma", "locale")
+_HEAVY = ("numpy", "yaml", "httpx", "hashlib", "inspect", "ipaddress", "bz2", "lzma", "locale")
+
+_UNWANTED = ("httpx._main",)
+"""Optional parts of others that nobody here asks for. Httpx imports its own command line where what that needs happens
+to be installed: three fifths of what it takes to load, and of its memory."""
 
 _loading = {name: threading.RLock() for name in _HEAVY}
 """A lock a module, as the import statement has: one for all would wait for itself across two threads."""
@@ -56,6 +60,8 @@ def defer() -> None:
     """Importing these costs nothing from here on, until they are used; what is already imported stays as it is."""
     # Numpy starts a thread of linear algebra for every processor; it spins for 60 ms, and nobody asks it for anything.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for name in _UNWANTED:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # Python's way to say that there is none
     for name in _HEAVY:
         spec = importlib.util.find_spec(name) if name not in sys.modules else None
         if spec is None:

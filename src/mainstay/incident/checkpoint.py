@@ -18,11 +18,11 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from mainstay.incident.action_items import Item
+from mainstay.incident.columns import Columns
 from mainstay.incident.layers import Table
-from mainstay.incident.ongoing import Alert, Group, Incident, Key, Pager, Silence, slim
+from mainstay.incident.ongoing import Alert, Group, Incident, Key, Pager, Silence
 from mainstay.incident.review import Review
 from mainstay.incident.spec import Inhibition
 from mainstay.incident.state import State
@@ -31,6 +31,11 @@ from mainstay.kernel.dataclass import dataclass
 Part = Mapping[str, Any]
 """Some rows of a table: its name, how many, and keys to drop and rows to set as JSON, compressed, in base 64."""
 
+COLUMNS: Mapping[str, Columns[Any]] = {
+    "alerts": Columns(Alert, like={"last": "opened"}, own=("id",)), "incidents": Columns(Incident, like={}, own=()),
+}
+"""The tables of thousands, whose things are found by their own ids; written field by field."""
+
 TABLES: Mapping[str, tuple[Any, Any]] = {
     "alerts": (str, Alert), "closed": (Key, datetime), "opens": (Key, tuple[datetime, ...]),
     "incidents": (str, Incident), "groups": (str, Group), "silences": (str, Silence), "pagers": (str, Pager),
@@ -38,7 +43,7 @@ TABLES: Mapping[str, tuple[Any, Any]] = {
 }
 """The tables that are written down, and what their keys and values are."""
 
-DERIVED = ("firing", "by_key", "muted", "hushed", "members", "sources", "marks")
+DERIVED = ("firing", "muted", "hushed", "members", "sources", "marks")
 """The tables that follow from the others."""
 
 ROWS = 1_000
@@ -47,7 +52,7 @@ ROWS = 1_000
 _MORE = 1.5
 """Rows in a chain, by the rows that there are, from which on it begins anew."""
 
-_FORM = 3
+_FORM = 4
 """How parts are written; a number that no other way has had."""
 
 
@@ -102,10 +107,7 @@ def changes_of(state: State, follows: Chain) -> Changes:
 
 def parts(changes: Changes) -> Iterator[Part]:
     """The changes as parts that can be recorded."""
-    # An alert that opened once and still fires says itself when its key opened: half of all rows in a storm.
-    once = {alert.key: (alert.opened,) for _, alert in changes.tables["alerts"][1]}
-    for name, (gone, every) in changes.tables.items():
-        rows = [(key, moments) for key, moments in every if once.get(key) != moments] if name == "opens" else every
+    for name, (gone, rows) in changes.tables.items():
         dropped, remaining = iter(gone), iter(rows)
         # All that goes stands before all that comes.
         while some := list(islice(dropped, ROWS)):
@@ -115,7 +117,9 @@ def parts(changes: Changes) -> Iterator[Part]:
 
 
 def _part(name: str, gone: list[Any], rows: list[Any]) -> Part:
-    packed = zlib.compress(msgspec.json.encode((gone, rows)), 1)
+    columns = COLUMNS.get(name)
+    written = rows if columns is None else columns.write([one for _, one in rows]) if rows else None
+    packed = zlib.compress(msgspec.json.encode((gone, written)), 1)
     return {"table": name, "rows": len(gone) + len(rows), "zlib": base64.b64encode(packed).decode()}
 
 
@@ -124,20 +128,18 @@ def restored(written: Iterable[Part], counts: Mapping[str, int], inhibitions: Se
     state = State(inhibitions)
     readers: dict[str, msgspec.json.Decoder[Any]] = {
         name: msgspec.json.Decoder(tuple[list[key], list[tuple[key, value]]])  # type: ignore[valid-type]
-        for name, (key, value) in TABLES.items()}
-    policies: dict[tuple[str, str], Mapping[str, Any]] = {}
+        for name, (key, value) in TABLES.items() if name not in COLUMNS}
+    readers |= {name: msgspec.json.Decoder(tuple[list[str], columns.form])  # type: ignore[name-defined]
+                for name, columns in COLUMNS.items()}
+    share: dict[str, str] = {}
     for part in written:
         name = part["table"]
         gone, rows = readers[name].decode(zlib.decompress(base64.b64decode(part["zlib"])))
         table = _table(state, name)
         for key in gone:
-            if name == "alerts":
-                _remember_opening(state, state.alerts.get(key))
             table.drop(key)
-        if name == "alerts":
-            rows = [(key, slim(alert)) for key, alert in rows]
-        elif name == "incidents":
-            rows = [(key, _with_known_policy(one, policies)) for key, one in rows]
+        if name in COLUMNS:
+            rows = [(one.id, one) for one in COLUMNS[name].read(rows, part["rows"], share.setdefault)] if rows else ()
         table.fill(dict(rows))
     state.counts.update(counts)
     _derive(state)
@@ -146,42 +148,20 @@ def restored(written: Iterable[Part], counts: Mapping[str, int], inhibitions: Se
     return state
 
 
-def _remember_opening(state: State, alert: Alert | None) -> None:
-    """Of an alert that fired when it was written down, its key's opening was left out (`parts`)."""
-    if alert is not None and state.opens.get(alert.key) is None:
-        state.opens[alert.key] = (alert.opened,)
-
-
-def _with_known_policy(one: Incident, policies: dict[tuple[str, str], Mapping[str, Any]]) -> Incident:
-    """Thousands of incidents were opened under the same few policies."""
-    if not one.policy:
-        return one
-    return replace(one, policy=policies.setdefault((one.policy["name"], one.policy["version"]), one.policy))
-
-
 def _table(state: State, name: str) -> Table[Any, Any]:
     found: Table[Any, Any] = getattr(state, name)
     return found
 
 
 def _derive(state: State) -> None:
-    firing: dict[Key, str] = {}
-    by_key: dict[str, tuple[str, ...]] = {}
-    opens: dict[Key, tuple[datetime, ...]] = {}
+    alerts = list(state.alerts.values())
+    state.firing.fill({one.key: one.id for one in alerts})
+    state.muted.fill({one.id: one.muted for one in alerts if one.muted})
     members: dict[str, list[str]] = {}
-    for alert in state.alerts.values():
-        name, key = alert.id, alert.key
-        firing[key] = name
-        opens[key] = (alert.opened,)
-        by_key[key.key] = (*by_key[key.key], name) if key.key in by_key else (name,)
-        if alert.muted:
-            state.muted[name] = alert.muted
-        if alert.incident:
-            members.setdefault(alert.incident, []).append(name)
-    state.firing.fill(firing)
-    state.by_key.fill(by_key)
-    state.opens.fill({**opens, **dict(state.opens.rows())})
-    state.members.fill({incident: (tuple(alerts),) for incident, alerts in members.items()})
+    for one in alerts:
+        if one.incident:
+            members.setdefault(one.incident, []).append(one.id)
+    state.members.fill({incident: (tuple(names),) for incident, names in members.items()})
     state.hushed.fill({one.id: True for one in state.incidents.values() if one.hushed})
     for item in state.actions.values():
         state.mark(item)

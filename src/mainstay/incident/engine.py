@@ -309,8 +309,7 @@ def _each(act: Act, name: str, do: Callable[[str], None]) -> Taken:
     if act.state.incidents.get(name) is not None:
         do(name)
         return Taken("recorded", "", name)
-    alerts = [alert for one in act.state.by_key.get(name) or (name,)
-              if (alert := act.state.alerts.get(one)) is not None]
+    alerts = act.state.firing_under(name) or [one for one in (act.state.alerts.get(name),) if one is not None]
     incidents = list(dict.fromkeys(alert.incident for alert in alerts if alert.incident))
     if not incidents:
         raise NotFound(f'"{name}" is no incident, and no alert of an incident that is open',

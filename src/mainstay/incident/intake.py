@@ -367,7 +367,7 @@ def _stops(act: Act, event: AlertEvent) -> Taken:
 
 def _flaps(act: Act, alert: Alert) -> bool:
     flapping = act.plan.routing.flapping
-    opens = act.state.opens.get(alert.key) or ()
+    opens = (*(act.state.opens.get(alert.key) or ()), alert.opened)
     return sum(moment > alert.opened - flapping.within for moment in opens) > flapping.opens
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from mainstay.incident.layers import Pieces, interned
+from mainstay.incident.layers import Pieces, as_one, interned
 from mainstay.incident.lifecycle import Phase, Status
 from mainstay.incident.severity import Severity
 from mainstay.kernel.matcher import Matcher
@@ -165,5 +165,5 @@ class Pager(Struct, frozen=True, gc=False):
 
 def slim(alert: Alert) -> Alert:
     """The alert with texts that it has in common with others: of thousands of alerts most labels are the same few."""
-    return replace(alert, labels=interned(alert.labels), annotations=interned(alert.annotations),
+    return replace(alert, labels=interned(alert.labels), annotations=as_one(alert.annotations),
                    summary=intern(str(alert.summary)), group=intern(str(alert.group)), url=intern(str(alert.url)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
+from sys import intern
 from typing import Any
 
 from msgspec.structs import replace
@@ -39,12 +40,10 @@ class State:
         """Those that fire, by id."""
         self.firing: Table[Key, str] = Table()
         """The id of the alert that fires under a key."""
-        self.by_key: Table[str, tuple[str, ...]] = Table()
-        """Ids of the alerts that fire under a sender's key, whatever the service."""
         self.closed: Table[Key, datetime] = Table()
         """When the last alert under a key closed, by the sender's clock."""
         self.opens: Table[Key, tuple[datetime, ...]] = Table()
-        """When the last few alerts under a key opened, for flapping."""
+        """When the last few alerts under a key opened that are over, for flapping."""
         self.incidents: Table[str, Incident] = Table()
         self.groups: Table[str, Group] = Table()
         self.silences: Table[str, Silence] = Table()
@@ -71,6 +70,8 @@ class State:
         self.actions: Table[str, Item] = Table()
         self.marks: Table[str, tuple[str, ...]] = Table()
         """Mark of an incident → action items of incidents like it that are not finished."""
+        self.policies: dict[tuple[str, str], Mapping[str, Any]] = {}
+        """Escalation policies as they were, by name and version: thousands of incidents open under the same few."""
         self.counts: dict[str, int] = {"alert": 0, "incident": 0, "silence": 0, "action": 0}
         """The greatest number given so far; and `under NAME`, how many incidents were opened under that policy."""
 
@@ -100,6 +101,10 @@ class State:
     def silenced(self, labels: Mapping[str, str], at: datetime) -> str:
         """The id of a silence that holds for these labels, or the empty text."""
         return next((one.id for one in self.silences.values() if one.holds(labels, at)), "")
+
+    def firing_under(self, key: str) -> list[Alert]:
+        """The alerts that fire under a sender's key, whatever the service; looks through all that fire."""
+        return [self.alerts[self.firing[one]] for one in self.firing.keys() if one.key == key]  # noqa: SIM118
 
     def held_for(self, person: str) -> list[str]:
         """The incidents that the person will be told of together, the longest held first."""
@@ -169,7 +174,7 @@ class Draft(State):
         for name, table in list(vars(under).items()):
             if isinstance(table, Table):
                 setattr(self, name, Layer(table, self._touched))
-        self.counts = dict(under.counts)
+        self.policies, self.counts = under.policies, dict(under.counts)
 
     def keep(self) -> None:
         """Make it part of the state below."""
@@ -203,7 +208,7 @@ _KEPT_PAGES = 60
 
 def _alert_opened(state: State, fact: Fact | NewFact) -> None:
     data = fact.data
-    key = Key(data["service"], data["key"])
+    key = Key(intern(str(data["service"])), data["key"])
     until = data.get("until")
     alert = slim(Alert(
         fact.subject, key, Severity(data["severity"]), data["summary"], data["labels"], fact.at, fact.at,
@@ -211,8 +216,6 @@ def _alert_opened(state: State, fact: Fact | NewFact) -> None:
         url=data.get("url", ""), until=datetime.fromisoformat(until) if until else None))
     state.alerts[fact.subject] = alert
     state.firing[key] = fact.subject
-    state.by_key[key.key] = (*(state.by_key.get(key.key) or ()), fact.subject)
-    state.opens[key] = (*(state.opens.get(key) or ()), fact.at)[-_KEPT_OPENS:]
     state.counts["alert"] = max(state.counts["alert"], int(fact.subject.partition("-")[2]))
     if alert.muted:
         state.muted[alert.id] = alert.muted
@@ -282,12 +285,8 @@ def _alert_closed(state: State, fact: Fact | NewFact) -> None:
     state.until.drop(alert.id)
     state.repeats.drop(alert.id)
     state.firing.drop(alert.key)
-    others = tuple(one for one in state.by_key.get(alert.key.key) or () if one != alert.id)
-    if others:
-        state.by_key[alert.key.key] = others
-    else:
-        state.by_key.drop(alert.key.key)
     state.closed[alert.key] = fact.at
+    state.opens[alert.key] = (*(state.opens.get(alert.key) or ()), alert.opened)[-_KEPT_OPENS:]
     _wait_no_longer(state, alert)
     state._count_source(alert.labels, -1)
     _leave(state, alert)
@@ -315,7 +314,7 @@ def _incident_opened(state: State, fact: Fact | NewFact) -> None:
     turns = f"under {data['policy'].get('name', '')}"
     turn = state.counts.get(turns, 0)
     incident = Incident(fact.subject, int(data["number"]), data["title"], data["service"], tuple(data["services"]),
-                        Severity(data["severity"]), data["group"], fact.at, data["policy"],
+                        Severity(data["severity"]), data["group"], fact.at, _policy(state, data["policy"]),
                         phase=Phase.TRIGGERED if data["policy"] else Phase.QUIET, reminded=fact.at,
                         test=data.get("test", False), turn=turn, interval=data.get("interval"),
                         repeat=data.get("repeat"))
@@ -325,6 +324,11 @@ def _incident_opened(state: State, fact: Fact | NewFact) -> None:
     if incident.group:
         state.groups[incident.group] = Group((), incident.id)
     _join(state, incident.id, data["alerts"])
+
+
+def _policy(state: State, policy: Mapping[str, Any]) -> Mapping[str, Any]:
+    known = state.policies.setdefault((policy.get("name", ""), policy.get("version", "")), policy)
+    return known if known == policy else policy
 
 
 def _join(state: State, incident: str, alerts: Sequence[str]) -> None:

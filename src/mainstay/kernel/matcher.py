@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Literal, cast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, Protocol, TypeVar, cast
 
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
@@ -39,6 +39,41 @@ class Matcher:
 
 
 Matchers = tuple[Matcher, ...]
+
+
+class Labelled(Protocol):
+    """Whatever has labels: an alert, for example."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """By name."""
+
+
+T = TypeVar("T", bound=Labelled)
+
+
+def fitting(things: Iterable[T], matchers: Iterable[Matcher]) -> Iterator[T]:
+    """Those that every matcher holds for, in their order; looked for as they are asked for."""
+    found = iter(things)
+    for matcher in matchers:
+        found = _held(found, matcher)
+    return found
+
+
+def _held(things: Iterator[T], matcher: Matcher) -> Iterator[T]:
+    # One after another through 100,000 alerts: a call each would cost ten times what the comparison does.
+    label, value = matcher.label, matcher.value
+    match matcher.operator:
+        case "=":
+            return (one for one in things if one.labels.get(label, "") == value)
+        case "!=":
+            return (one for one in things if one.labels.get(label, "") != value)
+        case "=~":
+            fits = re.compile(value).fullmatch
+            return (one for one in things if fits(one.labels.get(label, "")) is not None)
+        case "!~":
+            fits = re.compile(value).fullmatch
+            return (one for one in things if fits(one.labels.get(label, "")) is None)
 
 
 def parse_matcher(text: str) -> Matcher:

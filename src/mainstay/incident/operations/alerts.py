@@ -15,7 +15,7 @@ from mainstay.incident.view import severity_cell
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import FactQuery
-from mainstay.kernel.matcher import parse_matcher
+from mainstay.kernel.matcher import fitting, parse_matcher
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import Span, format_duration, parse_duration
@@ -88,8 +88,8 @@ def alerts(world: World, request: AlertsRequest) -> Alerts:
         raise InvalidInput(f"--limit {request.limit} shows nothing", "write a number from 1 on")
     state, now = desk_of(world).caught_up(), world.clock.now()
     matchers = [parse_matcher(text) for text in request.match]
-    fitting = (one for one in state.alerts.newest() if all(matcher.holds(one.labels) for matcher in matchers))
-    return Alerts(now, len(state.alerts), tuple(reading(one, state, now) for one in islice(fitting, request.limit)))
+    found = fitting(state.alerts.newest(None if matchers else request.limit), matchers)
+    return Alerts(now, len(state.alerts), tuple(reading(one, state, now) for one in islice(found, request.limit)))
 
 
 def reading(one: Alert, state: State, now: datetime) -> AlertReading:
@@ -181,7 +181,7 @@ def silence(world: World, request: SilenceRequest) -> Silences:
     state = desk.caught_up()
     return Silences(now, made, request.end, tuple(
         SilenceReading(one.id, tuple(map(str, one.matchers)), one.span.start, one.span.end, one.by, one.comment,
-                       sum(one.holds(alert.labels, now) for alert in state.alerts.values()))
+                       sum(1 for _ in fitting(state.alerts.values(), one.matchers)) if one.span.holds(now) else 0)
         for one in state.silences.values()))
 
 

@@ -7,9 +7,10 @@ known: a service that hangs delays nothing but its own line. `mainstay serve` do
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
+from itertools import islice
 
 from mainstay.incident import diagnosis
 from mainstay.incident.diagnosis import LOOK_BACK, Diagnosed, Diagnosis, Neighbour, Past
@@ -17,6 +18,7 @@ from mainstay.incident.ongoing import Incident
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.looking import find
 from mainstay.incident.spec import Diagnostics
+from mainstay.incident.state import State
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.journal import FactQuery
@@ -102,8 +104,10 @@ def _neighbours(world: World, one: Incident) -> tuple[Neighbour, ...]:
     for standing in world.standing(world, one.services):
         depended |= {name: standing.service for name in standing.depends_on if name not in depended}
     names = [name for name in depended if name not in one.services]
+    if not names:
+        return ()
     checks = {check.url: check for check in _probed(world, declared(world, names))}
-    standings = world.standing(world, names) if names else ()
+    standings = world.standing(world, names)
     open_ones = [other for other in desk_of(world).state.open_incidents() if other.id != one.id]
     return tuple(Neighbour(
         name, depended[name], tuple(other.id for other in open_ones if name in other.services),
@@ -117,11 +121,18 @@ def _neighbours(world: World, one: Incident) -> tuple[Neighbour, ...]:
 def _similar(world: World, one: Incident) -> Diagnosis:
     state = desk_of(world).state
     books = tuple(url for known in declared(world, one.services) for url in known.runbooks)
-    others = [other for other in state.incidents.newest() if other.id != one.id and other.opened <= one.opened
-              and not other.merged_into and (other.group == one.group if one.group else False
-                                             or bool(set(other.services) & set(one.services)))]
     mine = _past(world, one, books)
-    return diagnosis.similar(mine, [_past(world, other, ()) for other in others[:_COMPARED]])
+    # Not further back than is compared: in a storm there are thousands, and each of them asks.
+    return diagnosis.similar(mine, [_past(world, other, ()) for other in islice(_like(state, one), _COMPARED)])
+
+
+def _like(state: State, one: Incident) -> Iterator[Incident]:
+    """Earlier incidents of the same group or of a service in common, the newest first."""
+    services = set(one.services)
+    for other in state.incidents.newest():
+        alike = (one.group and other.group == one.group) or not services.isdisjoint(other.services)
+        if alike and other.id != one.id and other.opened <= one.opened and not other.merged_into:
+            yield other
 
 
 def _past(world: World, one: Incident, runbooks: tuple[str, ...]) -> Past:
@@ -139,14 +150,24 @@ def _past(world: World, one: Incident, runbooks: tuple[str, ...]) -> Past:
     signs: dict[str, None] = {}
     books = dict.fromkeys(runbooks)
     for name in alerts:
-        for fact in world.journal.facts(FactQuery(kinds=("alert.opened",), subject=name)):
-            signs[str(fact.data["key"])] = None
-            if title := fact.data["labels"].get("alertname"):
+        for key, labels, told in _as_opened(world, name):
+            signs[key] = None
+            if title := labels.get("alertname"):
                 signs[str(title)] = None
-            if url := fact.data.get("annotations", {}).get("runbook_url"):
+            if url := told.get("runbook_url"):
                 books[str(url)] = None
     return Past(one.id, one.title, one.services, one.group, one.opened, one.resolved, frozenset(signs), ending,
                 tuple(books))
+
+
+def _as_opened(world: World, name: str) -> Iterator[tuple[str, Mapping[str, str], Mapping[str, str]]]:
+    """The alert's key, labels and annotations."""
+    one = desk_of(world).state.alerts.get(name)
+    if one is not None:  # nothing is read for those that fire: in a storm they are what the others are like
+        yield one.key.key, one.labels, one.annotations
+        return
+    for fact in world.journal.facts(FactQuery(kinds=("alert.opened",), subject=name)):
+        yield str(fact.data["key"]), fact.data["labels"], fact.data.get("annotations", {})
 
 
 # -- mainstay incident diagnose -----------------------------------------------------------------------------------

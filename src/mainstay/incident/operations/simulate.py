@@ -133,7 +133,7 @@ def _as_here(what: Happening | OfAlerts, state: State, given: Mapping[str, str])
         case Acknowledge(name, _) | Resolve(name, _) if name in given:
             return [replace(what, name=given[name])]
         case Acknowledge(name, by) if state.incidents.get(name) is None:
-            alerts = [alert for one in state.by_key.get(name) or () if (alert := state.alerts.get(one)) is not None]
+            alerts = state.firing_under(name)
             if alerts and not any(alert.incident for alert in alerts):
                 return [AcknowledgeAlert(alert.key, by) for alert in alerts]
         case EndSilence(silence, _):
