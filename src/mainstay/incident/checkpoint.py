@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
@@ -43,7 +44,7 @@ TABLES: Mapping[str, tuple[Any, Any]] = {
 }
 """The tables that are written down, and what their keys and values are."""
 
-DERIVED = ("firing", "muted", "hushed", "members", "sources", "marks")
+DERIVED = ("firing", "services", "muted", "hushed", "members", "sources", "marks")
 """The tables that follow from the others."""
 
 ROWS = 1_000
@@ -156,6 +157,7 @@ def _table(state: State, name: str) -> Table[Any, Any]:
 def _derive(state: State) -> None:
     alerts = list(state.alerts.values())
     state.firing.fill({one.key: one.id for one in alerts})
+    state.services.fill(Counter(one.key.service for one in alerts))
     state.muted.fill({one.id: one.muted for one in alerts if one.muted})
     members: dict[str, list[str]] = {}
     for one in alerts:

@@ -40,6 +40,8 @@ class State:
         """Those that fire, by id."""
         self.firing: Table[Key, str] = Table()
         """The id of the alert that fires under a key."""
+        self.services: Table[str, int] = Table()
+        """How many alerts of a service fire: of thousands of alerts the few names to look under."""
         self.closed: Table[Key, datetime] = Table()
         """When the last alert under a key closed, by the sender's clock."""
         self.opens: Table[Key, tuple[datetime, ...]] = Table()
@@ -103,8 +105,9 @@ class State:
         return next((one.id for one in self.silences.values() if one.holds(labels, at)), "")
 
     def firing_under(self, key: str) -> list[Alert]:
-        """The alerts that fire under a sender's key, whatever the service; looks through all that fire."""
-        return [self.alerts[self.firing[one]] for one in self.firing.keys() if one.key == key]  # noqa: SIM118
+        """The alerts that fire under a sender's key, whatever the service."""
+        held = [self.firing.get(Key(service, key)) for service in self.services.keys()]  # noqa: SIM118
+        return [self.alerts[one] for one in held if one is not None]
 
     def held_for(self, person: str) -> list[str]:
         """The incidents that the person will be told of together, the longest held first."""
@@ -216,6 +219,7 @@ def _alert_opened(state: State, fact: Fact | NewFact) -> None:
         url=data.get("url", ""), until=datetime.fromisoformat(until) if until else None))
     state.alerts[fact.subject] = alert
     state.firing[key] = fact.subject
+    state.services[key.service] = (state.services.get(key.service) or 0) + 1
     state.counts["alert"] = max(state.counts["alert"], int(fact.subject.partition("-")[2]))
     if alert.muted:
         state.muted[alert.id] = alert.muted
@@ -285,6 +289,11 @@ def _alert_closed(state: State, fact: Fact | NewFact) -> None:
     state.until.drop(alert.id)
     state.repeats.drop(alert.id)
     state.firing.drop(alert.key)
+    remaining = state.services[alert.key.service] - 1
+    if remaining:
+        state.services[alert.key.service] = remaining
+    else:
+        state.services.drop(alert.key.service)
     state.closed[alert.key] = fact.at
     state.opens[alert.key] = (*(state.opens.get(alert.key) or ()), alert.opened)[-_KEPT_OPENS:]
     _wait_no_longer(state, alert)
