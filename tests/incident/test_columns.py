@@ -61,8 +61,8 @@ def test_any_alerts_and_incidents_are_read_as_they_were_in_their_order(seed: int
 
 
 def test_alerts_that_have_something_in_common_share_it_afterwards() -> None:
-    draw = random.Random(1)
-    alerts = [msgspec.structs.replace(_alert(number, draw), annotations={"summary": "slow"}, group=f"g{number % 9}",
+    draw, told = random.Random(1), {"summary": "slow"}
+    alerts = [msgspec.structs.replace(_alert(number, draw), annotations=told, group=f"g{number % 9}",
                                       labels={"service": f"s{number % 9}", "pod": f"p{number}"},
                                       last=at("1h"), opened=at("1h")) for number in range(100)]
     found = _again(COLUMNS["alerts"], alerts)

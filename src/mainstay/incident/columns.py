@@ -7,7 +7,7 @@ instead of two. Those that had a value in common share it afterwards. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import repeat
 from sys import intern
 from typing import Any, Generic, TypeVar
@@ -69,18 +69,18 @@ class Columns(Generic[S]):
 
     def write(self, things: Sequence[S]) -> Sequence[Any]:
         """A column for each field; to be encoded as JSON, and decoded as `form`."""
-        return [self._written(name, [getattr(one, name) for one in things], things) for name in self._types]
+        found = dict(zip(self._types, zip(*map(msgspec.structs.astuple, things), strict=True), strict=True))
+        for name, other in self._like.items():
+            found[name] = tuple([None if mine == its else mine
+                                 for mine, its in zip(found[name], found[other], strict=True)])
+        return [self._written(self._types[name], values) for name, values in found.items()]
 
-    def _written(self, name: str, values: list[Any], things: Sequence[S]) -> Any:
-        sort = self._types[name]
-        if name in self._like:
-            others = [getattr(one, self._like[name]) for one in things]
-            return _column([None if mine == other else mine for mine, other in zip(values, others, strict=True)])
+    def _written(self, sort: Any, values: Sequence[Any]) -> Any:
         if sort == Mapping[str, str]:
             return _texts(values)
         if sort is Key:
-            return _Keys(_column([key.service for key in values]), _column([key.key for key in values]))
-        return _column(values, msgspec.json.encode if sort == Mapping[str, Any] else None)
+            return _Keys(*map(_column, zip(*values, strict=True)))
+        return _told(values) if sort == Mapping[str, Any] else _column(values)
 
     def read(self, columns: Sequence[Any], count: int, share: Callable[[str, str], str]) -> list[S]:
         """The things again, so many.
@@ -105,33 +105,42 @@ class Columns(Generic[S]):
                 return _values(column, count, None if name in self._own else share)
 
 
-def _column(values: list[Any], told: Callable[[Any], bytes] | None = None) -> _Column[Any]:
-    """Args: told: names a value that cannot be a key of a dict."""
-    names = values if told is None else list(map(told, values))
-    places = dict(zip(dict.fromkeys(names), range(len(names)), strict=False))
+def _column(values: Sequence[Any]) -> _Column[Any]:
+    places = dict.fromkeys(values)
     if len(places) == 1:
-        return _Column(values[:1])
+        return _Column(list(places))
     if 2 * len(places) > len(values):
-        return _Column(values)
-    first = dict(zip(reversed(names), reversed(values), strict=True))
-    return _Column([first[name] for name in places], [places[name] for name in names])
+        return _Column(list(values))
+    return _Column(list(places), _places(values, places))
 
 
-def _texts(values: list[Mapping[str, str]]) -> _Texts:
-    told = [tuple(one.items()) for one in values]
-    if 2 * len(set(told)) <= len(told) or len(told) == 1:
-        by_told = dict(zip(told, values, strict=True))
-        column = _column(told)
-        return _Texts(_Column([dict(by_told[one]) for one in column.values], column.of))
-    shapes: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
-    of = []
-    places: dict[tuple[str, ...], int] = {}
-    for one in values:
-        shape = tuple(one)
-        of.append(places.setdefault(shape, len(places)))
-        shapes.setdefault(shape, []).append(tuple(one.values()))
-    return _Texts(None, list(shapes), of, [[_column(list(column)) for column in zip(*rows, strict=True)]
-                                           for rows in shapes.values()])
+def _places(names: Sequence[Any], places: dict[Any, Any]) -> list[int]:
+    for place, name in enumerate(places):
+        places[name] = place
+    return list(map(places.__getitem__, names))
+
+
+def _told(values: Sequence[Any]) -> _Column[Any]:
+    """A column of what cannot be a key of a dict: known by what it is written as."""
+    names = list(map(msgspec.json.encode, values))
+    column = _column(names)
+    known = dict(zip(names, values, strict=True))
+    return _Column([known[name] for name in column.values], column.of)
+
+
+def _texts(values: Sequence[Mapping[str, str]]) -> _Texts:
+    # What many have in common is one object (`ongoing.slim`).
+    known = {id(one): one for one in values}
+    if 2 * len(known) <= len(values) or len(values) == 1:
+        column = _column(list(map(id, values)))
+        return _Texts(_Column([dict(known[name]) for name in column.values], column.of))
+    shapes = list(map(tuple, values))
+    places = dict.fromkeys(shapes)
+    of = _places(shapes, places)
+    rows: list[list[Iterable[str]]] = [[] for _ in places]
+    for place, one in zip(of, values, strict=True):
+        rows[place].append(one.values())
+    return _Texts(None, list(places), of, [[_column(column) for column in zip(*some, strict=True)] for some in rows])
 
 
 def _texts_again(found: _Texts, count: int, share: Callable[[str, str], str]) -> list[dict[str, str]]:

@@ -285,7 +285,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     remedying = Remedying(lambda: replace(clockwork.world, actor="system"), feed)
     monkeys = Monkeys(lambda: replace(clockwork.world, actor="system"))
     letters = Letters(lambda: clockwork.world)
-    beside = (engine, remedying, rounds, crew, letters, monkeys)
+    beside = (remedying, rounds, crew, letters, monkeys)
 
     def latest(asked: World) -> Report:
         return clockwork.latest or report(asked, ReportRequest(offline=True))
@@ -306,7 +306,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
         return {**door.routes(), **api.routes()}, {**door.short_ways(), **api.short_ways()}
 
     def problems() -> tuple[str, ...]:
-        return tuple(filter(None, (clockwork.problem, *engine.problems, *(one.problem for one in beside[1:]))))
+        return tuple(filter(None, (clockwork.problem, *engine.problems, *(one.problem for one in beside))))
 
     def world_of(actor: str) -> World:
         return replace(clockwork.world, actor=actor)
@@ -318,16 +318,31 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
                      *chaos_pages(), *toil_pages()), hooks)
     begun = world.clock.now()
 
-    def answering(url: str) -> None:
+    ending = threading.Event()
+
+    def begin() -> None:
+        # What went on is read in first, alone: the others need it, and would only take the time that it takes.
+        with suppress(MainstayError):  # whoever needs it says so, and tries again
+            engine.desk()
         for one in (clockwork, *beside):
-            one.start()
+            if not ending.is_set():
+                one.start()
+
+    beginning = threading.Thread(target=begin, name="mainstay-begin", daemon=True)
+
+    def answering(url: str) -> None:
+        engine.start()
+        beginning.start()
         started(url, clockwork, server)
 
     server = Server(app, settings, feed, answering)
     try:
         server.run()
     finally:
-        for one in reversed(beside):
+        ending.set()
+        if beginning.is_alive():
+            beginning.join()
+        for one in reversed((engine, *beside)):
             one.end()
         if clockwork.is_alive():
             clockwork.end()

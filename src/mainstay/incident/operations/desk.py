@@ -29,8 +29,8 @@ from mainstay.kernel.ports import Clock, World
 _TRIES = 20
 """How often a decision is made anew when others were quicker; each time at least one of them got through."""
 
-LEAST = 10_000
-"""Facts that are quicker folded than a checkpoint is written for them: a fifth of a second."""
+LEAST = 5_000
+"""Facts that are quicker folded than a checkpoint is written for them: a tenth of a second."""
 
 _PARTS = 8
 """Parts of a checkpoint in one commit: half a megabyte, so that no alert waits long behind it."""
