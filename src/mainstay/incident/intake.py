@@ -7,6 +7,7 @@ changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -224,6 +225,17 @@ def gathered(act: Act, timer: Timer) -> None:
                   if (alert := act.state.alerts.get(name)) is not None), None)
     if first is not None:
         _open(act, timer.subject, route_of(act.plan.routing.route, first.labels))
+
+
+def see_to_overlooked(act: Act) -> None:
+    """Of two desks that recorded something of a group at once, neither saw what follows from both."""
+    for group in [group for group in act.state.groups.values() if group.overlooked]:
+        for alert in [act.state.alerts[name] for name in group.names]:
+            if alert.id in (act.state.groups.get(alert.group) or group).names:
+                _gather(act, alert, replace(route_of(act.plan.routing.route, alert.labels), wait=timedelta(0)))
+        one = act.state.incidents.get(group.incident)
+        if not group.waiting and one is not None and one.status is not Status.RESOLVED and not one.firing:
+            paging.resolve(act, one.id, "system", "its alerts are over")
 
 
 def _mute_waiting(act: Act, group: str) -> None:
