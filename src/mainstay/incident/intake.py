@@ -7,6 +7,7 @@ changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -169,12 +170,18 @@ def note_repeats(act: Act, *, everything: bool) -> None:
 # -- groups -------------------------------------------------------------------------------------------------------
 
 
-def _gather(act: Act, alert: Alert, route: Route) -> Taken:
-    """The alert joins its group's incident, reopens it, opens one, or waits for others."""
-    group = act.state.groups.get(alert.group)
-    one = act.state.incidents.get(group.incident) if group is not None else None
+def incident_in(act: Act, group: str) -> Incident | None:
+    """The incident that the group became last, or the one that was found to be the same."""
+    known = act.state.groups.get(group)
+    one = act.state.incidents.get(known.incident) if known is not None else None
     while one is not None and one.merged_into:
         one = act.state.incidents.get(one.merged_into)
+    return one
+
+
+def _gather(act: Act, alert: Alert, route: Route) -> Taken:
+    """The alert joins its group's incident, reopens it, opens one, or waits for others."""
+    group, one = act.state.groups.get(alert.group), incident_in(act, alert.group)
     if one is not None and one.status is not Status.RESOLVED:
         act.record("incident.joined", one.id, {"alerts": [alert.id]})
         news.joined(act, one.id)
@@ -224,6 +231,17 @@ def gathered(act: Act, timer: Timer) -> None:
                   if (alert := act.state.alerts.get(name)) is not None), None)
     if first is not None:
         _open(act, timer.subject, route_of(act.plan.routing.route, first.labels))
+
+
+def see_to_overlooked(act: Act) -> None:
+    """Of two desks that recorded something of a group at once, neither saw what follows from both."""
+    for group in [group for group in act.state.groups.values() if group.overlooked]:
+        for alert in [act.state.alerts[name] for name in group.names]:
+            if alert.id in (act.state.groups.get(alert.group) or group).names:
+                _gather(act, alert, replace(route_of(act.plan.routing.route, alert.labels), wait=timedelta(0)))
+        one = act.state.incidents.get(group.incident)
+        if not group.waiting and one is not None and one.status is not Status.RESOLVED and not one.firing:
+            paging.resolve(act, one.id, "system", "its alerts are over")
 
 
 def _mute_waiting(act: Act, group: str) -> None:

@@ -121,12 +121,19 @@ class Group(Struct, frozen=True, gc=False):
     """Alerts that belong together: those that wait to be told of, and the incident they became.
 
     Args:
-        due: when those that wait become an incident; None where they do at once.
+        due: when those that wait become an incident; None where they do at once. Where none waits: since when nobody
+            saw that the incident has no alert that fires.
     """
 
     waiting: Pieces[str] = ()
     incident: str = ""
     due: datetime | None = None
+
+    @property
+    def overlooked(self) -> bool:
+        """Whether two desks each recorded something of it at once: no timer rings for what waits, or an alert was
+        closed as it became an incident. The next sweep sees to it."""
+        return (self.due is None) is bool(self.waiting)
 
     @property
     def names(self) -> Iterator[str]:
