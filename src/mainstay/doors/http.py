@@ -41,6 +41,12 @@ GRACE = 10
 HEAD_TIME_OUT = 10.0
 """Seconds for a request's head to arrive; whoever sends it drop by drop is cut off."""
 
+KEEP_ALIVE = 15
+"""Seconds that a connection may rest between requests."""
+
+CONNECTIONS = 1_024
+"""How many there may be; whoever comes then is told to come again."""
+
 BACKLOG = 2_048
 """Connections that may wait to be accepted, and that are accepted in one round of the event loop."""
 
@@ -351,8 +357,8 @@ class Server(uvicorn.Server):
         super().__init__(uvicorn.Config(
             app, loop="uvloop", http=_Protocol, ws="none", lifespan="on", access_log=False, log_level="warning",
             # A client must not be able to say whose address it has, nor be told what software this is.
-            proxy_headers=False, server_header=False, timeout_keep_alive=15, timeout_graceful_shutdown=GRACE,
-            limit_concurrency=1024,
+            proxy_headers=False, server_header=False, timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=GRACE,
+            limit_concurrency=CONNECTIONS,
             ssl_certfile=settings.certificate, ssl_keyfile=str(settings.private_key) if settings.private_key else None))
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         try:
