@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from mainstay.doors import http
+from mainstay.doors.connection import Connection
 from mainstay.doors.front import ServerSettings
 from mainstay.doors.guard import Answer, Guard, Receive, Scope, Send, send_answer
 from toy_server import PATIENCE, SetClock
@@ -88,7 +89,7 @@ def said_to(pieces: Sequence[bytes], *, short: bool) -> tuple[list[bytes], bool]
         app = Guard(_app, ServerSettings(), SetClock(), {PATH: _briefly} if short else {})
         config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none", timeout_keep_alive=15)
         config.load()
-        protocol, transport = http._Protocol(config, ServerState(), {}), Transport()
+        protocol, transport = Connection(config, ServerState(), {}), Transport()
         protocol.connection_made(transport)
         for piece in pieces:
             if not transport.is_closing():

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mainstay.doors import guard, http
+from mainstay.doors import connection, guard, http
 from mainstay.doors.front import Hooks, ServerSettings
 from mainstay.doors.guard import Guard
 from mainstay.doors.security import TokenStore
@@ -158,7 +158,7 @@ def test_a_storm_takes_the_short_way(server: Served, monkeypatch: pytest.MonkeyP
         raise AssertionError("a task was made")
 
     with listening(server.app) as line:
-        monkeypatch.setattr(http.HttpToolsProtocol, "_start_asgi_task", fails)
+        monkeypatch.setattr(connection.HttpToolsProtocol, "_start_asgi_task", fails)
         for case in ("an alert", "a mapped event", "a heartbeat", "a PagerDuty event"):
             line.send(CASES[case])
             assert line.answer().startswith(b"HTTP/1.1 20")
