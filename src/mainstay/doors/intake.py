@@ -410,11 +410,12 @@ class IntakeDoor:
         return _taken(await answer)
 
     def _hand_in(self, happenings: Sequence[Happening], tell: Callable[[Outcomes | Exception], None]) -> None:
+        # Gathered until the loop has read what arrived, and handed over together: the inbox would begin with the first,
+        # commit that alone, and take the interpreter from the loop for it.
         ticket = self._waiting.ticket(tell)
         gathered = self._gathered.setdefault(ticket.loop, [])
         gathered.append((happenings, ticket))
         if len(gathered) == 1:
-            # When the loop has read what arrived by now: the inbox would begin with the first and commit it alone.
             ticket.loop.call_soon(self._hand_over, ticket.loop)
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
