@@ -30,12 +30,17 @@ class Connection(HttpToolsProtocol):
     _between = True
     """Whether uvicorn's parser has come to the end of a request, and of nothing more."""
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
+    _asked = False
+    """Whether a request that went the short way waits for its answer."""
+    _held = b""
+    """What came behind it meanwhile."""
+    _last, _gone = False, False
+    _rested = 0.0
+    """Since when the connection rests, by the loop's clock."""
+
+    def __init__(self, *settings: Any) -> None:
+        super().__init__(*settings)
         self._guard = self.app if isinstance(self.app, Guard) else None
-        self._asked, self._last, self._gone = False, False, False
-        self._held = b""
-        self._rested = 0.0
 
     def data_received(self, data: bytes) -> None:
         """Take in what came."""

@@ -66,7 +66,7 @@ class Errand(NamedTuple):
 
 
 HEADS = 256
-"""Heads that are remembered: senders have a form each, and seldom more."""
+"""Heads that are remembered, of requests and of answers: senders have a form each, and seldom more."""
 
 MAX_QUERY = 8 * 1024
 MAX_PATH = 2 * 1024
@@ -141,8 +141,7 @@ class Guard:
         self._for_senders = b"".join(b"%s: %s\r\n" % header for header in _added(SENDERS[0], tls=settings.tls))
         self._pace = Pace(settings.per_second, settings.burst, clock)
         self._sends = Pace(settings.sends_per_second, settings.sends_burst, clock)
-        self._errands = lru_cache(HEADS)(self._errand)
-        self._lines = lru_cache(HEADS)(self._written)
+        self._errand_of, self._lines_of = lru_cache(HEADS)(self._read_errand), lru_cache(HEADS)(self._write_lines)
         self._hosts = {name.lower() for name in (*settings.allowed_hosts, settings.host)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -169,11 +168,12 @@ class Guard:
     def errand(self, head: bytes) -> Errand | None:
         """What is known of a POST that arrived whole by its head alone; None where the app is to answer it.
 
-        Kept for the heads that were seen last: nothing of it depends on when they come, or from where.
+        Kept for the heads that were seen last: nothing of it depends on when they come, from where, or on what a token
+        opens.
         """
-        return self._errands(head)
+        return self._errand_of(head)
 
-    def _errand(self, head: bytes) -> Errand | None:
+    def _read_errand(self, head: bytes) -> Errand | None:
         found = read_head(head)
         if found is None or found.method != "POST":
             return None
@@ -192,11 +192,11 @@ class Guard:
         return errand.refused or self._too_fast(errand.head.path, client)
 
     def written(self, answer: Answer) -> bytes:
-        """A sender's answer but for the first lines that a server writes: headers and body."""
+        """A sender's answer, from behind the lines that begin every answer."""
         body = answer.body()
-        return self._lines(answer.headers, len(body)) + body
+        return self._lines_of(answer.headers, len(body)) + body
 
-    def _written(self, headers: tuple[tuple[bytes, bytes], ...], length: int) -> bytes:
+    def _write_lines(self, headers: tuple[tuple[bytes, bytes], ...], length: int) -> bytes:
         own = b"".join([b"%s: %s\r\n" % header for header in headers])
         return b"content-type: application/json\r\ncontent-length: %d\r\n%s%s\r\n" % (length, own, self._for_senders)
 

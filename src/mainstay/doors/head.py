@@ -34,9 +34,12 @@ class Whole(NamedTuple):
 
 def whole(data: bytes) -> Whole | None:
     """The one request that came, if it came whole, with nothing behind it."""
-    end = data.find(_END, 0, LONGEST) + len(_END)
+    found = data.find(_END, 0, LONGEST)
+    if found < 0:
+        return None
+    end = found + len(_END)
     length = _LENGTH.search(data, 0, end)
-    if length is None or len(data) - end != int(length[1]):
+    if length is None or int(length[1]) != len(data) - end:
         return None
     start, stop = length.span(1)
     return Whole(b"%b1%b" % (data[:start], data[stop:end]), length[1], data[end:])
@@ -58,7 +61,7 @@ class Head(NamedTuple):
     length_at: int
 
     def scope(self, length: bytes, client: tuple[str, int] | None) -> dict[str, Any]:
-        """The request as ASGI describes it, as far as any request's own words go."""
+        """The request as ASGI describes it, but for what is the server's own: its address, its state."""
         headers = list(self.headers)
         headers[self.length_at] = b"content-length", length
         return {"type": "http", "http_version": "1.1", "method": self.method, "path": self.path,
