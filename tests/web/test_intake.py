@@ -28,6 +28,7 @@ from mainstay.doors.security import TokenStore
 from mainstay.incident.alertmanager import read_alerts
 from mainstay.incident.engine import Beat, Sweep
 from mainstay.incident.forms import FORMS
+from mainstay.incident.operations import inbox
 from mainstay.incident.operations.desk import Desk, desk_of
 from mainstay.incident.operations.inbox import Inbox
 from mainstay.incident.received import Sender
@@ -245,6 +246,22 @@ def test_who_waits_for_many_answers_is_woken_once_for_all_that_were_decided_toge
     assert {answer[0].outcome for _, answer in heard.calls[0]} == {"repeated"}
     [[(ticket, answer)]] = other.calls
     assert (ticket, answer[0].code) == ("bad", "not-found")
+
+
+def test_no_more_requests_share_a_commit_than_can_be_answered_while_the_next_is_on_its_way(
+        server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "OFFERS", 10)
+    server.journal.open.clear()
+    heard = Heard()
+    first = server.inbox.offer(_events(server))
+    assert server.journal.reached.wait(PATIENCE)
+    for ticket in range(25):
+        server.inbox.hand_in(_events(server), heard, ticket)
+    server.journal.open.set()
+    first.result(PATIENCE)
+    server.inbox.end()
+    together = [[ticket for ticket, _ in call] for call in heard.calls]
+    assert together == [[*range(10)], [*range(10, 20)], [*range(20, 25)]]
 
 
 def test_an_answer_that_takes_too_long_is_a_refusal_and_coming_again_does_no_harm(tmp_path: Path) -> None:

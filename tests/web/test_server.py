@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mainstay.doors import guard, http
+from mainstay.doors import connection, guard, http
 from mainstay.doors.front import Hooks, ServerSettings
 from mainstay.doors.guard import Receive, Scope, Send
 from mainstay.doors.http import Server
@@ -66,7 +66,7 @@ def test_sigterm_ends_requests_in_flight_well_and_then_the_program() -> None:
 
 @pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nHost: local"])
 def test_a_head_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
-    monkeypatch.setattr(http, "HEAD_TIME_OUT", 0.2)
+    monkeypatch.setattr(connection, "HEAD_TIME_OUT", 0.2)
     hooks = Hooks()
     with running(toy_app(SETTINGS, hooks=hooks), SETTINGS, hooks) as url:
         port = int(url.rpartition(":")[2])

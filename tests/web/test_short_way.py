@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mainstay.doors import guard, http
+from mainstay.doors import connection, guard, http
 from mainstay.doors.front import Hooks, ServerSettings
 from mainstay.doors.guard import Guard
 from mainstay.doors.security import TokenStore
@@ -30,6 +30,7 @@ class Line:
     """A connection, as bytes."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         host, _, port = url.removeprefix("http://").partition(":")
         self._socket = socket.create_connection((host, int(port)), timeout=PATIENCE)
         self._got = b""
@@ -48,6 +49,25 @@ class Line:
             body += self._more()
         body, self._got = body[:int(length[1])], body[int(length[1]):]
         return re.sub(rb"date: [^\r]*\r\n", b"", head + b"\r\n\r\n" + body)
+
+    def read_through(self, end: bytes) -> bytes:
+        """What is said up to and with `end`."""
+        while end not in self._got:
+            self._got += self._more()
+        found = self._got.index(end) + len(end)
+        said, self._got = self._got[:found], self._got[found:]
+        return said
+
+    def rest(self) -> bytes:
+        """What is still said until the server closes it."""
+        said, self._got = self._got, b""
+        while more := self._socket.recv(65_536):
+            said += more
+        return said
+
+    def half_close(self) -> None:
+        """Say that nothing more will come."""
+        self._socket.shutdown(socket.SHUT_WR)
 
     def closed(self) -> bool:
         """Whether the server has nothing more to say and closed it."""
@@ -138,7 +158,7 @@ def test_a_storm_takes_the_short_way(server: Served, monkeypatch: pytest.MonkeyP
         raise AssertionError("a task was made")
 
     with listening(server.app) as line:
-        monkeypatch.setattr(http.HttpToolsProtocol, "_start_asgi_task", fails)
+        monkeypatch.setattr(connection.HttpToolsProtocol, "_start_asgi_task", fails)
         for case in ("an alert", "a mapped event", "a heartbeat", "a PagerDuty event"):
             line.send(CASES[case])
             assert line.answer().startswith(b"HTTP/1.1 20")

@@ -316,4 +316,8 @@ def cookie_of(scope: Mapping[str, Any]) -> str:
 
 
 def _header(scope: Mapping[str, Any], wanted: bytes) -> str:
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
+    for name, value in scope["headers"]:
+        if name == wanted:
+            found: str = value.decode("latin-1")
+            return found
+    return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from mainstay.doors.front import MAX_BODY, ServerSettings, host_name, is_loopback
+from mainstay.doors.head import Head, read_head
 from mainstay.doors.security import Pace
 from mainstay.kernel.errors import InvalidInput, MainstayError, NotAllowed
 from mainstay.kernel.ports import Clock
@@ -34,10 +36,37 @@ class Answer(NamedTuple):
         """The document as JSON."""
         return b"" if self.document is None else msgspec.json.encode(self.document)
 
+    @property
+    def ends(self) -> bool:
+        """Whether it is the last on its connection."""
+        return _CLOSE in self.headers
+
+    def ending(self) -> Answer:
+        """The same as the last on its connection."""
+        return self if self.ends else self._replace(headers=(*self.headers, _CLOSE))
+
+
+_CLOSE = (b"connection", b"close")
 
 ShortWay = Callable[[Scope, bytes, Callable[[Answer], None]], None]
 """Answers a request whose body is there, now or later, on its event loop; never raises. The long way is an ASGI app,
 whose task and messages cost a storm more than what is done for it."""
+
+
+class Errand(NamedTuple):
+    """A request that a short way may answer, as far as its head goes.
+
+    Args:
+        refused: the answer where it is refused whoever sends it.
+    """
+
+    head: Head
+    way: ShortWay
+    refused: Answer | None = None
+
+
+HEADS = 256
+"""Heads that are remembered, of requests and of answers: senders have a form each, and seldom more."""
 
 MAX_QUERY = 8 * 1024
 MAX_PATH = 2 * 1024
@@ -112,6 +141,7 @@ class Guard:
         self._for_senders = b"".join(b"%s: %s\r\n" % header for header in _added(SENDERS[0], tls=settings.tls))
         self._pace = Pace(settings.per_second, settings.burst, clock)
         self._sends = Pace(settings.sends_per_second, settings.sends_burst, clock)
+        self._errand_of, self._lines_of = lru_cache(HEADS)(self._read_errand), lru_cache(HEADS)(self._write_lines)
         self._hosts = {name.lower() for name in (*settings.allowed_hosts, settings.host)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -135,30 +165,55 @@ class Guard:
             return
         await self._app(scope, receive, guarded)
 
-    def short_way(self, scope: Scope) -> ShortWay | None:
-        """How a request whose body arrived with its head may be answered, or None: by the app."""
-        path: str = scope["path"]
-        way = self._short_ways.get(path) or self._short_ways.get(path[:path.rfind("/") + 1])
-        if way is None or scope["method"] != "POST":
-            return None
-        try:
-            refused = self._refused(scope, dict(scope["headers"]))
-        except MainstayError as error:
-            refused = _turned_away(error)
-        return way if refused is None else lambda _scope, _body, answer: answer(refused)
+    def errand(self, head: bytes) -> Errand | None:
+        """What is known of a POST that arrived whole by its head alone; None where the app is to answer it.
 
-    def head_of(self, answer: Answer, length: int) -> bytes:
-        """The header lines of a sender's answer, with the empty line that ends them."""
-        own = b"".join([b"%s: %s\r\n" % header for header in answer.headers])
+        Kept for the heads that were seen last: nothing of it depends on when they come, from where, or on what a token
+        opens.
+        """
+        return self._errand_of(head)
+
+    def _read_errand(self, head: bytes) -> Errand | None:
+        found = read_head(head)
+        if found is None or found.method != "POST":
+            return None
+        way = self._short_ways.get(found.path) or self._short_ways.get(found.path[:found.path.rfind("/") + 1])
+        if way is None:
+            return None
+        scope = found.scope(b"1", None)
+        try:
+            self._check(scope, dict(scope["headers"]))
+        except MainstayError as error:
+            return Errand(found, way, _turned_away(error))
+        return Errand(found, way)
+
+    def refusal(self, errand: Errand, client: tuple[str, int] | None) -> Answer | None:
+        """Why a sender on the short way is not listened to now, or None."""
+        return errand.refused or self._too_fast(errand.head.path, client)
+
+    def written(self, answer: Answer) -> bytes:
+        """A sender's answer, from behind the lines that begin every answer."""
+        body = answer.body()
+        return self._lines_of(answer.headers, len(body)) + body
+
+    def _write_lines(self, headers: tuple[tuple[bytes, bytes], ...], length: int) -> bytes:
+        own = b"".join([b"%s: %s\r\n" % header for header in headers])
         return b"content-type: application/json\r\ncontent-length: %d\r\n%s%s\r\n" % (length, own, self._for_senders)
 
     def _refused(self, scope: Scope, headers: dict[bytes, bytes]) -> Answer | None:
         """What a client that asks too fast is told. Raises for a request that is refused whoever sends it."""
+        self._check(scope, headers)
+        return self._too_fast(scope["path"], scope.get("client"))
+
+    def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        """Raises for what is refused by its head alone, whoever sends it and whenever."""
         self._check_size(scope)
         self._check_origin(scope, headers, self._check_host(scope))
-        pace = self._sends if scope["path"].startswith(SENDERS) else self._pace
-        wait = 0.0 if scope["path"] == "/healthz" else pace.wait((scope.get("client") or ("",))[0])
-        return _too_fast(wait) if wait else None
+
+    def _too_fast(self, path: str, client: tuple[str, int] | None) -> Answer | None:
+        pace = self._sends if path.startswith(SENDERS) else self._pace
+        wait = 0.0 if path == "/healthz" else pace.wait(client[0] if client else "")
+        return _hold_up(wait) if wait else None
 
     @staticmethod
     def _check_size(scope: Scope) -> None:
@@ -270,7 +325,7 @@ class _Within:
             raise TooSlow(f"the body did not arrive within {self._seconds:g} s", "send it again") from None
 
 
-def _too_fast(wait: float) -> Answer:
+def _hold_up(wait: float) -> Answer:
     seconds = math.ceil(wait)
     return Answer(429, {"error": {"code": "too-many-requests", "message": "this client asks too fast",
                                   "way_out": f"ask again in {seconds} s"}},
@@ -279,7 +334,7 @@ def _too_fast(wait: float) -> Answer:
 
 def _turned_away(error: MainstayError) -> Answer:
     status = error.status if isinstance(error, TooLarge) else error.http_status
-    return Answer(status, error_document(error), ((b"connection", b"close"),))
+    return Answer(status, error_document(error), (_CLOSE,))
 
 
 async def send_answer(send: Send, answer: Answer) -> None:

@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -18,12 +18,12 @@ from litestar import Litestar, MediaType, Request, Response, route
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from mainstay.doors.as_json import encode
 from mainstay.doors.calendar_feed import calendar_route
+from mainstay.doors.connection import Connection
 from mainstay.doors.front import Front, Hooks, ServerSettings
-from mainstay.doors.guard import Answer, AsgiApp, Guard, Receive, Scope, Send, error_document
+from mainstay.doors.guard import AsgiApp, Guard, Receive, Scope, Send, error_document
 from mainstay.doors.inputs import from_json, from_query, read_request
 from mainstay.doors.names import PREFIX, READING, api_path
 from mainstay.doors.openapi import describe
@@ -38,17 +38,17 @@ AnyRequest = Request[Any, Any, Any]
 GRACE = 10
 """Seconds that requests in flight get when the server is told to stop."""
 
-HEAD_TIME_OUT = 10.0
-"""Seconds for a request's head to arrive; whoever sends it drop by drop is cut off."""
+KEEP_ALIVE = 15
+"""Seconds that a connection may rest between requests."""
+
+CONNECTIONS = 1_024
+"""How many there may be; whoever comes then is told to come again."""
 
 BACKLOG = 2_048
 """Connections that may wait to be accepted, and that are accepted in one round of the event loop."""
 
 ACCEPT_AGAIN = 1.0
 """Seconds until connections are accepted again after there were too many."""
-
-MAX_HEAD = 64 * 1024
-"""Bytes of a request's head before the connection is closed; up to it, the guard answers with a reason."""
 
 
 class NoRoute(MainstayError):
@@ -208,89 +208,6 @@ def _service_routes(front: Front) -> list[HTTPRouteHandler]:
 # -- running it ----------------------------------------------------------------------------------------------------
 
 
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's, and more patient and quicker.
-
-    It closes a connection whose request head is too slow or too long; uvicorn alone would wait and gather for ever.
-    And a request that arrived whole in one piece goes the short way where the guard knows one.
-    """
-
-    _head_open = True
-    _head_timer: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-    _receiving = False
-    _arriving: RequestResponseCycle | None = None
-
-    def data_received(self, data: bytes) -> None:
-        self._receiving = True
-        super().data_received(data)
-        self._receiving = False
-        if self._arriving is not None:
-            cycle, self._arriving = self._arriving, None
-            if not self.transport.is_closing():
-                self._begin(cycle)
-        if self._head_open:  # nearly every head comes in one piece, and needs no timer
-            if self._head_timer is None:
-                self._head_timer = self.loop.call_later(HEAD_TIME_OUT, self.transport.close)
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD:
-                self.transport.close()
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_TIME_OUT, self.transport.close)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._head_open, self._head_bytes = True, 0
-
-    def on_headers_complete(self) -> None:
-        self._head_came()
-        super().on_headers_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._head_came()
-        super().connection_lost(exc)
-
-    def _head_came(self) -> None:
-        self._head_open = False
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    # -- the short way ---------------------------------------------------------------------------------------------
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        # What uvicorn calls when a head is complete. One of a burst comes when the request before it is answered, and
-        # one in excess has another app: both go the long way.
-        if self._receiving and app is self.app and not cycle.waiting_for_100_continue:
-            self._arriving = cycle
-        else:
-            super()._start_asgi_task(cycle, app)
-
-    def _begin(self, cycle: RequestResponseCycle) -> None:
-        guard, scope = self.app, cast("Scope", cycle.scope)
-        way = guard.short_way(scope) if isinstance(guard, Guard) and not cycle.more_body else None
-        if way is None:
-            super()._start_asgi_task(cycle, self.app)
-        else:
-            way(scope, bytes(cycle.body), lambda answer: self._answer(cycle, guard, answer))
-
-    def _answer(self, cycle: RequestResponseCycle, guard: Guard, answer: Answer) -> None:
-        if cycle.disconnected or self.transport.is_closing():
-            return
-        body = answer.body()
-        last = not cycle.keep_alive or (b"connection", b"close") in answer.headers
-        lines = [STATUS_LINE[answer.status], *(b"%s: %s\r\n" % header for header in cycle.default_headers)]
-        if not cycle.keep_alive:
-            lines.append(b"connection: close\r\n")
-        self.transport.write(b"".join([*lines, guard.head_of(answer, len(body)), body]))
-        cycle.response_started = cycle.response_complete = True
-        if last:
-            self.transport.close()
-        cycle.on_response()
-
-
 class _Acceptor:
     """Accepts everybody who waits in one round of the event loop.
 
@@ -349,10 +266,10 @@ class Server(uvicorn.Server):
     def __init__(self, app: AsgiApp, settings: ServerSettings, feed: Feed | None = None,
                  started: Callable[[str], None] = lambda _: None) -> None:
         super().__init__(uvicorn.Config(
-            app, loop="uvloop", http=_Protocol, ws="none", lifespan="on", access_log=False, log_level="warning",
+            app, loop="uvloop", http=Connection, ws="none", lifespan="on", access_log=False, log_level="warning",
             # A client must not be able to say whose address it has, nor be told what software this is.
-            proxy_headers=False, server_header=False, timeout_keep_alive=15, timeout_graceful_shutdown=GRACE,
-            limit_concurrency=1024,
+            proxy_headers=False, server_header=False, timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=GRACE,
+            limit_concurrency=CONNECTIONS,
             ssl_certfile=settings.certificate, ssl_keyfile=str(settings.private_key) if settings.private_key else None))
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         try:
@@ -375,7 +292,7 @@ class Server(uvicorn.Server):
             self._started(self.url)
 
     def _protocol(self) -> asyncio.Protocol:
-        return _Protocol(self.config, self.server_state, self.lifespan.state)
+        return Connection(self.config, self.server_state, self.lifespan.state)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept nobody any more, and answer what was asked."""

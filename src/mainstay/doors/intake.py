@@ -245,6 +245,7 @@ class IntakeDoor:
     def __init__(self, front: Front, inbox: Inbox, desk: Callable[[], Desk], environ: Mapping[str, str]) -> None:
         self._front, self._inbox, self._desk, self._environ = front, inbox, desk, environ
         self._waiting = _Waiting(front.settings.time_out)
+        self._gathered: dict[asyncio.AbstractEventLoop, list[tuple[Sequence[Happening], _Ticket]]] = {}
 
     def routes(self) -> dict[str, AsgiApp]:
         """Path → app; one that ends in a slash takes one more part."""
@@ -409,11 +410,20 @@ class IntakeDoor:
         return _taken(await answer)
 
     def _hand_in(self, happenings: Sequence[Happening], tell: Callable[[Outcomes | Exception], None]) -> None:
+        # Gathered until the loop has read what arrived, and handed over together: the inbox would begin with the first,
+        # commit that alone, and take the interpreter from the loop for it.
         ticket = self._waiting.ticket(tell)
-        try:
-            self._inbox.hand_in(happenings, self._waiting, ticket)
-        except Exception as error:  # whatever it is, whoever waits is told, and once
-            ticket.settle(error)
+        gathered = self._gathered.setdefault(ticket.loop, [])
+        gathered.append((happenings, ticket))
+        if len(gathered) == 1:
+            ticket.loop.call_soon(self._hand_over, ticket.loop)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        for happenings, ticket in self._gathered.pop(loop):
+            try:
+                self._inbox.hand_in(happenings, self._waiting, ticket)
+            except Exception as error:  # whatever it is, whoever waits is told, and once
+                ticket.settle(error)
 
     async def _durable(self, answer: Awaitable[Any]) -> Any:
         try:

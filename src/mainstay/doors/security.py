@@ -71,6 +71,9 @@ class Caller:
                              f"use a token made with the scope {scope}")
 
 
+_LOCAL = Caller("local", _ALL)
+
+
 # -- tokens --------------------------------------------------------------------------------------------------------
 
 
@@ -250,7 +253,7 @@ class Gate:
         if self.open_to_local():
             if not local:
                 raise NotKnown("without a token this server answers only this machine", "make a token, then log in")
-            return Caller("local", _ALL, self.form_token(cookie) if cookie else "")
+            return Caller("local", _ALL, self.form_token(cookie)) if cookie else _LOCAL
         session = self._sessions.get(_sha256(cookie)) if cookie else None
         now = self.clock.now()
         if session is None or now >= session.expires or self.tokens is None \

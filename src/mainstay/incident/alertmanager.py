@@ -18,7 +18,17 @@ from msgspec import Struct, field
 from mainstay.incident.engine import MakeSilence
 from mainstay.incident.intake import UNHEARD, AlertEvent
 from mainstay.incident.ongoing import Alert, Silence
-from mainstay.incident.received import BadPayload, Moments, Received, Sender, decode, first_line, is_set, texts_of
+from mainstay.incident.received import (
+    BadPayload,
+    Moments,
+    Received,
+    Sender,
+    decode,
+    first_line,
+    is_set,
+    texts_kept,
+    texts_of,
+)
 from mainstay.incident.state import State
 from mainstay.kernel.matcher import Matcher, fitting
 from mainstay.kernel.quantity import Span
@@ -65,11 +75,11 @@ def read_alerts(body: bytes, sender: Sender, now: datetime) -> Received:
     moments = Moments(now)
     events = []
     for number, one in enumerate(decode(body, list[_Posted])):
-        labels = _labels(one.labels, number)
+        labels = _labels(texts_kept(one.labels), number)
         ends = one.ends_at if is_set(one.ends_at) else None
         firing = ends is None or ends > now
         at = moments.start(one.starts_at, "startsAt") if firing else moments.end(ends, "endsAt")
-        events.append(_event(labels, texts_of(one.annotations), sender,
+        events.append(_event(labels, texts_kept(one.annotations), sender,
                              _When(at, firing, ends if firing else None), one.generator_url))
     return Received(tuple(events), moments.notes)
 
@@ -101,8 +111,7 @@ def take_hook(hook: Hook, sender: Sender, now: datetime) -> Received:
     return Received(tuple(events), moments.notes)
 
 
-def _labels(given: Mapping[str, str], number: int) -> dict[str, str]:
-    labels = texts_of(given)
+def _labels(labels: dict[str, str], number: int) -> dict[str, str]:
     if not labels:
         raise BadPayload(f"alert {number + 1} has no labels", "an alert needs at least the label alertname")
     for name in labels:
@@ -136,7 +145,7 @@ def _event(labels: Mapping[str, str], annotations: Mapping[str, str], sender: Se
 
 def key_of(labels: Mapping[str, str]) -> str:
     """What tells an alert from others: its name, for people, and a hash of all its labels."""
-    told = "\0".join(f"{name}\1{labels[name]}" for name in sorted(labels))
+    told = "\0".join([f"{name}\1{labels[name]}" for name in sorted(labels)])
     digest = hashlib.blake2b(told.encode(errors="replace"), digest_size=8).hexdigest()
     return f"{labels.get('alertname', 'alert')[:100]}:{digest}"
 

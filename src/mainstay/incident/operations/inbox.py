@@ -23,6 +23,10 @@ log = logging.getLogger("mainstay.inbox")
 TOGETHER = 500
 """Happenings in one commit: about 25 milliseconds of deciding, so that nobody waits long for whoever came before."""
 
+OFFERS = 128
+"""Offers in one commit. Each is a request to be answered, which takes as long as deciding on an alert: while some are
+committed, those before are answered and the next are read."""
+
 CAPACITY = 20_000
 """Happenings that may wait: two to four seconds of work, after which a sender does better to come again."""
 
@@ -151,8 +155,9 @@ class Inbox(threading.Thread):
                 self._idle = False
                 if not self._offers:
                     return
-                offers, count = [], 0
-                while self._offers and count < self._together:
+                offers: list[_Offer] = []
+                count = 0
+                while self._offers and count < self._together and len(offers) < OFFERS:
                     offers.append(self._offers.popleft())
                     count += len(offers[-1].happenings)
             self._take(offers)
