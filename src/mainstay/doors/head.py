@@ -16,7 +16,8 @@ LONGEST = 4_096
 """Bytes of a head that is read here: longer ones are rare, and what was read of many is kept."""
 
 _END = b"\r\n\r\n"
-_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,7})\r\n")
+_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,6})\r\n")
+"""Six digits are less than any body that is refused for its size."""
 
 
 class Whole(NamedTuple):
