@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mainstay.doors.house.tidying import AT_THE_LATEST, CALM, Tidying
+from mainstay.doors.house.tidying import AT_THE_LATEST, CALM, Tidying, give_back, share_memory
 
 
 @dataclass
@@ -67,3 +67,8 @@ def test_a_server_that_ends_leaves_python_as_it_was() -> None:
     before = gc.get_threshold()
     Server().tidying.end()
     assert gc.get_threshold() == before
+
+
+def test_memory_is_shared_and_given_back_or_left_alone_where_the_system_does_so_itself() -> None:
+    share_memory()
+    give_back()

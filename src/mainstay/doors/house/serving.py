@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from typing import Any
 
 from mainstay.adapters.notifiers import TerminalNotifier, WebhookNotifier
 from mainstay.app import MAINSTAY, declared_anew, grammar
+from mainstay.doors import lazy_start
 from mainstay.doors.alertmanager_api import AlertmanagerApi
 from mainstay.doors.front import Act, Front, Hooks, ServerSettings
 from mainstay.doors.guard import AsgiApp, ShortWay
@@ -25,6 +26,7 @@ from mainstay.doors.house.letters import Letters
 from mainstay.doors.house.monkeys import Monkeys
 from mainstay.doors.house.remedying import Remedying
 from mainstay.doors.house.rounds import Rounds
+from mainstay.doors.house.tidying import give_back, share_memory
 from mainstay.doors.house.tokens import token_file
 from mainstay.doors.http import Server, build_app
 from mainstay.doors.intake import IntakeDoor
@@ -272,6 +274,44 @@ def _recorded(world: World) -> Callable[[Act], None]:
     return record
 
 
+class _Beginning(threading.Thread):
+    """Starts the engine, which reads in what went on, and then the others: they would only take time from it."""
+
+    def __init__(self, engine: Engine, others: Sequence[threading.Thread]) -> None:
+        super().__init__(name="mainstay-begin", daemon=True)
+        self._engine, self._others = engine, others
+        self._ending = threading.Event()
+
+    def start(self) -> None:
+        """Begin: alerts are taken in from now on."""
+        self._engine.start()
+        super().start()
+
+    def run(self) -> None:
+        """Until the others are started."""
+        with suppress(MainstayError):  # whoever needs it says so, and tries again
+            self._engine.desk()
+            give_back()
+        for one in self._others:
+            if not self._ending.is_set():
+                one.start()
+
+    def end(self) -> None:
+        """Start no more."""
+        self._ending.set()
+        if self.is_alive():
+            self.join()
+
+
+def _look_around(world: World) -> None:
+    """There is a store; and what holds for the whole process, before it has threads."""
+    world.journal.head()
+    share_memory()
+    if world.catalog.of(Objective):
+        # Else whoever asks for the first number loads them: 12 MB, and taking alerts in needs none.
+        lazy_start.load_now()
+
+
 def run_server(world: World, settings: ServerSettings, every: timedelta, *,
                started: Callable[[str, Clockwork, Server], None] = lambda *_: None) -> Served:
     """Serve until told to stop; the clockwork and the engine run beside.
@@ -282,7 +322,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     Raises:
         InvalidInput, StoreUnavailable: there is no store, so nothing could be kept that is taken.
     """
-    world.journal.head()
+    _look_around(world)
     # Nobody waits at a terminal for what is asked for over HTTP.
     world, feed = replace(world, tell=None), Feed()
     clockwork = Clockwork(world, feed, every, notifier_of(os.environ))
@@ -324,21 +364,9 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
                      *incident_pages(), *POSTMORTEM_PAGES, *oncall_pages(), *runbook_pages(), *remedy_pages(),
                      *chaos_pages(), *toil_pages()), hooks)
     begun = world.clock.now()
-
-    ending = threading.Event()
-
-    def begin() -> None:
-        # What went on is read in first, alone: the others need it, and would only take the time that it takes.
-        with suppress(MainstayError):  # whoever needs it says so, and tries again
-            engine.desk()
-        for one in (clockwork, *beside):
-            if not ending.is_set():
-                one.start()
-
-    beginning = threading.Thread(target=begin, name="mainstay-begin", daemon=True)
+    beginning = _Beginning(engine, (clockwork, *beside))
 
     def answering(url: str) -> None:
-        engine.start()
         beginning.start()
         started(url, clockwork, server)
 
@@ -346,9 +374,7 @@ def run_server(world: World, settings: ServerSettings, every: timedelta, *,
     try:
         server.run()
     finally:
-        ending.set()
-        if beginning.is_alive():
-            beginning.join()
+        beginning.end()
         for one in reversed((engine, *beside)):
             one.end()
         if clockwork.is_alive():
@@ -383,7 +409,7 @@ def serve(world: World, request: ServeRequest) -> Served:
 SERVE = Operation(
     "", "serve", ServeRequest, serve,
     lambda found: View("Stopped", (Text(f"Stopped after {many(found.evaluations, 'evaluation')}.", "quiet"),)),
-    scope="write", doors=("cli",),
+    scope="write", doors=("cli",), numbers=False,
     exit_codes=((0, "stopped as asked"), (2, "the catalog, a flag or the address cannot be used")),
     examples=("mainstay serve", "mainstay serve -c slos --port 9000 --every 30s",
               "mainstay serve --host 10.0.0.5 --beyond-loopback --allowed-host slo.example.com"))

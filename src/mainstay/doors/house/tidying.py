@@ -1,4 +1,4 @@
-"""Python's full collections at a time of our own.
+"""Python's full collections at a time of our own, and memory that nobody needs given back.
 
 A full collection stops every thread while it looks at every object there is: with 30,000 alerts in memory for a third
 of a second. Python would choose the middle of a storm for it, when most objects are made. What it looks for, circles
@@ -7,9 +7,11 @@ that nobody reaches any more, are few here; the small collections go on as Pytho
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 CALM = 10.0
 """Seconds without anything that came in after which it is calm enough."""
@@ -18,6 +20,24 @@ AT_THE_LATEST = 3_600.0
 """Seconds for which a storm may put one off."""
 
 _NEVER = 2**31 - 1
+_ARENA_MAX = -8
+"""How glibc's mallopt(3) names the setting."""
+
+
+def share_memory() -> None:
+    """All threads take memory from one place; to be called before they begin.
+
+    Glibc gives every thread a place of its own, where what one has freed no other finds; that spares those that work
+    side by side a lock, and Python's do not. With 100,000 alerts it keeps 15 MB of 200.
+    """
+    with suppress(OSError, AttributeError):  # another C library has no such places
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+
+
+def give_back() -> None:
+    """Memory that was freed goes back to the system, as far as whole pages are free."""
+    with suppress(OSError, AttributeError):  # another C library does so by itself
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Tidying:
@@ -39,6 +59,7 @@ class Tidying:
         calm = taken == self._seen and gc.get_count()[2] > self._before[2]
         if calm or now - self._last > AT_THE_LATEST:
             gc.collect()
+            give_back()
             self._last = now
         self._seen = taken
         return CALM
