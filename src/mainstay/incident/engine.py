@@ -235,12 +235,7 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
         case Beat(heartbeat):
             return _beat(act, heartbeat)
         case Sweep(since):
-            intake.note_repeats(act, everything=since is None)
-            intake.forget_passed(act)
-            # Of two desks, one may mute an alert while the other ends what muted it.
-            intake.hear(act)
-            if since is not None:
-                intake.forget_unheard(act, since)
+            _sweep(act, since)
         case Diagnosed():
             diagnosis.record(act, happening)
         case DraftPostmortem() | WriteSection() | MovePostmortem() | AddItem() | ChangeItem() | MoveItem():
@@ -248,6 +243,17 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
         case other:
             assert_never(other)
     return Taken("recorded")
+
+
+def _sweep(act: Act, since: datetime | None) -> None:
+    intake.note_repeats(act, everything=since is None)
+    intake.forget_passed(act)
+    # Of two desks, one may mute an alert while the other ends what muted it.
+    intake.hear(act)
+    intake.see_to_overlooked(act)
+    paging.see_to_held(act)
+    if since is not None:
+        intake.forget_unheard(act, since)
 
 
 # -- timers -------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ rounds would hold up everything else for a third of a second.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from sys import intern
 from typing import Any, NamedTuple
@@ -117,16 +117,26 @@ class Incident(Struct, frozen=True, gc=False):
     hushed: bool = False
 
 
+_LATE = timedelta(seconds=30)
+"""How long after its time a timer is no longer thought to be about to ring."""
+
+
 class Group(Struct, frozen=True, gc=False):
     """Alerts that belong together: those that wait to be told of, and the incident they became.
 
     Args:
-        due: when those that wait become an incident; None where they do at once.
+        due: when those that wait become an incident; None where they do at once. Where none waits: since when nobody
+            saw that the incident has no alert that fires.
     """
 
     waiting: Pieces[str] = ()
     incident: str = ""
     due: datetime | None = None
+
+    def overlooked(self, now: datetime) -> bool:
+        """Whether two desks each recorded something of it at once: no timer rings for what waits, or an alert was
+        closed as it became an incident. The next sweep sees to it."""
+        return self.due is None or self.due < now - _LATE if self.waiting else self.due is not None
 
     @property
     def names(self) -> Iterator[str]:

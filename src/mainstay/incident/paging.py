@@ -274,23 +274,35 @@ def _held(act: Act, one: Incident, person: str, reason: str) -> bool:
 
 def told_together(act: Act, timer: Timer) -> None:
     """What the storm guard held back, in one page."""
-    held = act.state.held_for(timer.subject)
-    news = [name for name in held if act.state.held.get((timer.subject, name))]
+    _tell_together(act, timer.subject)
+
+
+def see_to_held(act: Act) -> None:
+    """What was held back as another desk told of the rest: no timer rings for that."""
+    storm = act.plan.routing.storm
+    for person in [name for name in act.state.pagers.keys() if act.state.pagers[name].holds]:  # noqa: SIM118  (no dict)
+        if sum(went > act.now - storm.within for went in act.state.pagers[person].went) < storm.pages:
+            _tell_together(act, person)
+
+
+def _tell_together(act: Act, person: str) -> None:
+    held = act.state.held_for(person)
+    news = [name for name in held if act.state.held.get((person, name))]
     open_ones = [one for name in held if (one := act.state.incidents.get(name)) is not None
                  and (one.phase in (Phase.TRIGGERED, Phase.EXHAUSTED)
                       # Of one that they have they hear all the same what is new of it.
                       or (one.phase is Phase.ACKNOWLEDGED and name in news))]
     names = [one.id for one in open_ones]
-    act.say("pager.told", timer.subject, {"incidents": names}, f"told:{timer.subject}:{act.now.isoformat()}")
+    act.say("pager.told", person, {"incidents": names, "held": held}, f"told:{person}:{act.now.isoformat()}")
     if not open_ones:
         return
     worst = min(open_ones, key=lambda one: (one.severity.rank, one.number))
-    how = _rungs(act, worst, timer.subject)[0]
+    how = _rungs(act, worst, person)[0]
     told = f"told together with {many(len(names) - 1, 'other')}" if len(names) > 1 else "told late"
-    act.record("incident.paged", worst.id, {"to": timer.subject, "channel": how.contact.channel, "loop": worst.loop,
+    act.record("incident.paged", worst.id, {"to": person, "channel": how.contact.channel, "loop": worst.loop,
                                             "step": worst.step, "reason": told, "rungs": []})
-    act.send(f"told:{timer.subject}:{act.now.isoformat()}", how.contact.channel, {
-        "what": "page", "incident": worst.id, "to": timer.subject, "address": how.contact.address,
+    act.send(f"told:{person}:{act.now.isoformat()}", how.contact.channel, {
+        "what": "page", "incident": worst.id, "to": person, "address": how.contact.address,
         "title": f"{len(names)} more incidents, first {worst.id}: {worst.title}" if len(names) > 1 else worst.title,
         "severity": worst.severity,
         "service": worst.service, "urgency": DEMANDS[worst.severity].urgency, "opened": worst.opened.isoformat(),

@@ -291,6 +291,10 @@ def _alert_closed(state: State, fact: Fact | NewFact) -> None:
     _wait_no_longer(state, alert)
     state._count_source(alert.labels, -1)
     _leave(state, alert)
+    group = state.groups.get(alert.group)
+    if alert.incident and not fact.data.get("incident", alert.incident) and group is not None and not group.waiting:
+        # Whoever closed it did not know yet that its group had become an incident.
+        state.groups[alert.group] = replace(group, due=fact.at)
 
 
 def _leave(state: State, alert: Alert) -> None:
@@ -323,8 +327,17 @@ def _incident_opened(state: State, fact: Fact | NewFact) -> None:
     state.incidents[incident.id] = incident
     state.counts["incident"] = max(state.counts["incident"], incident.number)
     if incident.group:
-        state.groups[incident.group] = Group((), incident.id)
+        _is_told(state, incident, data["alerts"])
     _join(state, incident.id, data["alerts"])
+
+
+def _is_told(state: State, incident: Incident, alerts: Sequence[str]) -> None:
+    """The group became an incident; what another desk recorded of its alerts meanwhile makes it `overlooked`."""
+    known, told = state.groups.get(incident.group) or Group(), set(alerts)
+    joined_meanwhile = tuple([name for name in known.names if name not in told])
+    none_fires = bool(alerts) and all(state.alerts.get(name) is None for name in alerts)
+    state.groups[incident.group] = Group((joined_meanwhile,) if joined_meanwhile else (), incident.id,
+                                         incident.opened if none_fires and not joined_meanwhile else None)
 
 
 def _join(state: State, incident: str, alerts: Sequence[str]) -> None:
@@ -377,9 +390,13 @@ def _incident_held(state: State, fact: Fact | NewFact) -> None:
 
 
 def _pager_told(state: State, fact: Fact | NewFact) -> None:
-    for name in state.held_for(fact.subject):
-        state.held.drop((fact.subject, name))
-    state.pagers[fact.subject] = replace(state.pagers.get(fact.subject) or Pager(), holds=False)
+    held = state.held_for(fact.subject)
+    # One that another desk held back meanwhile is held still.
+    known = set(fact.data.get("held", held))
+    for name in held:
+        if name in known:
+            state.held.drop((fact.subject, name))
+    state.pagers[fact.subject] = replace(state.pagers.get(fact.subject) or Pager(), holds=not known.issuperset(held))
 
 
 def _phase_after(event: str) -> Any:
@@ -403,6 +420,9 @@ def _incident_resolved(state: State, fact: Fact | NewFact) -> None:
     if one is not None:
         state._changed(fact.subject, status=Status.RESOLVED, phase=next_phase(one.phase, "resolved"), resolved=fact.at,
                        reaching=(), grown=0)
+        group = state.groups.get(one.group)
+        if group is not None and group.due is not None and not group.waiting:
+            state.groups[one.group] = replace(group, due=None)
 
 
 def _incident_reopened(state: State, fact: Fact | NewFact) -> None:
