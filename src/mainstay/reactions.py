@@ -172,9 +172,13 @@ def _noted(world: World, fact: Fact) -> None:
 
 
 def _note_once(world: World, incident: str, text: str, by: str) -> None:
-    notes = FactQuery(kinds=("incident.noted",), subject=incident)
-    if incident and not any(one.data["text"] == text for one in world.journal.facts(notes)):
-        desk_of(world).do(Note(incident, text, by))
+    desk, notes = desk_of(world), FactQuery(kinds=("incident.noted",), subject=incident)
+    while incident:
+        # By the version, so that of two servers that look at the same moment one looks again, and finds it said.
+        seen = desk.caught_up().incidents[incident].version
+        if any(one.data["text"] == text for one in world.journal.facts(notes)) \
+                or desk.do(Note(incident, text, by, seen)).outcome == "recorded":
+            return
 
 
 # -- weaknesses ---------------------------------------------------------------------------------------------------
@@ -185,17 +189,10 @@ def _weakness(world: World, fact: Fact) -> None:
 
     Found again while it is open, it is a line in the same one.
     """
-    desk, data = desk_of(world), fact.data
-    group = f"{WEAKNESS}{fact.subject}"
-    state = desk.caught_up()
-    known = state.groups.get(group)
-    one = state.incidents.get(known.incident) if known is not None else None
-    if one is not None and one.resolved is None:
-        incident = one.id
-    else:
-        opening = Opening(f"does not hold: {data['title']}", Severity.SEV4, tuple(data["services"]), group, page=False,
-                          by=fact.actor)
-        incident = desk.do(Open(opening)).incident
+    data = fact.data
+    opening = Opening(f"does not hold: {data['title']}", Severity.SEV4, tuple(data["services"]),
+                      f"{WEAKNESS}{fact.subject}", page=False, by=fact.actor)
+    incident = desk_of(world).do(Open(opening, once=True)).incident
     kept = f"; it is kept as {data['regression']}" if data["regression"] else ""
     text = (f"mainstay chaos find {fact.subject}: {'; '.join(data['faults'])} is enough. Last tried in "
             f"{data['runs'][-1]}, sure with {data['confidence'] * 100:.0f} %{kept}.")
@@ -247,8 +244,10 @@ def _follow(world: World) -> int:
         by_kind[fact.kind].then(world, fact)
         followed, through = followed + 1, max(through, fact.seq)
     if through > after:
+        # Once from each place on: of two servers that follow at the same moment, one that came less far than the other
+        # must not say so after it, or what lies between would be followed for ever.
         world.journal.commit(Batch([NewFact(REACTED, "reactions", world.clock.now(), {"through": through},
-                                            key=f"{REACTED}:{through}")]))
+                                            key=f"{REACTED}:after:{after}")]))
     return followed
 
 

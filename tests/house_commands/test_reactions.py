@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from command import mainstay
+from mainstay import reactions
 from mainstay.adapters.clock import FakeClock, SystemClock
 from mainstay.adapters.memory import MemoryJournal
 from mainstay.adapters.store import open_store
 from mainstay.app import grammar
 from mainstay.chaos.price import open_incidents
-from mainstay.followed import KINDS
+from mainstay.followed import KINDS, anything_to_follow, followed_through
 from mainstay.incident.engine import Resolve
 from mainstay.incident.intake import AlertEvent
 from mainstay.incident.operations.desk import desk_of
@@ -21,6 +26,7 @@ from mainstay.kernel.journal import Batch, FactQuery, NewFact
 from mainstay.kernel.ports import World
 from mainstay.reactions import REACTIONS, react
 from mainstay.slo.operations.exclusion import announce_work
+from overtaking import Between
 
 CATALOG = """\
 apiVersion: openslo/v1
@@ -155,3 +161,76 @@ def test_a_weakness_that_was_found_is_kept_by_one_incident_that_wakes_nobody(tmp
     desk_of(world).do(Resolve(one.id, "ana"))
     found("EXP-20")
     assert len(desk_of(world).caught_up().incidents) == 2, "it is back"
+
+
+# -- two servers, or a server and a command, follow at once ---------------------------------------------------------
+
+
+@pytest.fixture
+def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its own lock for its own threads, which stands in nobody else's way."""
+    monkeypatch.setattr(reactions, "_following", contextlib.nullcontext())
+
+
+def _second(world: World) -> tuple[World, Between]:
+    """Another process on the same journal."""
+    between = Between(world.journal)
+    return replace(world, journal=between), between
+
+
+def _notice_due(world: World, number: int) -> None:
+    world.journal.commit(Batch([NewFact("slo.notice-due", f"shop-{number}", world.clock.now(),
+                                        {"whom": "team", "message": "half is spent"})]))
+
+
+@pytest.mark.usefixtures("two_processes")
+def test_a_server_that_followed_less_than_another_does_not_take_back_how_far_that_came(tmp_path: Path) -> None:
+    quick, _ = _rehearsed(tmp_path, WORK)
+    slow, between = _second(quick)
+    _notice_due(quick, 1)
+
+    def meanwhile() -> None:
+        _notice_due(quick, 2)
+        react(quick)
+
+    between.before_commit = meanwhile
+    react(slow)
+    [*marks] = quick.journal.facts(FactQuery(kinds=("house.reacted",)))
+    assert followed_through(quick.journal) == max(fact.data["through"] for fact in marks)
+    assert not anything_to_follow(quick.journal)
+    _notice_due(quick, 3)
+    assert react(slow) == 1
+
+
+def _weakness_found(world: World) -> None:
+    world.journal.commit(Batch([NewFact("weakness.found", "checkout-stress", world.clock.now(), {
+        "title": "customers can pay", "faults": ["latency"], "services": ["shop"], "confidence": 0.94,
+        "runs": ["EXP-1"], "regression": ""}, actor="ana")]))
+
+
+@pytest.mark.usefixtures("two_processes")
+@pytest.mark.parametrize("overtaken_at", ["opening", "noting", "looking"])
+def test_two_that_follow_a_weakness_at_once_keep_it_in_one_incident_and_say_it_once(
+        tmp_path: Path, overtaken_at: str) -> None:
+    quick, _ = _rehearsed(tmp_path, WORK)
+    slow, between = _second(quick)
+    desk_of(slow)
+    _weakness_found(quick)
+    if overtaken_at == "opening":
+        between.before_commit = lambda: react(quick)
+    else:
+        commit = between.commit
+
+        def second(batch: Batch) -> Any:
+            # Its first commit opens the incident; the other is quicker with what is said there.
+            recorded = commit(batch)
+            hook = "before_commit" if overtaken_at == "noting" else "after_reading"
+            setattr(between, hook, lambda: react(quick))
+            between.commit = commit  # type: ignore[method-assign]
+            return recorded
+
+        between.commit = second  # type: ignore[method-assign]
+    react(slow)
+    react(quick)
+    assert [one.title for one in desk_of(quick).caught_up().incidents.values()] == ["does not hold: customers can pay"]
+    assert len(list(quick.journal.facts(FactQuery(kinds=("incident.noted",))))) == 1

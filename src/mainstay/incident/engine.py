@@ -50,9 +50,14 @@ class Resolve:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Somebody opens an incident by hand."""
+    """Somebody opens an incident by hand.
+
+    Args:
+        once: where an incident of its group is open, that one is meant.
+    """
 
     opening: Opening
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +91,17 @@ class GiveRole:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A line on the timeline."""
+    """A line on the timeline.
+
+    Args:
+        seen: the version of the incident that it was looked whether the line is there; it is not made where that is
+            another by now. None to make it in any case.
+    """
 
     incident: str
     text: str
     by: str
+    seen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +217,10 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
             return _acknowledge_alert(act, key, by)
         case Resolve(name, by):
             return _each(act, name, lambda one: intake.resolve_by_hand(act, one, by))
-        case Open(opening):
+        case Open(opening, once):
+            known = intake.incident_in(act, opening.group) if once else None
+            if known is not None and known.status is not Status.RESOLVED:
+                return Taken("repeated", "", known.id)
             return Taken("opened", "", intake.open_incident(act, opening))
         case SetStatus():
             _set_status(act, happening)
@@ -214,8 +228,11 @@ def decide(act: Act, happening: Happening) -> Taken:  # noqa: PLR0912  (one line
             paging.raise_severity(act, _incident(act, incident).id, to, why or f"{by} says so", by=by)
         case GiveRole():
             _give_role(act, happening)
-        case Note(incident, text, by):
-            act.record("incident.noted", _incident(act, incident).id, {"text": _said(text)}, actor=by)
+        case Note(incident, text, by, seen):
+            one = _incident(act, incident)
+            if seen not in (None, one.version):
+                return Taken("late", "", one.id)
+            act.record("incident.noted", one.id, {"text": _said(text)}, actor=by)
         case PostUpdate(incident, text, by):
             one = _incident(act, incident)
             act.record("incident.update-posted", one.id, {"text": _said(text), "status": one.status}, actor=by)

@@ -170,12 +170,18 @@ def note_repeats(act: Act, *, everything: bool) -> None:
 # -- groups -------------------------------------------------------------------------------------------------------
 
 
-def _gather(act: Act, alert: Alert, route: Route) -> Taken:
-    """The alert joins its group's incident, reopens it, opens one, or waits for others."""
-    group = act.state.groups.get(alert.group)
-    one = act.state.incidents.get(group.incident) if group is not None else None
+def incident_in(act: Act, group: str) -> Incident | None:
+    """The incident that the group became last, or the one that was found to be the same."""
+    known = act.state.groups.get(group)
+    one = act.state.incidents.get(known.incident) if known is not None else None
     while one is not None and one.merged_into:
         one = act.state.incidents.get(one.merged_into)
+    return one
+
+
+def _gather(act: Act, alert: Alert, route: Route) -> Taken:
+    """The alert joins its group's incident, reopens it, opens one, or waits for others."""
+    group, one = act.state.groups.get(alert.group), incident_in(act, alert.group)
     if one is not None and one.status is not Status.RESOLVED:
         act.record("incident.joined", one.id, {"alerts": [alert.id]})
         news.joined(act, one.id)
