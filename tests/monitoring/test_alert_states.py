@@ -15,6 +15,7 @@ from mainstay.kernel.quantity import Span
 from mainstay.monitoring.alerts_view import AlertReading, metrics_text
 from mainstay.monitoring.operations.alerts import AlertsRequest, Watch, alerts, elsewhere, readings, record_alerts
 from mainstay.slo.operations.standings import ReportRequest, report
+from mainstay.slo.operations.upkeep import RecomputeRequest, recompute
 from slo.worlds import NOW, Events, Room, busy_month, objective, room
 
 MINUTE = timedelta(minutes=1)
@@ -128,6 +129,35 @@ def test_planned_work_says_nothing() -> None:
     judged = record_alerts(it.world, Watch(), {"web": [Span(NOW - 2 * HOUR, NOW)]})
     assert {one.standing.state for one in judged} == {"inactive"}
     assert recorded(it) == []
+
+
+def test_of_two_servers_one_ends_the_alert_that_only_the_other_saw_begin() -> None:
+    later = NOW + 2 * HOUR
+    events = busy_month(now=later)
+    it, first = measured(events), Watch()
+    record_alerts(it.world, first)
+    events.add("errors", NOW - HOUR, 50, slots=12)
+    recompute(it.world, RecomputeRequest())
+    record_alerts(it.world, Watch())
+    assert [kind for kind, _ in recorded(it)] == ["began"], "by counts that came late, which the first did not have"
+    assert next(one.standing.state for one in record_alerts(it.world, first) if one.tier == "page-1h") == "firing"
+    it.clock.set(later)
+    report(it.world, ReportRequest())
+    record_alerts(it.world, first)
+    assert recorded(it)[1:] == [("ended", NOW + 5 * MINUTE)]
+
+
+def test_an_alert_that_another_server_ended_and_that_fires_still_begins_anew() -> None:
+    it, first = measured(failing(NOW - HOUR, NOW + HOUR, now=NOW + HOUR)), Watch()
+    declared = it.world.catalog
+    record_alerts(it.world, first)
+    it.declares()
+    record_alerts(it.world, Watch())
+    assert [kind for kind, _ in recorded(it)] == ["began", "ended"], "an older catalog there has no such objective"
+    it.clock.set(NOW + HOUR)
+    report(replace(it.world, catalog=declared), ReportRequest())
+    record_alerts(replace(it.world, catalog=declared), first)
+    assert [kind for kind, _ in recorded(it)] == ["began", "ended", "began"]
 
 
 def test_an_alert_whose_objective_is_no_longer_declared_ends() -> None:

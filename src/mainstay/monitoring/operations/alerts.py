@@ -143,8 +143,10 @@ def _start(objective: Objective, alert: BurnAlert, watch: Watch, now: datetime) 
     """From where on the alert is still to be judged, and how it stood there: as remembered, else as recorded."""
     key = objective.name, tier_name(alert.tier)
     standing = watch.known.get(key, Standing())
-    if key in watch.through:
-        return watch.through[key]
+    remembered = watch.through.get(key)
+    # Another server may have recorded otherwise, of counts that came late for example: what is recorded holds.
+    if remembered is not None and (remembered[1].state == "firing") == (standing.state == "firing"):
+        return remembered
     return max(standing.since or now - HISTORY, now - HISTORY), standing
 
 
