@@ -14,7 +14,7 @@ from mainstay.adapters.notifiers import TerminalNotifier, WebhookNotifier
 from mainstay.doors.house.serving import Clockwork
 from mainstay.doors.sse import Feed
 from mainstay.kernel.errors import InvalidInput, SourceUnavailable
-from mainstay.kernel.journal import Batch, NewMessage
+from mainstay.kernel.journal import Batch, Claim, NewMessage
 from mainstay.kernel.people import Notice
 from servers.fake_receiver import Listener, listening
 from servers.nowhere import nobody_listens
@@ -137,3 +137,25 @@ def test_tries_grow_rarer_up_to_ten_minutes() -> None:
 
     assert waits == sorted(waits)
     assert waits[-1] <= 605
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_notice_that_another_server_took_over_meanwhile_does_not_end_the_evaluation(status: int) -> None:
+    here = room(busy_month(), objective())
+
+    class Stopped(WebhookNotifier):
+        """The process stands still while it sends, for longer than it may have the notice."""
+
+        def send(self, notice: Notice) -> None:
+            here.clock.advance(timedelta(minutes=2))
+            [taken] = here.journal.take_messages(here.clock.now(), "another", channel="notice")
+            here.journal.commit(Batch(messages_done=[Claim(taken.key, taken.fence)]))
+            super().send(notice)
+
+    with receiver(status) as there:
+        work = _clockwork(here, there.url)
+        work.notifier = Stopped(there.url)
+        work.evaluate()
+
+    assert (work.evaluations, work.problem) == (1, "")
+    assert work.latest is not None

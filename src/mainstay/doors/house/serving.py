@@ -45,7 +45,7 @@ from mainstay.kernel.catalog import Resource, find_files, load
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, MainstayError, SourceUnavailable
 from mainstay.kernel.finding import errors_of
-from mainstay.kernel.journal import Batch, Claim, Message, NewFact, Retry
+from mainstay.kernel.journal import Batch, Claim, Message, NewFact, Retry, StaleClaim
 from mainstay.kernel.objective import DataSource, Objective, resolved
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.people import Notice, Notifier
@@ -212,12 +212,19 @@ class Clockwork(threading.Thread):
         except SourceUnavailable as error:
             wait = min(_FIRST_RETRY * 2 ** min(message.attempts - 1, 10), _LAST_RETRY)
             log.warning("notice for %s not delivered (%s); again in %s", notice.target, error.message, wait)
-            self.world.journal.commit(Batch(messages_retry=[Retry(message.key, message.fence, now + wait)]))
+            self._settle(message, Batch(messages_retry=[Retry(message.key, message.fence, now + wait)]))
             return False
-        self.world.journal.commit(Batch(
+        self._settle(message, Batch(
             [NewFact("notice.sent", notice.target, now, {"subject": notice.subject}, key=f"sent:{message.key}")],
             messages_done=[Claim(message.key, message.fence)]))
         return True
+
+    def _settle(self, message: Message, batch: Batch) -> None:
+        try:
+            self.world.journal.commit(batch)
+        except StaleClaim:
+            # This process was stopped for longer than its lease: what another does with the notice is recorded there.
+            log.warning("%s was taken over by another sender", message.key)
 
 
 def planned_work(world: World) -> dict[str, list[Span]]:
