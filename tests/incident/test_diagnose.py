@@ -14,7 +14,9 @@ import pytest
 from e2e.live import serving, until
 from mainstay.adapters.health import probe
 from mainstay.app import Settings, build_world
+from mainstay.doors.house.rounds import Rounds
 from mainstay.doors.security import TokenStore
+from mainstay.doors.sse import Feed
 from mainstay.incident.diagnosis import Past, changes, similar
 from mainstay.incident.engine import Note, Open, Resolve
 from mainstay.incident.intake import AlertEvent, Opening
@@ -23,6 +25,7 @@ from mainstay.incident.operations.diagnose import PART_TIME_OUT, DiagnoseRequest
 from mainstay.incident.severity import Severity
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact
 from mainstay.kernel.ports import Probed, World
+from overtaking import Between
 from servers.unwell import unwell_service
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -133,6 +136,17 @@ def test_the_server_diagnoses_whatever_opens_and_says_so_within_five_seconds(tmp
 
         # One incident may meet a moment in which others have the machine for themselves; three do not.
         assert any(diagnosed() < 5 for _ in range(3))
+
+
+def test_an_incident_that_two_servers_look_at_at_once_is_diagnosed_by_one_of_them(world: World):
+    between = Between(world.journal)
+    quick, slow = (Rounds(lambda: world, Feed()) for _ in range(2))
+    one = desk_of(world).state.incidents[opened(world)]
+    # Right after the slow one has looked what is known of it, the other is through with all of it.
+    between.after_reading = lambda: quick._examine(world, one)
+    slow._examine(replace(world, journal=between), one)
+    said = [fact.data["part"] for fact in world.journal.facts(FactQuery(kinds=("incident.diagnosed",)))]
+    assert sorted(said) == ["budget", "changes", "dependencies", "health", "similar"]
 
 
 # -- the pure parts -----------------------------------------------------------------------------------------------

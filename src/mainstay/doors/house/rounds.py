@@ -1,12 +1,13 @@
 """What `mainstay serve` does when something happens to an incident: pages hear of it, and a new one is diagnosed.
 
 It follows the journal, so it does not matter who recorded it: this server, a command, another server. Two servers on
-one store each tell their own pages; an incident is diagnosed by the first that finds nothing found out yet.
+one store each tell their own pages; an incident is diagnosed by the first that begins to.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,6 +18,7 @@ from mainstay.doors.sse import Feed
 from mainstay.incident.ongoing import Incident
 from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.diagnose import diagnose
+from mainstay.kernel import locks
 from mainstay.kernel.errors import MainstayError
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.ports import World
@@ -34,6 +36,9 @@ _FRESH = timedelta(minutes=2)
 """An incident that opened longer ago, while nothing ran, is not diagnosed any more: what holds now is not why it
 opened."""
 
+_AT_MOST = timedelta(seconds=15)
+"""How long an incident is left to a server that began to diagnose it: longer than that takes."""
+
 WATCHED = ("incident.", "alert.", "postmortem.", "action.", "chaos.", "matrix.", "monkey.", "gameday.")
 """Of incidents and what is around them the list and each page hears; of experiments those that are about them."""
 
@@ -46,6 +51,7 @@ class Rounds(Worker):
     def __init__(self, world: Callable[[], World], feed: Feed) -> None:
         super().__init__("mainstay-rounds", self._round)
         self._world, self._feed = world, feed
+        self._name = f"server {secrets.token_hex(8)}"
         self._seen: int | None = None
         self._waiting: set[str] = set()
         self._doctors = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="mainstay-diagnose")
@@ -95,9 +101,13 @@ class Rounds(Worker):
 
     def _examine(self, world: World, one: Incident) -> None:
         try:
+            # Of two servers that hear of it in the same third of a second, one looks.
+            locks.take(world.journal, [f"diagnosis {one.id}"], self._name, world.clock.now(), _AT_MOST)
             known = FactQuery(kinds=("incident.diagnosed",), subject=one.id, limit=1)
             if next(iter(world.journal.facts(known)), None) is None:
                 diagnose(world, one)
+        except locks.Locked as other:
+            log.debug("%s is diagnosed elsewhere: %s", one.id, other.message)
         except MainstayError as error:
             log.error("%s could not be diagnosed: %s", one.id, error.message)
         except Exception:
