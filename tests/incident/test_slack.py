@@ -19,6 +19,7 @@ from mainstay.incident.severity import Severity
 from mainstay.incident.timeline import line
 from mainstay.kernel.channels import Channels, RoomRule, SecretAt, SlackChannel
 from mainstay.kernel.errors import NotDelivered
+from mainstay.kernel.journal import Data
 from mainstay.kernel.people import Notice
 from servers.fake_slack import TOKEN, FakeSlack, fake_slack
 
@@ -215,6 +216,35 @@ def test_of_many_changes_only_the_last_is_told(slack: FakeSlack):
         here.desk.do(Note(incident, f"note {number}", "ana"))
     here.run(seconds=1)
     assert slack.times("chat.update") == before + 1
+
+
+def test_of_two_servers_one_at_a_time_keeps_the_room_and_its_summary_ends_with_the_latest(slack: FakeSlack):
+    here = at(slack, room=RoomRule())
+    incident = here.fires()
+
+    class Slow(SlackNotifier):
+        """In the middle of it the incident goes on, and another server hears of that."""
+
+        first = True
+
+        def send(self, notice: Notice) -> Data | None:
+            if notice.data["what"] == "room" and Slow.first:
+                Slow.first = False
+                here.desk.do(Acknowledge(incident, "ana"))
+                here.outbox.send("slack", "another")
+            return super().send(notice)
+
+    channel = declared(slack).slack
+    assert channel is not None
+    slow = Outbox(here.journal, here.clock, here.desk, here.people, {"slack": Slow(channel, ENVIRON)})
+    slow.send("slack", "slow")
+    assert not Slow.first
+    here.run(seconds=3)
+    room = slack.named("inc-1-checkout-answers-500")
+    assert len(room.messages) == 1
+    assert "ana" in str(room.messages[0]["blocks"]), "who has it by now"
+    newest = here.facts("incident.room-opened", "room.kept")[-1]
+    assert newest.data["receipt"]["version"] == here.desk.state.incidents[incident].version
 
 
 class Killed(BaseException):

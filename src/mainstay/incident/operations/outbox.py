@@ -17,6 +17,7 @@ from mainstay.incident.lifecycle import Status
 from mainstay.incident.ongoing import Incident
 from mainstay.incident.operations.desk import Desk
 from mainstay.incident.outbox import GIVE_UP_AFTER, next_way, notice_of, pause_before, tried, unreachable, unwanted
+from mainstay.kernel import locks
 from mainstay.kernel.errors import MainstayError, NotDelivered, SourceUnavailable
 from mainstay.kernel.journal import (
     Batch,
@@ -30,12 +31,14 @@ from mainstay.kernel.journal import (
     Retry,
     StaleClaim,
 )
+from mainstay.kernel.locks import Locked
 from mainstay.kernel.people import Notice, Notifier, Responders
 from mainstay.kernel.ports import Clock
 
 log = logging.getLogger("mainstay.outbox")
 LEASE = timedelta(seconds=60)
 """How long a sender may be busy with one message before another may take it: longer than any channel's time-out."""
+_SOON = timedelta(seconds=1)
 _ROOM_FACTS = ("incident.room-opened", "incident.room-archived", "room.kept")
 
 
@@ -171,6 +174,23 @@ class Outbox:
         one = self._desk.caught_up().incidents.get(message.data["incident"])
         if one is None:
             return self._done(message, ())
+        if message.data["what"] == "answer":
+            return self._show(message, one)
+        if self._is_told(one, self._room_of(one)):
+            return self._done(message, ())
+        now, holder = self._clock.now(), f"{message.key} under {message.fence}"
+        try:
+            held = locks.take(self._journal, [f"room of {one.id}"], holder, now, LEASE)
+        except Locked:
+            # Two servers at one room would each say what it is about, and the slower one last what was so before.
+            self.put_back(message, _SOON)
+            return False
+        try:
+            return self._show(message, self._desk.caught_up().incidents[one.id])
+        finally:
+            locks.free(self._journal, held, self._clock.now())
+
+    def _show(self, message: Message, one: Incident) -> bool:
         room = message.data["what"] == "room"
         receipts = self._room_of(one) if room else self._answers_for(message.channel, one)
         if self._is_told(one, receipts) if room else not receipts:
