@@ -126,6 +126,9 @@ def _alert_began(world: World, fact: Fact) -> None:
     known = desk_of(world).caught_up(fact.seq).alerts.get(fact.subject)
     if known is not None and not known.muted:
         alert_began(world, fact.subject, known.labels, fact.seq)
+        if desk_of(world).caught_up().alerts.get(fact.subject) is None:
+            # It ended meanwhile, and another server may have followed that already, when there was nothing to end.
+            is_over(world, fact.subject)
 
 
 def _alert_over(world: World, fact: Fact) -> None:

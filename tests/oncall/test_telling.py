@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from mainstay.adapters.clock import FakeClock
 from mainstay.adapters.store import open_store
 from mainstay.doors.house.letters import Letters
 from mainstay.kernel.catalog import load
+from mainstay.kernel.channels import TOGETHER
 from mainstay.kernel.errors import NotDelivered
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.people import Notice
@@ -48,8 +50,12 @@ class Postbox:
     def __init__(self) -> None:
         self.notices: list[Notice] = []
         self.refuses: NotDelivered | None = None
+        self.meanwhile: Callable[[], object] | None = None
 
     def send(self, notice: Notice) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
         if self.refuses is not None:
             raise self.refuses
         self.notices.append(notice)
@@ -118,6 +124,20 @@ def test_a_withdrawal_is_told_to_who_was_asked(house: House):
     house.goes_on()
     assert house.email.notices[-1].subject == "W-1: ana withdrew a swap with you"
     assert house.email.notices[-1].target == "ben@example.com"
+
+
+def test_a_letter_that_takes_as_long_as_any_may_is_not_taken_over_by_a_second_server(house: House):
+    second = Letters(lambda: house.world)
+
+    def meanwhile() -> None:
+        house.clock.advance(TOGETHER)
+        second.round()
+
+    house.email.meanwhile = meanwhile
+    house.acts("ana", _ASKED)
+    house.goes_on()
+    house.goes_on()
+    assert len(house.email.notices) == 1
 
 
 def test_while_the_channel_is_down_it_is_tried_again_and_the_next_person_is_told_all_the_same(house: House):

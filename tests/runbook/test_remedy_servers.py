@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mainstay import reactions
 from mainstay.adapters.clock import FakeClock, SystemClock
 from mainstay.adapters.memory import MemoryActuator
 from mainstay.adapters.store import open_store
@@ -22,9 +25,11 @@ from mainstay.kernel.ports import World
 from mainstay.reactions import react
 from mainstay.runbook.operations.desk import Order, begin, runs_of
 from mainstay.runbook.operations.driving import Driver
+from mainstay.runbook.operations.remedy_desk import desk_of as remedies_of
 from mainstay.runbook.operations.remedying import Remediator
 from memory_world import memory_world
-from runbook.worlds import CATALOG, declared
+from overtaking import Between
+from runbook.worlds import CATALOG, Place, declared
 
 TARGETS = [f"web-{number}" for number in range(8)]
 MOST = 2
@@ -125,3 +130,22 @@ def test_a_run_is_begun_once_under_its_key_whenever_another_server_begins_it_too
     one = begin(memory_world(clock, catalog, meddled), order)  # type: ignore[arg-type]
     begin(other, order)
     assert (list(runs_of(other).caught_up()), one.id) == (["RB-1"], "RB-1")
+
+
+def test_a_server_that_follows_an_alert_as_it_ends_leaves_no_case_of_it_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two processes: each has its own lock for its own threads.
+    monkeypatch.setattr(reactions, "_following", contextlib.nullcontext())
+    quick = Place()
+    between = Between(quick.world.journal)
+    slow = Place(journal=between, clock=quick.clock)
+    _says(quick.world, "web", True)
+
+    def meanwhile() -> None:
+        _says(quick.world, "web", False)
+        react(quick.world)
+
+    # It has seen the alert fire, and the other one is through with all of it before the case stands.
+    between.before_commit = meanwhile
+    react(slow.world)
+    quick.passes(timedelta(minutes=1))
+    assert not [case for case in remedies_of(quick.world).state.cases.values() if case.firing]

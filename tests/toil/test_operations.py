@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import Conflict, InvalidInput, NoData, NotAllowed, NotFound
 from mainstay.kernel.finding import Position
 from mainstay.toil.operations.deciding import (
@@ -313,6 +314,13 @@ def test_metrics_name_nobody_unless_the_policy_or_a_lead_asks_for_it():
     assert 'engineer="ben"' in export_metrics(named, MetricsRequest()).text
     with pytest.raises(NotAllowed):
         export_metrics(made, MetricsRequest(everyone=True))
+
+
+def test_the_counter_of_a_server_names_nobody_any_more_once_the_policy_says_so():
+    named = world(TEAM, scopes=READ, policy=replace(POLICY, name_engineers=True))
+    counter = Counter()
+    assert 'engineer="ben"' in counter.text(named)
+    assert 'engineer="ben"' not in counter.text(replace(named, catalog=Catalog({ToilPolicy: {POLICY.name: POLICY}})))
 
 
 def test_the_counter_of_a_server_grows_with_the_ledger():

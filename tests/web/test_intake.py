@@ -26,7 +26,7 @@ from mainstay.doors.http import build_app
 from mainstay.doors.intake import IntakeDoor
 from mainstay.doors.security import TokenStore
 from mainstay.incident.alertmanager import read_alerts
-from mainstay.incident.engine import Beat, Sweep
+from mainstay.incident.engine import Beat, MakeSilence, Sweep
 from mainstay.incident.forms import FORMS
 from mainstay.incident.operations import inbox
 from mainstay.incident.operations.desk import Desk, desk_of
@@ -35,7 +35,9 @@ from mainstay.incident.received import Sender
 from mainstay.kernel.catalog import Grammar
 from mainstay.kernel.errors import StoreUnavailable
 from mainstay.kernel.journal import Batch, Fact, FactQuery
+from mainstay.kernel.matcher import parse_matcher
 from mainstay.kernel.ports import World
+from mainstay.kernel.quantity import Span
 from memory_world import memory_world
 from toy_server import PATIENCE, T0, Client
 
@@ -402,6 +404,19 @@ def test_a_silence_is_made_changed_listed_and_ended(server: Served) -> None:
     assert server.client().get("/api/v2/silence/none").status_code == 404
     everything = {**silence, "matchers": [{"name": "x", "value": ".*", "isRegex": True}]}
     assert server.post("/api/v2/silences", everything).status_code == 400
+
+
+def test_a_silence_that_another_server_made_a_moment_ago_is_changed_and_ended_here(server: Served) -> None:
+    assert server.desk.state.silences.get("S-1") is None
+    other, now = Desk(server.journal, server.world.clock, server.desk.plan, server.world.responders), T0
+    web = (parse_matcher("service=web"),)
+    for name in ("S-1", "S-2"):
+        assert other.do(MakeSilence(web, Span(now, now + timedelta(hours=1)), "ana", "known")).alert == name
+    changed = {"matchers": [{"name": "service", "value": "web", "isRegex": False}], "startsAt": now.isoformat(),
+               "endsAt": (now + timedelta(hours=2)).isoformat(), "createdBy": "ana", "comment": "longer", "id": "S-1"}
+    assert server.post("/api/v2/silences", changed).json() == {"silenceID": "S-3"}
+    other.do(MakeSilence(web, Span(now, now + timedelta(hours=1)), "ana", "more"))
+    assert server.client().ask("DELETE", "/api/v2/silence/S-4").status_code == 200
 
 
 def _states(server: Served) -> list[str]:

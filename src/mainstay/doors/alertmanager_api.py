@@ -120,16 +120,17 @@ class AlertmanagerApi:
         instead_of, made = read_silence(asked.body, caller.name, now)
         happenings: list[Happening] = []
         if instead_of:
-            self._known(instead_of)
+            await self._known(instead_of)
             happenings.append(EndSilence(instead_of, made.by))
         outcomes = await self._door.take([*happenings, made])
         last = outcomes[-1]
         assert isinstance(last, Taken), "refusals were raised"
         return Answer(200, {"silenceID": last.alert})
 
-    def _known(self, silence: str) -> None:
+    async def _known(self, silence: str) -> None:
         """Raises NotFound, before a mistake of one is committed together with what others send."""
-        if self._desk().state.silences.get(silence) is None:
+        # Another server, or a command, may have made it a moment ago.
+        if (await self._front.in_thread(self._desk().caught_up)).silences.get(silence) is None:
             raise NotFound(f'no silence is named "{silence}", or it is over', "GET /api/v2/silences lists them")
 
     async def silence(self, asked: Asked) -> Answer:
@@ -137,7 +138,7 @@ class AlertmanagerApi:
         now = self._front.clock.now()
         if asked.method == "DELETE":
             caller = self._door.sends(asked)
-            self._known(asked.name)
+            await self._known(asked.name)
             await self._door.take([EndSilence(asked.name, caller.name)])
             return Answer(200)
         self._reads(asked)

@@ -6,7 +6,7 @@ changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -226,22 +226,27 @@ def _reopen(act: Act, one: Incident, alert: Alert) -> Taken:
 def gathered(act: Act, timer: Timer) -> None:
     """A new group has waited long enough: what of it still fires becomes an incident."""
     _mute_waiting(act, timer.subject)
-    group = act.state.groups.get(timer.subject)
-    first = next((alert for name in (group.names if group is not None else ())
-                  if (alert := act.state.alerts.get(name)) is not None), None)
+    first = next(_waiting(act, timer.subject), None)
     if first is not None:
         _open(act, timer.subject, route_of(act.plan.routing.route, first.labels))
 
 
 def see_to_overlooked(act: Act) -> None:
     """Of two desks that recorded something of a group at once, neither saw what follows from both."""
-    for group in [group for group in act.state.groups.values() if group.overlooked]:
-        for alert in [act.state.alerts[name] for name in group.names]:
-            if alert.id in (act.state.groups.get(alert.group) or group).names:
-                _gather(act, alert, replace(route_of(act.plan.routing.route, alert.labels), wait=timedelta(0)))
-        one = act.state.incidents.get(group.incident)
-        if not group.waiting and one is not None and one.status is not Status.RESOLVED and not one.firing:
+    for name in [name for name in act.state.groups.keys() if act.state.groups[name].overlooked(act.now)]:  # noqa: SIM118
+        _mute_waiting(act, name)
+        while (first := next(_waiting(act, name), None)) is not None:
+            _gather(act, first, replace(route_of(act.plan.routing.route, first.labels), wait=timedelta(0)))
+        one = incident_in(act, name)
+        if one is not None and one.status is not Status.RESOLVED and not one.firing:
             paging.resolve(act, one.id, "system", "its alerts are over")
+
+
+def _waiting(act: Act, group: str) -> Iterator[Alert]:
+    """The alerts of the group that wait to be told of."""
+    known = act.state.groups.get(group)
+    return (alert for name in (known.names if known is not None else ())
+            if (alert := act.state.alerts.get(name)) is not None)
 
 
 def _mute_waiting(act: Act, group: str) -> None:

@@ -8,7 +8,7 @@ rounds would hold up everything else for a third of a second.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from sys import intern
 from typing import Any, NamedTuple
@@ -117,6 +117,10 @@ class Incident(Struct, frozen=True, gc=False):
     hushed: bool = False
 
 
+_LATE = timedelta(seconds=30)
+"""How long after its time a timer is no longer thought to be about to ring."""
+
+
 class Group(Struct, frozen=True, gc=False):
     """Alerts that belong together: those that wait to be told of, and the incident they became.
 
@@ -129,11 +133,10 @@ class Group(Struct, frozen=True, gc=False):
     incident: str = ""
     due: datetime | None = None
 
-    @property
-    def overlooked(self) -> bool:
+    def overlooked(self, now: datetime) -> bool:
         """Whether two desks each recorded something of it at once: no timer rings for what waits, or an alert was
         closed as it became an incident. The next sweep sees to it."""
-        return (self.due is None) is bool(self.waiting)
+        return self.due is None or self.due < now - _LATE if self.waiting else self.due is not None
 
     @property
     def names(self) -> Iterator[str]:

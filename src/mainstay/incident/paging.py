@@ -45,8 +45,12 @@ def begin(act: Act, incident: str, reason: str) -> None:
 def rung(act: Act, timer: Timer) -> None:
     """The time of a step is over: the next step, the next loop, or nothing is left to try."""
     one = act.state.incidents.get(timer.subject)
-    if one is None or one.phase is not Phase.TRIGGERED or (one.loop, one.step) != (timer.data["loop"],
-                                                                                 timer.data["step"]):
+    if one is None or one.phase is not Phase.TRIGGERED:
+        return
+    here = {"loop": one.loop, "step": one.step}
+    if here != {"loop": timer.data["loop"], "step": timer.data["step"]}:
+        # Set by a desk that did not know of this step yet, in place of this step's own.
+        act.set_timer(timer.key, _wait(one, one.step), one.id, here)
         return
     why = hushed(act, one)
     if why:

@@ -434,7 +434,7 @@ def _incident_resolved(state: State, fact: Fact | NewFact) -> None:
         state._changed(fact.subject, status=Status.RESOLVED, phase=next_phase(one.phase, "resolved"), resolved=fact.at,
                        reaching=(), grown=0)
         group = state.groups.get(one.group)
-        if group is not None and group.overlooked and not group.waiting:
+        if group is not None and group.due is not None and not group.waiting:
             state.groups[one.group] = replace(group, due=None)
 
 

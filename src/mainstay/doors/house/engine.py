@@ -169,18 +169,27 @@ class Engine:
     def _ring(self) -> float:
         world, desk = self._world(), self.desk()
         now = world.clock.now()
-        if self._swept is None or now - self._swept >= SWEEP_EVERY:
-            desk.do(Sweep(self._since))
-            self._swept = now
         due = world.journal.next_due()
-        if due is None or due > now:
-            desk.catch_up()
-        elif desk.ring(self._worker, _AT_ONCE):
+        rang = desk.ring(self._worker, _AT_ONCE) if due is not None and due <= now else 0
+        if rang:
             self._woken()
+        else:
+            desk.catch_up()
+        # After the timers: whatever stands in its way, nobody's page waits for it.
+        if self._swept is None or now - self._swept >= SWEEP_EVERY:
+            self._sweep(desk, now)
+        if rang:
             return 0.0
         due = world.journal.next_due()
         wait = (due - world.clock.now()).total_seconds() if due is not None else LONGEST_SLEEP
         return min(max(wait, 0.0), LONGEST_SLEEP)
+
+    def _sweep(self, desk: Desk, now: datetime) -> None:
+        if self._swept is not None and now - self._swept > 2 * SWEEP_EVERY:
+            # This process stood still, or its store did not answer: meanwhile nobody could be heard here.
+            self._since = now
+        desk.do(Sweep(self._since))
+        self._swept = now
 
     def _write_down(self) -> float:
         self.desk().write_down()

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from mainstay.doors.house.engine import Worker
+from mainstay.incident.operations.outbox import LEASE
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import NotDelivered, SourceUnavailable
 from mainstay.kernel.journal import Batch, Claim, Data, Message, NewFact, Retry, StaleClaim
@@ -63,7 +64,7 @@ class Letters(Worker):
         channels: Mapping[str, Notifier] = {}
         for name, kind in _KINDS.items():
             while not self.ending and (taken := world.journal.take_messages(
-                    world.clock.now(), f"letters-{os.getpid()}", channel=name, limit=1)):
+                    world.clock.now(), f"letters-{os.getpid()}", channel=name, limit=1, lease=LEASE)):
                 channels = channels or world.channels()
                 self._send(world, taken[0], kind, channels)
         return 1.0

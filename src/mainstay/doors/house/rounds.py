@@ -20,7 +20,7 @@ from mainstay.incident.operations.desk import desk_of
 from mainstay.incident.operations.diagnose import diagnose
 from mainstay.kernel import locks
 from mainstay.kernel.errors import MainstayError
-from mainstay.kernel.journal import FactQuery
+from mainstay.kernel.journal import Fact, FactQuery
 from mainstay.kernel.ports import World
 
 log = logging.getLogger("mainstay.rounds")
@@ -39,10 +39,12 @@ opened."""
 _AT_MOST = timedelta(seconds=15)
 """How long an incident is left to a server that began to diagnose it: longer than that takes."""
 
-WATCHED = ("incident.", "alert.", "postmortem.", "action.", "chaos.", "matrix.", "monkey.", "gameday.")
-"""Of incidents and what is around them the list and each page hears; of experiments those that are about them."""
+WATCHED = ("incident.", "alert.", "postmortem.", "action.", "chaos.", "matrix.", "monkey.", "gameday.", "oncall.",
+           "toil.")
+"""Of incidents and what is around them the list and each page hears; of all else the pages that are about it."""
 
 _EXPERIMENTS = frozenset(("chaos", "matrix", "monkey", "gameday"))
+_OF_ONE_PAGE = frozenset(("oncall", "toil"))
 
 
 class Rounds(Worker):
@@ -78,9 +80,7 @@ class Rounds(Worker):
         # While no page is open, nobody hears of a storm's every alert.
         kinds = WATCHED if self._feed.listeners else ("incident.opened",)
         for fact in world.journal.facts(FactQuery(kinds=kinds, after=self._seen or 0)):
-            word = fact.kind.partition(".")[0]
-            changed |= dict.fromkeys(("chaos", fact.subject, word) if word in _EXPERIMENTS else
-                                     ("incident", fact.subject if word == "incident" else word))
+            changed |= dict.fromkeys(_topics_of(fact))
             if fact.kind == "incident.opened":
                 opened.append(fact.subject)
             head = max(head, fact.seq)
@@ -114,3 +114,12 @@ class Rounds(Worker):
             log.exception("%s could not be diagnosed", one.id)
         finally:
             self._waiting.discard(one.id)
+
+
+def _topics_of(fact: Fact) -> tuple[str, ...]:
+    """What pages that show it listen to."""
+    word = fact.kind.partition(".")[0]
+    if word in _OF_ONE_PAGE:
+        return (word,)
+    return ("chaos", fact.subject, word) if word in _EXPERIMENTS else \
+        ("incident", fact.subject if word == "incident" else word)

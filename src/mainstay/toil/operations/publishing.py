@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import date, timedelta
 
+from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput
 from mainstay.kernel.journal import FactQuery
@@ -43,20 +44,20 @@ def export_metrics(world: World, request: MetricsRequest) -> Metrics:
 
 
 class Counter:
-    """The counter as a server has it, worked out again only when the ledger has grown."""
+    """The counter as a server has it, worked out again only when the ledger has grown or the catalog was changed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen = (-1, "")
+        self._seen: tuple[int, Catalog | None, str] = (-1, None, "")
 
     def text(self, world: World) -> str:
         """The text of now."""
         last = next(iter(world.journal.facts(FactQuery(kinds=KINDS, newest_first=True, limit=1))), None)
         through = last.seq if last is not None else 0
         with self._lock:
-            if self._seen[0] != through:
-                self._seen = through, export_metrics(world, MetricsRequest()).text
-            return self._seen[1]
+            if self._seen[0] != through or self._seen[1] is not world.catalog:
+                self._seen = through, world.catalog, export_metrics(world, MetricsRequest()).text
+            return self._seen[2]
 
 
 EXPORT_METRICS = Operation(
