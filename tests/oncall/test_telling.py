@@ -14,15 +14,16 @@ from mainstay.adapters.store import open_store
 from mainstay.doors.house.letters import Letters
 from mainstay.kernel.catalog import load
 from mainstay.kernel.channels import TOGETHER
-from mainstay.kernel.errors import NotDelivered
+from mainstay.kernel.errors import Conflict, NotDelivered
 from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.people import Notice
 from mainstay.kernel.ports import World
 from mainstay.oncall.grammar import GRAMMAR
-from mainstay.oncall.operations.changing import SwapRequest, swap
+from mainstay.oncall.operations.changing import OverrideRequest, SwapRequest, override, swap
 from mainstay.oncall.operations.duty import Duty
 from mainstay.reactions import react
 from oncall.rotations import utc
+from overtaking import Between
 
 _CATALOG = """
 apiVersion: mainstay/v1
@@ -171,3 +172,21 @@ def test_an_address_that_is_refused_for_good_is_not_tried_again(house: House):
     house.clock.sleep(timedelta(hours=1).total_seconds())
     house.goes_on()
     assert house.email.notices == []
+
+
+def test_a_swap_that_is_accepted_as_somebody_makes_an_override_is_accepted(house: House):
+    house.acts("ana", _ASKED)
+    between = Between(house.world.journal)
+    between.before_commit = lambda: override(house.world, OverrideRequest(
+        "web", who="ben", since="2026-03-06T09:00", until="2026-03-06T10:00"))
+    assert swap(replace(house.world, actor="ben", journal=between), SwapRequest(accept="W-1")).swap is not None
+    assert [one.override.via for one in house.world.responders.changes.overrides.values()] == [  # type: ignore[attr-defined]
+        "override", "swap"]
+
+
+def test_of_two_answers_to_a_swap_at_the_same_moment_one_holds(house: House):
+    house.acts("ana", _ASKED)
+    between = Between(house.world.journal)
+    between.before_commit = lambda: house.acts("ben", SwapRequest(decline="W-1"))
+    with pytest.raises(Conflict, match="W-1 is declined"):
+        swap(replace(house.world, actor="ben", journal=between), SwapRequest(accept="W-1"))

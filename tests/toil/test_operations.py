@@ -34,6 +34,7 @@ from mainstay.toil.operations.publishing import Counter, DigestRequest, MetricsR
 from mainstay.toil.operations.reporting import ReportRequest, TrendRequest, report, trend
 from mainstay.toil.operations.rows import EntriesRequest, WithdrawRequest, entries, withdraw
 from mainstay.toil.spec import ToilPolicy
+from overtaking import Between
 from toil.ledgers import NOW, TODAY, TOIL, facts, weeks_of, work, world
 
 READ = frozenset({"read"})
@@ -304,6 +305,18 @@ def test_a_trend_of_one_person_is_theirs():
     with pytest.raises(NotAllowed):
         trend(made, TrendRequest(engineer="ana"))
     assert trend(replace(made, actor="ana"), TrendRequest(engineer="ana")).trend.periods
+
+
+def test_of_two_timers_that_one_person_starts_at_the_same_moment_one_runs():
+    made = world()
+    between = Between(made.journal)
+    between.before_commit = lambda: start(made, StartRequest("Rotate certs"))
+    with pytest.raises(Conflict, match="Rotate certs"):
+        start(replace(made, journal=between), StartRequest("Rotate certificates"))
+    stop(made, StopRequest(discard=True))
+    with pytest.raises(NotFound):
+        stop(made, StopRequest(discard=True))
+    start(made, StartRequest("Rotate certificates"))
 
 
 def test_metrics_name_nobody_unless_the_policy_or_a_lead_asks_for_it():

@@ -260,26 +260,32 @@ def swap(world: World, request: SwapRequest) -> Swapped:
 
 def _answer(world: World, name: str, event: str) -> Swapped:
     duty = duty_of(world)
-    one = duty.changes.swaps.get(name)
-    if one is None:
-        raise NotFound(f'no swap is named "{name}"', "known: " + (", ".join(duty.changes.swaps) or "none"))
+    for _ in range(_TRIES):
+        one = duty.changes.swaps.get(name)
+        if one is None:
+            raise NotFound(f'no swap is named "{name}"', "known: " + (", ".join(duty.changes.swaps) or "none"))
+        try:
+            world.journal.commit(Batch(_answered(world, duty, one, event), fresh=True))
+        except AlreadyRecorded:
+            continue  # somebody else answered it, which the next look says, or made an override of the same number
+        return Swapped(duty.changes.swaps[name])
+    raise Conflict("others kept changing the rota at the same time", "try again")
+
+
+def _answered(world: World, duty: Duty, one: Swap, event: str) -> list[NewFact]:
     next_swap(one, event)
     now = world.clock.now()
     if event == "withdrawn" and one.state == "accepted" and one.span.start <= now:
-        raise Conflict(f"{name} has begun", "make an override instead")
-    facts = [NewFact(f"{SWAP}{event}", name, now, {"rotation": one.rotation}, f"swap:{name}:{one.version + 1}",
+        raise Conflict(f"{one.id} has begun", "make an override instead")
+    facts = [NewFact(f"{SWAP}{event}", one.id, now, {"rotation": one.rotation}, f"swap:{one.id}:{one.version + 1}",
                      world.actor)]
     if event == "accepted":
         facts += _overrides_of(world, duty, one)
     elif event == "withdrawn":
         facts += [NewFact(REMOVED, held.id, now, {"rotation": one.rotation}, f"override-removed:{held.id}",
                           world.actor) for held in duty.changes.overrides.values()
-                  if held.override.via == "swap" and held.override.note == f"swap {name}"]
-    try:
-        world.journal.commit(Batch(facts, fresh=True))
-    except AlreadyRecorded:
-        raise Conflict(f"{name} was answered a moment ago", "look at it again: mainstay oncall who") from None
-    return Swapped(duty.changes.swaps[name])
+                  if held.override.via == "swap" and held.override.note == f"swap {one.id}"]
+    return facts
 
 
 def _overrides_of(world: World, duty: Duty, one: Swap) -> list[NewFact]:

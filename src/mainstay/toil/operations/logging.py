@@ -7,7 +7,7 @@ from typing import Any
 
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound
-from mainstay.kernel.journal import Batch, NewFact
+from mainstay.kernel.journal import AlreadyRecorded, Batch, FactQuery, NewFact
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.ports import World
 from mainstay.kernel.quantity import format_duration, parse_duration
@@ -115,15 +115,29 @@ def start(world: World, request: StartRequest) -> Timed:
     """Start a timer; `toil stop` logs what it measured."""
     now = world.clock.now()
     entry = _entry(world, request, timedelta(minutes=1), now.date())
-    running = book_of(world).running.get(entry.engineer)
+    # Looked at before the ledger: the key names the timer before, so that of two doors that are pressed at the same
+    # moment one is refused, and finds the other's timer running.
+    before = next(iter(world.journal.facts(FactQuery(
+        kinds=(STARTED,), subject=entry.engineer, newest_first=True, limit=1))), None)
+    _check_none_runs(world, entry.engineer)
+    started = NewFact(STARTED, entry.engineer, now, {
+        "description": entry.description, "type": entry.type, "category": entry.category, "team": entry.team,
+        "automatable": entry.automatable, "interrupt": entry.interrupt},
+        key=f"{STARTED}:{entry.engineer}:after:{before.seq if before is not None else 0}", actor=world.actor)
+    try:
+        world.journal.commit(Batch([started], fresh=True))
+    except AlreadyRecorded:
+        _check_none_runs(world, entry.engineer)
+        raise Conflict(f"a timer of {entry.engineer} was started and stopped a moment ago", "start it again") from None
+    return Timed(entry.engineer, entry.description, now)
+
+
+def _check_none_runs(world: World, engineer: str) -> None:
+    running = book_of(world).running.get(engineer)
     if running is not None:
-        raise Conflict(f"a timer of {entry.engineer} runs since {running.since:%-d %b %H:%M} UTC: "
+        raise Conflict(f"a timer of {engineer} runs since {running.since:%-d %b %H:%M} UTC: "
                        f"{running.fields.get('description', '')}",
                        "mainstay toil stop logs it, mainstay toil stop --discard drops it")
-    world.journal.commit(Batch([NewFact(STARTED, entry.engineer, now, {
-        "description": entry.description, "type": entry.type, "category": entry.category, "team": entry.team,
-        "automatable": entry.automatable, "interrupt": entry.interrupt}, actor=world.actor)]))
-    return Timed(entry.engineer, entry.description, now)
 
 
 START = Operation(
