@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -165,12 +166,14 @@ def _operation_route(front: Front, operation: Operation[Any, Any]) -> HTTPRouteH
 
 def _service_routes(front: Front) -> list[HTTPRouteHandler]:
     """What machines ask: the description, metrics, health, readiness and the event stream."""
-    described = msgspec.json.encode(describe(front.operations))
+    @cache  # made for the first who asks: it would be a twelfth of a server's start
+    def described() -> bytes:
+        return msgspec.json.encode(describe(front.operations))
 
     @route(f"{PREFIX}/openapi.json", http_method=READING)
     async def openapi(request: AnyRequest) -> Response[bytes]:
         front.who(request.scope).demand("read")
-        return Response(described, media_type=MediaType.JSON)
+        return Response(await front.in_thread(described), media_type=MediaType.JSON)
 
     @route("/metrics", http_method=READING)
     async def metrics(request: AnyRequest) -> Response[str]:
