@@ -297,6 +297,18 @@ def test_splitting_takes_alerts_into_an_incident_of_their_own_which_is_paged(pla
     assert [incident(desk, name).status for name in ("INC-1", new)] == ["open", "resolved"]
 
 
+def test_what_was_split_off_and_merged_again_is_resolved_with_its_incident(plan: Plan):
+    desk, _ = desk_of(plan, _PEOPLE)
+    for key in ("a", "b"):
+        desk.do(AlertEvent(T0, True, key, "db", labels=_TEAM))
+    apart = desk.do(Split("INC-1", ("A-2",), "the other disk", "ana")).incident
+    desk.do(Merge(apart, "INC-1", "ana"))
+    assert [one.id for one in desk.state.alerts_of("INC-1")] == ["A-1", "A-2"]
+    desk.do(Resolve("INC-1", "ana"))
+    assert not len(desk.state.alerts)
+    assert incident(desk, "INC-1").status is Status.RESOLVED
+
+
 def test_a_note_is_taken_after_the_end_too(plan: Plan):
     desk, _ = desk_of(plan, _PEOPLE)
     name = opened(desk)

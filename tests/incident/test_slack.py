@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -218,33 +218,56 @@ def test_of_many_changes_only_the_last_is_told(slack: FakeSlack):
     assert slack.times("chat.update") == before + 1
 
 
+class Slow(SlackNotifier):
+    """A server's way to Slack; in the middle of its first message of a sort something else happens."""
+
+    def __init__(self, slack: FakeSlack, what: str, meanwhile: Callable[[], object]) -> None:
+        channel = declared(slack).slack
+        assert channel is not None
+        super().__init__(channel, ENVIRON)
+        self.what, self.meanwhile = what, meanwhile
+
+    def send(self, notice: Notice) -> Data | None:
+        if notice.data["what"] == self.what:
+            self.what = ""
+            self.meanwhile()
+        return super().send(notice)
+
+
 def test_of_two_servers_one_at_a_time_keeps_the_room_and_its_summary_ends_with_the_latest(slack: FakeSlack):
     here = at(slack, room=RoomRule())
     incident = here.fires()
 
-    class Slow(SlackNotifier):
-        """In the middle of it the incident goes on, and another server hears of that."""
+    def meanwhile() -> None:
+        here.desk.do(Acknowledge(incident, "ana"))
+        here.outbox.send("slack", "another")
 
-        first = True
-
-        def send(self, notice: Notice) -> Data | None:
-            if notice.data["what"] == "room" and Slow.first:
-                Slow.first = False
-                here.desk.do(Acknowledge(incident, "ana"))
-                here.outbox.send("slack", "another")
-            return super().send(notice)
-
-    channel = declared(slack).slack
-    assert channel is not None
-    slow = Outbox(here.journal, here.clock, here.desk, here.people, {"slack": Slow(channel, ENVIRON)})
-    slow.send("slack", "slow")
-    assert not Slow.first
+    slow = Slow(slack, "room", meanwhile)
+    Outbox(here.journal, here.clock, here.desk, here.people, {"slack": slow}).send("slack", "slow")
+    assert not slow.what
     here.run(seconds=3)
     room = slack.named("inc-1-checkout-answers-500")
     assert len(room.messages) == 1
     assert "ana" in str(room.messages[0]["blocks"]), "who has it by now"
     newest = here.facts("incident.room-opened", "room.kept")[-1]
     assert newest.data["receipt"]["version"] == here.desk.state.incidents[incident].version
+
+
+def test_of_two_servers_the_slower_one_does_not_say_last_what_was_so_before(slack: FakeSlack):
+    here = at(slack)
+    incident = here.fires()
+    here.run(seconds=1)
+    here.desk.do(Acknowledge(incident, "ana"))
+
+    def meanwhile() -> None:
+        here.desk.do(Resolve(incident, "ana"))
+        here.outbox.send("slack", "another")
+
+    slow = Slow(slack, "answer", meanwhile)
+    Outbox(here.journal, here.clock, here.desk, here.people, {"slack": slow}).send("slack", "slow")
+    assert not slow.what
+    here.run(seconds=3)
+    assert slack.messages_to("UANA")[0]["text"] == "INC-1 is resolved."
 
 
 class Killed(BaseException):

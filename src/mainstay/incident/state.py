@@ -85,7 +85,8 @@ class State:
 
     def alerts_of(self, incident: str) -> list[Alert]:
         """The incident's alerts that fire."""
-        return [one for name in chain.from_iterable(self.members.get(incident) or ())
+        # One that was split off and came back stands there twice.
+        return [one for name in dict.fromkeys(chain.from_iterable(self.members.get(incident) or ()))
                 if (one := self._member(incident, name)) is not None]
 
     def inhibited(self, labels: Mapping[str, str]) -> bool:

@@ -174,15 +174,14 @@ class Outbox:
         one = self._desk.caught_up().incidents.get(message.data["incident"])
         if one is None:
             return self._done(message, ())
-        if message.data["what"] == "answer":
-            return self._show(message, one)
-        if self._is_told(one, self._room_of(one)):
+        if not self._to_show(message, one)[0]:
             return self._done(message, ())
-        now, holder = self._clock.now(), f"{message.key} under {message.fence}"
+        holder, now = f"{message.key} under {message.fence}", self._clock.now()
         try:
-            held = locks.take(self._journal, [f"room of {one.id}"], holder, now, LEASE)
+            held = locks.take(self._journal, [f"{message.data['what']} of {one.id} in {message.channel}"], holder, now,
+                              LEASE)
         except Locked:
-            # Two servers at one room would each say what it is about, and the slower one last what was so before.
+            # Two servers would each say how it stands, and the slower one last what was so before.
             self.put_back(message, _SOON)
             return False
         try:
@@ -190,11 +189,19 @@ class Outbox:
         finally:
             locks.free(self._journal, held, self._clock.now())
 
+    def _to_show(self, message: Message, one: Incident) -> tuple[bool, list[Data]]:
+        """Whether the channel is not told yet how it stands; and what the channel called what it was told."""
+        if message.data["what"] == "answer":
+            receipts = self._answers_for(message.channel, one)
+            return bool(receipts), receipts
+        receipts = self._room_of(one)
+        return not self._is_told(one, receipts), receipts
+
     def _show(self, message: Message, one: Incident) -> bool:
-        room = message.data["what"] == "room"
-        receipts = self._room_of(one) if room else self._answers_for(message.channel, one)
-        if self._is_told(one, receipts) if room else not receipts:
+        wanted, receipts = self._to_show(message, one)
+        if not wanted:
             return self._done(message, ())
+        room = message.data["what"] == "room"
         data = {**shown(one, self._link(one.id)), "what": message.data["what"], "receipts": receipts,
                 **(self._room_wanted(one) if room else {})}
         notice = Notice("", f"{one.severity} {one.id}: {one.title}", one.title, message.key, data)
