@@ -278,7 +278,7 @@ def test_an_error_in_one_thread_ends_the_others(write: Write) -> None:
     assert scan(Survey(FileSet((path,))), block=1_000, threads=4) is None
 
 
-UNUSED = ("duckdb", "sqlite3", "httpx", "rich", "cyclopts", "yaml.nodes", "concurrent.futures", "traceback",
+UNUSED = ("duckdb", "sqlite3", "httpx._client", "rich", "cyclopts", "yaml.nodes", "concurrent.futures", "traceback",
           "zoneinfo", "mainstay.kernel.objective", "mainstay.doors.terminal", "mainstay.slo.spec")
 """What `slo try --json` of a log does without; each would be some hundredths of its whole time."""
 
