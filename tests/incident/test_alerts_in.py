@@ -22,9 +22,10 @@ from mainstay.incident.operations.simulate import Outcome
 from mainstay.incident.severity import Severity
 from mainstay.incident.spec import Inhibition, Routing
 from mainstay.kernel.finding import Position
-from mainstay.kernel.journal import Batch, Fact
+from mainstay.kernel.journal import Batch, Fact, NewFact
 from mainstay.kernel.matcher import parse_matcher
 from mainstay.kernel.quantity import Span
+from overtaking import Between
 
 _POLICY = """
 apiVersion: mainstay/v1
@@ -380,3 +381,20 @@ def test_until_when_a_sender_says_its_alert_is_known_though_others_recorded_some
     clock.set(at("10m"))
     here.do(Sweep(T0))
     assert here.state.alerts.get("A-1") is not None, "it was said again at three minutes, for four more"
+
+
+@pytest.mark.parametrize("kind", ["page.sent", "incident.noted"])
+def test_a_desk_knows_what_it_decided_whatever_others_recorded_in_between(tmp_path: Path, kind: str):
+    clock = FakeClock(T0)
+    journal = MemoryJournal(clock)
+    view = Between(journal)
+    here = Desk(view, clock, routed(tmp_path, "route: {policy: web}"), _PEOPLE)
+    here.do(AlertEvent(T0, True, "a"))
+    view.before_commit = lambda: journal.commit(Batch([NewFact(kind, "INC-1", T0, {"text": "seen"}, "of another")]))
+    here.do(AlertEvent(T0, True, "b"))
+    here.do(Resolve("b", "ana"))
+    there = Desk(journal, clock, here.plan, _PEOPLE)
+    for state in (here.state, there.state):
+        assert [(one.id, one.status, one.firing) for one in state.incidents.values()] == [
+            ("INC-1", "open", 1), ("INC-2", "resolved", 0)]
+    assert here.state.incidents["INC-1"].version == there.state.incidents["INC-1"].version

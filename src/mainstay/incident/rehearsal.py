@@ -14,7 +14,7 @@ from mainstay.incident.act import Act, Plan
 from mainstay.incident.engine import Happening, decide
 from mainstay.incident.intake import AlertEvent, Taken
 from mainstay.incident.state import Draft, State
-from mainstay.kernel.journal import NewFact, Timer
+from mainstay.kernel.journal import NewFact, NewTimer, Timer
 from mainstay.kernel.people import Responders
 
 TOGETHER = 500
@@ -33,7 +33,7 @@ class Rehearsal:
         self.now = start
         self.facts: list[NewFact] = []
         """Everything that was decided, in order."""
-        self._timers: dict[str, Timer] = {}
+        self._timers: dict[str, NewTimer] = {}
         # Entries are never searched for: one that is no longer its timer's is skipped when it comes up.
         self._due: list[tuple[datetime, str]] = []
         self.state = State(plan.routing.inhibitions)
@@ -84,7 +84,7 @@ class Rehearsal:
             if timer is None:
                 self._timers.pop(key, None)
             else:
-                self._timers[key] = Timer(key, timer.due, timer.kind, timer.subject, timer.data, 0)
+                self._timers[key] = timer
                 heapq.heappush(self._due, (timer.due, key))
 
     def _next(self) -> datetime | None:
@@ -101,5 +101,6 @@ class Rehearsal:
         found: list[Timer] = []
         while len(found) < TOGETHER and (due := self._next()) is not None and due <= self.now:
             _, key = heapq.heappop(self._due)
-            found.append(self._timers.pop(key))
+            timer = self._timers.pop(key)
+            found.append(Timer(key, due, timer.kind, timer.subject, timer.data, 0))
         return found
