@@ -4,9 +4,11 @@
 
 Both run as processes of their own in the same run; the client keeps its connections. Ours answers after the fsync.
 Figures: a storm of 10,000 distinct alerts spread over the storm's seconds over 200 services, everybody saying theirs
-alone; the same alerts said again 333 times a second; as many single POSTs as 500 and 250 connections manage, each
-waiting for its answer; batches of 64; a page of 100 of 100,000 alerts; a restart with them and 10,000 timers. The
-ratios are the figures: absolute ones drift with what else the machine does, which is why its load stands beside them.
+alone; the same alerts said again 333 times a second; single POSTs from 500 connections, so many a second; as many
+single POSTs as 500 and 250 connections manage, each waiting for its answer (then the answer takes as long as the
+connections divided by the rate, whoever serves); batches of 64; a page of 100 of 100,000 alerts; a restart with them
+and 10,000 timers. The ratios are the figures: absolute ones drift with what else the machine does, which is why its
+load stands beside them.
 """
 
 from __future__ import annotations
@@ -35,6 +37,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from servers.alertmanager import alertmanager
 
 STORM, LINES, BATCH, MANY = 10_000, 500, 64, 100_000
+OFFERED = (1_000, 2_000)
+"""Single POSTs a second."""
+
 CATALOG = """\
 apiVersion: mainstay/v1
 kind: EscalationPolicy
@@ -202,6 +207,15 @@ def storms(url: str, seconds: float) -> None:
           f"p99 of the answer {p99(answers):7.1f} ms  (<= 100)")
 
 
+def steady(urls: dict[str, str]) -> None:
+    for rate in OFFERED:
+        for who, url in urls.items():
+            singles = [request(url, [alert(number, run=f"steady-{rate}")]) for number in range(STORM)]
+            took, answers = uvloop.run(flood(url, singles, LINES, STORM / rate))
+            print(f"  single POSTs, {LINES} connections, {rate:,}/s      {who:14} {STORM / took:9,.0f} alerts/s   "
+                  f"p99 {p99(answers):7.1f} ms" + ("  (<= 100)" if who == "ours" else ""))
+
+
 def many_alerts(url: str) -> None:
     """100,000 alerts in 200 groups and 10,000 of them incidents of their own, with a timer each."""
     batches = [request(url, [alert(number, many="yes", **({"single": "own"} if number % 10 == 0 else {}))
@@ -229,6 +243,7 @@ def main() -> None:
         with ours(folder) as mine, alertmanager(folder / "am") as theirs:
             urls = {"ours": mine.url, "alertmanager": theirs.url}
             storms(mine.url, seconds)
+            steady(urls)
             compare("single POSTs, 500 connections, new", {
                 who: [request(url, [alert(number, run="single")]) for number in range(STORM)]
                 for who, url in urls.items()}, 1, urls, LINES)
