@@ -25,8 +25,8 @@ class Plan:
     """What the catalog says about alerts and whom they reach.
 
     Args:
-        rehearsal: nothing of it is meant: messages and post-mortems, which would cost half of a simulation and which
-            nobody would read, are left out.
+        rehearsal: nothing of it is meant: messages and post-mortems, which nobody would read, are left out. The
+            post-mortems alone would cost a quarter of a simulation.
     """
 
     routing: Routing

@@ -71,7 +71,8 @@ class Rehearsal:
         return taken
 
     def _decide(self, happenings: Sequence[AlertEvent | Timer]) -> Taken:
-        """What is never refused needs no draft, which would be a sixth of the time that a year takes; the last one."""
+        """What is never refused, in one decision and without a draft, for there is nothing to take back; what the last
+        of them came to."""
         act = Act(self._plan, self._responders, self.state, self.now)
         for happening in happenings:
             taken = decide(act, happening)
