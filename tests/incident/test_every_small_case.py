@@ -92,7 +92,7 @@ def _copied(state: State) -> State:
     """A state of its own with the same content; what is in the tables is never changed, so it is shared."""
     copy = State()
     for name, table in _tables(state).items():
-        getattr(copy, name).fill(dict(table.rows()))
+        getattr(copy, name).update(table.rows())
     copy.counts = dict(state.counts)
     return copy
 

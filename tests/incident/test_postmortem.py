@@ -37,6 +37,7 @@ from mainstay.incident.operations.simulate import play
 from mainstay.incident.rehearsal import Rehearsal
 from mainstay.incident.review import SECTIONS, STAGES, CannotLeaveDraft, ChangedMeanwhile, Stage
 from mainstay.incident.severity import Severity
+from mainstay.incident.state import Happened
 from mainstay.kernel.errors import Conflict, InvalidInput, NotFound
 from mainstay.kernel.journal import Batch, Fact, FactQuery, NewFact
 from mainstay.kernel.ports import World
@@ -468,9 +469,10 @@ def test_the_diagram_in_the_guide_is_drawn_from_the_table():
 
 
 def test_a_simulation_of_pages_makes_no_post_mortems(tmp_path: Path):
-    engine = Rehearsal(replace(plan_of(tmp_path, ""), rehearsal=True), People({}), T0)
+    facts: list[Happened] = []
+    engine = Rehearsal(replace(plan_of(tmp_path, ""), rehearsal=True), People({}), T0, facts.extend)
     play(engine, [fires("0", severity="page"), stops("1m")], T0 + timedelta(days=4))
-    kinds = [fact.kind for fact in engine.facts]
+    kinds = [fact.kind for fact in facts]
     assert "incident.resolved" in kinds
     assert [kind for kind in kinds if kind.startswith("postmortem.")] == []
 

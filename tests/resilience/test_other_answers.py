@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from mainstay.resilience import (
     Breaker,
     BreakerOpen,
     Budget,
+    Event,
     Fallback,
     Hedge,
     LastGood,
@@ -235,7 +237,14 @@ def test_hedges_are_paid_for_by_a_budget():
     hedge = Hedge("x", 0.005, most=3, budget=Budget(0, per_second=0, burst=1))
     slow = Slow()
     slow.error = ConnectionError()
-    hedge.listen(lambda event: slow.go.set() if event.what == "over_budget" else None)
+
+    def let_go(event: Event) -> None:
+        if event.what == "over_budget":
+            while slow.calls < 2:  # threads begin when the machine lets them
+                time.sleep(0.001)
+            slow.go.set()
+
+    hedge.listen(let_go)
     assert hedge.call(slow) == 1
     assert (slow.calls, hedge.counts()["over_budget"]) == (2, 1)
 

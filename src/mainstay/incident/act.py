@@ -16,7 +16,7 @@ from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.channels import Channels
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.finding import Position
-from mainstay.kernel.journal import Batch, Claim, NewFact, NewMessage, NewTimer
+from mainstay.kernel.journal import Batch, Claim, NewFact, NewMessage, NewTimer, Timer
 from mainstay.kernel.people import Responders
 
 
@@ -34,6 +34,7 @@ class Plan:
     heartbeats: Mapping[str, Heartbeat] = field(default_factory=dict)
     channels: Channels | None = None
     rehearsal: bool = False
+    _snapshots: dict[str, tuple[EscalationPolicy, Mapping[str, Any]]] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, catalog: Catalog) -> Plan:
@@ -49,6 +50,14 @@ class Plan:
         if name:
             return self.policies.get(name)
         return next(iter(self.policies.values())) if len(self.policies) == 1 else None
+
+    def snapshot(self, policy: EscalationPolicy) -> Mapping[str, Any]:
+        """The policy as an incident keeps it, whatever is edited later; `version` tells two texts of it apart."""
+        known, found = self._snapshots.get(policy.name, (None, {}))
+        if known is not policy:
+            found = _snapshot(policy)
+            self._snapshots[policy.name] = policy, found
+        return found
 
 
 class Act:
@@ -99,9 +108,9 @@ class Act:
         """Put it into the outbox."""
         self._messages.append(NewMessage(key, channel, data, self.now))
 
-    def settle(self, claim: Claim) -> None:
+    def settle(self, timer: Timer) -> None:
         """This batch is what the timer rang for."""
-        self._claims.append(claim)
+        self._claims.append(Claim(timer.key, timer.fence))
 
     def changed(self) -> dict[str, set[str]]:
         """The incidents that facts of this act are about, each with the kinds of those facts."""
@@ -123,9 +132,7 @@ class Act:
                      fresh=True)
 
 
-@lru_cache(maxsize=256)
-def snapshot(policy: EscalationPolicy) -> Mapping[str, Any]:
-    """The policy as an incident keeps it, whatever is edited later; `version` tells two texts of it apart."""
+def _snapshot(policy: EscalationPolicy) -> Mapping[str, Any]:
     written: dict[str, Any] = {
         "name": policy.name, "loops": policy.loops,
         "ack_timeout": policy.ack_timeout.total_seconds() if policy.ack_timeout is not None else None,
@@ -138,8 +145,10 @@ def snapshot(policy: EscalationPolicy) -> Mapping[str, Any]:
 
 def addressees(written: Iterable[str]) -> list[Addressee]:
     """Addressees as a snapshot keeps them."""
-    out = []
-    for text in written:
-        kind, _, name = text.partition(":")
-        out.append(Addressee(cast(Kind, kind), name))
-    return out
+    return [_addressee(text) for text in written]
+
+
+@lru_cache(maxsize=1024)
+def _addressee(text: str) -> Addressee:
+    kind, _, name = text.partition(":")
+    return Addressee(cast(Kind, kind), name)

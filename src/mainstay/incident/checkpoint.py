@@ -22,7 +22,7 @@ import msgspec
 
 from mainstay.incident.action_items import Item
 from mainstay.incident.columns import Columns
-from mainstay.incident.layers import Table
+from mainstay.incident.layers import Noted
 from mainstay.incident.ongoing import Alert, Group, Incident, Key, Pager, Silence
 from mainstay.incident.review import Review
 from mainstay.incident.spec import Inhibition
@@ -126,7 +126,7 @@ def _part(name: str, gone: list[Any], rows: list[Any]) -> Part:
 
 def restored(written: Iterable[Part], counts: Mapping[str, int], inhibitions: Sequence[Inhibition]) -> State:
     """The state that was written down; what changes from now on is noted."""
-    state = State(inhibitions)
+    state = State(inhibitions, Noted)
     readers: dict[str, msgspec.json.Decoder[Any]] = {
         name: msgspec.json.Decoder(tuple[list[key], list[tuple[key, value]]])  # type: ignore[valid-type]
         for name, (key, value) in TABLES.items() if name not in COLUMNS}
@@ -141,7 +141,7 @@ def restored(written: Iterable[Part], counts: Mapping[str, int], inhibitions: Se
             table.drop(key)
         if name in COLUMNS:
             rows = [(one.id, one) for one in COLUMNS[name].read(rows, part["rows"], share.setdefault)] if rows else ()
-        table.fill(dict(rows))
+        table.update(rows)
     state.counts.update(counts)
     _derive(state)
     for name in TABLES:
@@ -149,22 +149,22 @@ def restored(written: Iterable[Part], counts: Mapping[str, int], inhibitions: Se
     return state
 
 
-def _table(state: State, name: str) -> Table[Any, Any]:
-    found: Table[Any, Any] = getattr(state, name)
+def _table(state: State, name: str) -> Noted[Any, Any]:
+    found: Noted[Any, Any] = getattr(state, name)
     return found
 
 
 def _derive(state: State) -> None:
     alerts = list(state.alerts.values())
-    state.firing.fill({one.key: one.id for one in alerts})
-    state.services.fill(Counter(one.key.service for one in alerts))
-    state.muted.fill({one.id: one.muted for one in alerts if one.muted})
+    state.firing.update({one.key: one.id for one in alerts})
+    state.services.update(Counter(one.key.service for one in alerts))
+    state.muted.update({one.id: one.muted for one in alerts if one.muted})
     members: dict[str, list[str]] = {}
     for one in alerts:
         if one.incident:
             members.setdefault(one.incident, []).append(one.id)
-    state.members.fill({incident: (tuple(names),) for incident, names in members.items()})
-    state.hushed.fill({one.id: True for one in state.incidents.values() if one.hushed})
+    state.members.update({incident: (tuple(names),) for incident, names in members.items()})
+    state.hushed.update({one.id: True for one in state.incidents.values() if one.hushed})
     for item in state.actions.values():
         state.mark(item)
     state.count_sources()

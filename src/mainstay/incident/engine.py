@@ -16,7 +16,7 @@ from mainstay.incident.ongoing import Incident, Key
 from mainstay.incident.severity import Severity
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import InvalidInput, NotFound
-from mainstay.kernel.journal import Claim, Timer
+from mainstay.kernel.journal import Timer
 from mainstay.kernel.matcher import Matcher
 from mainstay.kernel.quantity import Span, format_duration
 from mainstay.kernel.wording import many
@@ -277,7 +277,7 @@ def _sweep(act: Act, since: datetime | None) -> None:
 
 
 def _ring(act: Act, timer: Timer) -> None:
-    act.settle(Claim(timer.key, timer.fence))
+    act.settle(timer)
     _RINGS[timer.kind.partition(".")[2]](act, timer)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from mainstay.incident import news, paging, watch
-from mainstay.incident.act import Act, snapshot
+from mainstay.incident.act import Act
 from mainstay.incident.aftermath import note_recurrence
 from mainstay.incident.lifecycle import Status
 from mainstay.incident.ongoing import Alert, Incident, Key
@@ -302,7 +302,7 @@ def open_incident(act: Act, opening: Opening) -> str:
         "number": number, "title": opening.title, "text": opening.title, "severity": opening.severity,
         "service": opening.services[0] if opening.services else "", "services": list(opening.services),
         "group": opening.group, "alerts": list(opening.alerts),
-        "policy": snapshot(policy) if policy is not None else {},
+        "policy": act.plan.snapshot(policy) if policy is not None else {},
         **{name: after.total_seconds() for name, after in (("interval", opening.interval), ("repeat", opening.repeat))
            if after is not None}}, actor=opening.by)
     note_recurrence(act, name, opening.alerts)
@@ -407,7 +407,7 @@ def close(act: Act, alert: Alert, at: datetime, why: str) -> None:
     waited = act.state.groups.get(alert.group) is not None
     act.record("alert.closed", alert.id, {
         "why": why, "key": alert.key.key, "service": alert.key.service, "incident": alert.incident,
-        "count": alert.count + count, "seconds": max((at - alert.opened) / timedelta(seconds=1), 0.0)}, at=at)
+        "count": alert.count + count, "seconds": max((at - alert.opened).total_seconds(), 0.0)}, at=at)
     if waited and act.state.groups.get(alert.group) is None:
         act.clear_timers(f"gather:{alert.group}")
     one = act.state.incidents.get(alert.incident)

@@ -12,63 +12,59 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Table(Generic[K, V]):
-    """A mapping that never holds None, and that knows what changed in it since somebody asked."""
+class Table(dict[K, V]):
+    """A mapping that never holds None. To look something up is what an engine does most: a dict's own way does it."""
+
+    def drop(self, key: K) -> None:
+        """Take the entry away, if it is there."""
+        self.pop(key, None)
+
+    # Copies, each made in one step of the interpreter: another thread may keep its draft meanwhile.
+
+    def keys(self) -> Iterator[K]:  # type: ignore[override]
+        """Every key, in the order in which they first came."""
+        return iter(list(self))
+
+    def values(self) -> Iterator[V]:  # type: ignore[override]
+        """Every value, in the order in which the keys first came."""
+        return iter(list(super().values()))
+
+    def rows(self) -> list[tuple[K, V]]:
+        """Every key and value, as they are now."""
+        return list(self.items())
+
+    def newest(self, most: int | None = None) -> Iterator[V]:
+        """The values, the key that came last first; no more than so many of them."""
+        # Of 100,000 alerts a whole copy takes longer than the hundred that are shown.
+        if most is not None:
+            return iter(list(islice(reversed(super().values()), most)))
+        return reversed(list(super().values()))
+
+
+class Noted(Table[K, V]):
+    """A table that knows what changed in it since somebody asked."""
 
     def __init__(self) -> None:
-        self._own: dict[K, V | None] = {}
-        """None stands only in a layer, for what was taken away."""
+        super().__init__()
         self._noted: dict[K, None] | None = None
         """Keys that were set since `changes` was asked, in that order; None while nobody ever asked."""
         self._dropped: dict[K, None] = {}
 
-    def get(self, key: K) -> V | None:
-        """The value, or None."""
-        return self._own.get(key)
-
-    def __getitem__(self, key: K) -> V:
-        return self._own[key]  # type: ignore[return-value]
-
     def __setitem__(self, key: K, value: V) -> None:
         if self._noted is not None:
             self._noted[key] = None
-        self._own[key] = value
+        super().__setitem__(key, value)
 
     def drop(self, key: K) -> None:
-        """Take the entry away."""
-        if self._own.pop(key, None) is not None and self._noted is not None:
+        """Take the entry away, if it is there."""
+        if self.pop(key, None) is not None and self._noted is not None:
             self._noted.pop(key, None)
             self._dropped[key] = None
 
-    def keys(self) -> Iterator[K]:
-        """Every key that has a value, in the order in which they first came."""
-        return iter(list(self._own))
-
-    def values(self) -> Iterator[V]:
-        """Every value, in the order in which the keys first came."""
-        return iter(list(self._own.values()))  # type: ignore[arg-type]
-
-    def rows(self) -> list[tuple[K, V]]:
-        """Every key and value of a table that is no draft, as they are now."""
-        # A copy, made in one step of the interpreter: another thread may keep its draft meanwhile.
-        return list(self._own.items())  # type: ignore[arg-type]
-
-    def newest(self, most: int | None = None) -> Iterator[V]:
-        """The values of a table that is no draft, the key that came last first; no more than so many of them."""
-        # Copied in one step, as in `rows`; of 100,000 alerts that takes longer than the hundred that are shown.
-        if most is not None:
-            return iter(list(islice(reversed(self._own.values()), most)))  # type: ignore[arg-type]
-        return reversed(list(self._own.values()))  # type: ignore[arg-type]
-
-    def __len__(self) -> int:
-        return len(self._own)
-
-    def fill(self, rows: Mapping[K, V]) -> None:
-        """Set many at once, in a table that is no draft; they are no changes."""
-        self._own.update(rows)
-
     def changes(self, *, everything: bool = False) -> tuple[list[K], list[tuple[K, V]]]:
-        """What happened since this was last asked, of a table that is no draft; the first time, all there is.
+        """What happened since this was last asked; the first time, all there is.
+
+        What `update` sets is no change.
 
         Returns:
             keys to drop first, then rows to set: done in that order to what it was then, it is what it is now, its
@@ -81,26 +77,24 @@ class Table(Generic[K, V]):
         return dropped, [(key, self[key]) for key in noted]
 
 
-class Layer(Table[K, V]):
+class Layer(Generic[K, V]):
     """A draft's table: what the draft changes lies over what the state has, None where it was taken away.
 
     Args:
-        under: the state's table; a draft is one layer deep.
+        under: the state's table.
         touched: where it names itself once it has something of its own.
     """
 
     def __init__(self, under: Table[K, V], touched: list[Layer[Any, Any]]) -> None:
-        super().__init__()
-        assert type(under) is Table, "drafts are one layer deep"
         self._under, self._touched = under, touched
+        self._own: dict[K, V | None] = {}
         self._anew: set[K] = set()
         """Keys that were taken away here and came again: they come after all others, as in a fold fact by fact."""
 
     def get(self, key: K) -> V | None:
         """The value, or None."""
         own = self._own
-        # What lies below is looked up here and not there: this is what an engine does most.
-        return own[key] if key in own else self._under._own.get(key)
+        return own[key] if key in own else self._under.get(key)
 
     def __getitem__(self, key: K) -> V:
         found = self.get(key)
@@ -117,8 +111,14 @@ class Layer(Table[K, V]):
             self._anew.add(key)
         own[key] = value
 
+    def __contains__(self, key: K) -> bool:
+        return self.get(key) is not None
+
+    def __iter__(self) -> Iterator[K]:
+        return self.keys()
+
     def drop(self, key: K) -> None:
-        """Take the entry away."""
+        """Take the entry away, if it is there."""
         if not self._own:
             self._touched.append(self)
         self._own[key] = None
@@ -133,15 +133,15 @@ class Layer(Table[K, V]):
                 yield key, own
 
     def keys(self) -> Iterator[K]:
-        """Every key that has a value, in the order in which they first came."""
-        return (key for key, _ in self._items())
+        """Every key, in the order in which they first came."""
+        return (key for key, _ in self._items()) if self._own else self._under.keys()
 
     def values(self) -> Iterator[V]:
         """Every value, in the order in which the keys first came."""
-        return (value for _, value in self._items())
+        return (value for _, value in self._items()) if self._own else self._under.values()
 
     def __len__(self) -> int:
-        return sum(1 for _ in self.keys())
+        return sum(1 for _ in self.keys()) if self._own else len(self._under)
 
     def keep(self) -> None:
         """Fold this layer into the one below."""

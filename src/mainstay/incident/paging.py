@@ -184,9 +184,10 @@ def _page(act: Act, incident: str, to: Addressee, reason: str, step: int | None 
     if _held(act, one, to.name, reason):
         return _AT_ONCE
     rungs = _rungs(act, one, to.name)
-    quiet = _sleeps(act, one, rungs, _AT_ONCE)
-    delays = [_sleeps(act, one, rungs, quiet + rung_.after) for rung_ in rungs]
-    first = act.now + delays[0]
+    quiet, delays = _AT_ONCE, [rung_.after for rung_ in rungs]
+    if DEMANDS[one.severity].urgency != "high":
+        quiet = _sleeps(act, rungs, _AT_ONCE)
+        delays = [_sleeps(act, rungs, quiet + delay) for delay in delays]
     keys = []
     for number, (rung_, delay) in enumerate(zip(rungs, delays, strict=True)):
         if delay:
@@ -196,7 +197,7 @@ def _page(act: Act, incident: str, to: Addressee, reason: str, step: int | None 
             act.set_timer(keys[-1], delay, incident, {
                 **place, "to": to.name, "channel": rung_.contact.channel, "address": rung_.contact.address,
                 "reason": reason, "slept": delay != rung_.after, "known": _is_known(one, reason),
-                **({"since": first.isoformat()} if delay > delays[0] else {})})
+                **({"since": (act.now + delays[0]).isoformat()} if delay > delays[0] else {})})
     if len(keys) == len(rungs):
         until = {"until": (act.now + quiet).isoformat()} if quiet else {}
         act.record("incident.waits", incident, {"to": to.name, "rungs": keys, "reason": reason, **until})
@@ -212,10 +213,8 @@ def _is_known(one: Incident, reason: str) -> bool:
     return one.phase is Phase.ACKNOWLEDGED or reason == WORSE
 
 
-def _sleeps(act: Act, one: Incident, rungs: tuple[Reach, ...], after: timedelta) -> timedelta:
-    """How long it takes until a page of then may go out: one that can wait waits for daytime where the person lives."""
-    if DEMANDS[one.severity].urgency == "high":
-        return after
+def _sleeps(act: Act, rungs: tuple[Reach, ...], after: timedelta) -> timedelta:
+    """How long it takes until a page of then that can wait may go out: until it is daytime where the person lives."""
     return daytime_from(act.now + after, zone_named(rungs[0].zone)) - act.now
 
 
@@ -402,8 +401,10 @@ def update_missed(act: Act, timer: Timer) -> None:
 
 def tell(act: Act, one: Incident, roles: tuple[str, ...], key: str, title: str, reason: str) -> None:
     """Remind, without waking anybody: the first of the roles that is taken, else whoever acknowledged, else nobody."""
+    if act.plan.rehearsal:
+        return
     to = next((who for role in roles if (who := one.roles.get(role))), one.acknowledged_by)
-    if to and not act.plan.rehearsal:
+    if to:
         how = _rungs(act, one, to)[0]
         act.send(f"{key}:{to}", how.contact.channel, {
             "what": "reminder", "incident": one.id, "to": to, "address": how.contact.address, "severity": one.severity,

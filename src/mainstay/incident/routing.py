@@ -14,7 +14,10 @@ _LONGEST_GROUP = 300
 def route_of(tree: Route, labels: Mapping[str, str]) -> Route:
     """The deepest route that fits, by the first child that does at every fork; the root fits everything."""
     for child in tree.routes:
-        if all(matcher.holds(labels) for matcher in child.matchers):
+        for matcher in child.matchers:
+            if not matcher.holds(labels):
+                break
+        else:
             return route_of(child, labels)
     return tree
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec import Struct
+
 from mainstay.incident.engine import Acknowledge, EndSilence, MakeSilence, Merge, Open, Resolve, SetSeverity
 from mainstay.incident.intake import AlertEvent, Opening
 from mainstay.incident.ongoing import Key
@@ -52,8 +54,7 @@ class Event:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True, gc=False):
     """A page of a run; the field names are its stable JSON. `step` counts from 1, `loop` from 0."""
 
     at: datetime
@@ -65,8 +66,7 @@ class Page:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True, gc=False):
     """A change of state in a run: the kind of fact, what it is about, and its data."""
 
     at: datetime

@@ -19,6 +19,7 @@ from mainstay.incident.act import Act, Plan
 from mainstay.incident.engine import Happening, decide
 from mainstay.incident.following import follow
 from mainstay.incident.intake import Taken
+from mainstay.incident.layers import Noted
 from mainstay.incident.state import RELEVANT, Draft, State
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import Conflict, MainstayError, StoreUnavailable
@@ -44,7 +45,8 @@ class Desk:
         self.plan, self._responders = plan, responders
         self._lock, self._writing = threading.RLock(), threading.Lock()
         with uncollected():
-            self._state, self._chain = self._restored() or (State(plan.routing.inhibitions), checkpoint.Chain())
+            self._state, self._chain = self._restored() or (
+                State(plan.routing.inhibitions, Noted), checkpoint.Chain())
             self._seq, self._unwritten = self._chain.through, 0
             self._draft = Draft(self._state)
             self.catch_up()

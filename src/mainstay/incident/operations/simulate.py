@@ -26,10 +26,10 @@ from mainstay.incident.planned import silences_of
 from mainstay.incident.rehearsal import Rehearsal
 from mainstay.incident.replay import recorded
 from mainstay.incident.simulation import Change, Event, OfAlerts, Page, Restart, read_events
-from mainstay.incident.state import State
+from mainstay.incident.state import Happened, State
 from mainstay.kernel.dataclass import dataclass
 from mainstay.kernel.errors import Conflict, InvalidInput, NoData, NotFound
-from mainstay.kernel.journal import Fact, FactQuery, NewFact
+from mainstay.kernel.journal import FactQuery
 from mainstay.kernel.operation import Operation, arg
 from mainstay.kernel.people import Responders
 from mainstay.kernel.ports import World
@@ -54,9 +54,9 @@ def run(plan: Plan, responders: Responders, events: Sequence[Event], *, until: d
     Args:
         events: in the order in which they happen.
     """
-    engine = Rehearsal(replace(plan, rehearsal=True), responders, events[0].at if events else until)
-    unanswered = play(engine, events, until)
-    return outcome_of(engine.facts, unanswered)
+    told = _Told()
+    engine = Rehearsal(replace(plan, rehearsal=True), responders, events[0].at if events else until, told.add)
+    return told.outcome(play(engine, events, until))
 
 
 class Engine(Protocol):
@@ -172,23 +172,38 @@ def _holders(name: str, keys: Sequence[Key], state: State, given: Mapping[str, s
     return [one.id for held in names if (one := state.incidents.get(held)) is not None and one.resolved is None]
 
 
-_SHOWN = ("incident.", "alert.", "silence.")
 _PAGED = "incident.paged"
 
 
-def outcome_of(facts: Iterable[Fact | NewFact], unanswered: Sequence[str]) -> Outcome:
+class _Told:
+    """Pages and changes out of facts, as they come."""
+
+    def __init__(self) -> None:
+        self.pages: list[Page] = []
+        self.changes: list[Change] = []
+
+    def add(self, facts: Iterable[Happened]) -> None:
+        for fact in facts:
+            if fact.kind == _PAGED:
+                self.pages.append(_page(fact))
+            elif fact.kind.startswith(_SHOWN):
+                self.changes.append(Change(fact.at, fact.kind, fact.subject, fact.data))
+
+    def outcome(self, unanswered: Sequence[str]) -> Outcome:
+        return Outcome(tuple(self.pages), tuple(self.changes), tuple(unanswered))
+
+
+_SHOWN = ("incident.", "alert.", "silence.")
+
+
+def outcome_of(facts: Iterable[Happened], unanswered: Sequence[str]) -> Outcome:
     """What those facts say of pages and of what changed."""
-    pages: list[Page] = []
-    changes: list[Change] = []
-    for fact in facts:
-        if fact.kind == _PAGED:
-            pages.append(_page(fact))
-        elif fact.kind.startswith(_SHOWN):
-            changes.append(Change(fact.at, fact.kind, fact.subject, fact.data))
-    return Outcome(tuple(pages), tuple(changes), tuple(unanswered))
+    told = _Told()
+    told.add(facts)
+    return told.outcome(unanswered)
 
 
-def _page(fact: Fact | NewFact) -> Page:
+def _page(fact: Happened) -> Page:
     data = fact.data
     return Page(fact.at, data["to"], data["channel"], data["step"] + 1, data["loop"], fact.subject, data["reason"])
 
