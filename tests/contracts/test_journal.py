@@ -71,6 +71,15 @@ def test_seq_grows_by_one_in_the_order_of_the_batch(opened: Opened) -> None:
     assert opened.journal.head() == 4
 
 
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 200])
+def test_a_batch_of_any_size_is_recorded_whole_and_in_its_order(opened: Opened, count: int) -> None:
+    given = [fact(f"s{number}", key=f"k{number}", n=number) for number in range(count)]
+    recorded = opened.journal.commit(Batch(facts=given))
+    assert [(found.subject, found.key, found.data) for found in recorded] == [
+        (one.subject, one.key, one.data) for one in given]
+    assert tuple(opened.again().journal.facts(FactQuery())) == recorded
+
+
 def test_an_empty_batch_changes_nothing(opened: Opened) -> None:
     assert opened.journal.commit(Batch()) == ()
     assert opened.journal.head() == 0

@@ -8,14 +8,17 @@ import pytest
 
 from catalogs import PAGED, faultless
 from incident.plans import T0
+from incident.rooms import Receiver
 from mainstay.adapters.clock import FakeClock
 from mainstay.app import grammar
 from mainstay.doors.house.engine import Engine
-from mainstay.incident.engine import Happening, Sweep
+from mainstay.incident.engine import Happening, MakeSilence, Note, Sweep
 from mainstay.incident.intake import AlertEvent, Taken
 from mainstay.incident.operations.desk import Desk
 from mainstay.kernel.errors import Conflict
 from mainstay.kernel.journal import FactQuery
+from mainstay.kernel.matcher import Matcher
+from mainstay.kernel.quantity import Span
 from memory_world import memory_world
 
 
@@ -24,7 +27,8 @@ class House:
 
     def __init__(self) -> None:
         self.clock = FakeClock(T0)
-        self.world = memory_world(self.clock, faultless(PAGED, grammar()))
+        self.world = memory_world(self.clock, faultless(PAGED, grammar()),
+                                  channels=lambda: {"terminal": Receiver(), "email": Receiver()})
         self.engine = Engine(lambda: self.world)
         self.engine._since = self.engine._swept = T0
 
@@ -80,3 +84,27 @@ def test_a_sweep_that_cannot_be_done_keeps_no_timer_from_ringing(monkeypatch: py
         house.engine._ring()
     [exhausted] = house.world.journal.facts(FactQuery(kinds=("incident.exhausted",)))
     assert exhausted.subject == "INC-1"
+
+
+def _woken(engine: Engine) -> set[str]:
+    """Who is to look at once whether there is something to do; asked, they are as if they had."""
+    found = {one.channel for one in engine._delivery._channels if one.woken.is_set()}
+    if engine._ringer._woken.is_set():
+        found.add("ringer")
+    engine._ringer._woken.clear()
+    for one in engine._delivery._channels:
+        one.woken.clear()
+    return found
+
+
+def test_only_those_who_have_something_to_do_are_woken() -> None:
+    house = House()
+    desk = house.engine.desk()
+    desk.do(AlertEvent(T0, True, "k", "web", "page"))
+    assert _woken(house.engine) == {"terminal"}, "its first step rings in a while, and goes out now"
+    desk.do(AlertEvent(T0, True, "k", "web", "page"))
+    assert _woken(house.engine) == set(), "it was only said again"
+    desk.do(Note("INC-1", "seen", "ana"))
+    assert _woken(house.engine) == set()
+    desk.do(MakeSilence((Matcher("service", "=", "db"),), Span(T0, T0 + timedelta(milliseconds=300)), "ana", "short"))
+    assert _woken(house.engine) == {"ringer"}, "it would come too late otherwise"

@@ -147,7 +147,7 @@ def test_a_slow_provider_delays_neither_other_channels_nor_other_people(stuck: i
     try:
         assert hook.reached.wait(_PATIENCE)
         made.journal.commit(Batch(messages=[message("ana", "hook", "https://ana"), message("ben", "mail", "ben@x")]))
-        delivery.wake()
+        delivery.wake(("hook", "mail"))
         until = time.monotonic() + _PATIENCE / 2
         while time.monotonic() < until and not ("https://ana" in hook.told and "ben@x" in mail.told):
             time.sleep(0.01)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,6 +50,9 @@ ABANDONED = 5.0
 
 READERS = 15
 """Threads that may read at once, so that a server's rush cannot use up what PostgreSQL has."""
+
+_ROWS = 64
+"""Rows in one statement at most; a power of two."""
 
 _WRITE_LOCK = 0x6D61696E73746179
 """PostgreSQL's number of our advisory lock: "mainstay" in ASCII."""
@@ -88,8 +91,21 @@ class Dialect:
     faults: tuple[type[Exception], tuple[type[Exception], ...]]
 
 
-def _insert_each(connection: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", rows)
+def _insert_many(connection: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    # The driver lets go of the interpreter for every statement that it runs, and while others are busy gets it back
+    # late: a row each would wait for them once a row. Halves of a few sizes, so that there are few statements to keep.
+    done, many = 0, _ROWS
+    while done < len(rows):
+        while many > len(rows) - done:
+            many //= 2
+        connection.execute(_inserting(table, tuple(columns), many), [*chain.from_iterable(rows[done:done + many])])
+        done += many
+
+
+@cache
+def _inserting(table: str, columns: tuple[str, ...], rows: int) -> str:
+    row = f"({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * rows)}"
 
 
 def _copy(connection: Any, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
@@ -105,7 +121,7 @@ _SQLITE = Dialect(
     words={"name": "TEXT", "serial": "INTEGER", "bytes": "BLOB", "real": "REAL", "clustered": "WITHOUT ROWID",
            "fences": "CREATE TABLE fences (last INTEGER NOT NULL); INSERT INTO fences VALUES (0)"},
     tables="SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'",
-    among=lambda name: f"IN (SELECT value FROM json_each(:{name}))", each=json.dumps, named=str, insert=_insert_each,
+    among=lambda name: f"IN (SELECT value FROM json_each(:{name}))", each=json.dumps, named=str, insert=_insert_many,
     faults=(sqlite3.Error, (sqlite3.OperationalError, sqlite3.InterfaceError)))
 
 

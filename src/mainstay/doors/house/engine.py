@@ -26,6 +26,7 @@ from mainstay.incident.operations.inbox import Inbox
 from mainstay.incident.operations.outbox import Outbox
 from mainstay.kernel.catalog import Catalog
 from mainstay.kernel.errors import MainstayError
+from mainstay.kernel.journal import Batch
 from mainstay.kernel.people import Notifier
 from mainstay.kernel.ports import World
 
@@ -113,7 +114,7 @@ class Engine:
         self._worker = f"serve-{os.getpid()}"
         self._since: datetime | None = None
         self._swept: datetime | None = None
-        self.inbox = Inbox(self.desk, self._woken)
+        self.inbox = Inbox(self.desk)
         self._ringer = Worker("mainstay-ringer", self._ring)
         self._writer = Worker("mainstay-checkpoint", self._write_down)
         self._tidying: Tidying | None = None
@@ -122,7 +123,9 @@ class Engine:
 
     def desk(self) -> Desk:
         """The desk under the catalog in force."""
-        return desk_of(self._world())
+        desk = desk_of(self._world())
+        desk.committed = self._committed
+        return desk
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -160,9 +163,14 @@ class Engine:
             except MainstayError as error:
                 log.error("what was only counted is lost: %s", error.message)
 
-    def _woken(self) -> None:
-        self._ringer.wake()
-        self._delivery.wake()
+    def _committed(self, batch: Batch) -> None:
+        """Wake those who have something to do. In a storm most of what comes in pages nobody now: to wake everybody for
+        each of its commits would take an eighth of all the work."""
+        looks = self._world().clock.now() + timedelta(seconds=LONGEST_SLEEP)
+        if any(timer.due < looks for timer in batch.set_timers):
+            self._ringer.wake()
+        if batch.messages:
+            self._delivery.wake({message.channel for message in batch.messages})
 
     # -- the rounds ------------------------------------------------------------------------------------------------
 
@@ -171,9 +179,7 @@ class Engine:
         now = world.clock.now()
         due = world.journal.next_due()
         rang = desk.ring(self._worker, _AT_ONCE) if due is not None and due <= now else 0
-        if rang:
-            self._woken()
-        else:
+        if not rang:
             desk.catch_up()
         # After the timers: whatever stands in its way, nobody's page waits for it.
         if self._swept is None or now - self._swept >= SWEEP_EVERY:

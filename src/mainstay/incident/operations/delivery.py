@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -52,10 +52,11 @@ class Delivery:
         for channel in self._channels:
             channel.start()
 
-    def wake(self) -> None:
-        """Something was put into the outbox."""
-        for channel in self._channels:
-            channel.woken.set()
+    def wake(self, channels: Collection[str]) -> None:
+        """Something was put into the outbox for these."""
+        for one in self._channels:
+            if one.channel in channels:
+                one.woken.set()
 
     def end(self, patience: float = 10.0) -> None:
         """Begin nothing new, and wait that many seconds for what is on its way; the rest is free after its lease."""
@@ -81,7 +82,7 @@ class _Channel(threading.Thread):
 
     def __init__(self, outbox: Callable[[], Outbox], channel: str, worker: str, poll: float) -> None:
         super().__init__(name=f"mainstay-send-{channel}", daemon=True)
-        self._outbox, self._channel, self._worker, self._poll = outbox, channel, worker, poll
+        self._outbox, self.channel, self._worker, self._poll = outbox, channel, worker, poll
         self.woken, self.over = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._lanes: dict[str, deque[_InHand]] = {}
@@ -94,16 +95,16 @@ class _Channel(threading.Thread):
                 taken: list[tuple[Message, datetime]] = []
                 try:
                     outbox = self._outbox()
-                    taken = outbox.take(self._channel, self._worker, LANES)
+                    taken = outbox.take(self.channel, self._worker, LANES)
                     for message, at in taken:
                         self._enlist(_InHand(message, at, outbox, time.monotonic()), pool)
                     self.problem = ""
                 except MainstayError as error:
-                    self.problem = f"{self._channel}: nothing can be sent: {error.message}"
+                    self.problem = f"{self.channel}: nothing can be sent: {error.message}"
                     log.error("%s", self.problem)
                 except Exception:
                     # This thread is all that sends to the channel: it must outlive our own mistakes.
-                    self.problem = f"{self._channel}: nothing can be sent; the log says why"
+                    self.problem = f"{self.channel}: nothing can be sent; the log says why"
                     log.exception("%s", self.problem)
                 # A full take says that more may wait.
                 if len(taken) < LANES:
@@ -138,10 +139,10 @@ class _Channel(threading.Thread):
             try:
                 one.outbox.settle(one.message, one.taken)
             except MainstayError as error:
-                log.error("%s: %s is free again after its lease: %s", self._channel, one.message.key, error.message)
+                log.error("%s: %s is free again after its lease: %s", self.channel, one.message.key, error.message)
             except Exception:
                 # Our own mistake with one message must not stop the others; it is tried again after its lease.
-                log.exception("%s: %s cannot be sent", self._channel, one.message.key)
+                log.exception("%s: %s cannot be sent", self.channel, one.message.key)
 
 
 def _lane_of(message: Message) -> str:

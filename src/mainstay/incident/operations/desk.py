@@ -11,7 +11,7 @@ import contextlib
 import gc
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, takewhile
 
 from mainstay.incident import checkpoint
@@ -43,6 +43,8 @@ class Desk:
     def __init__(self, journal: Journal, clock: Clock, plan: Plan, responders: Responders) -> None:
         self._journal, self._clock = journal, clock
         self.plan, self._responders = plan, responders
+        self.committed: Callable[[Batch], None] = lambda _: None
+        """Called with what was just recorded, so that whoever rings and sends need not look for it. Must be short."""
         self._lock, self._writing = threading.RLock(), threading.Lock()
         with uncollected():
             self._state, self._chain = self._restored() or (
@@ -129,7 +131,12 @@ class Desk:
         act = Act(self.plan, self._responders, self._draft, self._clock.now())
         taken = [decide(act, happening) for happening in happenings]
         follow(act)
-        self._keep(() if act.empty else self._journal.commit(act.batch()))
+        if act.empty:
+            self._keep(())
+        else:
+            batch = act.batch()
+            self._keep(self._journal.commit(batch))
+            self.committed(batch)
         return taken
 
     def _keep(self, facts: Sequence[Fact]) -> None:

@@ -82,13 +82,11 @@ class Inbox(threading.Thread):
 
     Args:
         desk: gives the desk; asked anew for each commit, for the catalog may have changed.
-        woken: called after each commit, so that who sends pages need not wait for its next round.
     """
 
-    def __init__(self, desk: Callable[[], Desk], woken: Callable[[], None] = lambda: None, *,
-                 capacity: int = CAPACITY, together: int = TOGETHER) -> None:
+    def __init__(self, desk: Callable[[], Desk], *, capacity: int = CAPACITY, together: int = TOGETHER) -> None:
         super().__init__(name="mainstay-inbox", daemon=True)
-        self._desk, self._woken, self._capacity, self._together = desk, woken, capacity, together
+        self._desk, self._capacity, self._together = desk, capacity, together
         self._changed = threading.Condition()
         self._offers: deque[_Offer] = deque()
         self._waiting = 0
@@ -177,9 +175,6 @@ class Inbox(threading.Thread):
         self._outcomes.update([one.code if isinstance(one, MainstayError) else one.outcome for one in outcomes])
         remaining = iter(outcomes)
         _tell((offer, list(islice(remaining, len(offer.happenings)))) for offer in offers)
-        # What only came again gives nobody anything to do: a storm of it must not keep every sender of pages awake.
-        if any(isinstance(one, MainstayError) or one.outcome != "repeated" for one in outcomes):
-            self._woken()
 
 
 def _tell(answers: Iterable[tuple[_Offer, Outcomes | Exception]]) -> None:
