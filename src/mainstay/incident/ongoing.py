@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import chain
-from sys import intern
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
-from mainstay.incident.layers import Pieces, as_one, interned
+from mainstay.incident.layers import Pieces
 from mainstay.incident.lifecycle import Phase, Status
 from mainstay.incident.severity import Severity
 from mainstay.kernel.matcher import Matcher
@@ -171,9 +169,3 @@ class Pager(Struct, frozen=True, gc=False):
 
     went: tuple[datetime, ...] = ()
     holds: bool = False
-
-
-def slim(alert: Alert) -> Alert:
-    """The alert with texts that it has in common with others: of thousands of alerts most labels are the same few."""
-    return replace(alert, labels=interned(alert.labels), annotations=as_one(alert.annotations),
-                   summary=intern(str(alert.summary)), group=intern(str(alert.group)), url=intern(str(alert.url)))

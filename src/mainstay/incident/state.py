@@ -17,9 +17,9 @@ from msgspec.structs import replace
 
 from mainstay.incident import action_items, review
 from mainstay.incident.action_items import Item
-from mainstay.incident.layers import NONE, Layer, Pieces, Table, longer
+from mainstay.incident.layers import NONE, Layer, Pieces, Table, as_one, interned, longer
 from mainstay.incident.lifecycle import Phase, Status, next_phase, next_status
-from mainstay.incident.ongoing import Alert, Group, Incident, Key, Pager, Silence, slim
+from mainstay.incident.ongoing import Alert, Group, Incident, Key, Pager, Silence
 from mainstay.incident.review import Review
 from mainstay.incident.severity import Severity
 from mainstay.incident.spec import Inhibition
@@ -246,10 +246,12 @@ def _alert_opened(state: State, fact: Happened) -> None:
     data = fact.data
     key = Key(intern(str(data["service"])), data["key"])
     until = data.get("until")
-    alert = slim(Alert(
-        fact.subject, key, Severity(data["severity"]), data["summary"], data["labels"], fact.at, fact.at,
-        data["group"], muted=data.get("muted", ""), annotations=data.get("annotations", NONE),
-        url=data.get("url", ""), until=datetime.fromisoformat(until) if until else None))
+    # Texts are one object for all that have the same ones: of thousands of alerts most labels are the same few.
+    alert = Alert(
+        fact.subject, key, Severity(data["severity"]), intern(str(data["summary"])), interned(data["labels"]), fact.at,
+        fact.at, intern(str(data["group"])), muted=data.get("muted", ""),
+        annotations=as_one(data.get("annotations", NONE)), url=intern(str(data.get("url", ""))),
+        until=datetime.fromisoformat(until) if until else None)
     state.alerts[fact.subject] = alert
     state.firing[key] = fact.subject
     state.services[key.service] = (state.services.get(key.service) or 0) + 1
