@@ -8,12 +8,10 @@ Run: python bench/incident.py [alerts of the year] [alerts that fire]
 from __future__ import annotations
 
 import os
-import platform
 import random
 import resource
 import statistics
 import sys
-import sysconfig
 import tempfile
 import time
 from collections.abc import Callable
@@ -158,19 +156,26 @@ def acts(plan: Plan, duty: Duty, firing: int, folder: Path) -> None:
     store.close()
 
 
+def yardstick() -> str:
+    """How quick the machine and the interpreter are at the moment, whatever Mainstay does."""
+    begun, number = time.process_time(), 0
+    for one in range(10_000_000):
+        number += one
+    return f"Python {sys.version.split()[0]} adds ten million numbers in {time.process_time() - begun:.2f} s"
+
+
 def main() -> None:
     alerts = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     firing = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
     load_now = ", ".join(f"{one:.1f}" for one in os.getloadavg())
-    # An interpreter that was built without them takes a fifth longer for all that is Python.
-    built = "with" if "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "") else "without"
-    print(f"{os.cpu_count()} cores, load {load_now}; Python {platform.python_version()}, built {built} optimizations")
+    print(f"{os.cpu_count()} cores, load {load_now}; {yardstick()}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found = catalog(folder)
         plan, duty = Plan.of(found), Duty(found, MemoryJournal(FakeClock(YEAR.start)))
         schedules(duty)
         simulated_year(plan, duty, alerts)
+        print(f"after it, {yardstick()}")
         acts(plan, duty, firing, folder)
 
 
