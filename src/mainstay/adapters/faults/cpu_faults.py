@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mainstay.adapters.faults import cgroups
@@ -33,10 +34,14 @@ class Turn:
     waited: float
 
 
-def turn_of(pid: int) -> Turn | None:
+def turn_of(pid: int, cpu: int | None = None) -> Turn | None:
     """What the scheduler counted; None when the process has ended.
 
     Waiting counts as wanting: on a crowded host a busy process shows as busy though it does not get all it wants.
+
+    Args:
+        cpu: the one processor that the process is bound to. What the host of this virtual machine took of that is
+            waited for too, and the scheduler counts it nowhere.
     """
     ran = waited = 0
     try:
@@ -46,7 +51,19 @@ def turn_of(pid: int) -> Turn | None:
     except (OSError, ValueError):
         stat = stat_of(pid)
         return None if stat is None else Turn(stat.busy, 0.0)
-    return Turn(ran / 1e9, waited / 1e9)
+    return Turn(ran / 1e9, waited / 1e9 + (_stolen(cpu) if cpu is not None else 0.0))
+
+
+def _stolen(cpu: int) -> float:
+    """Seconds of the processor in which something was to run on it and the host of this machine ran something else.
+
+    Source: proc_pid_stat(5) of the Linux manual, /proc/stat, the eighth number of a processor.
+    """
+    with suppress(OSError, StopIteration, IndexError):
+        lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
+        mine = next(line for line in lines if line.startswith(f"cpu{cpu} "))
+        return int(mine.split()[8]) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 class CpuStress:
@@ -69,10 +86,10 @@ class CpuStress:
         """Burn."""
         means = self.means(order)
         assert means is not None
-        load = number(order, "load")
-        holders = [Holder("burn", {"cpu": cpu, "load": load}) for cpu in self._cpus(order)]
+        cpus, load = self._cpus(order), number(order, "load")
+        holders = [Holder("burn", {"cpu": cpu, "load": load}) for cpu in cpus]
         hold(holders, intend)
-        return held(means, holders, lambda: _busy([one.process for one in holders], load))
+        return held(means, holders, lambda: _busy([one.process for one in holders], cpus, load))
 
     @staticmethod
     def _cpus(order: Order) -> list[int]:
@@ -84,10 +101,13 @@ class CpuStress:
         return mine[:wanted]
 
 
-def _busy(burners: list[Process], asked: float) -> Measured:
-    before, began = [turn_of(one.pid) for one in burners], time.monotonic()
+def _busy(burners: list[Process], cpus: list[int], asked: float) -> Measured:
+    def turns() -> list[Turn | None]:
+        return [turn_of(one.pid, cpu) for one, cpu in zip(burners, cpus, strict=True)]
+
+    before, began = turns(), time.monotonic()
     time.sleep(_WINDOW)
-    after, took = [turn_of(one.pid) for one in burners], time.monotonic() - began
+    after, took = turns(), time.monotonic() - began
     shares, ran = [], 0.0
     for one, first, last in zip(burners, before, after, strict=True):
         there = first is not None and last is not None and alive(one)
