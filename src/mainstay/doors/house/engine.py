@@ -165,7 +165,7 @@ class Engine:
 
     def _committed(self, batch: Batch) -> None:
         """Wake those who have something to do. In a storm most of what comes in pages nobody now: to wake everybody for
-        each of its commits would take an eighth of all the work."""
+        each of its commits would take a tenth of all the work."""
         looks = self._world().clock.now() + timedelta(seconds=LONGEST_SLEEP)
         if any(timer.due < looks for timer in batch.set_timers):
             self._ringer.wake()
