@@ -196,7 +196,8 @@ class State:
         if one.hushed and ("step" in changes or "phase" in changes):
             changes["hushed"] = False
             self.hushed.drop(incident)
-        self.incidents[incident] = replace(one, version=one.version + 1, **changes)
+        changes["version"] = one.version + 1
+        self.incidents[incident] = replace(one, **changes)
 
 
 class Draft(State):
