@@ -12,7 +12,8 @@ test: .venv/ready-dev       ## lint, types, import contracts, every test
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/python -m pytest -n 3 --dist worksteal
+	.venv/bin/python -m pytest -n 3 --dist worksteal -m "not alone"
+	.venv/bin/python -m pytest -m alone
 
 fast: .venv/ready-dev       ## the tests that need no outer program
 	.venv/bin/python -m pytest -n 2 -m "not server"

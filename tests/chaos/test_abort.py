@@ -32,6 +32,8 @@ from mainstay.kernel.journal import Batch, NewFact
 from mainstay.kernel.probing import Ask, Heard, TcpAsk
 from running_shop import eventually
 
+pytestmark = pytest.mark.alone
+
 LIMIT = 0.25
 QUICK = SLOW.replace("hypothesis: {", "hypothesis: {every: 50ms, ").replace("duration: 30s", "duration: 20s")
 HANGS = QUICK.replace("type: health}", "type: health}, {name: port, type: tcp, timeout: 30s}")

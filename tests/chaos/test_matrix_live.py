@@ -16,6 +16,8 @@ from mainstay.kernel.locks import take
 from mainstay.kernel.workload import MODES
 from running_shop import RunningShop, eventually, running_shop
 
+pytestmark = pytest.mark.alone
+
 REQUEST = MatrixRequest(duration="2s", baseline="4s", settle="3s", rate=25.0)
 
 

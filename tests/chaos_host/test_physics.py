@@ -25,6 +25,8 @@ from mainstay.adapters.faults.restarting import who_runs
 from mainstay.kernel.errors import InvalidInput, NotAllowed
 from mainstay.kernel.workload import At
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def place(tmp_path, request):

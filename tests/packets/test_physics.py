@@ -10,6 +10,8 @@ import pytest
 from mainstay.stats.budget import binomial_tail
 from packets.town import Town
 
+pytestmark = pytest.mark.alone
+
 
 def within(hits: int, count: int, share: float) -> bool:
     """Inside the interval that holds 99 % of the draws."""

@@ -21,6 +21,8 @@ from mainstay.resilience import (
     returned,
 )
 
+pytestmark = pytest.mark.alone
+
 
 def fails(*_args: object) -> str:
     raise ConnectionError("down")

@@ -6,11 +6,15 @@ from collections import Counter
 from pathlib import Path
 from statistics import median
 
+import pytest
+
 from mainstay.adapters.faults.injector import HostInjector
 from mainstay.kernel.faults import Healing, Order
 from mainstay.kernel.finding import Position
 from mainstay.kernel.workload import At, Call, Dependency, Workload
 from running_shop import RunningShop, eventually, running_shop
+
+pytestmark = pytest.mark.alone
 
 
 def workloads(folder: Path) -> tuple[Workload, Workload]:

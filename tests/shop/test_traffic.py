@@ -12,6 +12,8 @@ import pytest
 
 from running_shop import EXAMPLES, RunningShop, eventually, run_shop
 
+pytestmark = pytest.mark.alone
+
 
 def test_all_customers_of_a_healthy_shop_are_served(calm_shop: RunningShop) -> None:
     summary = json.loads(calm_shop.run("traffic", "--rate", "40/s", "--for", "1s").stdout)
