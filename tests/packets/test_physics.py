@@ -1,7 +1,7 @@
 """What is asked for is what is there: latency within 5 ms or 5 %, loss within its 99 % interval, rates within 8 %.
 
-Who draws by chance is outside of a 99 % interval once in a hundred times. So that these tests do not fail by chance, they
-draw four times as often and judge by the interval of all but a millionth, which is the narrower one of the two.
+Who draws by chance is outside of a 99 % interval once in a hundred times. So that these tests do not fail by chance,
+they draw four times as often and judge by the interval of all but a millionth, which is the narrower one of the two.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def test_jitter_is_spread_evenly_to_both_sides(place: Town):
     with place.fault(place.order("network-latency", latency=0.05, jitter=0.03)):
         delays = place.see("flood", host="127.0.0.1", port=place.port, count=2_400)["delays"]
     shares = [min(1.0, max(0.0, (delay - base - 0.02) / 0.06)) for delay in delays]
-    # Kolmogorov and Smirnov's test against the even distribution; the bound is the one for a millionth: 0.055, where for
-    # a quarter of the datagrams and p = 0.01 it would be 0.067.
+    # Kolmogorov and Smirnov's test against the even distribution; the bound is the one for a millionth: 0.055, where
+    # for a quarter of the datagrams and p = 0.01 it would be 0.067.
     count = len(shares)
     distance = max(max((at + 1) / count - share, share - at / count) for at, share in enumerate(shares))
     assert count == 2_400
