@@ -42,7 +42,7 @@ def round_trips(host: str, port: int, count: int, udp: bool = False, timeout: fl
     return found
 
 
-def flood(host: str, port: int, count: int, wait: float = 0.5) -> dict[str, Any]:
+def flood(host: str, port: int, count: int, wait: float = 0.5, gap: float = 0.0002) -> dict[str, Any]:
     """Datagrams to an echo, without waiting for each: how many came back, in what order, how often, how late.
 
     An answer's delay is from when the server sent it until this kernel got it, so that no busy reader adds to it.
@@ -70,7 +70,7 @@ def flood(host: str, port: int, count: int, wait: float = 0.5) -> dict[str, Any]
         listener.start()
         for number in range(count):
             one.send(b"n %d" % number)
-            time.sleep(0.0002)
+            time.sleep(gap)
         listener.join()
     overtaken = sum(later < earlier for earlier, later in itertools.pairwise(came))
     return {"came": len(came), "different": len(set(came)), "overtaken": overtaken, "delays": sorted(delays)}
