@@ -17,7 +17,7 @@ import pytest
 
 from chaos_host.place import MIB, Place
 from mainstay.adapters.faults import clock_faults, cpu_faults, disk_faults, memory_faults, process_faults
-from mainstay.adapters.faults.cpu_faults import turn_of
+from mainstay.adapters.faults.cpu_faults import Turn, turn_of
 from mainstay.adapters.faults.disk_faults import shared_with
 from mainstay.adapters.faults.injector import HostInjector
 from mainstay.adapters.faults.processes import found, stat_of
@@ -56,9 +56,16 @@ def test_burners_want_the_asked_share_of_a_processor(place, load):
         before, began = turn_of(burner, cpu), time.monotonic()
         time.sleep(1.0)
         after, took = turn_of(burner, cpu), time.monotonic() - began
-        wanted = (after.ran + after.waited - before.ran - before.waited) / took
+        wanted = after.wanted_since(before) / took
+        held_up = (after.waited + after.stolen - before.waited - before.stolen) / took
         # Three points, and what it waits for a processor between its rounds on a crowded host.
-        assert load - 0.03 < wanted < load + 0.03 + (after.waited - before.waited) / took
+        assert load - 0.03 < wanted < load + 0.03 + held_up
+
+
+def test_nothing_is_stolen_from_a_process_that_wants_nothing():
+    before = Turn(1.0, 0.5, 3.0)
+    assert Turn(1.0, 0.5, 3.2).wanted_since(before) == 0.0
+    assert Turn(1.1, 0.5, 3.2).wanted_since(before) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("place", [{"what": "busy"}], indirect=True)

@@ -81,11 +81,12 @@ class Layer(Generic[K, V]):
     """A draft's table: what the draft changes lies over what the state has, None where it was taken away.
 
     Args:
-        under: the state's table.
+        under: the state's table; a draft is one layer deep.
         touched: where it names itself once it has something of its own.
     """
 
     def __init__(self, under: Table[K, V], touched: list[Layer[Any, Any]]) -> None:
+        assert isinstance(under, Table), "drafts are one layer deep"
         self._under, self._touched = under, touched
         self._own: dict[K, V | None] = {}
         self._anew: set[K] = set()

@@ -28,10 +28,21 @@ _NEAR = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Seconds of a process, all its threads together, on a processor, and waiting for one, since it was started."""
+    """Seconds of a process, all its threads together, on a processor, and waiting for one, since it was started.
+
+    Args:
+        stolen: of the processor that it is bound to, what the host of this virtual machine took, since that began.
+    """
 
     ran: float
     waited: float
+    stolen: float = 0.0
+
+    def wanted_since(self, before: Turn) -> float:
+        """What it ran and waited since then; with what was stolen meanwhile, which the scheduler counts nowhere, only
+        where it wanted anything at all: one that was stopped has nothing stolen from it."""
+        wanted = self.ran + self.waited - before.ran - before.waited
+        return wanted + self.stolen - before.stolen if wanted else 0.0
 
 
 def turn_of(pid: int, cpu: int | None = None) -> Turn | None:
@@ -40,8 +51,7 @@ def turn_of(pid: int, cpu: int | None = None) -> Turn | None:
     Waiting counts as wanting: on a crowded host a busy process shows as busy though it does not get all it wants.
 
     Args:
-        cpu: the one processor that the process is bound to. What the host of this virtual machine took of that is
-            waited for too, and the scheduler counts it nowhere.
+        cpu: the one processor that the process is bound to, to count what is stolen of it.
     """
     ran = waited = 0
     try:
@@ -51,13 +61,13 @@ def turn_of(pid: int, cpu: int | None = None) -> Turn | None:
     except (OSError, ValueError):
         stat = stat_of(pid)
         return None if stat is None else Turn(stat.busy, 0.0)
-    return Turn(ran / 1e9, waited / 1e9 + (_stolen(cpu) if cpu is not None else 0.0))
+    return Turn(ran / 1e9, waited / 1e9, _stolen(cpu) if cpu is not None else 0.0)
 
 
 def _stolen(cpu: int) -> float:
     """Seconds of the processor in which something was to run on it and the host of this machine ran something else.
 
-    Source: proc_pid_stat(5) of the Linux manual, /proc/stat, the eighth number of a processor.
+    Source: proc_stat(5) of the Linux manual, the eighth number of a processor; older kernels have no such number.
     """
     with suppress(OSError, StopIteration, IndexError):
         lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
@@ -111,7 +121,7 @@ def _busy(burners: list[Process], cpus: list[int], asked: float) -> Measured:
     shares, ran = [], 0.0
     for one, first, last in zip(burners, before, after, strict=True):
         there = first is not None and last is not None and alive(one)
-        shares.append((last.ran + last.waited - first.ran - first.waited) / took if there else 0.0)  # type: ignore[union-attr]
+        shares.append(last.wanted_since(first) / took if there else 0.0)  # type: ignore[union-attr, arg-type]
         ran += (last.ran - first.ran) / took / len(burners) if there else 0.0  # type: ignore[union-attr]
     what = "share of their processors that the burners take"
     if ran >= asked - 2 * _NEAR or min(shares) < asked - _NEAR:
